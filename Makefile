@@ -1,0 +1,62 @@
+# Everything happens in .venv, made on first use. Needs only Python 3.11 or newer, make and a package index.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(RUN) -m pip install --quiet
+
+.PHONY: help demo test check bench
+
+help:
+	@echo "make demo   simulate a web shop's week and print what it cost"
+	@echo "make test   the whole test suite"
+	@echo "make check  ruff and mypy"
+	@echo "make bench  speed and memory against a naive SimPy model (some minutes)"
+
+demo: $(VENV)/.installed
+	@$(VENV)/bin/clustersim run scenarios/web-shop.yaml
+
+test: $(VENV)/.tests-installed
+	$(RUN) -m pytest -n 2
+
+check: $(VENV)/.lint-installed
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy --strict
+
+bench: $(VENV)/.installed
+	$(RUN) bench/run.py
+
+# The first interpreter that is new enough, unless PYTHON=... names one.
+$(VENV)/.created:
+	@if $(RUN) -m pip --version >/dev/null 2>&1; then touch $@; exit 0; fi; \
+	for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  found=$$python; \
+	  "$$python" -c 'import venv, ensurepip' 2>/dev/null || continue; \
+	  echo "Creating $(VENV) with $$("$$python" --version) ..."; \
+	  "$$python" -m venv --clear $(VENV) && touch $@; \
+	  exit; \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "$$found has no venv module: install it (Debian, Ubuntu: apt install python3-venv) and try again." >&2; \
+	else \
+	  echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	fi; \
+	exit 1
+
+# pip 25.1 is the first that installs the dependency groups of pyproject.toml.
+$(VENV)/.installed: pyproject.toml | $(VENV)/.created
+	@echo "Installing clustersim and what it needs (a minute or two, once) ..."
+	@$(PIP) --upgrade "pip>=25.1"
+	@$(PIP) --editable ".[pandas]"
+	@touch $@
+
+$(VENV)/.tests-installed: $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(PIP) --group test
+	@touch $@
+
+$(VENV)/.lint-installed: $(VENV)/.installed
+	@echo "Installing what the checks need ..."
+	@$(PIP) --group lint
+	@touch $@

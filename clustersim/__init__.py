@@ -1,0 +1,39 @@
+"""clustersim: a discrete-event simulator of Amazon ECS. Scenario files in, Arrow files out.
+
+    import clustersim as cs
+    run = cs.run("scenario.yaml", seed=3)
+    run.tasks.to_pandas()
+    cs.open("results/web-shop").summary["cost_usd"]
+
+Importing costs next to nothing: the heavy libraries are loaded by the first call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clustersim.errors import ClustersimError, ResultsError, ScenarioError, SimulationError
+
+if TYPE_CHECKING:
+    from clustersim.study.results import Run
+    from clustersim.study.results import open_run as open
+    from clustersim.study.running import run
+
+__version__ = "0.1.0"
+__all__ = ["ClustersimError", "ResultsError", "Run", "ScenarioError", "SimulationError", "open", "run"]
+
+_HOMES = {
+    "run": ("clustersim.study.running", "run"),
+    "open": ("clustersim.study.results", "open_run"),
+    "Run": ("clustersim.study.results", "Run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is heavy when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clustersim' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,101 @@
+"""Service events and incidents, in the words ECS uses.
+
+Turns what a controller did into a row of `events`. Kinds are the event names of ECS's EventBridge events where
+there is one (Developer Guide: service action events); messages follow the service event messages of the
+Developer Guide (ecs-behaviour, section 10.2). Decides nothing.
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import Array
+from clustersim.policy.refusal import refusal_words
+from clustersim.record.recorder import Recorder
+from clustersim.vocabulary import MS_PER_HOUR, NEVER, instance_name
+
+REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (ecs-behaviour, section 2.2)
+LISTED_TASKS = 10  # ids in one message
+
+
+class EventLog:
+    """Writes `events`."""
+
+    def __init__(self, recorder: Recorder, services: list[str]) -> None:
+        self._recorder = recorder
+        self._services = services
+        self._said: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def started(self, now: int, service: int, task_ids: Array) -> None:
+        """Tasks were started."""
+        self._tasks(now, service, task_ids, "SERVICE_TASKS_STARTED", "started {n} tasks")
+
+    def stopped(self, now: int, service: int, task_ids: Array) -> None:
+        """Running tasks were stopped."""
+        if task_ids.size:
+            self._tasks(now, service, task_ids, "SERVICE_TASKS_STOPPED", "stopped {n} running tasks")
+
+    def _tasks(self, now: int, service: int, task_ids: Array, kind: str, words: str) -> None:
+        listed = "".join(f" (task {task_id})" for task_id in task_ids[:LISTED_TASKS])
+        more = f" and {task_ids.size - LISTED_TASKS} more" if task_ids.size > LISTED_TASKS else ""
+        message = f"(service {self._services[service]}) has {words.format(n=task_ids.size)}:{listed}{more}."
+        self._write(now, service, kind, message, task_id=int(task_ids[0]) if task_ids.size == 1 else NEVER)
+
+    def steady(self, now: int, service: int) -> None:
+        """The service has what it wants."""
+        self._once(now, service, "SERVICE_STEADY_STATE", "has reached a steady state.")
+
+    def cannot_start(self, now: int, service: int) -> None:
+        """Tasks fail to start again and again."""
+        words = "is unable to consistently start tasks successfully."
+        self._once(now, service, "SERVICE_TASK_START_IMPAIRED", words)
+
+    def deployment_blocked(self, now: int, service: int) -> None:
+        """The healthy percents leave no room to move."""
+        words = (
+            "was unable to stop or start tasks during a deployment because of the service deployment "
+            "configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
+        )
+        self._once(now, service, "SERVICE_TASK_CONFIGURATION_FAILURE", words)
+
+    def not_placed(self, now: int, service: int, code: int, instance_id: int) -> None:
+        """No container instance met the requirements of a task."""
+        name = instance_name(instance_id) if instance_id >= 0 else None
+        message = refusal_words(self._services[service], code, name)
+        self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, instance_id=instance_id)
+
+    def instance(self, now: int, kind: str, instance_id: int, message: str) -> None:
+        """Something happened to a container instance."""
+        self._write(now, NEVER, kind, message, instance_id=instance_id)
+
+    def quota(self, now: int, message: str) -> None:
+        """An AWS quota that does not stop the run was exceeded."""
+        self._write(now, NEVER, "QUOTA_EXCEEDED", message)
+
+    def desired_count(self, now: int, service: int, before: int, after: int, cause: str) -> None:
+        """Somebody changed the desired count."""
+        message = (
+            f"(service {self._services[service]}) has had its desired count changed "
+            f"from {before} to {after}: {cause}"
+        )
+        self._write(now, service, "SERVICE_DESIRED_COUNT_UPDATED", message)
+
+    def _once(self, now: int, service: int, kind: str, words: str) -> None:
+        """Write an event unless the service's last one of its kind said the same within six hours."""
+        message = f"(service {self._services[service]}) {words}"
+        last = self._said.get((service, kind))
+        if last is not None and last[1] == message and now - last[0] < REPEAT_AFTER_MS:
+            return
+        self._said[service, kind] = (now, message)
+        self._write(now, service, kind, message)
+
+    def _write(
+        self, now: int, service: int, kind: str, message: str, task_id: int = NEVER, instance_id: int = NEVER
+    ) -> None:
+        self._recorder.append_row(
+            "events",
+            time=now,
+            service=self._services[service] if service >= 0 else None,
+            kind=kind,
+            task_id=task_id if task_id >= 0 else None,
+            container_instance_id=instance_id if instance_id >= 0 else None,
+            message=message,
+        )

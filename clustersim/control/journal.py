@@ -1,0 +1,306 @@
+"""Finished lives become rows, and rows become the counts of the summary.
+
+Takes the chunks that the gateway filled with records of ended tasks and terminated instances, turns them into
+columns of `tasks` and `container_instances`, and keeps what `summary.json` says about tasks. Called whenever a
+chunk is full and once at the end, then also with those still alive. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clustersim.engine.compiled import Array
+from clustersim.record.recorder import Recorder
+from clustersim.vocabulary import (
+    MS_PER_SECOND,
+    NEVER,
+    STOPPED_REASON_WORDS,
+    TERMINATION_REASON_WORDS,
+    WAIT_REASON_WORDS,
+    LaunchType,
+    StopCode,
+    StoppedReason,
+    TaskState,
+    WaitReason,
+    instance_name,
+)
+from clustersim.world.tables import END, FINISHED, LOST, WINDOW_START
+from clustersim.world.world import World
+
+EXITED = int(StopCode.EssentialContainerExited)
+FAILED_TO_START = int(StopCode.TaskFailedToStart)
+
+
+@dataclass
+class EntryTally:
+    """What the summary needs of one entry of runTasks."""
+
+    count: int = 0
+    completed: int = 0
+    first_created: int = -1
+    last_stopped: int = -1
+    turnaround_ms: int = 0
+    turnarounds: int = 0
+    waits_ms: list[Array] = field(default_factory=list)
+
+
+class Journal:
+    """Writes `tasks` and `container_instances`."""
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self.world = world
+        self.recorder = recorder
+        groups = len(world.names.groups)
+        self.counts = dict.fromkeys(("created", "started", "stopped", "failed", "never_placed"), 0)
+        self.cost_by_group = np.zeros(max(1, groups))
+        self.failed_by_group = np.zeros(max(1, groups), np.int64)
+        self.entries = [EntryTally() for _ in world.scenario.run_tasks]
+        self.instance_cost = 0.0
+        self._reference_ids = {
+            number: np.array([*entry.trace.reference_id, None], dtype=object)  # reference -1: none
+            for number, entry in enumerate(world.scenario.run_tasks)
+            if entry.trace is not None and entry.trace.reference_id is not None
+        }
+        families = list(dict.fromkeys(d.family for d in world.scenario.task_definitions))
+        self._families = families
+        self._family_of = np.array(
+            [families.index(d.family) for d in world.scenario.task_definitions] + [NEVER], np.int32
+        )
+        self._revision_of = np.array(
+            [d.revision for d in world.scenario.task_definitions] + [NEVER], np.int32
+        )
+
+    @staticmethod
+    def vocabularies(world: World) -> dict[Any, list[str | None]]:
+        """The words of the dictionary columns that kernels fill with numbers."""
+        names = world.names
+        providers: list[str | None] = [name or None for name in names.providers]
+        return {
+            "group": list(names.groups),
+            "service": list(names.services),
+            "family": list(dict.fromkeys(d.family for d in world.scenario.task_definitions)),
+            "launch_type": [kind.name for kind in LaunchType],
+            "capacity_provider": providers,
+            "availability_zone": list(names.zones),
+            "last_status": [state.name for state in TaskState],
+            "wait_reason": list(WAIT_REASON_WORDS),
+            "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
+            "auto_scaling_group": list(names.scaling_groups),
+            "instance_type": list(names.types),
+            "purchase_option": ["on-demand", "spot"],
+            "termination_reason": list(TERMINATION_REASON_WORDS),
+        }
+
+    def take_chunks(self) -> None:
+        """Write what the gateway has finished and give it the room back."""
+        clock = self.world.state.clock
+        self._write_tasks(self.world.state.finished[: clock[FINISHED]])
+        clock[FINISHED] = 0
+        self._write_instances(self.world.state.lost[: clock[LOST]])
+        clock[LOST] = 0
+
+    def close(self) -> None:
+        """Write the last chunks, then who is still alive, in order of identity."""
+        self.take_chunks()
+        state = self.world.state
+        tasks = state.tasks[self.world.live_tasks()]
+        self._write_tasks(tasks[np.argsort(tasks["task_id"])])
+        instances = state.instances[self.world.live_instances()]
+        self._write_instances(instances[np.argsort(instances["instance_id"])])
+
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def _write_tasks(self, rows: Array) -> None:
+        if rows.size == 0:
+            return
+        sets, lanes = self.world.state.sets, self.world.state.lanes
+        set_of, lane_of = rows["set"], rows["lane"]
+        group = sets["group"][set_of]
+        deployment = sets["deployment"][set_of]
+        definition = sets["definition"][set_of]
+        columns: dict[str, Any] = {
+            "task_id": rows["task_id"],
+            "group": group,
+            "service": sets["service"][set_of],
+            "family": self._family_of[definition],
+            "revision": self._revision_of[definition],
+            "deployment_id": self._deployments(deployment),
+            "attempt": rows["attempt"],
+            "launch_type": lanes["fargate"][lane_of],
+            "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
+            "availability_zone": rows["zone"],
+            "container_instance_id": rows["instance_id"],
+            "cpu": rows["cpu"],
+            "memory_mib": rows["memory"],
+            "gpus": rows["gpus"],
+            "last_status": rows["state"],
+            "wait_reason": rows["wait"],
+            "stop_code": rows["stop_code"],
+            "stopped_reason": self._reasons(rows, deployment),
+            "exit_code": rows["exit_code"],
+            "cost_usd": rows["cost"],
+        }
+        instants = (
+            "created",
+            "placed",
+            "pull_started",
+            "pull_stopped",
+            "started",
+            "healthy",
+            "stopping",
+            "stopped",
+        )
+        for name in instants:
+            columns[f"{name}_at"] = rows[name]
+        if self._reference_ids:
+            columns["reference_id"] = self._references(rows, group).tolist()
+        self.recorder.append_columns("tasks", columns)
+        self._count(rows, group)
+
+    def _deployments(self, numbers: Array) -> Array:
+        """Codes of `ecs-svc/N`, which are new words as deployments come."""
+        words = self.recorder.vocabulary("tasks", "deployment_id")
+        codes = np.full(numbers.size, NEVER, np.int32)
+        for number in _different(numbers):
+            if number >= 0:
+                codes[numbers == number] = words.code(f"ecs-svc/{number}")
+        return codes
+
+    def _references(self, rows: Array, groups: Array) -> Array:
+        """The identities that traces give their rows; None where there is none."""
+        ids = np.full(rows.size, None, dtype=object)
+        for group in _different(groups):
+            known = self._reference_ids.get(self.world.names.entries[group])
+            if known is not None:
+                mask = groups == group
+                ids[mask] = known[rows["reference"][mask]]
+        return ids
+
+    def _reasons(self, rows: Array, deployments: Array) -> Array:
+        """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
+        words = self.recorder.vocabulary("tasks", "stopped_reason")
+        codes = np.full(rows.size, NEVER, np.int32)
+        for reason in _different(rows["reason"]):
+            template = STOPPED_REASON_WORDS[reason]
+            if template is None:
+                continue
+            mask = rows["reason"] == reason
+            if reason == StoppedReason.SCALING_ACTIVITY:
+                for number in _different(deployments[mask]):
+                    code = words.code(template.format(deployment=f"ecs-svc/{number}"))
+                    codes[mask & (deployments == number)] = code
+            elif reason == StoppedReason.HOST_TERMINATED:
+                for identity in _different(rows["instance_id"][mask]):
+                    code = words.code(template.format(instance=instance_name(int(identity))))
+                    codes[mask & (rows["instance_id"] == identity)] = code
+            elif reason == StoppedReason.PLACEMENT_FAILED:
+                for wait in _different(rows["wait"][mask]):
+                    code = words.code(template.format(wait=WAIT_REASON_WORDS[wait] or WaitReason(wait).name))
+                    codes[mask & (rows["wait"] == wait)] = code
+            else:
+                codes[mask] = words.code(template)
+        return codes
+
+    def _count(self, rows: Array, groups: Array) -> None:
+        """What the summary says of tasks; nothing outside `start` to the end counts (contract, section 4)."""
+        clock = self.world.state.clock
+        begin, end = int(clock[WINDOW_START]), int(clock[END])
+        created = (rows["created"] >= begin) & (rows["created"] < end)
+        stopped = (rows["stopped"] >= begin) & (rows["stopped"] >= 0)
+        failed = stopped & (
+            (rows["stop_code"] == FAILED_TO_START) | ((rows["stop_code"] == EXITED) & (rows["exit_code"] > 0))
+        )
+        self.counts["created"] += int(np.count_nonzero(created))
+        self.counts["started"] += int(np.count_nonzero((rows["started"] >= begin) & (rows["started"] >= 0)))
+        self.counts["stopped"] += int(np.count_nonzero(stopped))
+        self.counts["failed"] += int(np.count_nonzero(failed))
+        self.counts["never_placed"] += int(np.count_nonzero(created & (rows["placed"] < 0)))
+        size = self.cost_by_group.size
+        self.cost_by_group += np.bincount(groups, weights=rows["cost"], minlength=size)
+        self.failed_by_group += np.bincount(groups[failed], minlength=size)
+        if not self.entries:
+            return
+        entries = np.array(self.world.names.entries, np.int64)[groups]
+        for number in _different(entries[entries >= 0]):
+            self._count_entry(self.entries[number], rows[(entries == number) & created])
+
+    def _count_entry(self, tally: EntryTally, rows: Array) -> None:
+        """Waits, turnarounds and completions of the rows of one entry that were created in the window."""
+        if rows.size == 0:
+            return
+        tally.count += int(np.count_nonzero(rows["attempt"] == 1))
+        done = (rows["stop_code"] == EXITED) & (rows["exit_code"] == 0)
+        tally.completed += int(np.count_nonzero(done))
+        first = int(rows["created"].min())
+        tally.first_created = first if tally.first_created < 0 else min(tally.first_created, first)
+        ended = rows["stopped"] >= 0
+        if np.any(ended):
+            tally.last_stopped = max(tally.last_stopped, int(rows["stopped"].max()))
+            tally.turnaround_ms += int((rows["stopped"] - rows["created"])[ended].sum())
+            tally.turnarounds += int(np.count_nonzero(ended))
+        started = rows["started"] >= 0
+        tally.waits_ms.append((rows["started"] - rows["created"])[started])
+
+    def entry_summary(self, number: int) -> dict[str, Any]:
+        """What `summary.run_tasks` says of one entry."""
+        tally = self.entries[number]
+        waits = np.concatenate(tally.waits_ms) if tally.waits_ms else np.zeros(0, np.int64)
+        groups = [g for g, entry in enumerate(self.world.names.entries) if entry == number]
+        span = tally.last_stopped - tally.first_created
+        return {
+            "count": tally.count,
+            "completed": tally.completed,
+            "wait_mean_s": float(waits.mean()) / MS_PER_SECOND if waits.size else None,
+            "wait_p99_s": float(np.quantile(waits, 0.99)) / MS_PER_SECOND if waits.size else None,
+            "turnaround_mean_s": tally.turnaround_ms / tally.turnarounds / MS_PER_SECOND
+            if tally.turnarounds
+            else None,
+            "makespan_s": span / MS_PER_SECOND if tally.last_stopped >= 0 else None,
+            "cost_usd": float(self.cost_by_group[groups].sum()),
+        }
+
+    # --- instances -----------------------------------------------------------------------------------------
+
+    def _write_instances(self, rows: Array) -> None:
+        if rows.size == 0:
+            return
+        state = self.world.state
+        scenario = self.world.scenario
+        classes = state.classes[rows["klass"]]
+        spot = np.array([group.purchase_option == "spot" for group in scenario.groups], np.int32)
+        lived = (rows["touched"] - rows["registered"]).astype(np.float64)
+        known = (rows["registered"] >= 0) & (lived > 0)
+        lived[~known] = np.nan
+        self.recorder.append_columns(
+            "container_instances",
+            {
+                "container_instance_id": rows["instance_id"],
+                "auto_scaling_group": classes["group"],
+                "capacity_provider": classes["provider"],
+                "instance_type": classes["type"],
+                "availability_zone": classes["zone"],
+                "purchase_option": spot[classes["group"]],
+                "launched_at": rows["launched"],
+                "registered_at": rows["registered"],
+                "draining_at": rows["draining"],
+                "terminated_at": rows["terminated"],
+                "termination_reason": rows["reason"].astype(np.int32),
+                "registered_cpu": classes["cpu"].astype(np.int64),
+                "registered_memory_mib": classes["memory"].astype(np.int64),
+                "tasks_started": rows["tasks_started"],
+                "cpu_reservation_mean": 100.0 * rows["cpu_area"] / lived / classes["cpu"],
+                "memory_reservation_mean": 100.0 * rows["memory_area"] / lived / classes["memory"],
+                "cost_usd": rows["cost"],
+            },
+        )
+        self.instance_cost += float(rows["cost"].sum())
+
+
+def _different(values: Array) -> Array:
+    """The different values, ascending; without the sort of `np.unique` where all are equal, as they often are."""
+    if values.size and np.all(values == values[0]):
+        return values[:1]
+    return np.unique(values)

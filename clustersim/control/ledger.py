@@ -1,0 +1,300 @@
+"""The bill: accounts of weight x ms become rows of `costs`.
+
+At the end of each cost period (each hour, where commitments are used hour by hour) every live task and instance
+is accrued, the accounts are read and wiped. An instance's price is shared by reservation, a vCPU weighing as
+much as 9 GiB; what no task reserved is idle and has no payer (contract, section 4). Prices are the catalogue's;
+which usage a commitment covers is decided in `policy.commitments`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clustersim.engine.compiled import Array
+from clustersim.policy.commitments import (
+    Bill,
+    HourlyUsage,
+    ReservedInstances,
+    SavingsPlan,
+    Sku,
+    UsageKind,
+    apply_commitments,
+)
+from clustersim.record.recorder import Recorder
+from clustersim.scenario.model import Scenario
+from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MIB_PER_GIB, MS_PER_HOUR, NEVER
+from clustersim.world.accounts import accrue_all
+from clustersim.world.populate import ARCHITECTURES, HOURS_PER_MONTH, instance_usd_per_hour
+from clustersim.world.world import World
+
+EC2 = "Amazon Elastic Compute Cloud"
+ECS = "Amazon Elastic Container Service"
+NOBODY = NEVER
+
+
+class Line(NamedTuple):
+    """What one SKU in one zone costs: the columns of `costs` that a period does not change."""
+
+    sku: int
+    service: str
+    resource_type: str
+    unit: str
+    list_price: float | None
+    price: float
+    provider: int
+    zone: int
+
+
+class Ledger:
+    """Writes `costs`; one for the run."""
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self.world = world
+        self.recorder = recorder
+        scenario = world.scenario
+        self.billed = 0.0
+        self.by_provider = np.zeros(len(world.names.providers) + 1)
+        self.fargate_vcpu_hours = 0.0
+        self.fargate_gb_hours = 0.0
+        self.instance_hours = 0.0
+        self._skus: list[tuple[str, Sku]] = []
+        self._ec2_lines = (
+            [self._instance_lines(c) for c in range(len(world.state.classes))] if scenario.groups else []
+        )
+        self._fargate_lines = _fargate_lines(self, scenario)
+        plan, reserved = commitments_of(scenario)
+        self._plan, self._reserved = plan, reserved
+        self._hourly = plan is not None or bool(reserved)
+        self._hours: list[tuple[Array, Array, float]] = []
+        self._pending: tuple[Array, Array, Array] | None = None
+        self._period_start = scenario.warm_up_ms
+
+    @property
+    def step_ms(self) -> int:
+        """How often the accounts are read: each hour where commitments are used, else each cost period."""
+        period = self.world.scenario.sampling.cost_period_ms
+        return min(period, MS_PER_HOUR) if self._hourly else period
+
+    def sku(self, name: str, kind: Sku) -> int:
+        """The number of a SKU."""
+        if (name, kind) not in self._skus:
+            self._skus.append((name, kind))
+        return self._skus.index((name, kind))
+
+    def _instance_lines(self, c: int) -> tuple[Line, Line]:
+        """An instance class is billed as the instance and its root volume."""
+        world = self.world
+        row = world.state.classes[c]
+        group = world.scenario.groups[row["group"]]
+        kind = next(k for k in world.scenario.instance_types if k.name == world.names.types[row["type"]])
+        spot = group.purchase_option == "spot"
+        provider = int(row["provider"]) if world.names.providers[row["provider"]] else NEVER
+        sku = Sku(UsageKind.UNCOVERED) if spot else Sku(UsageKind.EC2, kind.name)
+        usage = f"{'SpotUsage' if spot else 'BoxUsage'}:{kind.name}"
+        monthly = world.scenario.pricing.ebs_usd_per_gib_month
+        zone = int(row["zone"])
+        return (
+            Line(self.sku(usage, sku), EC2, "Instance", "Hours", kind.usd_per_hour,
+                 instance_usd_per_hour(group, kind), provider, zone),
+            Line(self.sku("EBS:VolumeUsage.gp3", Sku(UsageKind.UNCOVERED)), EC2, "Volume", "GiB-Months", monthly,
+                 monthly * group.root_volume_gib / HOURS_PER_MONTH, provider, zone),
+        )  # fmt: skip
+
+    # --- reading the accounts ------------------------------------------------------------------------------
+
+    def step(self, now: int, end: bool) -> None:
+        """Read the accounts at `now`; write the period's rows when it is over, or at the `end` of the run."""
+        world = self.world
+        state = world.state
+        accrue_all(world.core, now, world.live_tasks(), world.live_instances())
+        read = (state.weight_ms.copy(), state.fargate_ms.copy(), state.class_ms.copy())
+        state.weight_ms[:] = 0
+        state.fargate_ms[:] = 0
+        state.class_ms[:] = 0
+        if self._hourly:
+            usd, hours = self._usage(read)
+            self._hours.append((usd, hours, min(1.0, self.step_ms / MS_PER_HOUR)))
+        if self._pending is None:
+            self._pending = read
+        else:
+            for total, part in zip(self._pending, read, strict=True):
+                np.add(total, part, out=total)
+        period = world.scenario.sampling.cost_period_ms
+        if end or (now - world.scenario.warm_up_ms) % period == 0:
+            self._write(now)
+            self._period_start = now
+
+    def _usage(self, read: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        """USD at list price and instance hours, by SKU."""
+        usd = np.zeros(len(self._skus))
+        hours = np.zeros(len(self._skus))
+        _, fargate_ms, class_ms = read
+        for c, lines in enumerate(self._ec2_lines):
+            for position, line in enumerate(lines):
+                usd[line.sku] += class_ms[c] / MS_PER_HOUR * line.price
+                if position == 0:
+                    hours[line.sku] += class_ms[c] / MS_PER_HOUR
+        for (row, column), line in self._fargate_lines.items():
+            usd[line.sku] += float(fargate_ms[:, row, column].sum()) * line.price / _fargate_unit_ms(column)
+        return usd, hours
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def _write(self, now: int) -> None:
+        """The rows of a period."""
+        assert self._pending is not None
+        weight_ms, fargate_ms, class_ms = self._pending
+        self._pending = None
+        bill = self._commit()
+        rows: list[tuple[Line, int, float, float]] = []  # line, group, quantity in hours (or its unit), USD
+        for c, lines in enumerate(self._ec2_lines):
+            if class_ms[c]:
+                self.instance_hours += class_ms[c] / MS_PER_HOUR
+                shares = weight_ms[:, c] / float(self.world.state.classes[c]["weight"])
+                for line in lines:
+                    for group in np.flatnonzero(shares):
+                        hours = float(shares[group]) / MS_PER_HOUR
+                        rows.append((line, int(group), hours, hours * line.price))
+                    idle = (class_ms[c] - float(shares.sum())) / MS_PER_HOUR
+                    rows.append((line, NOBODY, idle, idle * line.price))
+        for (row, column), line in self._fargate_lines.items():
+            for group in np.flatnonzero(fargate_ms[:, row, column]):
+                quantity = float(fargate_ms[group, row, column]) / _fargate_unit_ms(column)
+                rows.append((line, int(group), quantity, quantity * line.price))
+                self.fargate_vcpu_hours += quantity if column == 0 else 0.0
+                self.fargate_gb_hours += quantity if column == 1 else 0.0
+        self._append(now, rows, bill)
+
+    def _commit(self) -> Bill | None:
+        """What the period's commitments cover, hour by hour."""
+        if not self._hourly or not self._hours:
+            return None
+        width = len(self._skus)
+        usage = HourlyUsage(
+            tuple(sku for _, sku in self._skus),
+            np.array([usd[:width] for usd, _, _ in self._hours]),
+            np.array([hours[:width] for _, hours, _ in self._hours]),
+            np.array([share for _, _, share in self._hours]),
+        )
+        self._hours = []
+        return apply_commitments(usage, self._plan, self._reserved)
+
+    def _append(self, now: int, rows: list[tuple[Line, int, float, float]], bill: Bill | None) -> None:
+        """Give the rows to the recorder, usage first, then the fees of commitments."""
+        names = self.world.names
+        billed = np.array([usd for _, _, _, usd in rows])
+        effective = billed.copy()
+        if bill is not None:
+            listed = np.maximum((bill.billed_usd + bill.reserved_usd + bill.plan_usd).sum(axis=0), 1e-300)
+            skus = np.array([line.sku for line, _, _, _ in rows], np.int64)
+            effective = billed * (bill.effective_usd.sum(axis=0) / listed)[skus]
+            billed = billed * (bill.billed_usd.sum(axis=0) / listed)[skus]
+        groups = [names.groups[group] if group >= 0 else None for _, group, _, _ in rows]
+        services = len(names.services)
+        columns: dict[str, list[Any]] = {
+            "ChargeCategory": ["Usage"] * len(rows),
+            "ServiceName": [line.service for line, _, _, _ in rows],
+            "AvailabilityZone": [names.zones[line.zone] for line, _, _, _ in rows],
+            "ResourceType": [line.resource_type for line, _, _, _ in rows],
+            "SkuId": [self._skus[line.sku][0] for line, _, _, _ in rows],
+            "PricingQuantity": [_quantity(line, quantity) for line, _, quantity, _ in rows],
+            "PricingUnit": [line.unit for line, _, _, _ in rows],
+            "ListUnitPrice": [line.list_price for line, _, _, _ in rows],
+            "BilledCost": billed.tolist(),
+            "EffectiveCost": effective.tolist(),
+            "x_CapacityProvider": [
+                names.providers[line.provider] if line.provider >= 0 else None for line, _, _, _ in rows
+            ],
+            "x_Service": [names.services[g] if 0 <= g < services else None for _, g, _, _ in rows],
+            "x_Group": groups,
+        }
+        if bill is not None:
+            _add_fees(columns, bill)
+        count = len(columns["SkuId"])
+        if count == 0:
+            return
+        columns["ChargePeriodStart"] = [self._period_start] * count
+        columns["ChargePeriodEnd"] = [now] * count
+        columns["RegionId"] = [self.world.scenario.region] * count
+        columns["BillingCurrency"] = ["USD"] * count
+        self.recorder.append_columns("costs", columns)
+        self.billed += float(np.sum(columns["BilledCost"]))
+        for (line, _, _, _), usd in zip(rows, billed, strict=True):
+            self.by_provider[line.provider] += usd
+
+
+def _quantity(line: Line, hours: float) -> float:
+    """The quantity in the line's own unit: a volume's hours are GiB-months."""
+    if line.resource_type == "Volume" and line.list_price:
+        return hours * line.price / line.list_price
+    return hours
+
+
+def _add_fees(columns: dict[str, list[Any]], bill: Bill) -> None:
+    """Rows for the fees of commitments: billed whole, used or not; effective is only what nothing used."""
+    fees = (
+        ("ReservedInstances", bill.reserved_fee_usd, bill.reserved_unused_usd),
+        ("ComputeSavingsPlan", bill.plan_fee_usd, bill.plan_unused_usd),
+    )
+    for name, fee, unused in fees:
+        if float(fee.sum()) == 0.0:
+            continue
+        row: dict[str, Any] = {
+            "ChargeCategory": "Purchase",
+            "ServiceName": EC2,
+            "SkuId": name,
+            "PricingQuantity": float(fee.size),
+            "PricingUnit": "Hours",
+            "BilledCost": float(fee.sum()),
+            "EffectiveCost": float(unused.sum()),
+        }
+        for column, values in columns.items():
+            values.append(row.get(column))
+
+
+def commitments_of(scenario: Scenario) -> tuple[SavingsPlan | None, tuple[ReservedInstances, ...]]:
+    """The scenario's commitments as `policy.commitments` takes them."""
+    plan = scenario.pricing.savings_plan
+    savings = None
+    if plan is not None:
+        savings = SavingsPlan.model_validate(
+            {
+                "usdPerHour": plan.usd_per_hour,
+                "discount": {"ec2": plan.ec2_discount, "fargate": plan.fargate_discount},
+            }
+        )
+    reserved = tuple(ReservedInstances.model_validate(dict(r)) for r in scenario.pricing.reserved_instances)
+    return savings, reserved
+
+
+def _fargate_unit_ms(column: int) -> float:
+    """How many unit x ms make one billed unit-hour: vCPU, GB, GB of storage."""
+    return float((CPU_UNITS_PER_VCPU, MIB_PER_GIB, 1)[column] * MS_PER_HOUR)
+
+
+def _fargate_lines(ledger: Ledger, scenario: Scenario) -> dict[tuple[int, int], Line]:
+    """The lines of Fargate, by (row of the account, resource)."""
+    lines: dict[tuple[int, int], Line] = {}
+    names = ledger.world.names
+    on_demand = {price.arch: price for price in scenario.pricing.fargate if not price.spot}
+    for price in scenario.pricing.fargate:
+        number = 2 * ARCHITECTURES.index(price.arch) + int(price.spot)
+        kind = Sku(UsageKind.UNCOVERED if price.spot else UsageKind.FARGATE)
+        listed = on_demand.get(price.arch, price)
+        arm = "ARM-" if price.arch == "arm64" else ""
+        spot = "SpotUsage-" if price.spot else ""
+        parts = (
+            (f"{spot}Fargate-{arm}vCPU-Hours:perCPU", "vCPU-Hours", price.vcpu_usd_per_hour, listed.vcpu_usd_per_hour),
+            (f"{spot}Fargate-{arm}GB-Hours", "GB-Hours", price.gb_usd_per_hour, listed.gb_usd_per_hour),
+            ("Fargate-EphemeralStorage-GB-Hours", "GB-Hours", price.ephemeral_gb_usd_per_hour,
+             price.ephemeral_gb_usd_per_hour),
+        )  # fmt: skip
+        provider = names.providers.index("FARGATE_SPOT" if price.spot else "FARGATE")
+        for column, (name, unit, usd, list_usd) in enumerate(parts):
+            sku = ledger.sku(name, kind if column < 2 else Sku(UsageKind.UNCOVERED))
+            for zone in range(len(names.zones)):
+                row = number * len(names.zones) + zone
+                lines[row, column] = Line(sku, ECS, "Task", unit, list_usd, usd, provider, zone)
+    return lines

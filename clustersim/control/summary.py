@@ -1,0 +1,81 @@
+"""`summary.json`: what a run comes to, in the contract's names.
+
+Reads the settled world and the books of the other controllers; decides and changes nothing. Called once, at
+the end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from clustersim.control.journal import Journal
+from clustersim.control.ledger import Ledger
+from clustersim.control.traffic import Traffic
+from clustersim.record.schema import SCHEMA_VERSION
+from clustersim.vocabulary import WAIT_REASON_WORDS
+from clustersim.world.world import World
+
+
+def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) -> dict[str, Any]:
+    """The whole summary; None where there is nothing to say."""
+    names, state = world.names, world.state
+    providers = state.providers
+    by_provider = {
+        name: float(ledger.by_provider[p])
+        for p, name in enumerate(names.providers)
+        if name and float(ledger.by_provider[p]) != 0.0
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "cost_usd": ledger.billed,
+        "cost_usd_idle": ledger.billed - float(journal.cost_by_group.sum()),
+        "cost_usd_by_capacity_provider": by_provider,
+        "instance_hours": ledger.instance_hours,
+        "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
+        "fargate_gb_hours": ledger.fargate_gb_hours,
+        "cpu_reservation_mean": _share(providers["cpu_area"], providers["registered_cpu_area"]),
+        "memory_reservation_mean": _share(providers["memory_area"], providers["registered_memory_area"]),
+        "tasks_created": journal.counts["created"],
+        "tasks_started": journal.counts["started"],
+        "tasks_stopped": journal.counts["stopped"],
+        "tasks_failed": journal.counts["failed"],
+        "tasks_never_placed": journal.counts["never_placed"],
+        "placement_failures": {
+            word: int(count)
+            for word, count in zip(WAIT_REASON_WORDS, state.refusals, strict=True)
+            if word and count
+        },
+        "services": {name: _service(world, journal, traffic, s) for s, name in enumerate(names.services)},
+        "run_tasks": {
+            entry.name: journal.entry_summary(number) for number, entry in enumerate(world.scenario.run_tasks)
+        },
+    }
+
+
+def _share(part: Any, whole: Any) -> float | None:
+    """Percent of registered that was reserved, over the instances of all providers (Fargate registers none)."""
+    registered = float(whole.sum())
+    mask = whole > 0
+    return 100.0 * float(part[mask].sum()) / registered if registered else None
+
+
+def _service(world: World, journal: Journal, traffic: Traffic, service: int) -> dict[str, Any]:
+    """One entry under `services`."""
+    row = world.state.services[service]
+    length = world.scenario.duration_ms
+    load = traffic.summary(service)
+    return {
+        "running_mean": float(row["running_area"]) / length,
+        "availability": float(row["available"]) / length,
+        "availability_healthy": float(row["available_healthy"]) / length,
+        "requests": load.requests if load else None,
+        "requests_failed": load.requests_failed if load else None,
+        "response_time_p50_s": _number(load.response_time_p50_s) if load else None,
+        "response_time_p99_s": _number(load.response_time_p99_s) if load else None,
+        "cost_usd": float(journal.cost_by_group[service]),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,75 @@
+"""When a concern acts: alarms over SimPy, one event per instant and concern, in a written order.
+
+Every concern has one agenda. `ring` asks it to act at the present instant, `wake_at` at a later one; asked
+twice for one instant it acts once. The rank is the SimPy priority of its alarms, so concerns due at the same
+instant act in the order of `simulation.ORDER`. A concern may ring an earlier one within an instant; rounds
+per instant are bounded. Knows nothing of ECS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import simpy
+
+from clustersim.errors import NoFixedPoint
+
+ROUNDS_PER_INSTANT = 1_000
+
+
+class _Alarm:
+    """What SimPy's queue holds for an agenda: the smallest object that its `step` accepts as an event."""
+
+    __slots__ = ("_ok", "_value", "callbacks", "defused")
+
+    def __init__(self, callback: Callable[[Any], None]) -> None:
+        self.callbacks: list[Callable[[Any], None]] | None = [callback]
+        self._ok = True
+        self._value = None
+        self.defused = False
+
+
+class Agenda:
+    """The due instants of one concern, and the function that acts at them."""
+
+    def __init__(self, env: simpy.Environment, rank: int, name: str, act: Callable[[int], None]) -> None:
+        self.env = env
+        self.rank = rank
+        self.name = name
+        self.acts = 0
+        self._act = act
+        self._due: set[int] = set()
+        self._instant = -1
+        self._rounds = 0
+
+    def ring(self) -> None:
+        """Act at the present instant, once, when the concern's rank comes."""
+        self.wake_at(int(self.env.now))
+
+    def wake_at(self, at_ms: int) -> None:
+        """Act at `at_ms`, which may not lie in the past; asking again for the same instant changes nothing."""
+        if at_ms in self._due:
+            return
+        self._due.add(at_ms)
+        delay = at_ms - int(self.env.now)
+        self.env.schedule(cast(simpy.Event, _Alarm(self._fire)), cast(Any, self.rank), delay)
+
+    def _fire(self, _: object) -> None:
+        now = int(self.env.now)
+        self._due.discard(now)
+        if now != self._instant:
+            self._instant = now
+            self._rounds = 0
+        self._rounds += 1
+        if self._rounds > ROUNDS_PER_INSTANT:
+            raise NoFixedPoint(f"{self.name} was woken {self._rounds} times at {now} ms")
+        self.acts += 1
+        self._act(now)
+
+
+def next_instant(env: simpy.Environment, end_ms: int) -> int:
+    """The instant of the next SimPy event, at most `end_ms`: nobody can observe the clock before it."""
+    ahead = env.peek()
+    return end_ms if math.isinf(ahead) else min(int(ahead), end_ms)

@@ -1,0 +1,41 @@
+"""The exception tree, drawn once.
+
+    ClustersimError
+    + ScenarioError          the user's file: all problems, each with its place and what would be right
+    + ResultsError           a run that is missing, incomplete, not ours, or cannot be written
+    + SimulationError        ours: carries the simulated instant and the seed
+      + InvariantViolation   the two readings of the world disagree
+      + NoFixedPoint         concerns keep ringing each other at one instant
+
+A task that fits nowhere is no exception: it is a row of the results. Exceptions are for files and for bugs.
+"""
+
+from __future__ import annotations
+
+
+class ClustersimError(Exception):
+    """The root of everything clustersim raises on purpose."""
+
+
+class ScenarioError(ClustersimError):
+    """A scenario that cannot be run: `problems` holds one `FILE:LINE:COL: path: what; what would be right` each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(problems))
+
+
+class ResultsError(ClustersimError):
+    """A result directory that is missing, incomplete, of another schema, or cannot be written."""
+
+
+class SimulationError(ClustersimError):
+    """A defect of the simulator itself, found while it ran."""
+
+
+class InvariantViolation(SimulationError):
+    """The world and an independent second reading of it disagree."""
+
+
+class NoFixedPoint(SimulationError):
+    """Concerns keep waking each other without end at one instant."""

@@ -1,0 +1,202 @@
+"""CloudWatch alarms as records: datapoints, M out of N, missing data; one call per metric period for all.
+
+Decides which alarms are in ALARM and could change something now. Knows no names and no cooldowns; what a
+policy then does is `policy.scaling`'s. Called by `control.autoscaler`.
+
+A period without a task has no datapoint of utilisation. Missing data treated as `missing` begins the count of
+datapoints anew (CloudWatch would look further back for some): no policy acts without data.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from clustersim.engine.compiled import kernel
+
+GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
+COMPARISONS = {
+    "GreaterThanThreshold": GREATER,
+    "GreaterThanOrEqualToThreshold": GREATER_OR_EQUAL,
+    "LessThanThreshold": LESS,
+    "LessThanOrEqualToThreshold": LESS_OR_EQUAL,
+}
+AVERAGE, SUM, MINIMUM, MAXIMUM = range(4)
+STATISTICS = {"Average": AVERAGE, "Sum": SUM, "Minimum": MINIMUM, "Maximum": MAXIMUM}
+MISSING, NOT_BREACHING, BREACHING, IGNORE = range(4)
+TREATMENTS = {
+    "missing": MISSING,
+    "notBreaching": NOT_BREACHING,
+    "breaching": BREACHING,
+    "ignore": IGNORE,
+}
+TRACKING_HIGH, TRACKING_LOW, STEP = range(3)
+INSUFFICIENT_DATA, OK, IN_ALARM = range(3)
+
+LONGEST_WINDOW = 64
+"""The datapoints an alarm can look back at: the bits of one word."""
+
+ALARM = np.dtype(
+    [
+        ("service", np.int64),  # the one that is scaled
+        ("source", np.int64),  # the one whose metric it reads
+        ("load", np.int64),  # row of the source in the load table, -1: it has none
+        ("policy", np.int64),  # position in the service's policies
+        ("role", np.int64),  # TRACKING_HIGH, TRACKING_LOW or STEP
+        ("direction", np.int64),  # of STEP: 1 out, -1 in, 0 either
+        ("metric", np.int64),  # `policy.metrics.Metric`, by the rows of `read`
+        ("custom", np.int64),  # position of an expression's value, -1: none
+        ("threshold", np.float64),
+        ("target", np.float64),  # of target tracking
+        ("comparison", np.int64),
+        ("statistic", np.int64),
+        ("period_ticks", np.int64),  # metric periods in one datapoint
+        ("window", np.int64),  # N, the evaluation periods
+        ("needed", np.int64),  # M, the datapoints to alarm
+        ("treatment", np.int64),  # of missing data
+        ("tick", np.int64),  # metric periods of the datapoint under way
+        ("points", np.int64),  # of them with data
+        ("folded", np.float64),
+        ("value", np.float64),  # the last datapoint; NaN: it is missing
+        ("breaches", np.uint64),  # one bit a datapoint, the latest lowest
+        ("seen", np.int64),  # datapoints in the window so far
+        ("state", np.int64),
+    ],
+    align=True,
+)
+
+
+@kernel
+def read(metric: int, loads: np.ndarray, row: int, running: int, desired: int) -> float:
+    """The value of a `policy.metrics.Metric` in the period that just ended; NaN: no datapoint."""
+    if metric == 7:
+        return float(running)
+    if metric == 8:
+        return float(desired)
+    if row < 0:
+        return np.nan
+    load = loads[row]
+    if metric == 0:
+        return float(load.cpu_utilization)
+    if metric == 1:
+        return float(load.memory_utilization)
+    if metric == 2:
+        return float(load.requests)
+    if metric == 3:
+        return float(load.per_target)
+    if metric == 4:
+        return float(load.failed)
+    if metric == 5:
+        return float(load.backlog)
+    return float(load.oldest_age_s)
+
+
+@kernel
+def _fold(alarm: Any, value: float) -> bool:
+    """Add one metric period to the datapoint under way; whether the datapoint is complete."""
+    if not math.isnan(value):
+        if alarm.points == 0:
+            alarm.folded = value
+        elif alarm.statistic == MINIMUM:
+            alarm.folded = min(alarm.folded, value)
+        elif alarm.statistic == MAXIMUM:
+            alarm.folded = max(alarm.folded, value)
+        else:
+            alarm.folded += value
+        alarm.points += 1
+    alarm.tick += 1
+    if alarm.tick < alarm.period_ticks:
+        return False
+    alarm.value = alarm.folded if alarm.points > 0 else np.nan
+    if alarm.points > 0 and alarm.statistic == AVERAGE:
+        alarm.value = alarm.folded / alarm.points
+    alarm.tick = 0
+    alarm.points = 0
+    return True
+
+
+@kernel
+def _judge(alarm: Any) -> None:
+    """Move the alarm's state by its newest datapoint."""
+    value = alarm.value
+    if math.isnan(value):
+        if alarm.treatment == IGNORE:
+            return
+        if alarm.treatment == MISSING:
+            alarm.breaches = np.uint64(0)
+            alarm.seen = 0
+            alarm.state = INSUFFICIENT_DATA
+            return
+        breach = alarm.treatment == BREACHING
+    elif alarm.comparison == GREATER:
+        breach = value > alarm.threshold
+    elif alarm.comparison == GREATER_OR_EQUAL:
+        breach = value >= alarm.threshold
+    elif alarm.comparison == LESS:
+        breach = value < alarm.threshold
+    else:
+        breach = value <= alarm.threshold
+    alarm.breaches = (alarm.breaches << np.uint64(1)) | np.uint64(1 if breach else 0)
+    alarm.seen = min(alarm.seen + 1, alarm.window)
+    breaching = 0
+    for back in range(alarm.seen):
+        breaching += int((alarm.breaches >> np.uint64(back)) & np.uint64(1))
+    alarm.state = IN_ALARM if breaching >= alarm.needed else OK
+
+
+@kernel
+def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int) -> bool:
+    """Whether the alarm's policy could move the desired count now: what is at its bound asks nobody.
+
+    A service with no task at all scales out after one datapoint above 0 (ECS Developer Guide).
+    """
+    value = alarm.value
+    if alarm.role == STEP:
+        blocked = (alarm.direction > 0 and desired >= ceiling) or (alarm.direction < 0 and desired <= floor)
+        return alarm.state == IN_ALARM and not blocked
+    if math.isnan(value):
+        return False
+    if alarm.role == TRACKING_HIGH:
+        if desired == 0 and running == 0:
+            return value > 0.0 and ceiling > 0
+        wanted = max(math.ceil(running * value / alarm.target - 1e-9), running + 1)
+        return alarm.state == IN_ALARM and desired < ceiling and max(wanted, floor) > desired
+    wanted = math.ceil(running * value / alarm.target - 1e-9)
+    return alarm.state == IN_ALARM and desired > floor and wanted < desired
+
+
+@kernel
+def evaluate(
+    alarms: np.ndarray,
+    loads: np.ndarray,
+    custom: np.ndarray,
+    counts: tuple[np.ndarray, np.ndarray],
+    limits: tuple[np.ndarray, np.ndarray, np.ndarray],
+    now_ms: int,
+    hot: np.ndarray,
+) -> int:
+    """Take in one metric period; how many alarms could act now, their positions being in `hot`, ascending.
+
+    `counts` are running and desired per service; `limits` the least and greatest capacity per service and
+    the instant (ms) until which its scale-in cooldown lasts; `custom` the expressions' values.
+    """
+    found = 0
+    for index in range(alarms.size):
+        alarm = alarms[index]
+        running = counts[0][alarm.service]
+        desired = counts[1][alarm.service]
+        if alarm.custom >= 0:
+            value = custom[alarm.custom]
+        else:
+            value = read(alarm.metric, loads, alarm.load, counts[0][alarm.source], counts[1][alarm.source])
+        if not _fold(alarm, value):
+            continue
+        _judge(alarm)
+        cooling = alarm.role == TRACKING_LOW and now_ms < limits[2][alarm.service]
+        floor, ceiling = limits[0][alarm.service], limits[1][alarm.service]
+        if not cooling and _could_act(alarm, running, desired, floor, ceiling):
+            hot[found] = index
+            found += 1
+    return found

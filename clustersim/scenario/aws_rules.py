@@ -1,0 +1,354 @@
+"""What the AWS models do not say about a block: tables of facts, keyed by operation and field path.
+
+Decides which values, ranges and counts are documented but not in botocore's models, which required fields a
+scenario may leave out, which fields are newer than the oldest botocore we accept, and which fields the
+simulator does not follow yet. It holds data only and must not know how a block is walked; `aws.py` reads it.
+
+A path names fields in the API's own case, joined by dots; `[]` stands for every item of a list.
+Sources: ecs-behaviour facts as quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto
+Scaling, Elastic Load Balancing or CloudWatch API reference of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Bounds = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A field that would change behaviour: what to call it, and the values that ask for it.
+
+    Without `values` every value asks for it that is not empty, zero or false.
+    """
+
+    words: str
+    values: frozenset[Any] | None = None
+
+
+def _feature(words: str, *values: Any) -> Feature:
+    return Feature(words, frozenset(values) if values else None)
+
+
+def _under(prefix: str, rows: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{path}": row for path, row in rows.items()}
+
+
+# --- ranges: of a number its value, of a text its length, of a list its number of items ----------------
+
+_STRATEGY_ROWS: dict[str, Bounds] = {
+    "capacityProviderStrategy": (None, 20),  # API CapacityProviderStrategyItem: at most 20 providers
+    "placementStrategy": (None, 5),  # API CreateService
+    "placementConstraints": (None, 10),  # API CreateService
+    "placementConstraints[].expression": (1, 2000),  # API PlacementConstraint
+    "networkConfiguration.awsvpcConfiguration.subnets": (None, 16),  # API AwsVpcConfiguration
+    "networkConfiguration.awsvpcConfiguration.securityGroups": (None, 5),
+}
+_DEPLOYMENT_ROWS: dict[str, Bounds] = {
+    "minimumHealthyPercent": (0, 100),
+    "maximumPercent": (1, None),
+    "bakeTimeInMinutes": (0, 1440),  # API DeploymentConfiguration: 24 hours per stage
+    "linearConfiguration.stepPercent": (3.0, 100.0),  # API LinearConfiguration
+    "linearConfiguration.stepBakeTimeInMinutes": (0, 1440),
+    "canaryConfiguration.canaryPercent": (0.1, 100.0),  # API CanaryConfiguration
+    "canaryConfiguration.canaryBakeTimeInMinutes": (0, 1440),
+    "deploymentCircuitBreaker.thresholdConfiguration.value": (1, None),
+}
+_SERVICE_ROWS: dict[str, Bounds] = {
+    "desiredCount": (0, None),
+    "healthCheckGracePeriodSeconds": (0, 2_147_483_647),
+    "loadBalancers": (None, 5),  # ECS service quotas: target groups per service
+    "loadBalancers[].containerPort": (1, 65535),
+    **_STRATEGY_ROWS,
+    **_under("deploymentConfiguration", _DEPLOYMENT_ROWS),
+}
+_CONTAINER_ROWS: dict[str, Bounds] = {
+    "cpu": (0, None),
+    "memory": (6, None),  # API ContainerDefinition.memory: Docker 20.10 reserves 6 MiB
+    "memoryReservation": (6, None),
+    "startTimeout": (0, None),
+    "stopTimeout": (0, None),
+    "portMappings[].containerPort": (1, 65535),
+    "portMappings[].hostPort": (0, 65535),
+    "healthCheck.interval": (5, 300),  # API HealthCheck
+    "healthCheck.timeout": (2, 60),
+    "healthCheck.retries": (1, 10),
+    "healthCheck.startPeriod": (0, 300),
+    "restartPolicy.restartAttemptPeriod": (60, 1800),  # API ContainerRestartPolicy
+    "restartPolicy.ignoredExitCodes": (None, 50),
+}
+
+_TRACKING = "TargetTrackingScalingPolicyConfiguration"
+
+RANGES: dict[str, dict[str, Bounds]] = {
+    "ecs.CreateService": _SERVICE_ROWS,
+    "ecs.UpdateService": _SERVICE_ROWS,
+    # RunTask starts at most 10 tasks a call; an entry of a scenario may ask for more: it is many calls.
+    "ecs.RunTask": {"count": (1, None), **_STRATEGY_ROWS},
+    "ecs.RegisterTaskDefinition": {
+        "containerDefinitions": (None, 10),  # ECS service quotas
+        "placementConstraints": (None, 10),
+        "placementConstraints[].expression": (1, 2000),
+        "ephemeralStorage.sizeInGiB": (21, 200),  # API EphemeralStorage
+        **_under("containerDefinitions[]", _CONTAINER_ROWS),
+    },
+    "ecs.CreateCapacityProvider": {
+        # API InfrastructureOptimization: -1 turns it off
+        "managedInstancesProvider.infrastructureOptimization.scaleInAfter": (-1, 3600),
+    },
+    "application-autoscaling.RegisterScalableTarget": {"MinCapacity": (0, None), "MaxCapacity": (0, None)},
+    "application-autoscaling.PutScheduledAction": {
+        "ScalableTargetAction.MinCapacity": (0, None),
+        "ScalableTargetAction.MaxCapacity": (0, None),
+    },
+    "application-autoscaling.PutScalingPolicy": {
+        f"{_TRACKING}.ScaleOutCooldown": (0, None),
+        f"{_TRACKING}.ScaleInCooldown": (0, None),
+        "StepScalingPolicyConfiguration.Cooldown": (0, None),
+        "StepScalingPolicyConfiguration.MinAdjustmentMagnitude": (1, None),
+        "StepScalingPolicyConfiguration.StepAdjustments": (1, 20),  # Application Auto Scaling quotas
+    },
+    "autoscaling.CreateAutoScalingGroup": {
+        "MinSize": (0, None),
+        "MaxSize": (0, None),
+        "DesiredCapacity": (0, None),
+        "DefaultCooldown": (0, None),
+        "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": (0, None),
+        "MixedInstancesPolicy.InstancesDistribution.OnDemandPercentageAboveBaseCapacity": (0, 100),
+    },
+    "autoscaling.PutScalingPolicy": {"Cooldown": (0, None), "EstimatedInstanceWarmup": (0, None)},
+}
+
+# Numbers that must be a multiple of something (API LinearConfiguration, CanaryConfiguration).
+MULTIPLES: dict[str, dict[str, float]] = {
+    operation: {
+        "deploymentConfiguration.linearConfiguration.stepPercent": 0.1,
+        "deploymentConfiguration.canaryConfiguration.canaryPercent": 0.1,
+    }
+    for operation in ("ecs.CreateService", "ecs.UpdateService")
+}
+
+# --- values: narrower than the model's, or absent from it ----------------------------------------------
+
+_ECS_METRICS = (
+    "ECSServiceAverageCPUUtilization",
+    "ECSServiceAverageMemoryUtilization",
+    "ALBRequestCountPerTarget",
+    "ECSServiceAverageCPUUtilizationHighResolution",
+    "ECSServiceAverageMemoryUtilizationHighResolution",
+)
+_SCALABLE_ECS: dict[str, tuple[str, ...]] = {
+    "ServiceNamespace": ("ecs",),
+    "ScalableDimension": ("ecs:service:DesiredCount",),
+}
+_LAUNCH_TYPES: dict[str, tuple[str, ...]] = {"launchType": ("EC2", "FARGATE")}
+
+VALUES: dict[str, dict[str, tuple[str, ...]]] = {
+    "ecs.CreateService": _LAUNCH_TYPES,
+    "ecs.RunTask": _LAUNCH_TYPES,
+    "application-autoscaling.RegisterScalableTarget": _SCALABLE_ECS,
+    "application-autoscaling.PutScheduledAction": _SCALABLE_ECS,
+    "application-autoscaling.PutScalingPolicy": {
+        **_SCALABLE_ECS,
+        f"{_TRACKING}.PredefinedMetricSpecification.PredefinedMetricType": _ECS_METRICS,
+    },
+    "autoscaling.PutScalingPolicy": {
+        "PolicyType": ("TargetTrackingScaling", "StepScaling", "SimpleScaling", "PredictiveScaling"),
+        "AdjustmentType": ("ChangeInCapacity", "ExactCapacity", "PercentChangeInCapacity"),
+        "MetricAggregationType": ("Minimum", "Maximum", "Average"),
+    },
+    "autoscaling.CreateAutoScalingGroup": {
+        "MixedInstancesPolicy.InstancesDistribution.OnDemandAllocationStrategy": (
+            "lowest-price",
+            "prioritized",
+        ),
+        "MixedInstancesPolicy.InstancesDistribution.SpotAllocationStrategy": (
+            "lowest-price",
+            "capacity-optimized",
+            "capacity-optimized-prioritized",
+            "price-capacity-optimized",
+        ),
+    },
+    "cloudwatch.PutMetricAlarm": {"TreatMissingData": ("breaching", "notBreaching", "ignore", "missing")},
+}
+
+# What would be right, where the service itself has words for it.
+VALUE_TEXTS: dict[str, dict[str, str]] = {
+    "ecs.CreateService": {"launchType": "launch type should be one of [EC2,FARGATE]"},
+    "ecs.RunTask": {"launchType": "launch type should be one of [EC2,FARGATE]"},
+}
+
+# --- required by the API, but free to leave out of a scenario ------------------------------------------
+
+_SCALABLE_IDS = frozenset({"ServiceNamespace", "ResourceId", "ScalableDimension"})
+_PLACED_OUTSIDE = frozenset(
+    {
+        "networkConfiguration.awsvpcConfiguration.subnets",
+        "volumeConfigurations[].managedEBSVolume.roleArn",
+    }
+)
+_OUTSIDE = _PLACED_OUTSIDE | {
+    "vpcLatticeConfigurations[].roleArn",
+    "vpcLatticeConfigurations[].targetGroupArn",
+}
+
+MAY_BE_LEFT_OUT: dict[str, frozenset[str]] = {
+    "ecs.CreateService": _OUTSIDE,
+    "ecs.UpdateService": _OUTSIDE,
+    "ecs.RunTask": _PLACED_OUTSIDE | {"taskDefinition"},  # an entry with a trace has none
+    "ecs.CreateCapacityProvider": frozenset(
+        {
+            "autoScalingGroupProvider.autoScalingGroupArn",
+            "managedInstancesProvider.infrastructureRoleArn",
+            "managedInstancesProvider.instanceLaunchTemplate.ec2InstanceProfileArn",
+            "managedInstancesProvider.instanceLaunchTemplate.networkConfiguration",
+        }
+    ),
+    "application-autoscaling.RegisterScalableTarget": _SCALABLE_IDS,
+    "application-autoscaling.PutScheduledAction": _SCALABLE_IDS,
+    "application-autoscaling.PutScalingPolicy": _SCALABLE_IDS,
+    "autoscaling.CreateAutoScalingGroup": frozenset(
+        {"AutoScalingGroupName"}
+    ),  # one inside a provider has none
+    "autoscaling.PutScalingPolicy": frozenset({"AutoScalingGroupName"}),
+    "cloudwatch.PutMetricAlarm": frozenset({"AlarmName"}),  # a step scaling policy's own alarm has none
+}
+
+# --- newer than the oldest botocore we accept: added to its model where missing ------------------------
+
+# Circuit breaker settings: announced 2026-07-01 (API DeploymentCircuitBreaker, ThresholdConfiguration).
+# 20-second metrics and high-resolution predefined metrics: announced 2026-06-19 (AWS What's New).
+NEWER_SHAPES: dict[str, dict[str, dict[str, Any]]] = {
+    "ecs": {
+        "ThresholdType": {"type": "string", "enum": ["COUNT", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT"]},
+        "ThresholdConfiguration": {
+            "type": "structure",
+            "required": ["type", "value"],
+            "members": {"type": {"shape": "ThresholdType"}, "value": {"shape": "Integer"}},
+        },
+        "MetricResolutionSeconds": {"type": "integer", "min": 20, "max": 60},
+        "MetricNamesList": {"type": "list", "member": {"shape": "String"}},
+        "MetricConfiguration": {
+            "type": "structure",
+            "required": ["metricNames", "resolutionSeconds"],
+            "members": {
+                "metricNames": {"shape": "MetricNamesList"},
+                "resolutionSeconds": {"shape": "MetricResolutionSeconds"},
+            },
+        },
+        "MetricConfigurationList": {"type": "list", "member": {"shape": "MetricConfiguration"}},
+        "MonitoringConfiguration": {
+            "type": "structure",
+            "members": {"metricConfigurations": {"shape": "MetricConfigurationList"}},
+        },
+    },
+}
+NEWER_MEMBERS: dict[str, dict[str, dict[str, str]]] = {
+    "ecs": {
+        "DeploymentCircuitBreaker": {
+            "resetOnHealthyTask": "BoxedBoolean",
+            "thresholdConfiguration": "ThresholdConfiguration",
+        },
+        "CreateServiceRequest": {"monitoring": "MonitoringConfiguration"},
+        "UpdateServiceRequest": {"monitoring": "MonitoringConfiguration"},
+    },
+}
+
+# --- accepted, but not simulated yet: a row goes when its feature comes --------------------------------
+
+_PLACED_ROWS = {"volumeConfigurations": _feature("Amazon EBS volumes of tasks")}
+_UPDATED_ROWS = {
+    **_PLACED_ROWS,
+    "availabilityZoneRebalancing": _feature("Availability Zone rebalancing", "ENABLED"),
+    "deploymentController.type": _feature(
+        "deployments by CodeDeploy or an external controller", "CODE_DEPLOY", "EXTERNAL"
+    ),
+    "deploymentConfiguration.alarms.enable": _feature("deployment alarms", True),
+    "deploymentConfiguration.deploymentCircuitBreaker.enable": _feature(
+        "the deployment circuit breaker", True
+    ),
+    "deploymentConfiguration.strategy": _feature(
+        "traffic-shifting deployments", "BLUE_GREEN", "LINEAR", "CANARY"
+    ),
+    "deploymentConfiguration.lifecycleHooks": _feature("deployment lifecycle hooks"),
+    "deploymentConfiguration.earlySuccessCriteria.enable": _feature("early success of deployments", True),
+    "loadBalancers[].loadBalancerName": _feature("Classic Load Balancers"),
+    "serviceConnectConfiguration.enabled": _feature("Service Connect", True),
+    "vpcLatticeConfigurations": _feature("VPC Lattice"),
+    "gatewayConnectors": _feature("gateway connectors"),
+}
+
+NOT_SIMULATED: dict[str, dict[str, Feature]] = {
+    "ecs.CreateService": {
+        **_UPDATED_ROWS,
+        "schedulingStrategy": _feature("the DAEMON scheduling strategy", "DAEMON"),
+    },
+    "ecs.UpdateService": _UPDATED_ROWS,
+    "ecs.RunTask": {**_PLACED_ROWS, "overrides": _feature("task overrides")},
+    "ecs.RegisterTaskDefinition": {
+        "containerDefinitions[].restartPolicy.enabled": _feature("container restart policies", True),
+        "containerDefinitions[].dependsOn[].condition": _feature(
+            "the start order of containers", "COMPLETE", "SUCCESS", "HEALTHY"
+        ),
+        "containerDefinitions[].resourceRequirements[].type": _feature(
+            "accelerators other than GPUs", "InferenceAccelerator", "NeuronDevice"
+        ),
+        "inferenceAccelerators": _feature("Elastic Inference accelerators"),
+        "runtimePlatform.operatingSystemFamily": _feature(
+            "Windows containers",
+            "WINDOWS_SERVER_2016_FULL",
+            "WINDOWS_SERVER_2019_FULL",
+            "WINDOWS_SERVER_2019_CORE",
+            "WINDOWS_SERVER_2004_CORE",
+            "WINDOWS_SERVER_20H2_CORE",
+            "WINDOWS_SERVER_2022_FULL",
+            "WINDOWS_SERVER_2022_CORE",
+            "WINDOWS_SERVER_2025_FULL",
+            "WINDOWS_SERVER_2025_CORE",
+        ),
+    },
+    "ecs.CreateCapacityProvider": {
+        "autoScalingGroupProvider.managedScaling.status": _feature("managed scaling", "ENABLED"),
+        "managedInstancesProvider": _feature("ECS Managed Instances"),
+    },
+    "application-autoscaling.RegisterScalableTarget": {
+        "SuspendedState.DynamicScalingInSuspended": _feature("suspended scaling", True),
+        "SuspendedState.DynamicScalingOutSuspended": _feature("suspended scaling", True),
+        "SuspendedState.ScheduledScalingSuspended": _feature("suspended scaling", True),
+    },
+    "application-autoscaling.PutScalingPolicy": {
+        "PolicyType": _feature("predictive scaling", "PredictiveScaling"),
+    },
+    "autoscaling.PutScalingPolicy": {"": _feature("scaling policies of Auto Scaling groups")},
+    "autoscaling.CreateAutoScalingGroup": {
+        "CapacityRebalance": _feature("Capacity Rebalancing", True),
+        "MaxInstanceLifetime": _feature("the maximum instance lifetime"),
+        "LifecycleHookSpecificationList": _feature("lifecycle hooks of Auto Scaling groups"),
+        "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": _feature(
+            "a mix of On-Demand and Spot"
+        ),
+        "MixedInstancesPolicy.LaunchTemplate.Overrides[].WeightedCapacity": _feature("instance weights"),
+        "MixedInstancesPolicy.LaunchTemplate.Overrides[].InstanceRequirements": _feature(
+            "attribute-based instance type selection"
+        ),
+        "TerminationPolicies[]": _feature(
+            "termination policies",
+            "OldestInstance",
+            "NewestInstance",
+            "OldestLaunchConfiguration",
+            "OldestLaunchTemplate",
+            "ClosestToNextInstanceHour",
+            "AllocationStrategy",
+        ),
+    },
+    "elbv2.CreateTargetGroup": {"TargetType": _feature("Lambda and load balancer targets", "lambda", "alb")},
+    "cloudwatch.PutMetricAlarm": {
+        "EvaluationCriteria": _feature("PromQL alarms"),
+        "ThresholdMetricId": _feature("anomaly detection alarms"),
+        "EvaluationWindow": _feature("evaluation windows of alarms"),
+        "WarmUpConfiguration": _feature("the warm-up of alarms"),
+    },
+}

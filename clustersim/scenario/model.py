@@ -1,0 +1,357 @@
+"""The resolved scenario: what the simulator reads.
+
+Every name is resolved, every default filled in, every number in the units of the simulation: durations in
+int ms, instants in ms since `start` unless said otherwise, sizes in MiB, CPU in units of 1,024 per vCPU,
+money in USD. Decides nothing; it knows neither YAML nor botocore.
+`reader.read_scenario` makes it, the layers above only read it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from clustersim.scenario.model_base import (
+    Constraint,
+    Distribution,
+    InputFile,
+    PlacementRule,
+    Resolved,
+    StrategyItem,
+)
+from clustersim.scenario.model_capacity import (
+    AutoScalingGroup,
+    CapacityProvider,
+    FargatePrice,
+    InstanceType,
+    Pricing,
+    SavingsPlan,
+)
+
+__all__ = [
+    "Action",
+    "AutoScaling",
+    "AutoScalingGroup",
+    "Behavior",
+    "CapacityProvider",
+    "Cluster",
+    "Constraint",
+    "Container",
+    "Distribution",
+    "Failures",
+    "FargatePrice",
+    "HealthCheck",
+    "InputFile",
+    "InstanceType",
+    "Load",
+    "MemoryPerTask",
+    "PlacementRule",
+    "Pricing",
+    "Resolved",
+    "RunTask",
+    "Sampling",
+    "SavingsPlan",
+    "Scenario",
+    "ScheduledAction",
+    "Series",
+    "Service",
+    "StepScaling",
+    "StrategyItem",
+    "TargetGroup",
+    "TargetTracking",
+    "TaskDefinition",
+    "TraceTable",
+]
+
+Int64s = npt.NDArray[np.int64]
+Float64s = npt.NDArray[np.float64]
+
+
+class Cluster(Resolved):
+    """Limits and latencies of the cluster; None lifts a limit."""
+
+    provisioning_limit: int | None = 500
+    provisioning_timeout_ms: int | None = 1_800_000
+    fargate_quota_vcpu: float | None = None
+    default_strategy: tuple[StrategyItem, ...] = ()
+    awsvpc_trunking: bool = False
+    fargate_launch_burst: int = 100
+    fargate_launch_per_second: float = 20.0
+    eni_attach: Distribution = Distribution(a=5_000.0)
+    fargate_start: Distribution
+    service_launch_per_minute: float = 500.0
+
+
+class HealthCheck(Resolved):
+    """The container health check of the slowest essential container (ECS API: HealthCheck)."""
+
+    interval_ms: int = 30_000
+    timeout_ms: int = 5_000
+    retries: int = 3
+    start_period_ms: int = 0
+
+
+class Container(Resolved):
+    """A container definition; `cpu` in units, 0 where none is reserved."""
+
+    name: str
+    essential: bool = True
+    image: str | None = None
+    cpu: int = 0
+    memory_mib: int | None = None
+    memory_reservation_mib: int | None = None
+    gpus: int = 0
+    start_timeout_ms: int | None = None
+    stop_timeout_ms: int = 30_000
+    container_ports: tuple[int, ...] = ()
+    depends_on: tuple[tuple[str, str], ...] = ()
+    health_check: HealthCheck | None = None
+    restart_policy: dict[str, Any] | None = None
+
+
+class TaskDefinition(Resolved):
+    """A revision of a task definition; `cpu` and `memory_mib` are what placement subtracts."""
+
+    family: str
+    revision: int
+    key: str
+    network_mode: Literal["bridge", "host", "awsvpc", "none"] = "bridge"
+    requires_compatibilities: tuple[str, ...] = ()
+    cpu: int
+    memory_mib: int
+    has_task_size: bool
+    gpus: int = 0
+    static_ports: tuple[int, ...] = ()
+    dynamic_ports: int = 0
+    placement_constraints: tuple[Constraint, ...] = ()
+    arch: Literal["x86_64", "arm64"] = "x86_64"
+    ephemeral_gib: int = 20
+    stop_timeout_ms: int = 30_000
+    health_check: HealthCheck | None = None
+    containers: tuple[Container, ...] = ()
+    behavior: dict[str, Any] = Field(default_factory=dict)
+
+
+class MemoryPerTask(Resolved):
+    """What a task uses: `base_mib`, and `per_concurrent_request_mib` for each request in it."""
+
+    base_mib: float = 0.0
+    per_concurrent_request_mib: float = 0.0
+
+
+class Behavior(Resolved):
+    """What the application does; a task definition's own keys win over the service's, key by key."""
+
+    startup_time: Distribution = Distribution()
+    ready_time_ms: int = 0
+    time_to_failure: Distribution | None = None
+    start_failure_probability: float = 0.0
+    exit_code: int = 1
+    cpu_time_per_request_ms: float | None = None
+    memory_per_task: MemoryPerTask | None = None
+    stop_time: Distribution | None = Distribution(a=1_000.0)
+    stop_exit_code: int = 143
+
+
+class Series(Resolved):
+    """A piecewise-constant rate: `rates[i]` per second from `times_ms[i]` on.
+
+    `times_ms` counts from the first instant of the simulation, `warmUp` before `start`.
+
+    It repeats after `period_ms`; 0 means that it does not.
+    """
+
+    times_ms: Int64s
+    rates: Float64s
+    period_ms: int = 0
+
+
+class Load(Resolved):
+    """Who calls a service and what a call costs; `messages` are of the SQS queue the service works off."""
+
+    kind: Literal["requests", "messages"]
+    series: Series
+    cpu_time_ms: float = 0.0
+    memory_base_mib: float = 0.0
+    memory_per_request_mib: float = 0.0
+    timeout_ms: int = 10_000
+    processing_time_ms: float = 0.0
+    concurrency_per_task: int = 1
+
+
+class TargetTracking(Resolved):
+    """A target tracking policy (Application Auto Scaling API); `metric` is CloudWatch's name."""
+
+    name: str
+    target: float
+    metric: str
+    custom_metric: dict[str, Any] | None = None
+    scale_out_cooldown_ms: int = 300_000
+    scale_in_cooldown_ms: int = 300_000
+    disable_scale_in: bool = False
+
+
+class StepScaling(Resolved):
+    """A step scaling policy; `steps` are (lower bound, upper bound, adjustment), None being infinite."""
+
+    name: str
+    adjustment_type: Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]
+    steps: tuple[tuple[float | None, float | None, int], ...]
+    min_adjustment_magnitude: int | None = None
+    cooldown_ms: int = 300_000
+    aggregation: Literal["Average", "Minimum", "Maximum"] = "Average"
+    alarm: dict[str, Any] | None = None
+
+
+class ScheduledAction(Resolved):
+    """A scheduled action; `schedule` is read by `schedule.instants`, its window in epoch ms (None: open)."""
+
+    name: str
+    schedule: str
+    timezone: str = "UTC"
+    min_capacity: int | None = None
+    max_capacity: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class AutoScaling(Resolved):
+    """The scalable target of a service, its policies and its scheduled actions."""
+
+    min_capacity: int
+    max_capacity: int
+    policies: tuple[TargetTracking | StepScaling, ...] = ()
+    scheduled: tuple[ScheduledAction, ...] = ()
+    metric_resolution_ms: int = 60_000
+
+
+class TargetGroup(Resolved):
+    """A target group of a load balancer (ELB API: CreateTargetGroup)."""
+
+    name: str
+    interval_ms: int = 30_000
+    healthy_threshold: int = 5
+    unhealthy_threshold: int = 2
+    deregistration_delay_ms: int = 300_000
+    initial_health_checks: int = 1
+
+
+class Service(Resolved):
+    """A service; exactly one of `launch_type` and `strategy` says where its tasks run."""
+
+    name: str
+    task_definition: str
+    desired_count: int
+    launch_type: Literal["EC2", "FARGATE"] | None = None
+    strategy: tuple[StrategyItem, ...] = ()
+    placement_strategy: tuple[PlacementRule, ...] = ()
+    placement_constraints: tuple[Constraint, ...] = ()
+    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    target_groups: tuple[str, ...] = ()
+    health_check_grace_ms: int = 0
+    zones: tuple[str, ...]
+    auto_scaling: AutoScaling | None = None
+    load: Load | None = None
+    behaviors: tuple[tuple[str, Behavior], ...] = ()
+
+    def behavior(self, key: str) -> Behavior:
+        """The behaviour of tasks of task definition `key` ('web:2') under this service."""
+        return dict(self.behaviors)[key]
+
+
+class TraceTable(Resolved):
+    """The rows of a task trace as columns, sorted by `submit_ms` (ms since `start`)."""
+
+    submit_ms: Int64s
+    duration_ms: Int64s
+    cpu: Int64s
+    memory_mib: Int64s
+    gpus: Int64s
+    instances: Int64s
+    group: tuple[str, ...] | None = None
+    reference_id: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.submit_ms)
+
+
+class RunTask(Resolved):
+    """Standalone tasks; at most one of `at_ms`, `schedule`, `arrivals_per_hour` and `trace` is set.
+
+    None of them means once, at `start` (`at_ms` is 0 then).
+    """
+
+    name: str
+    task_definition: str | None = None
+    count: int = 1
+    at_ms: int | None = None
+    schedule: str | None = None
+    arrivals_per_hour: float | None = None
+    trace: TraceTable | None = None
+    duration: Distribution | None = None
+    retries: int = 0
+    launch_type: Literal["EC2", "FARGATE"] | None = None
+    strategy: tuple[StrategyItem, ...] = ()
+    placement_strategy: tuple[PlacementRule, ...] = ()
+    placement_constraints: tuple[Constraint, ...] = ()
+    zones: tuple[str, ...]
+    behavior: Behavior = Behavior()
+    group: str
+
+
+class Action(Resolved):
+    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs."""
+
+    at_ms: int
+    operation: str
+    input: dict[str, Any]
+
+
+class Failures(Resolved):
+    """What breaks; `spot_interruptions` and `zone_outages` are kept as written."""
+
+    container_instances: Distribution | None = None
+    spot_interruptions: str | dict[str, Any] = "catalogue"
+    zone_outages: tuple[dict[str, Any], ...] = ()
+
+
+class Sampling(Resolved):
+    """Widths of the rows of the series (None: by size) and of the cost periods."""
+
+    interval_ms: int | None = None
+    cost_period_ms: int = 86_400_000
+    cost_per_resource: bool = False
+
+
+class Scenario(Resolved):
+    """A whole scenario, ready to be simulated."""
+
+    name: str
+    start_ms: int
+    duration_ms: int
+    warm_up_ms: int = 0
+    initial_state: Literal["empty", "running"] = "empty"
+    seed: int = 0
+    region: str
+    zones: tuple[str, ...]
+    pricing: Pricing
+    cluster: Cluster
+    groups: tuple[AutoScalingGroup, ...] = ()
+    providers: tuple[CapacityProvider, ...] = ()
+    task_definitions: tuple[TaskDefinition, ...] = ()
+    services: tuple[Service, ...] = ()
+    run_tasks: tuple[RunTask, ...] = ()
+    actions: tuple[Action, ...] = ()
+    target_groups: tuple[TargetGroup, ...] = ()
+    failures: Failures = Failures()
+    sampling: Sampling = Sampling()
+    instance_types: tuple[InstanceType, ...] = ()
+    inputs: tuple[InputFile, ...] = ()
+    warnings: tuple[str, ...] = ()
+    resolved: dict[str, Any]
+    digest: str

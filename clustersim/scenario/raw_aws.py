@@ -1,0 +1,206 @@
+"""What the JSON Schema says of AWS blocks: free objects whose main fields are described for editors.
+
+Decides which fields an editor offers. Whether a block is right is not decided here but by `aws.check_block`,
+against botocore's own models; the case of a field is free there. Must not be used to refuse anything.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_SWITCH = {"enum": ["ENABLED", "DISABLED"]}
+
+
+def _object(description: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {name: _described(schema) for name, schema in properties.items()},
+        "additionalProperties": True,
+    }
+
+
+def _described(schema: Any) -> Any:
+    return {"description": schema} if isinstance(schema, str) else schema
+
+
+def _item(description: str, own: dict[str, Any] | None = None, **properties: Any) -> WithJsonSchema:
+    """The schema of an item of a list of AWS blocks: the fields themselves, or a file with keys beside it."""
+    file = {**_TEXT, "description": "a describe call's answer or a create call's input, as JSON"}
+    return WithJsonSchema(_object(description, file=file, **properties, **(own or {})))
+
+
+def _list(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+_STRATEGY = _object("CapacityProviderStrategyItem", capacityProvider=_TEXT, weight=_COUNT, base=_COUNT)
+_PLACEMENT = _list(_object("PlacementStrategy", type={"enum": ["spread", "binpack", "random"]}, field=_TEXT))
+_CONSTRAINTS = _list(
+    _object("PlacementConstraint", type={"enum": ["distinctInstance", "memberOf"]}, expression=_TEXT)
+)
+_WHERE = {
+    "launchType": {"enum": ["EC2", "FARGATE"]},
+    "capacityProviderStrategy": _list(_STRATEGY),
+    "placementStrategy": _PLACEMENT,
+    "placementConstraints": _CONSTRAINTS,
+    "networkConfiguration": _object("awsvpcConfiguration with subnets"),
+}
+_BEHAVIOR = {"$model": "WrittenBehavior"}
+_CONTAINER = _object(
+    "ContainerDefinition",
+    name=_TEXT,
+    image=_TEXT,
+    essential={"type": "boolean"},
+    cpu={**_COUNT, "description": "CPU units; 1024 are one vCPU"},
+    memory={**_COUNT, "description": "hard limit, MiB"},
+    memoryReservation={**_COUNT, "description": "soft limit, MiB"},
+    portMappings=_list(_object("PortMapping", containerPort=_COUNT, hostPort=_COUNT)),
+    healthCheck=_object("HealthCheck", interval=_COUNT, timeout=_COUNT, retries=_COUNT, startPeriod=_COUNT),
+    stopTimeout={**_COUNT, "description": "seconds from SIGTERM to SIGKILL; default 30"},
+)
+_POLICY = _object(
+    "PutScalingPolicy (Application Auto Scaling)",
+    policyName=_TEXT,
+    policyType={"enum": ["TargetTrackingScaling", "StepScaling"]},
+    targetTrackingScalingPolicyConfiguration=_object("targetValue and a metric"),
+    stepScalingPolicyConfiguration=_object("adjustmentType and stepAdjustments"),
+    alarm=_object("own: the alarm of a step scaling policy (PutMetricAlarm)"),
+)
+_SCHEDULED = _object(
+    "PutScheduledAction",
+    scheduledActionName=_TEXT,
+    schedule="cron(...), rate(...) or at(...)",
+    timezone=_TEXT,
+    scalableTargetAction=_object("ScalableTargetAction", minCapacity=_COUNT, maxCapacity=_COUNT),
+)
+
+Strategy = Annotated[dict[str, Any], WithJsonSchema(_STRATEGY)]
+
+Group = Annotated[
+    dict[str, Any],
+    _item(
+        "CreateAutoScalingGroup (EC2 Auto Scaling)",
+        autoScalingGroupName=_TEXT,
+        minSize=_COUNT,
+        maxSize=_COUNT,
+        desiredCapacity=_COUNT,
+        mixedInstancesPolicy=_object("in place of instanceTypes"),
+        instanceTypes={**_list(_TEXT), "description": "own: EC2 instance types"},
+        purchaseOption={"enum": ["on-demand", "spot"], "description": "own"},
+        launchTime="own: from request to registered; a duration or a distribution",
+        attributes="own: attributes for memberOf; a list is dealt out in turn",
+        rootVolume="own: the root volume of an instance, like 30 GiB",
+        scalingPolicies="own: PutScalingPolicy (EC2 Auto Scaling)",
+    ),
+]
+_GROUP_INSIDE = _object(
+    "own: CreateAutoScalingGroup, in place of autoScalingGroupArn",
+    **dict.fromkeys(("minSize", "maxSize", "desiredCapacity"), _COUNT),
+    instanceTypes=_list(_TEXT),
+    purchaseOption={"enum": ["on-demand", "spot"]},
+    launchTime="from request to registered; a duration or a distribution",
+    attributes="attributes for memberOf; a list is dealt out in turn",
+)
+Provider = Annotated[
+    dict[str, Any],
+    _item(
+        "CreateCapacityProvider",
+        name=_TEXT,
+        autoScalingGroupProvider=_object(
+            "AutoScalingGroupProvider",
+            autoScalingGroup=_GROUP_INSIDE,
+            managedScaling=_object(
+                "ManagedScaling",
+                status=_SWITCH,
+                targetCapacity={"type": "integer", "minimum": 1, "maximum": 100},
+            ),
+            managedTerminationProtection=_SWITCH,
+            managedDraining=_SWITCH,
+        ),
+        managedInstancesProvider=_object("ManagedInstancesProvider"),
+    ),
+]
+TaskDefinitionBlock = Annotated[
+    dict[str, Any],
+    _item(
+        "RegisterTaskDefinition; a family's n-th is revision n, unless it says `revision`",
+        family=_TEXT,
+        revision={"type": "integer", "minimum": 1, "description": "own"},
+        networkMode={"enum": ["bridge", "host", "awsvpc", "none"]},
+        requiresCompatibilities=_list({"enum": ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"]}),
+        cpu={"type": ["string", "integer"], "description": 'CPU units like "512", or "0.5 vCPU"'},
+        memory={"type": ["string", "integer"], "description": 'MiB like "1024", or "1 GB"'},
+        containerDefinitions=_list(_CONTAINER),
+        placementConstraints=_CONSTRAINTS,
+        behavior=_BEHAVIOR,
+    ),
+]
+TargetGroupBlock = Annotated[
+    dict[str, Any],
+    _item(
+        "CreateTargetGroup (Elastic Load Balancing)",
+        name=_TEXT,
+        healthCheckIntervalSeconds=_COUNT,
+        healthyThresholdCount=_COUNT,
+        unhealthyThresholdCount=_COUNT,
+        deregistrationDelay="own: a duration; default 300s",
+        initialHealthChecks="own: checks that make a new target healthy; default 1",
+    ),
+]
+AlarmBlock = Annotated[dict[str, Any], _item("PutMetricAlarm (CloudWatch)", alarmName=_TEXT)]
+ServiceBlock = Annotated[
+    dict[str, Any],
+    _item(
+        "CreateService",
+        serviceName=_TEXT,
+        taskDefinition="family:revision, or a family: its latest revision",
+        desiredCount=_COUNT,
+        **_WHERE,
+        deploymentConfiguration=_object(
+            "DeploymentConfiguration", minimumHealthyPercent=_COUNT, maximumPercent=_COUNT
+        ),
+        healthCheckGracePeriodSeconds=_COUNT,
+        loadBalancers=_list(
+            _object("LoadBalancer", targetGroupArn=_TEXT, containerName=_TEXT, containerPort=_COUNT)
+        ),
+        autoScaling=_object(
+            "own: RegisterScalableTarget, PutScalingPolicy, PutScheduledAction",
+            minCapacity=_COUNT,
+            maxCapacity=_COUNT,
+            policies=_list(_POLICY),
+            scheduledActions=_list(_SCHEDULED),
+        ),
+        load={"$model": "WrittenLoad"},
+        behavior=_BEHAVIOR,
+        virtualMachines=_object("own: one copy each on a virtual machine"),
+    ),
+]
+RunTaskBlock = Annotated[
+    dict[str, Any],
+    _item(
+        "RunTask, with keys of our own that say when",
+        name={**_TEXT, "description": "own"},
+        taskDefinition="family:revision, or a family: its latest revision",
+        count={"type": "integer", "minimum": 1},
+        group=_TEXT,
+        **_WHERE,
+        at="own: after start, like 2h",
+        schedule="own: cron(0 3 * * ? *) or rate(15 minutes)",
+        arrivals=_object("own: Poisson arrivals", ratePerHour={"type": "number"}),
+        trace="own: a CSV file of tasks",
+        duration="own: how long a task runs; a duration or a distribution",
+        retries={**_COUNT, "description": "own: after a refusal, failure or interruption"},
+        behavior=_BEHAVIOR,
+    ),
+]
+ActionBlock = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        _object("an AWS operation with its input, and when it happens", at="after start, like 2d")
+    ),
+]

@@ -1,0 +1,225 @@
+"""The whole scenario, resolved: sections in the order in which they refer to each other.
+
+Decides that order, what the sections of our own become, and which features are read but not simulated yet.
+Must not know text, places or files. The reader calls `resolve` with a validated file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clustersim.scenario.blocks import check, check_all
+from clustersim.scenario.document import Steps, read_document
+from clustersim.scenario.fargate_prices import FargateFactors, FargateUse
+from clustersim.scenario.model import (
+    AutoScalingGroup,
+    Cluster,
+    Failures,
+    FargatePrice,
+    Pricing,
+    Sampling,
+    SavingsPlan,
+)
+from clustersim.scenario.offers import CatalogError
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.resolve_actions import actions, later_definitions
+from clustersim.scenario.resolve_capacity import groups_and_providers
+from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.resolve_jobs import run_tasks
+from clustersim.scenario.resolve_placement import strategy_items
+from clustersim.scenario.resolve_services import service_blocks, services, target_groups
+from clustersim.scenario.resolve_tasks import task_definitions
+
+_LATER_SECTIONS = {
+    "images": "the pull of images",
+    "roles": "what IAM roles allow",
+    "alarms": "CloudWatch alarms",
+}
+
+
+def resolve(context: Context) -> dict[str, Any]:
+    """The fields of `Scenario` that its sections fill; problems are in the findings."""
+    _subnets(context)
+    _instance_types(context)
+    capacity = groups_and_providers(context)
+    context.default_strategy = _default_strategy(context)
+    definitions = task_definitions(context)
+    groups = target_groups(context)
+    blocks = service_blocks(context)
+    done = actions(context)
+    found = services(context, blocks, groups, later_definitions(done))
+    jobs = run_tasks(context)
+    _not_simulated(context)
+    if not context.findings.data.get("services") and not context.findings.data.get("runTasks"):
+        context.findings.add((), "nothing runs", "add services or runTasks")
+    return {
+        "groups": tuple(capacity.groups),
+        "providers": tuple(capacity.providers),
+        "instance_types": tuple(capacity.instance_types.values()),
+        "task_definitions": definitions,
+        "target_groups": tuple(groups.values()),
+        "services": found,
+        "run_tasks": jobs,
+        "actions": done,
+        "cluster": _cluster(context),
+        "failures": _failures(context),
+        "sampling": _sampling(context),
+        "pricing": _pricing(context, capacity.groups),
+    }
+
+
+def _subnets(context: Context) -> None:
+    for index, subnet in enumerate(context.file.subnets):
+        path = ("subnets", index)
+        context.declare("subnet", subnet.subnet_id, (*path, "subnetId"))
+        context.subnets[subnet.subnet_id] = subnet.availability_zone
+        if subnet.availability_zone not in context.zones:
+            what = f"{subnet.availability_zone} is no zone of this scenario"
+            context.findings.add((*path, "availabilityZone"), what, f"one of: {', '.join(context.zones)}")
+        if subnet.cidr_block is not None:
+            context.findings.not_simulated((*path, "cidrBlock"), "running out of addresses in a subnet")
+
+
+def _instance_types(context: Context) -> None:
+    """Every own instance type is looked up once, so that a mistake in it stands at its own place."""
+    for index, written in enumerate(context.file.instance_types):
+        path = ("instanceTypes", index)
+        name = written.get("name")
+        if not isinstance(name, str):
+            context.findings.add(path, "the instance type has no name", "add name: rack.node")
+            continue
+        context.declare("instance type", name, (*path, "name"))
+        try:
+            context.catalog.instance_type(name, context.region, [written])
+        except CatalogError as error:
+            context.findings.add(path, error.what, error.right)
+
+
+def _default_strategy(context: Context) -> Any:
+    """The cluster's default strategy, checked like a strategy of RunTask."""
+    items = context.file.cluster.default_capacity_provider_strategy
+    path = ("cluster", "defaultCapacityProviderStrategy")
+    problems = len(context.findings.problems)
+    checked = check(context.findings, path, {"capacityProviderStrategy": items}, "strategy", "ecs.RunTask")
+    if len(context.findings.problems) > problems:
+        return ()
+    return strategy_items(context, checked.value.get("capacityProviderStrategy") or (), path)
+
+
+def _cluster(context: Context) -> Cluster:
+    written = context.file.cluster
+    return Cluster(
+        provisioning_limit=written.provisioning.limit,
+        provisioning_timeout_ms=written.provisioning.timeout,
+        fargate_quota_vcpu=written.fargate_quota_vcpu,
+        default_strategy=context.default_strategy,
+        awsvpc_trunking=written.awsvpc_trunking,
+        fargate_launch_burst=written.fargate_launch_rate.burst,
+        fargate_launch_per_second=written.fargate_launch_rate.per_second,
+        eni_attach=written.eni_attach_time,
+        fargate_start=written.fargate_start_time,
+        service_launch_per_minute=written.service_launch_rate_per_minute,
+    )
+
+
+def _failures(context: Context) -> Failures:
+    written = context.file.failures
+    instances = written.container_instances
+    return Failures(
+        container_instances=None if instances is None else instances.time_to_failure,
+        spot_interruptions=written.spot_interruptions,
+        zone_outages=tuple(outage.model_dump(by_alias=True) for outage in written.zone_outages),
+    )
+
+
+def _sampling(context: Context) -> Sampling:
+    written = context.file.sampling
+    return Sampling(
+        interval_ms=written.interval,
+        cost_period_ms=written.cost_period,
+        cost_per_resource=written.cost_per_resource,
+    )
+
+
+def _pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
+    """Prices of what is used: a region without Fargate prices matters only to who runs there."""
+    written = context.file.pricing
+    prices: tuple[FargatePrice, ...] = ()
+    if context.fargate_uses:
+        path = (
+            ("pricing", "fargate")
+            if written.fargate is not None
+            else next(iter(context.fargate_uses.values()))
+        )
+        try:
+            prices, warnings = context.catalog.fargate_prices(
+                context.region,
+                _uses(context),
+                FargateFactors(spot=written.fargate_spot_factor),
+                written.fargate,
+            )
+            for warning in warnings:
+                context.findings.warn(path, warning)
+        except CatalogError as error:
+            context.findings.add(path, error.what, error.right)
+    plan = written.savings_plan
+    return Pricing(
+        fargate=prices,
+        fargate_spot_factor=written.fargate_spot_factor,
+        savings_plan=None
+        if plan is None
+        else SavingsPlan(
+            usd_per_hour=plan.usd_per_hour,
+            ec2_discount=plan.discount.ec2,
+            fargate_discount=plan.discount.fargate,
+        ),
+        reserved_instances=tuple(each.model_dump(by_alias=True) for each in written.reserved_instances),
+        ebs_usd_per_gib_month=written.ebs_usd_per_gib_month,
+    )
+
+
+def _uses(context: Context) -> list[FargateUse]:
+    """The ways of using Fargate; who uses Spot also needs the on-demand price, which is the list price."""
+    found: dict[FargateUse, None] = {}
+    for use in context.fargate_uses:
+        found[use._replace(spot=False)] = None
+        found[use] = None
+    return list(found)
+
+
+def _not_simulated(context: Context) -> None:
+    """One warning per section that this version reads without simulating it."""
+    findings, file = context.findings, context.file
+    check_all(findings, "alarms")
+    for section, words in _LATER_SECTIONS.items():
+        if findings.data.get(section):
+            findings.not_simulated((section,), words)
+    for index, role in enumerate(file.roles):
+        for number, policy in enumerate(role.policies):
+            if "file" in policy:
+                _policy_file(context, policy["file"], ("roles", index, "policies", number, "file"))
+    failures = file.failures
+    for index, outage in enumerate(failures.zone_outages):
+        findings.not_simulated(("failures", "zoneOutages"), "the outage of a zone")
+        if outage.availability_zone not in context.zones:
+            what = f"{outage.availability_zone} is no zone of this scenario"
+            right = closest(outage.availability_zone, context.zones)
+            findings.add(("failures", "zoneOutages", index, "availabilityZone"), what, right)
+    if failures.capacity_shortages:
+        findings.not_simulated(("failures", "capacityShortages"), "a shortage of capacity")
+    if context.spot_used_at is not None and failures.spot_interruptions != "none":
+        written = "spot_interruptions" in failures.model_fields_set
+        place = ("failures", "spotInterruptions") if written else context.spot_used_at
+        findings.not_simulated(place, "the interruption of Spot capacity")
+
+
+def _policy_file(context: Context, name: Any, path: Steps) -> None:
+    """A file with an IAM policy: it has to be there, and to be a mapping."""
+    target = context.scenario.parent / str(name)
+    document = read_document(target)
+    if document.faults:
+        context.findings.add_text(document, path)
+    elif not isinstance(document.value, dict):
+        context.findings.add(path, f"{name} holds no policy", "a JSON document with a Statement")
+    if document.sha256:
+        context.inputs[str(name)] = document.sha256

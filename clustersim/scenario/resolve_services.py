@@ -1,0 +1,138 @@
+"""Services and target groups, resolved.
+
+Decides what a service runs, where, how many and under which limits. Must not know how it is scheduled. The
+reader calls it when capacity and task definitions are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clustersim.scenario.aws import name_in_arn
+from clustersim.scenario.blocks import Block, check_all
+from clustersim.scenario.model import Service, TargetGroup, TaskDefinition
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.raw import validate
+from clustersim.scenario.raw_blocks import OwnService, OwnTargetGroup, own_part
+from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.resolve_load import behavior, load, note_unsimulated
+from clustersim.scenario.resolve_placement import where
+from clustersim.scenario.resolve_scaling import auto_scaling
+from clustersim.vocabulary import MS_PER_SECOND
+
+
+def target_groups(context: Context) -> dict[str, TargetGroup]:
+    """The listed target groups; the defaults are those of the ELB API."""
+    found = {}
+    for block in check_all(context.findings, "targetGroups"):
+        name = block.value.get("Name")
+        own = validate(OwnTargetGroup, own_part(OwnTargetGroup, block.value), block.path, context.findings)
+        if isinstance(name, str):
+            context.declare("target group", name, block.at("Name"))
+        if not block.sound or own is None:
+            continue
+        found[str(name)] = TargetGroup(
+            name=str(name),
+            interval_ms=block.value.get("HealthCheckIntervalSeconds", 30) * MS_PER_SECOND,
+            healthy_threshold=block.value.get("HealthyThresholdCount", 5),
+            unhealthy_threshold=block.value.get("UnhealthyThresholdCount", 2),
+            deregistration_delay_ms=own.deregistration_delay,
+            initial_health_checks=own.initial_health_checks,
+        )
+    return found
+
+
+def service_blocks(context: Context) -> list[Block]:
+    """The checked blocks of all services, their names declared."""
+    blocks = check_all(context.findings, "services")
+    for block in blocks:
+        if isinstance(name := block.value.get("serviceName"), str):
+            context.declare("service", name, block.at("serviceName"))
+    return blocks
+
+
+def services(
+    context: Context,
+    blocks: list[Block],
+    groups: dict[str, TargetGroup],
+    later_definitions: Mapping[str, set[str]],
+) -> tuple[Service, ...]:
+    """All sound services; target groups that are not listed join `groups` with the defaults.
+
+    `later_definitions` are the task definitions that actions give a service, by its name.
+    """
+    found = []
+    for block in blocks:
+        own = validate(OwnService, own_part(OwnService, block.value), block.path, context.findings)
+        if own is None:
+            continue
+        if own.virtual_machines is not None:
+            context.findings.not_simulated(block.at("virtualMachines"), "virtual machines")
+        note_unsimulated(context, own.behavior, block.path)
+        reference = block.value.get("taskDefinition")
+        if not isinstance(reference, str):
+            if not block.has("taskDefinition"):
+                context.findings.add(block.path, "taskDefinition is missing", "add taskDefinition: FAMILY")
+            continue
+        key = context.find_definition(reference, block.at("taskDefinition"))
+        scaling = auto_scaling(context, block, own.load is not None)
+        rate = load(context, own.load, block.at("load")) if own.load is not None else None
+        definition = context.definitions.get(key or "")
+        place = where(context, block, definition)
+        balanced = _target_groups(context, block, definition, groups)
+        if not block.sound or definition is None or key is None:
+            continue
+        keys = sorted({key} | later_definitions.get(block.value["serviceName"], set()))
+        deployment = block.value.get("deploymentConfiguration") or {}
+        daemon = block.value.get("schedulingStrategy") == "DAEMON"
+        minimum = deployment.get("minimumHealthyPercent", 0 if daemon else 100)
+        maximum = deployment.get("maximumPercent", 100 if daemon else 200)
+        if minimum > maximum:
+            at = block.at("deploymentConfiguration", "minimumHealthyPercent")
+            context.findings.add(at, f"{minimum} is above maximumPercent {maximum}", f"at most {maximum}")
+        found.append(
+            Service(
+                name=block.value["serviceName"],
+                task_definition=key,
+                desired_count=block.value.get("desiredCount", 1),
+                scheduling_strategy="DAEMON" if daemon else "REPLICA",
+                minimum_healthy_percent=minimum,
+                maximum_percent=maximum,
+                target_groups=balanced,
+                health_check_grace_ms=block.value.get("healthCheckGracePeriodSeconds", 0) * MS_PER_SECOND,
+                auto_scaling=scaling,
+                load=rate,
+                behaviors=tuple(
+                    (each, behavior(own.behavior, context.definition_behaviors.get(each))) for each in keys
+                ),
+                **place.fields(),
+            )
+        )
+    return tuple(found)
+
+
+def _target_groups(
+    context: Context, block: Block, definition: TaskDefinition | None, groups: dict[str, TargetGroup]
+) -> tuple[str, ...]:
+    """The names of a service's target groups; its containers and ports have to exist."""
+    ports_of = {c.name: c.container_ports for c in definition.containers} if definition is not None else None
+    found: list[str] = []
+    for index, balancer in enumerate(block.value.get("loadBalancers") or ()):
+        container, port = balancer.get("containerName"), balancer.get("containerPort")
+        if ports_of is None or container is None:
+            pass
+        elif container not in ports_of:
+            place = block.at("loadBalancers", index, "containerName")
+            what = f"The container {container} does not exist in the task definition."
+            context.findings.add(place, what, closest(container, sorted(ports_of)))
+        elif port is not None and port not in ports_of[container]:
+            place = block.at("loadBalancers", index, "containerPort")
+            what = f"The container {container} did not have a container port {port} defined."
+            ports = ", ".join(map(str, sorted(ports_of[container])))
+            context.findings.add(place, what, f"its ports are {ports}" if ports else "add a portMapping")
+        reference = balancer.get("targetGroupArn")
+        if isinstance(reference, str):
+            name = name_in_arn(reference)
+            groups.setdefault(name, TargetGroup(name=name))
+            found.append(name)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,180 @@
+"""When a schedule fires: EventBridge's `cron(...)`, `rate(...)` and `at(...)`.
+
+Decides the instants of an expression in a time zone; croniter steps through the calendar. Must not know what
+is started then. The reader checks expressions with `check`; the jobs and the autoscaler ask for `instants`.
+
+Fields of cron (EventBridge User Guide: cron expressions): minutes, hours, day of month, month, day of week
+(1 is Sunday), year; one of the two days is `?`. A rate fires at once and then at every interval (EventBridge
+Scheduler User Guide: a rate without a start date starts immediately).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+from croniter import CroniterBadCronError, CroniterError, croniter
+
+from clustersim.vocabulary import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+
+_RATE_UNITS = {"minute": MS_PER_MINUTE, "hour": MS_PER_HOUR, "day": MS_PER_DAY}
+_YEARS = (1970, 2199)  # EventBridge
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+
+
+class ScheduleError(ValueError):
+    """An expression that is none; `right` says what would be right."""
+
+    def __init__(self, what: str, right: str) -> None:
+        self.right = right
+        super().__init__(what)
+
+
+def check(expression: str, timezone: str = "UTC") -> None:
+    """Raise `ScheduleError` if `expression` or `timezone` is none."""
+    _zone(timezone)
+    kind, body = _split(expression)
+    if kind == "rate":
+        _rate_ms(body)
+    elif kind == "at":
+        _at(body, "UTC")
+    else:
+        _cron(body)
+
+
+def instants(
+    expression: str, begin_ms: int, end_ms: int, timezone: str = "UTC", origin_ms: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Epoch ms at which `expression` fires, from `begin_ms` up to but without `end_ms`.
+
+    A rate counts from `origin_ms`, the instant its schedule came into being (default: `begin_ms`).
+    """
+    kind, body = _split(expression)
+    if kind == "rate":
+        step, origin = _rate_ms(body), begin_ms if origin_ms is None else origin_ms
+        first = origin + max(0, -((origin - begin_ms) // step)) * step
+        return np.arange(first, end_ms, step, dtype=np.int64)
+    if kind == "at":
+        instant = _at(body, timezone)
+        return np.array([instant] if begin_ms <= instant < end_ms else [], dtype=np.int64)
+    return np.fromiter(_cron_instants(body, begin_ms, end_ms, timezone), dtype=np.int64)
+
+
+def _split(expression: str) -> tuple[str, str]:
+    match = re.fullmatch(r"\s*(cron|rate|at)\s*\((.*)\)\s*", expression, flags=re.DOTALL)
+    if match is None:
+        right = "write cron(0 3 * * ? *), rate(15 minutes) or at(2026-06-01T03:00:00)"
+        if len(expression.split()) == 6:
+            right = f"write cron({expression.strip()})"
+        raise ScheduleError(f"{expression[:60]!r} is no schedule", right)
+    return match[1], match[2].strip()
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ScheduleError(f"{name!r} is no time zone", "a name like Europe/Berlin, or UTC") from None
+
+
+def _rate_ms(body: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})\s+(minute|hour|day)(s?)", body)
+    if match is None or int(match[1]) == 0:
+        raise ScheduleError(f"rate({body[:40]}) is no rate", "write rate(1 hour) or rate(15 minutes)")
+    value, unit = int(match[1]), match[2]
+    if (value == 1) == bool(match[3]):  # EventBridge: singular for 1, plural for more
+        raise ScheduleError(
+            f"rate({body}) is no rate", f"write rate({value} {unit}{'' if value == 1 else 's'})"
+        )
+    return value * _RATE_UNITS[unit]
+
+
+def _at(body: str, timezone: str) -> int:
+    try:
+        instant = datetime.fromisoformat(body)
+    except ValueError:
+        raise ScheduleError(f"at({body[:40]}) is no instant", "write at(2026-06-01T03:00:00)") from None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=_zone(timezone))
+    return round(instant.timestamp()) * MS_PER_SECOND
+
+
+@lru_cache(maxsize=1_024)
+def _cron(body: str) -> tuple[str, frozenset[int] | None]:
+    """croniter's five fields, and the years (None: all)."""
+    fields = body.split()
+    if len(fields) != 6:
+        right = "minutes hours day-of-month month day-of-week year, like cron(0 3 * * ? *)"
+        raise ScheduleError(f"cron({body[:60]}) has {len(fields)} fields, not 6", right)
+    minutes, hours, days, months, weekdays, years = (field.upper() for field in fields)
+    if (days == "?") == (weekdays == "?"):
+        what = f"cron({body}) needs `?` in exactly one of day-of-month and day-of-week"
+        raise ScheduleError(what, f"like cron({fields[0]} {fields[1]} * {fields[3]} ? {fields[5]})")
+    if "W" in re.sub(r"[A-Z]{2,}", "", days):
+        raise ScheduleError(f"cron({body}): `W` is not supported", "name the day")
+    five = " ".join(
+        (minutes, hours, "*" if days == "?" else days, months, "*" if weekdays == "?" else _weekday(weekdays))
+    )
+    try:
+        croniter(five)
+    except (CroniterBadCronError, CroniterError, ValueError) as error:
+        raise ScheduleError(f"cron({body}) cannot be read: {error}", "like cron(0 3 * * ? *)") from None
+    return five, _years(body, years)
+
+
+def _weekday(field: str) -> str:
+    """EventBridge's days 1 (Sunday) to 7 in croniter's 0 to 6; `L` and `#` forms included."""
+    if field == "L":
+        return "6"
+
+    def day(match: re.Match[str]) -> str:
+        number = int(match[0])
+        if not 1 <= number <= 7:
+            raise ScheduleError(f"day of week {number} is out of range", "1 (SUN) to 7 (SAT)")
+        return str(number - 1)
+
+    for index, name in enumerate(_DAYS):
+        field = field.replace(name, str(index + 1))
+    parts = []
+    for part in field.split(","):
+        if match := re.fullmatch(r"([1-7])L", part):
+            parts.append(f"L{int(match[1]) - 1}")
+            continue
+        head, sign, tail = part.partition("#") if "#" in part else part.partition("/")
+        parts.append(re.sub(r"\d+", day, head) + sign + tail)
+    return ",".join(parts)
+
+
+def _years(body: str, field: str) -> frozenset[int] | None:
+    if field in ("*", "?"):
+        return None
+    years: set[int] = set()
+    for part in field.split(","):
+        match = re.fullmatch(r"(?:(\d{4})(?:-(\d{4}))?|\*)(?:/(\d{1,3}))?", part)
+        if match is None or match[3] == "0":
+            raise ScheduleError(f"cron({body}): {part} is no year", "* or a year like 2026")
+        first = int(match[1] or _YEARS[0])
+        last = int(match[2] or (_YEARS[1] if match[3] or not match[1] else first))
+        years.update(range(max(first, _YEARS[0]), min(last, _YEARS[1]) + 1, int(match[3] or 1)))
+    return frozenset(years)
+
+
+def _cron_instants(body: str, begin_ms: int, end_ms: int, timezone: str) -> Iterator[int]:
+    five, years = _cron(body)
+    begin = datetime.fromtimestamp(begin_ms / MS_PER_SECOND, UTC) - timedelta(milliseconds=1)
+    steps = croniter(five, begin.astimezone(_zone(timezone)), max_years_between_matches=30)
+    while True:
+        try:
+            instant: datetime = steps.get_next(datetime)
+        except CroniterError:  # a day that never comes, such as 30 February
+            return
+        epoch = round(instant.timestamp()) * MS_PER_SECOND
+        if epoch >= end_ms:
+            return
+        if epoch >= begin_ms and (years is None or instant.year in years):
+            yield epoch

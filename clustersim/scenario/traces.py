@@ -1,0 +1,264 @@
+"""Traces: CSV files of tasks or of counts per interval, as columns of numbers.
+
+Decides which columns a trace has, what a row may hold, and in which order rows stand; every complaint names
+the file and the line. Must not know services, run-task entries or warm-up. The resolving modules read traces
+with it, `arrow` does the parsing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.units import MAX_MS
+from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MS_PER_SECOND
+
+Floats = npt.NDArray[np.float64]
+MAX_SIZE = 1e9  # CPU units, MiB, copies or requests of one row
+MAX_SHOWN = 5  # complaints about one file; the rest is more of the same
+
+TASK_NUMBERS = ("submit_s", "duration_s", "vcpu", "cpu", "memory_mib", "instances", "gpus")
+TASK_TEXTS = ("group", "reference_id")
+_WHOLE = {"instances": 1, "gpus": 0, "cpu": 0}
+"""Columns of whole numbers, and the least of each."""
+
+
+class TraceError(ValueError):
+    """A trace that cannot be used: `problems` holds (line, column name, message) each."""
+
+    def __init__(self, problems: Sequence[tuple[int, str, str]]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(message for _, _, message in problems))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one CSV file; numbers are finite and not negative."""
+
+    path: Path
+    names: tuple[str, ...]
+    numbers: Mapping[str, Floats]
+    texts: Mapping[str, tuple[str, ...]]
+    rows: int
+
+
+@dataclass(frozen=True)
+class TaskColumns:
+    """The rows of a task trace by `submit_ms` (since `start`); rows of one instant keep their order."""
+
+    submit_ms: npt.NDArray[np.int64]
+    duration_ms: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.int64]
+    memory_mib: npt.NDArray[np.int64]
+    gpus: npt.NDArray[np.int64]
+    instances: npt.NDArray[np.int64]
+    group: tuple[str, ...] | None
+    reference_id: tuple[str, ...] | None
+    unknown: tuple[str, ...]
+    """Columns of the file that mean nothing here."""
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def header_of(path: Path) -> tuple[str, ...]:
+    """The column names of a CSV file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            names = tuple(name.strip() for name in next(csv.reader(stream), []))
+    except FileNotFoundError:
+        raise TraceError([(1, "", "no such file; paths are relative to the scenario file")]) from None
+    except OSError as error:
+        raise TraceError([(1, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise TraceError([(1, "", "is not UTF-8 text; save it as CSV in UTF-8")]) from None
+    except csv.Error as error:
+        raise TraceError([(1, "", f"is not CSV: {error}")]) from None
+    if not names or names == ("",):
+        raise TraceError([(1, "", "the file is empty; the first line names the columns")])
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is not None:
+        raise TraceError([(1, twice, "two columns have this name; rename one")])
+    return names
+
+
+def read_table(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
+    """The named columns of a CSV file, those that it has; raises `TraceError`."""
+    names = header_of(path)
+    wanted_numbers = [name for name in numbers if name in names]
+    wanted_texts = [name for name in texts if name in names]
+    types = dict.fromkeys(wanted_numbers, pa.float64()) | dict.fromkeys(wanted_texts, pa.string())
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(column_names=list(names), skip_rows=1),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        faults = _slow_faults(path, names, wanted_numbers)
+        message = str(error).splitlines()[0]
+        raise TraceError(faults or [(1, "", f"is not CSV: {message}")]) from None
+    if table.num_rows == 0:
+        raise TraceError([(2, "", "there are no rows; a trace has at least one")])
+    columns = {name: table.column(name).to_numpy().astype(np.float64) for name in wanted_numbers}
+    if any(not np.isfinite(values).all() or (values < 0).any() for values in columns.values()):
+        raise TraceError(_slow_faults(path, names, wanted_numbers))
+    strings = {name: tuple(table.column(name).to_pylist()) for name in wanted_texts}
+    return Table(path, names, columns, strings, table.num_rows)
+
+
+def _slow_faults(path: Path, names: Sequence[str], numbers: Sequence[str]) -> list[tuple[int, str, str]]:
+    """Line, column and message of the first faulty rows, found row by row."""
+    faults: list[tuple[int, str, str]] = []
+    positions = [(name, names.index(name)) for name in numbers]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            next(reader, None)
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(names):
+                    faults.append((reader.line_num, "", f"{len(row)} values, but {len(names)} columns"))
+                    continue
+                faults.extend(
+                    (reader.line_num, name, fault)
+                    for name, index in positions
+                    if (fault := _number_fault(row[index])) is not None
+                )
+                if len(faults) >= MAX_SHOWN:
+                    break
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [*faults, (1, "", f"is not CSV in UTF-8: {error}")]
+    return faults[:MAX_SHOWN]
+
+
+def _number_fault(text: str) -> str | None:
+    if not text.strip():
+        return "is empty; write a number"
+    try:
+        value = float(text)
+    except ValueError:
+        return f"{text[:40]!r} is not a number; write one"
+    if not np.isfinite(value):
+        return f"{text} is not a finite number; write one"
+    return f"{text} is negative; at least 0" if value < 0 else None
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line on which data row `row` (from 0) ends; blank lines count as lines, not as rows."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream)
+        next(reader, None)
+        for values in reader:
+            if values:
+                row -= 1
+                if row < 0:
+                    break
+        return reader.line_num
+
+
+def _limits(table: Table) -> None:
+    """Whole numbers where copies and devices are counted, and nothing absurdly large."""
+    faults: list[tuple[int, str, str]] = []
+
+    def complain(name: str, bad: npt.NDArray[np.bool_], message: str) -> None:
+        if bad.any():
+            row = int(bad.argmax())
+            value = f"{table.numbers[name][row]:g}"
+            faults.append((line_of(table.path, row), name, message.format(value)))
+
+    for name, values in table.numbers.items():
+        if name in ("submit_s", "duration_s"):
+            complain(name, values > MAX_MS / MS_PER_SECOND, "{} s is longer than 100 years")
+            continue
+        complain(name, values > MAX_SIZE, "{} is too large")
+        if name in _WHOLE:
+            least = _WHOLE[name]
+            bad = (values != np.floor(values)) | (values < least)
+            complain(name, bad, f"{{}} is not a whole number of at least {least}")
+    if faults:
+        raise TraceError(faults)
+
+
+def read_tasks(path: Path) -> TaskColumns:
+    """A task trace; raises `TraceError` with every line that is wrong (the first few)."""
+    table = read_table(path, TASK_NUMBERS, TASK_TEXTS)
+    faults = []
+    known = (*TASK_NUMBERS, *TASK_TEXTS)
+    for name in ("submit_s", "duration_s", "memory_mib"):
+        if name not in table.names:
+            near = closest(name, [other for other in table.names if other not in known])
+            faults.append((1, name, f"there is no such column; {near or 'add it'}"))
+    if ("vcpu" in table.names) == ("cpu" in table.names):
+        both = "cpu" in table.names
+        what = "both vcpu and cpu are there" if both else "there is neither vcpu nor cpu (units)"
+        faults.append((1, "vcpu", f"{what}; one of them is needed"))
+    if faults:
+        raise TraceError(faults)
+    _limits(table)
+    numbers, rows = table.numbers, table.rows
+    cpu = numbers["cpu"] if "cpu" in numbers else numbers["vcpu"] * CPU_UNITS_PER_VCPU
+    submit = _whole(np.rint(numbers["submit_s"] * MS_PER_SECOND))
+    order = np.argsort(submit, kind="stable")
+    in_order = bool((submit[1:] >= submit[:-1]).all())
+
+    def texts(name: str) -> tuple[str, ...] | None:
+        column = table.texts.get(name)
+        return column if column is None or in_order else tuple(column[row] for row in order)
+
+    return TaskColumns(
+        submit_ms=submit[order],
+        duration_ms=_whole(np.rint(numbers["duration_s"] * MS_PER_SECOND))[order],
+        cpu=_whole(np.rint(cpu))[order],
+        memory_mib=_whole(np.ceil(numbers["memory_mib"]))[order],
+        gpus=_whole(numbers.get("gpus", np.zeros(rows)))[order],
+        instances=_whole(numbers.get("instances", np.ones(rows)))[order],
+        group=texts("group"),
+        reference_id=texts("reference_id"),
+        unknown=tuple(name for name in table.names if name not in known),
+    )
+
+
+def _whole(values: Floats) -> npt.NDArray[np.int64]:
+    return values.astype(np.int64)
+
+
+def read_counts(path: Path, column: str | None) -> Floats:
+    """The counts per interval in `column` of a request trace (default: its only column, or `requests`)."""
+    names = header_of(path)
+    if column is None:
+        column = names[0] if len(names) == 1 else "requests"
+    if column not in names:
+        raise TraceError([(1, column, f"there is no such column; {closest(column, names)}")])
+    table = read_table(path, (column,))
+    _limits(Table(path, names, {"count": table.numbers[column]}, {}, table.rows))
+    return table.numbers[column]
+
+
+def rotate(
+    times_ms: npt.NDArray[np.int64], rates: Floats, period_ms: int, shift_ms: int
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """A periodic piecewise-constant series that begins at `shift_ms` of its period instead of at 0."""
+    shift = shift_ms % period_ms
+    first = int(np.searchsorted(times_ms, shift, side="right")) - 1
+    head = times_ms[first + 1 :] - shift
+    tail = times_ms[: first + 1] + period_ms - shift
+    times = np.concatenate(([0], head, tail))
+    values = np.concatenate((rates[first : first + 1], rates[first + 1 :], rates[: first + 1]))
+    inside = times < period_ms
+    return times[inside].astype(np.int64), values[inside]

@@ -1,0 +1,319 @@
+"""Assembles world, controllers and recorder, and runs them: wiring, no behaviour.
+
+`ORDER` is the written order of concerns at one instant: first what happens to the cluster, then what routine
+life does with it, then what is observed, then decisions from the broadest to the narrowest; last the meter,
+which sees the settled instant.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simpy
+
+from clustersim.control.actions import Actions
+from clustersim.control.autoscaler import Autoscaler
+from clustersim.control.capacity import Capacity
+from clustersim.control.event_words import EventLog
+from clustersim.control.jobs import add_entries, entry_specs
+from clustersim.control.journal import Journal
+from clustersim.control.ledger import Ledger
+from clustersim.control.meter import Meter
+from clustersim.control.quotas import exceeded_quotas
+from clustersim.control.routine import Routine
+from clustersim.control.scheduler import Scheduler
+from clustersim.control.summary import summarise
+from clustersim.control.traffic import Traffic
+from clustersim.engine.agenda import Agenda
+from clustersim.engine.compiled import Array
+from clustersim.record.recorder import Format, Recorder
+from clustersim.scenario.model import Scenario
+from clustersim.scenario.schedule import instants
+from clustersim.vocabulary import MS_PER_MINUTE
+from clustersim.world.accounts import touch_all
+from clustersim.world.invariants import check
+from clustersim.world.populate import empty_world, group_names
+from clustersim.world.tables import ENTRIES_DONE, NOW
+from clustersim.world.task_sets import TaskSets, service_spec
+from clustersim.world.world import World
+
+ORDER = ("actions", "calendar", "metrics", "schedules", "scheduler", "capacity", "ledger", "meter")
+FIRST_RANK = 10  # SimPy keeps 0 and 1 for itself
+PROGRESS_STEPS = 200
+
+Progress = Callable[[float], None]
+
+
+@dataclass
+class Outcome:
+    """What a run leaves beside its tables."""
+
+    summary: dict[str, Any]
+    rows: dict[str, int]
+    timings: dict[str, float]
+    counts: dict[str, int]
+
+
+class Simulation:
+    """One run of one scenario with one replication's luck."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        directory: Path,
+        fmt: Format = "arrow",
+        replication: int = 0,
+        checked: bool = False,
+    ) -> None:
+        self.scenario = scenario
+        self.checked = checked
+        self.end_ms = scenario.warm_up_ms + scenario.duration_ms
+        self.env = simpy.Environment()
+        self.world, task_sets = self._populate(replication)
+        origin = scenario.start_ms - scenario.warm_up_ms
+        words: dict[Any, Any] = Journal.vocabularies(self.world)
+        self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
+        self.events = EventLog(self.recorder, self.world.names.services)
+        self.journal = Journal(self.world, self.recorder)
+        self.traffic = Traffic(scenario.services, scenario.task_definitions)
+        self.capacity = Capacity(self.world, task_sets, self.events)
+        self.scheduler = Scheduler(self.world, task_sets, self.events, self._note_deployment)
+        self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
+        self.actions = Actions(self.world, self.scheduler, self.capacity, self.traffic, self.events)
+        resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
+        self.metric_ms = min([MS_PER_MINUTE, *resolutions])
+        self.autoscaler = Autoscaler(
+            scenario.services,
+            self.traffic.rows,
+            self.traffic.row_of,
+            (self._set_desired, self._record_activity),
+            self.metric_ms,
+        )
+        self.deployments: dict[int, dict[str, Any]] = {}
+        self._ready_area = np.zeros(len(scenario.services), np.int64)
+        self._schedules: dict[int, list[tuple[int, Any]]] = {}
+        self._wire()
+        self._begin(task_sets)
+        self.meter = Meter(self.world, self.recorder, self.traffic, self.scheduler, self.capacity)
+        self.ledger = Ledger(self.world, self.recorder)
+        self._set_alarms()
+
+    # --- assembling ----------------------------------------------------------------------------------------
+
+    def _populate(self, replication: int) -> tuple[World, TaskSets]:
+        """The fixed tables; all memberOf constraints are compiled first, as they fix the rows of facts."""
+        scenario = self.scenario
+        entries = entry_specs(scenario)
+        groups, _ = group_names(scenario)
+        task_sets = TaskSets(scenario, replication, groups)
+        definitions = {d.key for d in scenario.task_definitions}
+        for number, service in enumerate(scenario.services):
+            for key, _ in service.behaviors:
+                if key in definitions:
+                    task_sets.program(service_spec(scenario, number, key))
+        for spec in entries:
+            task_sets.program(spec)
+        size = len(scenario.services) + len(entries) + len(scenario.actions) + 4
+        return empty_world(scenario, replication, size, task_sets.facts.count), task_sets
+
+    def _wire(self) -> None:
+        """An agenda per concern, in the written order."""
+        acts: dict[str, Callable[[int], None]] = {
+            "actions": self.actions.act,
+            "calendar": self.routine.act,
+            "metrics": self._measure,
+            "schedules": self._apply_schedules,
+            "scheduler": self.scheduler.act,
+            "capacity": self.capacity.act,
+            "ledger": self._read_accounts,
+            "meter": self._sample,
+        }
+        self.agendas = {
+            name: Agenda(self.env, FIRST_RANK + rank, name, acts[name]) for rank, name in enumerate(ORDER)
+        }
+        for controller in (self.actions, self.scheduler, self.capacity):
+            controller.calendar = self.agendas["calendar"]
+        self.actions.agenda = self.agendas["actions"]
+        self.scheduler.agenda = self.agendas["scheduler"]
+        self.capacity.agenda = self.agendas["capacity"]
+        self.routine.agenda = self.agendas["calendar"]
+        self.routine.scheduler = self.agendas["scheduler"]
+        self.routine.capacity = self.agendas["capacity"]
+
+    def _begin(self, task_sets: TaskSets) -> None:
+        """The first instant: instances are registered, services and entries created."""
+        scenario = self.scenario
+        row = task_sets.distributions.row(scenario.failures.container_instances)
+        if scenario.groups:
+            self.world.state.classes["failure"] = row
+        specs = entry_specs(scenario)
+        for service in range(len(scenario.services)):
+            self.scheduler.create_service(service, 0)
+        add_entries(self.world, task_sets, specs)
+        table, values = task_sets.distributions.arrays()
+        self.world.state = self.world.state._replace(distributions=table, values=values)
+        for group, of in enumerate(scenario.groups):
+            self.capacity.launch(group, of.desired_capacity, 0, at_once=True)
+        if scenario.initial_state == "running":
+            self.scheduler.start_running(0)
+        for message in exceeded_quotas(scenario):
+            self.events.quota(0, message)
+
+    def _set_alarms(self) -> None:
+        """The first alarm of every concern; each sets its own next one."""
+        scenario = self.scenario
+        self.actions.schedule()
+        self.agendas["calendar"].ring()
+        self.agendas["scheduler"].ring()
+        if any(s.load is not None or s.auto_scaling is not None for s in scenario.services):
+            self.agendas["metrics"].wake_at(self.metric_ms)
+        self.agendas["meter"].wake_at(scenario.warm_up_ms)
+        self.agendas["ledger"].wake_at(min(self.end_ms, scenario.warm_up_ms + self.ledger.step_ms))
+        for number, service in enumerate(scenario.services):
+            for action in service.auto_scaling.scheduled if service.auto_scaling else ():
+                origin = scenario.start_ms - scenario.warm_up_ms
+                for at in instants(action.schedule, origin, origin + self.end_ms, action.timezone):
+                    self._schedules.setdefault(int(at) - origin, []).append((number, action))
+        for at in sorted(self._schedules):
+            self.agendas["schedules"].wake_at(at)
+
+    # --- running -------------------------------------------------------------------------------------------
+
+    def run(self, progress: Progress | None = None) -> Outcome:
+        """Run from the first instant to the end and close the tables."""
+        begun = time.process_time()
+        if progress is not None:
+            self.env.process(self._tell(progress))
+        if self.checked:
+            self._run_checked()
+        else:
+            self.env.run(until=self.end_ms)
+        self.world.state.clock[NOW] = self.end_ms
+        self.ledger.step(self.end_ms, end=True)
+        self.meter.end(self.end_ms)
+        self.traffic.sample()
+        self.journal.close()
+        self._write_deployments()
+        simulated = time.process_time() - begun
+        rows = self.recorder.close()
+        summary = summarise(self.world, self.journal, self.ledger, self.traffic)
+        counts = {name: agenda.acts for name, agenda in self.agendas.items()}
+        counts["entries"] = int(self.world.state.clock[ENTRIES_DONE])
+        timings = {
+            "simulation_cpu_s": simulated,
+            "write_cpu_s": self.recorder.write_cpu_s,
+        }
+        return Outcome(summary, rows, timings, counts)
+
+    def _run_checked(self) -> None:
+        """Run with the invariants checked at every instant."""
+        while self.env.peek() < self.end_ms:
+            self.env.step()
+            if self.env.peek() > self.env.now:
+                check(self.world)
+
+    def _tell(self, progress: Progress) -> Any:
+        """A SimPy process that reports how far the clock has come."""
+        step = max(1, self.end_ms // PROGRESS_STEPS)
+        while True:
+            yield self.env.timeout(step)
+            progress(float(self.env.now) / self.end_ms)
+
+    def _take_chunks(self) -> None:
+        self.capacity.say_failures()
+        self.journal.take_chunks()
+
+    # --- concerns that are only wiring ---------------------------------------------------------------------
+
+    def _counts(self, name: str) -> Array:
+        return self.world.state.services[name].astype(np.int64)
+
+    def _measure(self, now: int) -> None:
+        """A metric period has ended: load first, then the policies that look at it."""
+        touch_all(self.world.core, now, np.zeros(0, np.int64))
+        area = self._counts("ready_area")
+        running = self._counts("running")
+        self.traffic.tick(now, running, area - self._ready_area)
+        self._ready_area = area
+        self.autoscaler.tick(now, running, self._counts("desired"))
+        self.agendas["metrics"].wake_at(now + self.metric_ms)
+
+    def _apply_schedules(self, now: int) -> None:
+        for service, action in self._schedules.pop(now, []):
+            desired = int(self.world.state.services[service]["desired"])
+            self.autoscaler.apply_scheduled(now, service, action, desired)
+
+    def _read_accounts(self, now: int) -> None:
+        self.ledger.step(now, end=False)
+        self.agendas["ledger"].wake_at(now + self.ledger.step_ms)
+
+    def _sample(self, now: int) -> None:
+        if now == self.scenario.warm_up_ms:
+            self.traffic.sample()
+            self.traffic.begin_summary()
+            self.world.state.refusals[:] = 0
+            self.meter.begin(now)
+        else:
+            self.meter.sample(now)
+        self.agendas["meter"].wake_at(now + self.meter.interval_ms)
+
+    def _set_desired(self, service: int, count: int, cause: str) -> None:
+        now = int(self.env.now)
+        before = int(self.world.state.services[service]["desired"])
+        self.events.desired_count(now, service, before, count, cause)
+        self.scheduler.set_desired(service, count, now)
+
+    def _record_activity(
+        self,
+        time_ms: int,
+        target: str,
+        policy: str,
+        metric: str | None,
+        metric_value: float,
+        from_count: int,
+        to_count: int,
+        cause: str,
+    ) -> None:
+        self.recorder.append_row(
+            "scaling_activities",
+            time=time_ms,
+            target=target,
+            policy=policy,
+            metric=metric,
+            metric_value=None if np.isnan(metric_value) else metric_value,
+            from_count=from_count,
+            to_count=to_count,
+            cause=cause,
+        )
+
+    def _note_deployment(self, row: int, now: int, state: str) -> None:
+        """Remember how a deployment goes; the table is written at the end."""
+        if state == "IN_PROGRESS":
+            self.deployments[row] = {"created": now, "completed": None, "state": state}
+        elif self.deployments[row]["completed"] is None:
+            self.deployments[row].update(completed=now, state=state)
+
+    def _write_deployments(self) -> None:
+        names = self.world.names
+        for row, known in self.deployments.items():
+            s = self.world.state.sets[row]
+            service = int(s["service"])
+            completed = known["completed"] is not None
+            self.recorder.append_row(
+                "deployments",
+                deployment_id=f"ecs-svc/{s['deployment']}",
+                service=names.services[service],
+                task_definition=names.definitions[s["definition"]],
+                created_at=known["created"],
+                completed_at=known["completed"],
+                rollout_state=known["state"],
+                rollout_state_reason=f"ECS deployment ecs-svc/{s['deployment']} "
+                + ("completed." if completed else "in progress."),
+                failed_tasks=int(s["failed_tasks"]),
+                desired_count=int(self.world.state.services[service]["desired"]),
+            )

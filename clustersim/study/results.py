@@ -1,0 +1,181 @@
+"""The reading side of a result directory: `open_run(path)` gives a `Run`, and that its tables.
+
+This module decides when a directory counts as a complete run of this schema, and how its tables come into
+memory: only when asked for, only the columns asked for. It must not know how a run is made. Users call it, as
+`clustersim.open`, and so do report, sweep and comparison.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustersim.errors import ResultsError
+from clustersim.record.publication import MANIFEST, SUMMARY, sha256_of, table_file
+from clustersim.record.schema import SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class ResultTable:
+    """One table of a run. Nothing is read before a method asks for it, and nothing is kept.
+
+    Polars, DuckDB and everything else that speaks Arrow's C stream interface take it as it is:
+    `polars.DataFrame(run.tasks)`.
+    """
+
+    def __init__(self, directory: Path, name: str, rows: int, sha256: str) -> None:
+        self.name = name
+        self.rows = rows
+        self.sha256 = sha256
+        try:
+            self.path = table_file(directory, name)
+        except FileNotFoundError:
+            raise ResultsError(
+                f"{directory} is incomplete: its manifest names the table {name}, which is not there"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<ResultTable {self.name}: {self.rows:,} rows in {self.path}>"
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types; each field's metadata has its `unit` and `description`."""
+        import pyarrow as pa
+
+        try:
+            if self.path.suffix == ".parquet":
+                from pyarrow.parquet import read_schema
+
+                return read_schema(self.path)
+            with pa.memory_map(str(self.path)) as source:
+                return pa.ipc.open_file(source).schema
+        except (OSError, pa.ArrowException) as error:
+            raise ResultsError(f"{self.path} cannot be read: {error}") from error
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table, or some of its columns, as a pyarrow Table."""
+        import pyarrow as pa
+
+        names = self._existing(columns)
+        try:
+            if self.path.suffix == ".parquet":
+                from pyarrow.parquet import ParquetFile
+
+                with ParquetFile(self.path) as file:
+                    return file.read(names).select(names)
+            fields = [self.schema.get_field_index(name) for name in names]
+            options = pa.ipc.IpcReadOptions(included_fields=fields)
+            with pa.memory_map(str(self.path)) as source:
+                return pa.ipc.open_file(source, options=options).read_all().select(names)
+        except (OSError, pa.ArrowException) as error:
+            raise ResultsError(f"{self.path} cannot be read: {error}") from error
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The same as a pandas DataFrame: names as categories, whole numbers as pandas' nullable integers."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ResultsError(
+                "pandas is not installed; `pip install clustersim[pandas]` brings it, `to_arrow()` needs none"
+            ) from error
+        import pyarrow as pa
+
+        # A null among int64 would otherwise make the column float, and ids inexact.
+        integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+        return self.to_arrow(columns).to_pandas(types_mapper=integers.get)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def _existing(self, columns: Sequence[str] | None) -> list[str]:
+        known = self.schema.names
+        if columns is None:
+            return list(known)
+        for name in columns:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"
+                raise ResultsError(f"the table {self.name} has no column {name!r}{hint}")
+        return list(columns)
+
+
+class Run:
+    """A complete run on disk: its tables by name, its `summary` and its `manifest`."""
+
+    tasks: ResultTable
+    container_instances: ResultTable
+    service_series: ResultTable
+    capacity_provider_series: ResultTable
+    scaling_activities: ResultTable
+    deployments: ResultTable
+    deployment_series: ResultTable
+    events: ResultTable
+    costs: ResultTable
+
+    def __init__(self, path: Path, manifest: dict[str, Any], summary: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.summary = summary
+        self.tables = {
+            name: ResultTable(path, name, facts["rows"], facts["sha256"])
+            for name, facts in manifest["tables"].items()
+        }
+        for name, table in self.tables.items():
+            setattr(self, name, table)
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(table):,} {name}" for name, table in self.tables.items() if len(table))
+        return f"<Run {self.path}: {rows or 'no rows'}>"
+
+    def verify(self) -> None:
+        """Raises ResultsError when a table's file is not, byte for byte, what the manifest says."""
+        changed = [table.path.name for table in self.tables.values() if sha256_of(table.path) != table.sha256]
+        if changed:
+            raise ResultsError(
+                f"{self.path} has changed since it was written: {', '.join(changed)} "
+                f"{'does' if len(changed) == 1 else 'do'} not match {MANIFEST}"
+            )
+
+
+def open_run(path: str | Path) -> Run:
+    """Opens the result directory of a run; ResultsError in one sentence when it is not a complete one."""
+    directory = Path(path)
+    if not directory.is_dir():
+        raise ResultsError(f"{directory} is not a result directory: there is no such directory")
+    manifest = _read_json(directory / MANIFEST)
+    version = manifest.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"{directory} has results of schema version {version}; "
+            f"this clustersim reads version {SCHEMA_VERSION}"
+        )
+    if (directory / "points").is_dir():
+        raise ResultsError(
+            f"{directory} holds many runs; open one of them, {directory}/points/POINT/REPLICATION"
+        )
+    tables = manifest.get("tables")
+    missing = [name for name in TABLES if not isinstance(tables, dict) or name not in tables]
+    if missing:
+        raise ResultsError(f"{directory} is incomplete: its {MANIFEST} does not name the table {missing[0]}")
+    return Run(directory, manifest, _read_json(directory / SUMMARY))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ResultsError(f"{path.parent} is not a complete result: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path} cannot be read: it is no JSON object")
+    return content

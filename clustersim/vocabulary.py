@@ -1,0 +1,155 @@
+"""Every word that enters an array or a file: states, codes, reasons, units.
+
+Kernels hold small integers, results hold ECS's own words; this module is the only dictionary between the
+two. It knows nothing of behaviour. Everybody imports it; it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+NEVER = -1  # an instant that has not happened (null in the results)
+
+MS_PER_SECOND = 1_000
+MS_PER_MINUTE = 60_000
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 86_400_000
+CPU_UNITS_PER_VCPU = 1_024
+MIB_PER_GIB = 1_024
+
+# Resources of a container instance: the rows of the `free` matrix. A new dimension is a row, not a branch.
+CPU, MEMORY, GPU, ENI, HOST_PORTS = range(5)
+RESOURCES = 5
+RESOURCE_WORDS = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
+
+# A vCPU weighs as much as 9 GiB when the price of an instance is shared among its tasks (contract, section 4).
+# 1,024 CPU units then weigh 9,216 MiB, so one unit weighs 9 and one MiB weighs 1: integers.
+WEIGHT_PER_CPU_UNIT = 9
+WEIGHT_PER_MIB = 1
+
+
+class TaskState(IntEnum):
+    """`lastStatus` of a task, in the order of its life (ECS Developer Guide: task lifecycle)."""
+
+    PROVISIONING = 0
+    PENDING = 1
+    ACTIVATING = 2
+    RUNNING = 3
+    DEACTIVATING = 4
+    STOPPING = 5
+    DEPROVISIONING = 6
+    STOPPED = 7
+
+
+class InstanceState(IntEnum):
+    """Status of a container instance (botocore: ContainerInstanceStatus), and what comes before and after."""
+
+    REGISTERING = 0
+    ACTIVE = 1
+    DRAINING = 2
+    TERMINATED = 3
+
+
+class LaunchType(IntEnum):
+    """Where a task runs, as the results name it."""
+
+    EC2 = 0
+    FARGATE = 1
+    MANAGED_INSTANCES = 2
+    VIRTUAL_MACHINE = 3
+
+
+class StopCode(IntEnum):
+    """`stopCode` of a task (botocore: TaskStopCode); NONE is null in the results."""
+
+    NONE = 0
+    TaskFailedToStart = 1
+    EssentialContainerExited = 2
+    UserInitiated = 3
+    ServiceSchedulerInitiated = 4
+    SpotInterruption = 5
+    TerminationNotice = 6
+
+
+class WaitReason(IntEnum):
+    """Why a task was last refused a place (ECS API failures); NONE is null in the results."""
+
+    NONE = 0
+    RESOURCE_CPU = 1
+    RESOURCE_MEMORY = 2
+    RESOURCE_GPU = 3
+    RESOURCE_ENI = 4
+    RESOURCE_PORTS = 5
+    ATTRIBUTE = 6
+    MEMBER_OF = 7
+    DISTINCT_INSTANCE = 8
+    NO_ACTIVE_INSTANCES = 9
+    EMPTY_CAPACITY_PROVIDER = 10
+    PROVISIONING_LIMIT = 11
+    FARGATE_VCPU_QUOTA = 12
+    FARGATE_LAUNCH_RATE = 13
+
+
+WAIT_REASON_WORDS = (
+    None,
+    "RESOURCE:CPU",
+    "RESOURCE:MEMORY",
+    "RESOURCE:GPU",
+    "RESOURCE:ENI",
+    "RESOURCE:PORTS",
+    "ATTRIBUTE",
+    "MemberOf placement constraint unsatisfied",
+    "DistinctInstance placement constraint unsatisfied",
+    "NO ACTIVE INSTANCES",
+    "EMPTY CAPACITY PROVIDER",
+    "ClientException: the limit of tasks in PROVISIONING is reached",
+    "You've reached the limit on the number of vCPUs you can run concurrently",
+    "Fargate launch rate",
+)
+
+
+class StoppedReason(IntEnum):
+    """`stoppedReason` of a task as a template; NONE is null in the results."""
+
+    NONE = 0
+    ESSENTIAL_CONTAINER_EXITED = 1
+    SCALING_ACTIVITY = 2
+    START_FAILED = 3
+    HOST_TERMINATED = 4
+    STOPPED_BY_USER = 5
+    PLACEMENT_FAILED = 6
+    ELB_HEALTH_CHECK = 7
+    CONTAINER_HEALTH_CHECK = 8
+    INSTANCE_DRAINING = 9
+
+
+# `{deployment}`, `{instance}` and `{wait}` are filled from the task's own row.
+STOPPED_REASON_WORDS = (
+    None,
+    "Essential container in task exited",
+    "Scaling activity initiated by (deployment {deployment})",
+    "CannotStartContainerError: the application's container could not be started",
+    "Host EC2 (instance {instance}) terminated.",
+    "Task stopped by user",
+    "TaskFailedToStart: {wait}",
+    "Task failed ELB health checks in (target-group {target_group})",
+    "Task failed container health checks",
+    "Task stopped during instance draining",
+)
+
+
+class TerminationReason(IntEnum):
+    """Why a container instance is gone; NONE is null in the results."""
+
+    NONE = 0
+    INSTANCE_FAILURE = 1
+    SCALE_IN = 2
+    USER = 3
+
+
+TERMINATION_REASON_WORDS = (None, "instance failure", "scale-in", "terminated by user")
+
+
+def instance_name(instance_id: int) -> str:
+    """The `i-...` name that stands for container instance `instance_id` in messages."""
+    return f"i-{instance_id:017x}"

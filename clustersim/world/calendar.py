@@ -1,0 +1,212 @@
+"""The calendar: routine life, carried out in compiled code between two decisions.
+
+`advance` takes what is due from the heap and from the list of arrivals, in the order written below, up to the
+next instant at which Python could observe the clock. It stops early, at the end of an instant, when something
+happened that a controller must answer, and anywhere when an array must grow or be emptied.
+
+Order at one instant: heap entries by the rank in `transitions` (ends before starts before registrations), then
+waiting tasks are served, then arrivals come, each one placed before the next.
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import lean
+from clustersim.engine.heap import RANK_SHIFT, pop
+from clustersim.vocabulary import TerminationReason
+from clustersim.world.accounts import draw
+from clustersim.world.fleet import TERMINATED, end_instance, register
+from clustersim.world.lives import (
+    exits,
+    finish,
+    healthy,
+    place_on_fargate,
+    ready,
+    start,
+    terminate,
+)
+from clustersim.world.tables import (
+    ARRIVAL_COPY,
+    BELLS,
+    ENTRIES_DONE,
+    FREED,
+    HEAP_SIZE,
+    LOST,
+    NEXT_ARRIVAL,
+    NOW,
+    REACHED,
+    State,
+)
+from clustersim.world.transitions import (
+    DEACTIVATING,
+    FARGATE_ACCEPTED,
+    INSTANCE_FAILS,
+    INSTANCE_REGISTERS,
+    PENDING,
+    PROVISION_TIMEOUT,
+    PROVISIONING,
+    RUNNING,
+    STOPPING,
+    TARGET_DEREGISTERED,
+    TASK_EXITS,
+    TASK_GONE,
+    TASK_HEALTHY,
+    TASK_READY,
+    TASK_RETRIED,
+    TASK_STARTED,
+    new_task,
+)
+from clustersim.world.waiting import give_up, has_room, seek, serve
+
+IDLE, BELL, ROOM = range(3)
+FOREVER = 1 << 62
+DRAWN = -1  # ARRIVAL.duration: from the set's distribution
+ENDLESS = -2
+ROOM_PER_ENTRY = 16
+
+_INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
+
+
+@lean
+def choose_lane(state: State, row: int) -> int:
+    """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
+
+    Rounding for counts that do not divide is not published; the greedy rule gives the documented ratio
+    (ecs-behaviour, section 6.1 and goldens 39 and 40). A lane of weight 0 gets nothing beyond its base.
+    """
+    s = state.sets[row]
+    best = s.first_lane
+    if s.lanes == 1:
+        return best
+    best_deficit = -1.0
+    for lane in range(s.first_lane, s.first_lane + s.lanes):
+        way = state.lanes[lane]
+        if way.live < way.base:
+            return lane
+        if way.weight > 0:
+            deficit = way.weight / (way.live - way.base + 1.0)
+            if deficit > best_deficit:
+                best = lane
+                best_deficit = deficit
+    return best
+
+
+@lean
+def arrive(state: State, now: int) -> None:
+    """One copy of the next arrival: RunTask creates a task, which then seeks its place."""
+    clock = state.clock
+    a = state.arrivals[clock[NEXT_ARRIVAL]]
+    lane = choose_lane(state, a.set)
+    s = state.sets[a.set]
+    ordinal = a.ordinal + clock[ARRIVAL_COPY]
+    slot = new_task(state, a.set, lane, a.shape + lane - s.first_lane, ordinal, now)
+    t = state.tasks[slot]
+    t.reference = a.reference
+    if a.duration == DRAWN:
+        t.duration = draw(state, s.duration, s.duration_key, ordinal, 0)
+    elif a.duration >= 0:
+        t.duration = a.duration
+    clock[ARRIVAL_COPY] += 1
+    if clock[ARRIVAL_COPY] >= a.copies:
+        clock[ARRIVAL_COPY] = 0
+        clock[NEXT_ARRIVAL] += 1
+    seek(state, slot, now)
+
+
+@lean
+def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what was due for a task, unless it has meanwhile moved on."""
+    t = state.tasks[slot]
+    if kind == TASK_EXITS:
+        if t.state == RUNNING:
+            exits(state, slot, now)
+    elif kind == TASK_STARTED:
+        if t.state == PENDING:
+            start(state, slot, now)
+    elif kind == TASK_GONE:
+        if t.state == STOPPING:
+            t.exit_code = t.next_exit_code
+            finish(state, slot, now)
+    elif kind == TASK_READY:
+        if t.state == RUNNING:
+            ready(state, slot, now)
+    elif kind == TASK_HEALTHY:
+        if t.state == RUNNING and t.healthy < 0:
+            healthy(state, slot, now)
+    elif kind == TARGET_DEREGISTERED:
+        if t.state == DEACTIVATING:
+            terminate(state, slot, now)
+    elif kind == PROVISION_TIMEOUT:
+        give_up(state, slot, now)
+    elif kind == FARGATE_ACCEPTED:
+        if t.state == PROVISIONING:
+            place_on_fargate(state, slot, now)
+    elif kind == TASK_RETRIED and t.state == PROVISIONING:
+        seek(state, slot, now)
+
+
+@lean
+def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
+    """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
+    if kind == INSTANCE_FAILS or kind == INSTANCE_REGISTERS:
+        h = state.instances[subject]
+        if h.instance_id == serial and h.state != TERMINATED:
+            if kind == INSTANCE_FAILS:
+                end_instance(state, subject, now, _INSTANCE_FAILURE)
+            else:
+                register(state, subject, now)
+    elif state.tasks[subject].task_id == serial:
+        _task_entry(state, kind, subject, now)
+
+
+@lean
+def _room_for(state: State, kind: int, subject: int) -> bool:
+    """Whether the arrays have room for what this entry may do."""
+    lives = ROOM_PER_ENTRY
+    if kind == INSTANCE_FAILS:
+        lives += 2 * state.instances[subject].task_count
+        if state.lost.size - state.clock[LOST] < 1:
+            return False
+    return has_room(state, lives)
+
+
+@lean
+def advance(state: State, now: int, limit: int) -> int:
+    """Carry out everything due up to `now`, and everything before `limit`.
+
+    Returns IDLE with the instant of the next entry in `clock[REACHED]` (FOREVER: none); BELL with the instant
+    at which a controller is wanted; ROOM when the caller must make room and call again.
+    """
+    clock = state.clock
+    clock[NOW] = max(clock[NOW], now)
+    while True:
+        due = state.heap[0, 0] if clock[HEAP_SIZE] > 0 else FOREVER
+        arrival = (
+            state.arrivals[clock[NEXT_ARRIVAL]].at if clock[NEXT_ARRIVAL] < state.arrivals.size else FOREVER
+        )
+        at = min(due, arrival)
+        if clock[FREED] > 0 and due > clock[NOW]:
+            if not serve(state, clock[NOW]):
+                return ROOM
+            continue
+        if clock[BELLS] != 0 and at > clock[NOW]:
+            clock[REACHED] = clock[NOW]
+            return BELL
+        if at > now and at >= limit:
+            clock[REACHED] = at
+            return IDLE
+        clock[NOW] = max(clock[NOW], at)
+        if due <= arrival:
+            kind = state.heap[0, 1] >> RANK_SHIFT
+            subject = state.heap[0, 2]
+            if not _room_for(state, kind, subject):
+                return ROOM
+            serial = state.heap[0, 3]
+            pop(state.heap, clock[HEAP_SIZE])
+            clock[HEAP_SIZE] -= 1
+            clock[ENTRIES_DONE] += 1
+            _carry_out(state, kind, subject, serial, clock[NOW])
+        else:
+            if not has_room(state, ROOM_PER_ENTRY):
+                return ROOM
+            clock[ENTRIES_DONE] += 1
+            arrive(state, clock[NOW])

@@ -1,0 +1,227 @@
+"""Container instances: launched, registered, draining, terminated.
+
+The gateway for instances, as `transitions` is for tasks. How many there should be is the business of
+`control.capacity`; what fails and when was drawn when the instance registered.
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import Array, lean
+from clustersim.policy.hosts import close_host, open_host
+from clustersim.vocabulary import (
+    CPU,
+    ENI,
+    GPU,
+    HOST_PORTS,
+    MEMORY,
+    NEVER,
+    InstanceState,
+    StopCode,
+    StoppedReason,
+)
+from clustersim.world.accounts import (
+    accrue_instance,
+    draw,
+    note,
+    settle_instance,
+    touch_instance,
+    touch_provider,
+)
+from clustersim.world.holdings import (
+    mark_freed,
+)
+from clustersim.world.lives import (
+    ask_stop,
+    finish,
+)
+from clustersim.world.tables import (
+    BELL_CAPACITY,
+    BELLS,
+    CAPACITY_EPOCH,
+    FREE_INSTANCES,
+    LOST,
+    NEXT_INSTANCE,
+    State,
+)
+from clustersim.world.transitions import (
+    INSTANCE_FAILS,
+    INSTANCE_REGISTERS,
+    PENDING,
+    RUNNING,
+    ring_scheduler,
+)
+
+# 100 reserved host ports an instance, of which the agent and SSH hold five (ecs-behaviour, section 5).
+HOST_PORTS_PER_INSTANCE = 100 - 5
+
+REGISTERING = int(InstanceState.REGISTERING)
+ACTIVE = int(InstanceState.ACTIVE)
+DRAINING = int(InstanceState.DRAINING)
+TERMINATED = int(InstanceState.TERMINATED)
+
+_TERMINATION_NOTICE = int(StopCode.TerminationNotice)
+_SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
+_HOST_TERMINATED = int(StoppedReason.HOST_TERMINATED)
+_DRAINED = int(StoppedReason.INSTANCE_DRAINING)
+
+
+@lean
+def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -> int:
+    """Request the `ordinal`-th instance of a group, of class `klass`; billed from now, registers at `register_at`."""
+    clock = state.clock
+    clock[FREE_INSTANCES] -= 1
+    slot = state.free_instances[clock[FREE_INSTANCES]]
+    h = state.instances[slot]
+    h.instance_id = clock[NEXT_INSTANCE]
+    clock[NEXT_INSTANCE] += 1
+    h.ordinal = ordinal
+    h.launched = h.accrued = now
+    h.registered = h.draining = h.terminated = NEVER
+    h.touched = now
+    h.cpu_area = h.memory_area = h.tasks_started = 0
+    h.cost = 0.0
+    h.klass = klass
+    h.first_task = NEVER
+    h.task_count = h.used_cpu = h.used_memory = 0
+    h.state = REGISTERING
+    h.reason = h.freed = 0
+    k = state.classes[klass]
+    touch_provider(state, k.provider, now)
+    state.providers[k.provider].instances += 1
+    state.providers[k.provider].usd_per_hour += k.usd_per_hour
+    if register_at <= now:
+        register(state, slot, now)
+    else:
+        note(state, register_at, INSTANCE_REGISTERS, slot, h.instance_id)
+    return slot
+
+
+@lean
+def launch_many(state: State, klasses: Array, ordinals: Array, now: int, register_at: Array) -> None:
+    """`launch` for a whole batch, in its order."""
+    for i in range(klasses.size):
+        launch(state, klasses[i], ordinals[i], now, register_at[i])
+
+
+@lean
+def register(state: State, slot: int, now: int) -> None:
+    """REGISTERING -> ACTIVE: the instance offers its registered size to the placer."""
+    h = state.instances[slot]
+    if h.state != REGISTERING:
+        return
+    k = state.classes[h.klass]
+    h.state = ACTIVE
+    h.registered = h.touched = now
+    free = state.hosts.free
+    free[CPU, slot] = k.cpu
+    free[MEMORY, slot] = k.memory
+    free[GPU, slot] = k.gpus
+    free[ENI, slot] = k.enis
+    free[HOST_PORTS, slot] = HOST_PORTS_PER_INSTANCE
+    state.hosts.ports[slot, :] = 0
+    state.hosts.facts[:, slot] = 0
+    state.hosts.facts[1, slot] = now
+    state.hosts.facts[2, slot] = h.instance_id
+    state.hosts.facts[3, slot] = 1
+    open_host(state.hosts, slot, h.klass)
+    touch_provider(state, k.provider, now)
+    p = state.providers[k.provider]
+    p.registered += 1
+    p.registered_cpu += k.cpu
+    p.registered_memory += k.memory
+    if k.failure >= 0:
+        life = max(1, draw(state, k.failure, k.failure_key, h.ordinal, 0))
+        note(state, now + life, INSTANCE_FAILS, slot, h.instance_id)
+    mark_freed(state, slot)
+
+
+@lean
+def drain(state: State, slot: int, now: int) -> None:
+    """ACTIVE -> DRAINING: no new tasks; PENDING service tasks stop, RUNNING ones are to be replaced.
+
+    Standalone tasks are untouched (botocore: UpdateContainerInstancesState; golden 79).
+    """
+    h = state.instances[slot]
+    if h.state != ACTIVE:
+        return
+    h.state = DRAINING
+    h.draining = now
+    close_host(state.hosts, slot)
+    task = h.first_task
+    while task >= 0:
+        t = state.tasks[task]
+        following = t.next_on_host
+        s = state.sets[t.set]
+        if s.service >= 0 and t.state == PENDING:
+            ask_stop(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
+        elif s.service >= 0 and t.state == RUNNING:
+            t.leaving = 1
+            s.leaving += 1
+            ring_scheduler(state, s.service)
+        task = following
+
+
+@lean
+def activate(state: State, slot: int, now: int) -> None:
+    """DRAINING -> ACTIVE again; its service tasks may stay."""
+    h = state.instances[slot]
+    if h.state != DRAINING:
+        return
+    h.state = ACTIVE
+    h.draining = NEVER
+    open_host(state.hosts, slot, h.klass)
+    task = h.first_task
+    while task >= 0:
+        t = state.tasks[task]
+        if t.leaving:
+            t.leaving = 0
+            state.sets[t.set].leaving -= 1
+            ring_scheduler(state, state.sets[t.set].service)
+        task = t.next_on_host
+    mark_freed(state, slot)
+
+
+@lean
+def end_instance(state: State, slot: int, now: int, reason: int) -> None:
+    """The instance is gone, and every task on it with it."""
+    h = state.instances[slot]
+    k = state.classes[h.klass]
+    if h.state == ACTIVE:
+        close_host(state.hosts, slot)
+    h.state = TERMINATED
+    while h.first_task >= 0:
+        t = state.tasks[h.first_task]
+        if t.stopping < 0:
+            t.stop_code, t.reason = _TERMINATION_NOTICE, _HOST_TERMINATED
+        finish(state, h.first_task, now)
+    if h.registered >= 0:
+        touch_instance(state, slot, now)
+    settle_instance(state, slot, now)
+    h.terminated = now
+    h.reason = reason
+    touch_provider(state, k.provider, now)
+    p = state.providers[k.provider]
+    p.instances -= 1
+    p.usd_per_hour -= k.usd_per_hour
+    if h.registered >= 0:
+        p.registered -= 1
+        p.registered_cpu -= k.cpu
+        p.registered_memory -= k.memory
+    clock = state.clock
+    clock[CAPACITY_EPOCH] += 1
+    clock[BELLS] |= BELL_CAPACITY
+    state.lost[clock[LOST]] = h
+    clock[LOST] += 1
+    h.instance_id = NEVER
+    h.klass = NEVER
+    state.free_instances[clock[FREE_INSTANCES]] = slot
+    clock[FREE_INSTANCES] += 1
+
+
+@lean
+def close_books(state: State, now: int, slots: Array) -> None:
+    """At the end of the run: bring the accounts of the instances that still run up to date."""
+    for slot in slots:
+        accrue_instance(state, slot, now)
+        if state.instances[slot].registered >= 0:
+            touch_instance(state, slot, now)

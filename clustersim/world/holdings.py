@@ -1,0 +1,128 @@
+"""What a placed task holds, taken and given back: resources of a host or a Fargate slot, and every count of them.
+
+Called by `lives`. Which host was the placer's choice; this module only keeps the books.
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import lean
+from clustersim.policy.hosts import release, reserve
+from clustersim.vocabulary import (
+    NEVER,
+    InstanceState,
+)
+from clustersim.world.accounts import touch_instance, touch_provider
+from clustersim.world.tables import (
+    CAPACITY_EPOCH,
+    FREED,
+    State,
+)
+from clustersim.world.transitions import PENDING, fill_need, move
+
+_ACTIVE = int(InstanceState.ACTIVE)
+
+
+@lean
+def mark_freed(state: State, host: int) -> None:
+    """Note that a host may now take what it could not: the waiting are served at the end of the instant."""
+    h = state.instances[host]
+    state.clock[CAPACITY_EPOCH] += 1
+    if h.freed == 0 and h.state == _ACTIVE:
+        h.freed = 1
+        state.freed[state.clock[FREED]] = host
+        state.clock[FREED] += 1
+
+
+@lean
+def hold_host(state: State, slot: int, host: int, now: int) -> None:
+    """Reserve what the task needs on container instance `host`."""
+    t = state.tasks[slot]
+    h = state.instances[host]
+    provider = state.classes[h.klass].provider  # of the host: a launch type has none of its own
+    touch_instance(state, host, now)
+    touch_provider(state, provider, now)
+    fill_need(state, t.shape)
+    reserve(state.hosts, host, state.need, state.lane_ports[t.lane])
+    move(state, slot, PENDING, now)
+    t.placed = t.accrued = now
+    t.slot, t.instance_id = host, h.instance_id
+    t.zone = state.classes[h.klass].zone
+    t.previous_on_host, t.next_on_host = NEVER, h.first_task
+    if h.first_task >= 0:
+        state.tasks[h.first_task].previous_on_host = slot
+    h.first_task = slot
+    h.task_count += 1
+    h.tasks_started += 1
+    h.used_cpu += t.cpu
+    h.used_memory += t.memory
+    p = state.providers[provider]
+    p.cpu += t.cpu
+    p.memory += t.memory
+    p.running += 1
+    group = state.sets[t.set].group
+    state.zone_counts[group, t.zone] += 1
+    state.hosts.facts[0, host] = h.task_count
+    if state.fact_row[group] >= 0:
+        state.hosts.facts[state.fact_row[group], host] += 1
+    if state.program.shape[0] > 0:
+        mark_freed(state, host)  # another task may be waiting for just this company
+
+
+@lean
+def hold_fargate(state: State, slot: int, now: int) -> None:
+    """Take a slot of AWS's own fleet, in the zone that holds the fewest tasks of the group."""
+    t = state.tasks[slot]
+    lane = state.lanes[t.lane]
+    group = state.sets[t.set].group
+    zone = -1
+    for z in range(state.lane_zones.shape[1]):
+        if state.lane_zones[t.lane, z] and (
+            zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]
+        ):
+            zone = z
+    touch_provider(state, lane.provider, now)
+    move(state, slot, PENDING, now)
+    t.placed = t.accrued = now
+    t.zone = zone
+    p = state.providers[lane.provider]
+    p.cpu += t.cpu
+    p.memory += t.memory
+    p.running += 1
+    price = state.fargate_prices[lane.price]
+    p.usd_per_hour += 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
+    state.zone_counts[group, zone] += 1
+
+
+@lean
+def let_go(state: State, slot: int, now: int) -> None:
+    """Give back what a placed task held."""
+    t = state.tasks[slot]
+    lane = state.lanes[t.lane]
+    provider = lane.provider if lane.fargate else state.classes[state.instances[t.slot].klass].provider
+    touch_provider(state, provider, now)
+    p = state.providers[provider]
+    p.cpu -= t.cpu
+    p.memory -= t.memory
+    p.running -= 1
+    if lane.fargate:
+        price = state.fargate_prices[lane.price]
+        p.usd_per_hour -= 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
+        return
+    touch_instance(state, t.slot, now)
+    h = state.instances[t.slot]
+    h.task_count -= 1
+    h.used_cpu -= t.cpu
+    h.used_memory -= t.memory
+    if t.next_on_host >= 0:
+        state.tasks[t.next_on_host].previous_on_host = t.previous_on_host
+    if t.previous_on_host >= 0:
+        state.tasks[t.previous_on_host].next_on_host = t.next_on_host
+    else:
+        h.first_task = t.next_on_host
+    fill_need(state, t.shape)
+    release(state.hosts, t.slot, state.need, state.lane_ports[t.lane])
+    state.hosts.facts[0, t.slot] = h.task_count
+    row = state.fact_row[state.sets[t.set].group]
+    if row >= 0:
+        state.hosts.facts[row, t.slot] -= 1
+    mark_freed(state, t.slot)

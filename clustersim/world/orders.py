@@ -1,0 +1,106 @@
+"""What controllers order: start so many tasks, stop these, drain or end those instances.
+
+The entry points of the gateway for decisions, each a kernel that takes a whole batch. Callers make room
+first (`World.make_room`).
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import Array, lean
+from clustersim.vocabulary import NEVER
+from clustersim.world.calendar import choose_lane
+from clustersim.world.lives import (
+    ask_stop,
+    healthy,
+    place_on_fargate,
+    place_on_host,
+    ready,
+)
+from clustersim.world.tables import State
+from clustersim.world.transitions import (
+    RUNNING,
+    new_task,
+)
+from clustersim.world.waiting import find_host, seek
+
+
+@lean
+def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Array) -> int:
+    """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
+
+    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no row for it.
+    `shape` is that of the set's first lane.
+    """
+    s = state.sets[row]
+    service = state.services[s.service]
+    done = 0
+    while done < count:
+        lane = choose_lane(state, row)
+        way = state.lanes[lane]
+        host = NEVER
+        refusable = way.fargate == 0 and way.queues == 0
+        if refusable:
+            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+            if host < 0:
+                break
+        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        service.ordinal += 1
+        started[done] = state.tasks[slot].task_id
+        done += 1
+        if refusable:
+            place_on_host(state, slot, host, now)
+        else:
+            seek(state, slot, now)
+    return done
+
+
+@lean
+def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> int:
+    """`initialState: running`: create tasks that are RUNNING and healthy at once; returns how many fitted."""
+    s = state.sets[row]
+    service = state.services[s.service]
+    saved_failure, saved_startup = s.start_failure, s.startup
+    s.start_failure, s.startup = 0.0, NEVER
+    done = 0
+    while done < count:
+        lane = choose_lane(state, row)
+        way = state.lanes[lane]
+        provision, way.provision = way.provision, NEVER
+        host = NEVER
+        if way.fargate == 0:
+            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+        if way.fargate or host >= 0:
+            slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+            service.ordinal += 1
+            if way.fargate:
+                place_on_fargate(state, slot, now)
+            else:
+                place_on_host(state, slot, host, now)
+            healthy(state, slot, now)
+            ready(state, slot, now)
+        way.provision = provision
+        if way.fargate == 0 and host < 0:
+            break
+        done += 1
+    s.start_failure, s.startup = saved_failure, saved_startup
+    return done
+
+
+@lean
+def stop_tasks(state: State, slots: Array, now: int, code: int, reason: int) -> None:
+    """Ask the tasks in `slots` to stop, in this order."""
+    for slot in slots:
+        ask_stop(state, slot, now, code, reason)
+
+
+@lean
+def tasks_of_group(state: State, group: int, out: Array) -> int:
+    """The slots of the live tasks of `group` that are not stopping, newest first, into `out`; their number."""
+    count = 0
+    slot = state.group_first[group]
+    while slot >= 0:
+        if state.tasks[slot].state <= RUNNING and count < out.size:
+            out[count] = slot
+            count += 1
+        slot = state.tasks[slot].next_of_group
+    return count

@@ -1,0 +1,280 @@
+"""How a scenario becomes a world: names turn into numbers here, once.
+
+Builds the tables that stay (classes, providers, zones, prices, services) and an empty cluster. Task sets come
+from `task_sets`, arrivals from `control.jobs`, tasks and instances from the controllers. Called by `simulation`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from clustersim.engine.chance import stream_key
+from clustersim.engine.compiled import Array
+from clustersim.engine.heap import new_heap
+from clustersim.policy.hosts import INDEX_FROM, new_hosts
+from clustersim.scenario.model import AutoScalingGroup, Distribution, InstanceType, Scenario
+from clustersim.vocabulary import (
+    MIB_PER_GIB,
+    MS_PER_HOUR,
+    NEVER,
+    RESOURCES,
+    WEIGHT_PER_CPU_UNIT,
+    WEIGHT_PER_MIB,
+    WaitReason,
+)
+from clustersim.world import tables
+from clustersim.world.tables import State
+from clustersim.world.world import Names, World, push_free
+
+HOURS_PER_MONTH = 730  # what AWS divides a month's price by
+CHUNK_ROWS = 65_536
+ARCHITECTURES = ("x86_64", "arm64")
+CPU_UNITS = 1_024
+
+
+def group_names(scenario: Scenario) -> tuple[list[str], list[int]]:
+    """The groups who pay, `service:NAME` first, then the labels of runTasks; and the entry of each (-1: service)."""
+    names = [f"service:{service.name}" for service in scenario.services]
+    entries = [-1] * len(names)
+    for number, entry in enumerate(scenario.run_tasks):
+        labels = [entry.group]
+        if entry.trace is not None and entry.trace.group is not None:
+            labels = list(dict.fromkeys(entry.trace.group)) or labels
+        names.extend(labels)
+        entries.extend([number] * len(labels))
+    return names, entries
+
+
+def names_of(scenario: Scenario) -> Names:
+    """The numbering of everything that the scenario names."""
+    groups, entries = group_names(scenario)
+    return Names(
+        services=[service.name for service in scenario.services],
+        groups=groups,
+        entries=entries,
+        definitions=[definition.key for definition in scenario.task_definitions],
+        providers=[provider.name for provider in scenario.providers] + ["FARGATE", "FARGATE_SPOT", ""],
+        scaling_groups=[group.name for group in scenario.groups],
+        types=[kind.name for kind in scenario.instance_types],
+        zones=list(scenario.zones),
+    )
+
+
+def deals_of(group: AutoScalingGroup) -> int:
+    """How many different sets of attribute values the group deals out in turn."""
+    return math.lcm(1, *(len(values) for _, values in group.attributes))
+
+
+def class_attributes(
+    scenario: Scenario, group: AutoScalingGroup, kind: InstanceType, zone: str, deal: int
+) -> dict[str, str]:
+    """The built-in and custom attributes of an instance (Developer Guide: task placement constraints)."""
+    attributes = {
+        "ecs.availability-zone": zone,
+        "ecs.instance-type": kind.name,
+        "ecs.os-type": "linux",
+        "ecs.os-family": "linux",
+        "ecs.cpu-architecture": kind.arch,
+    }
+    for name, values in group.attributes:
+        attributes[name] = values[deal % len(values)]
+    return attributes
+
+
+def classes_of(
+    scenario: Scenario, names: Names
+) -> tuple[Array, list[dict[str, str]], dict[tuple[int, ...], int]]:
+    """The classes of instances, their attributes, and the class of (group, type, zone, deal)."""
+    kinds = {kind.name: kind for kind in scenario.instance_types}
+    rows: list[tuple[AutoScalingGroup, InstanceType, str, int]] = []
+    numbers: dict[tuple[int, ...], int] = {}
+    for g, group in enumerate(scenario.groups):
+        for type_name, zone, deal in itertools.product(
+            group.instance_types, group.zones, range(deals_of(group))
+        ):
+            numbers[g, names.types.index(type_name), names.zones.index(zone), deal] = len(rows)
+            rows.append((group, kinds[type_name], zone, deal))
+    classes = np.zeros(max(1, len(rows)), tables.CLASS)
+    classes["weight"] = 1
+    for c, (group, kind, zone, _) in enumerate(rows):
+        row = classes[c]
+        row["group"] = names.scaling_groups.index(group.name)
+        row["provider"] = names.providers.index(group.provider or "")
+        row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
+        row["cpu"], row["memory"] = kind.registered_cpu, kind.registered_memory_mib
+        row["gpus"] = kind.gpus
+        trunked = scenario.cluster.awsvpc_trunking and kind.eni_trunk_limit > 0
+        row["enis"] = kind.eni_trunk_limit if trunked else kind.eni_task_limit
+        row["weight"] = (
+            WEIGHT_PER_CPU_UNIT * kind.registered_cpu + WEIGHT_PER_MIB * kind.registered_memory_mib
+        )
+        row["usd_per_hour"] = instance_usd_per_hour(group, kind) + volume_usd_per_hour(scenario, group)
+        row["failure"] = NEVER
+        row["failure_key"] = stream_key(scenario.seed, 0, f"group/{group.name}/failure")
+    attributes = [class_attributes(scenario, *row) for row in rows] or [{}]
+    return classes, attributes, numbers
+
+
+def instance_usd_per_hour(group: AutoScalingGroup, kind: InstanceType) -> float:
+    """The instance's own price: on-demand, or the Spot price."""
+    if group.purchase_option == "spot" and kind.spot_usd_per_hour is not None:
+        return kind.spot_usd_per_hour
+    return kind.usd_per_hour
+
+
+def volume_usd_per_hour(scenario: Scenario, group: AutoScalingGroup) -> float:
+    """The price of the EBS root volume (gp3) of one instance."""
+    return scenario.pricing.ebs_usd_per_gib_month * group.root_volume_gib / HOURS_PER_MONTH
+
+
+def spread_attributes(scenario: Scenario) -> list[str]:
+    """The attributes that some strategy spreads over, the Availability Zone always first."""
+    names = ["ecs.availability-zone"]
+    strategies = [each.placement_strategy for each in scenario.services]
+    strategies += [each.placement_strategy for each in scenario.run_tasks]
+    for strategy in strategies:
+        for rule in strategy:
+            field = (rule.field or "").removeprefix("attribute:")
+            if rule.type == "spread" and field not in ("instanceId", "host") and field not in names:
+                names.append(field)
+    return names
+
+
+def attribute_values(attributes: list[dict[str, str]], spread: list[str], zones: list[str]) -> Array:
+    """Value numbers, int32[attribute, class]; -1 where a class lacks the attribute."""
+    values = np.full((len(spread), len(attributes)), NEVER, np.int32)
+    for a, name in enumerate(spread):
+        known = list(zones) if a == 0 else []
+        for c, of_class in enumerate(attributes):
+            word = of_class.get(name)
+            if word is not None:
+                if word not in known:
+                    known.append(word)
+                values[a, c] = known.index(word)
+    return values
+
+
+def fargate_prices(scenario: Scenario) -> Array:
+    """Rows (architecture, on-demand then Spot); zero where the scenario uses no such price."""
+    prices = np.zeros(2 * len(ARCHITECTURES), tables.FARGATE_PRICE)
+    for price in scenario.pricing.fargate:
+        row = prices[2 * ARCHITECTURES.index(price.arch) + int(price.spot)]
+        row["usd_per_cpu_ms"] = price.vcpu_usd_per_hour / CPU_UNITS / MS_PER_HOUR
+        row["usd_per_mib_ms"] = price.gb_usd_per_hour / MIB_PER_GIB / MS_PER_HOUR
+        row["usd_per_gib_ms"] = price.ephemeral_gb_usd_per_hour / MS_PER_HOUR
+    return prices
+
+
+def fargate_buckets(scenario: Scenario) -> Array:
+    """The launch quota of Fargate on-demand and of Fargate Spot."""
+    buckets = np.zeros(2, tables.BUCKET)
+    buckets["interval_us"] = round(1_000_000 / scenario.cluster.fargate_launch_per_second)
+    buckets["burst"] = scenario.cluster.fargate_launch_burst
+    quota = scenario.cluster.fargate_quota_vcpu
+    buckets["cpu_limit"] = NEVER if quota is None else round(quota * CPU_UNITS)
+    return buckets
+
+
+class Distributions:
+    """Interns distributions as rows of `State.distributions`."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[int, float, float, tuple[float, ...]], int] = {}
+
+    def row(self, distribution: Distribution | None) -> int:
+        """The row of `distribution`, -1 for None."""
+        if distribution is None:
+            return NEVER
+        key = (distribution.code, distribution.a, distribution.b, distribution.values)
+        return self._rows.setdefault(key, len(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def arrays(self) -> tuple[Array, Array]:
+        """(`State.distributions`, `State.values`)."""
+        table = np.zeros(max(1, len(self._rows)), tables.DISTRIBUTION)
+        values: list[float] = []
+        for r, (code, a, b, empirical) in enumerate(self._rows):
+            first = len(values)
+            values.extend(empirical)
+            table[r] = (code, a, b, first, len(values))
+        return table, np.array(values or [0.0], np.float64)
+
+
+def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows: int) -> World:
+    """A world with all fixed tables, nothing running, and room for `task_sets` sets."""
+    lanes, shapes = 2 * task_sets, 2 * task_sets
+    names = names_of(scenario)
+    classes, attributes, _ = classes_of(scenario, names)
+    for c in range(classes.size):
+        group = names.scaling_groups[classes[c]["group"]] if names.scaling_groups else ""
+        classes[c]["failure_key"] = stream_key(scenario.seed, replication, f"group/{group}/failure")
+    values = attribute_values(attributes, spread_attributes(scenario), names.zones)
+    instances = sum(group.desired_capacity for group in scenario.groups) + 64
+    tasks = sum(service.desired_count for service in scenario.services) + 1_024
+    ports = sorted({port for definition in scenario.task_definitions for port in definition.static_ports})
+    words = max(1, -(-len(ports) // 64))
+    groups = max(1, len(names.groups))
+    zones = len(names.zones)
+    clock = np.zeros(tables.CLOCK_SIZE, np.int64)
+    clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
+    clock[tables.WINDOW_START] = scenario.warm_up_ms
+    clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
+    limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
+    clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
+    clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout
+    services = np.zeros(len(names.services), tables.SERVICE)
+    state = State(
+        clock=clock,
+        heap=new_heap(4 * (tasks + instances)),
+        tasks=_free_rows(tasks, tables.TASK, "task_id"),
+        free_tasks=np.zeros(tasks, np.int64),
+        instances=_free_rows(instances, tables.INSTANCE, "instance_id", "klass"),
+        free_instances=np.zeros(instances, np.int64),
+        hosts=new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM),
+        sets=np.zeros(task_sets, tables.TASK_SET),
+        lanes=np.zeros(lanes, tables.LANE),
+        shapes=np.zeros(shapes, tables.SHAPE),
+        services=services,
+        providers=np.zeros(len(names.providers), tables.PROVIDER),
+        classes=classes,
+        buckets=fargate_buckets(scenario),
+        fargate_prices=fargate_prices(scenario),
+        eligible=np.zeros((lanes, classes.size), np.uint8),
+        lane_zones=np.zeros((lanes, zones), np.uint8),
+        lane_ports=np.zeros((lanes, words), np.uint64),
+        chains=np.zeros((task_sets, 8, 2), np.int64),
+        program=np.zeros((0, 3), np.int64),
+        truth=np.zeros((1, classes.size), np.uint8),
+        zone_counts=np.zeros((groups, zones), np.int32),
+        group_first=np.full(groups, NEVER, np.int64),
+        fact_row=np.full(groups, NEVER, np.int64),
+        need=np.zeros(RESOURCES, np.int64),
+        arrivals=np.zeros(0, tables.ARRIVAL),
+        distributions=np.zeros(1, tables.DISTRIBUTION),
+        values=np.zeros(1, np.float64),
+        finished=np.zeros(CHUNK_ROWS, tables.TASK),
+        lost=np.zeros(1_024, tables.INSTANCE),
+        freed=np.zeros(instances, np.int64),
+        waiting_shapes=np.zeros(shapes, np.int64),
+        dirty=np.zeros(max(1, services.size), np.int64),
+        refusals=np.zeros(len(WaitReason), np.int64),
+        weight_ms=np.zeros((groups, classes.size), np.int64),
+        fargate_ms=np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
+        class_ms=np.zeros(classes.size, np.int64),
+    )
+    push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
+    push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
+    return World(scenario, names, state)
+
+
+def _free_rows(size: int, dtype: np.dtype[np.void], *identities: str) -> Array:
+    """A table whose rows are all free."""
+    table = np.zeros(size, dtype)
+    for identity in identities:
+        table[identity] = NEVER
+    return table

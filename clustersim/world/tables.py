@@ -1,0 +1,342 @@
+"""What the world is made of: one record per task, container instance, task set, lane, service ...
+
+Each table is a numpy array of records: columns to numpy, rows to a kernel, one argument to both. A *slot* is
+a row; a serial (`task_id`, `instance_id`) is an identity: slots are used again, serials never. Instants are
+ms since the simulation's first instant, -1 has not happened. This module declares; `transitions` moves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.engine.compiled import Array
+from clustersim.policy.hosts import Hosts
+
+TASK = np.dtype(
+    [
+        ("task_id", np.int64),
+        ("ordinal", np.int64),  # n-th of its service or entry: the address of its luck
+        ("created", np.int64),
+        ("placed", np.int64),
+        ("pull_started", np.int64),
+        ("pull_stopped", np.int64),
+        ("started", np.int64),
+        ("healthy", np.int64),
+        ("stopping", np.int64),
+        ("stopped", np.int64),
+        ("duration", np.int64),  # ms from RUNNING to its own end; -1: until stopped
+        ("accrued", np.int64),  # cost is accrued up to this instant
+        ("instance_id", np.int64),
+        ("cost", np.float64),  # USD, so far
+        ("set", np.int64),
+        ("lane", np.int64),
+        ("shape", np.int64),
+        ("slot", np.int64),  # of the container instance; -1: none
+        ("reference", np.int64),  # row of the trace; -1: none
+        ("attempt", np.int64),
+        ("cpu", np.int64),
+        ("memory", np.int64),
+        ("gpus", np.int64),
+        ("next_of_group", np.int64),
+        ("previous_of_group", np.int64),
+        ("next_on_host", np.int64),
+        ("previous_on_host", np.int64),
+        ("next_waiting", np.int64),
+        ("previous_waiting", np.int64),
+        ("exit_code", np.int16),  # -1: null
+        ("next_exit_code", np.int16),  # what the end that is due will show
+        ("state", np.int8),
+        ("zone", np.int8),
+        ("stop_code", np.int8),
+        ("reason", np.int8),
+        ("wait", np.int8),
+        ("waiting", np.int8),  # in the queue of its shape
+        ("ready", np.int8),  # counted among those that answer
+        ("leaving", np.int8),  # on a draining instance
+    ],
+    align=True,
+)
+
+INSTANCE = np.dtype(
+    [
+        ("instance_id", np.int64),
+        ("ordinal", np.int64),  # n-th of its group: the address of its luck
+        ("launched", np.int64),
+        ("registered", np.int64),
+        ("draining", np.int64),
+        ("terminated", np.int64),
+        ("touched", np.int64),  # the areas below reach up to this instant
+        ("accrued", np.int64),
+        ("cpu_area", np.int64),  # reserved CPU units x ms since registration
+        ("memory_area", np.int64),  # reserved MiB x ms
+        ("tasks_started", np.int64),
+        ("cost", np.float64),
+        ("klass", np.int64),
+        ("first_task", np.int64),
+        ("task_count", np.int64),
+        ("used_cpu", np.int64),
+        ("used_memory", np.int64),
+        ("state", np.int8),
+        ("reason", np.int8),
+        ("freed", np.int8),  # on the list of hosts that gained room at this instant
+    ],
+    align=True,
+)
+
+TASK_SET = np.dtype(
+    [  # what equal tasks share: a deployment of a service, or an entry (and group) of runTasks
+        ("service", np.int64),  # -1: standalone
+        ("group", np.int64),  # who pays, and whose tasks are spread
+        ("definition", np.int64),
+        ("deployment", np.int64),  # number for `ecs-svc/N`; -1: none
+        ("first_lane", np.int64),
+        ("lanes", np.int64),
+        ("provisioning", np.int64),  # live tasks by state
+        ("pending", np.int64),
+        ("running", np.int64),
+        ("healthy", np.int64),
+        ("stopping", np.int64),
+        ("leaving", np.int64),  # PENDING or RUNNING on draining instances
+        ("failed_starts", np.int64),  # since the last task that reached RUNNING
+        ("failed_tasks", np.int64),
+        ("retries", np.int64),
+        ("startup", np.int64),  # rows of the distributions; -1: does not apply
+        ("failure", np.int64),
+        ("stop", np.int64),
+        ("duration", np.int64),
+        ("start_failure", np.float64),
+        ("ready_ms", np.int64),
+        ("check_ms", np.int64),  # container health check interval; -1: none
+        ("target_ms", np.int64),  # target group's interval; -1: no load balancer
+        ("target_checks", np.int64),
+        ("deregistration_ms", np.int64),
+        ("stop_timeout_ms", np.int64),
+        ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
+        ("exit_code", np.int16),
+        ("stop_exit_code", np.int16),
+        ("distinct", np.int8),
+        ("counts", np.int8),  # placement needs the tasks per instance of its group
+        ("startup_key", np.uint64),
+        ("failure_key", np.uint64),
+        ("start_failure_key", np.uint64),
+        ("stop_key", np.uint64),
+        ("duration_key", np.uint64),
+        ("provision_key", np.uint64),
+        ("place_key", np.uint64),
+    ],
+    align=True,
+)
+
+LANE = np.dtype(
+    [  # a task set on one of the providers of its strategy
+        ("set", np.int64),
+        ("provider", np.int64),
+        ("weight", np.int64),
+        ("base", np.int64),
+        ("live", np.int64),
+        ("provision", np.int64),  # distribution of ENI attachment or Fargate start; -1: none
+        ("bucket", np.int64),  # Fargate: which launch quota (0 on-demand, 1 Spot)
+        ("price", np.int64),  # Fargate: row of the Fargate prices
+        ("program_from", np.int64),
+        ("program_to", np.int64),
+        ("eni", np.int8),
+        ("fargate", np.int8),
+        ("queues", np.int8),  # waits in PROVISIONING (capacity provider) or is refused (launch type)
+        ("plain", np.int8),  # nothing but resources and class decides whether a host will do
+    ],
+    align=True,
+)
+
+SHAPE = np.dtype(
+    [  # tasks of one lane with equal requirements wait in one queue
+        ("lane", np.int64),
+        ("cpu", np.int64),
+        ("memory", np.int64),
+        ("gpus", np.int64),
+        ("host_ports", np.int64),
+        ("head", np.int64),
+        ("tail", np.int64),
+        ("count", np.int64),
+        ("position", np.int64),  # among the shapes that wait; -1: none waits
+        ("wait", np.int64),  # the last refusal
+        ("tried", np.int64),  # the serving round in which it was found not to fit
+    ],
+    align=True,
+)
+
+SERVICE = np.dtype(
+    [
+        ("desired", np.int64),
+        ("threshold", np.int64),  # ceil(desired x minimumHealthyPercent): available at or above it
+        ("provisioning", np.int64),
+        ("pending", np.int64),
+        ("running", np.int64),
+        ("healthy", np.int64),
+        ("ready", np.int64),
+        ("dirty", np.int8),
+        ("touched", np.int64),
+        ("running_area", np.int64),  # task x ms
+        ("ready_area", np.int64),
+        ("available", np.int64),  # ms with running >= threshold
+        ("available_healthy", np.int64),
+        ("ordinal", np.int64),  # tasks created so far
+    ],
+    align=True,
+)
+
+PROVIDER = np.dtype(
+    [
+        ("provisioning", np.int64),
+        ("running", np.int64),
+        ("instances", np.int64),  # launched and not terminated
+        ("registered", np.int64),
+        ("touched", np.int64),
+        ("cpu", np.int64),  # reserved now, on registered instances
+        ("memory", np.int64),
+        ("registered_cpu", np.int64),
+        ("registered_memory", np.int64),
+        ("cpu_area", np.int64),
+        ("memory_area", np.int64),
+        ("registered_cpu_area", np.int64),
+        ("registered_memory_area", np.int64),
+        ("instance_area", np.int64),
+        ("usd_per_hour", np.float64),  # of what is billed now
+    ],
+    align=True,
+)
+
+CLASS = np.dtype(
+    [  # instances that nothing distinguishes: group, type, zone, attributes
+        ("group", np.int64),
+        ("provider", np.int64),  # row of PROVIDER; groups without a provider share the last
+        ("type", np.int64),
+        ("zone", np.int64),
+        ("cpu", np.int64),
+        ("memory", np.int64),
+        ("gpus", np.int64),
+        ("enis", np.int64),
+        ("failure", np.int64),  # distribution of time to failure; -1: never
+        ("weight", np.int64),
+        ("usd_per_hour", np.float64),  # instance and root volume
+        ("failure_key", np.uint64),
+    ],
+    align=True,
+)
+
+BUCKET = np.dtype(
+    [  # Fargate launch rate and vCPU quota, on-demand and Spot
+        ("interval_us", np.int64),
+        ("burst", np.int64),
+        ("next_us", np.int64),
+        ("cpu_limit", np.int64),  # CPU units; -1: unlimited
+        ("cpu", np.int64),
+    ],
+    align=True,
+)
+
+FARGATE_PRICE = np.dtype(
+    [("usd_per_cpu_ms", np.float64), ("usd_per_mib_ms", np.float64), ("usd_per_gib_ms", np.float64)],
+    align=True,
+)
+
+ARRIVAL = np.dtype(
+    [  # what RunTask will be asked for, in order of time, known before the clock starts
+        ("at", np.int64),
+        ("duration", np.int64),  # -1: drawn from the set's distribution, -2: runs until stopped
+        ("ordinal", np.int64),  # of the first copy
+        ("set", np.int64),
+        ("shape", np.int64),  # of the set's first lane
+        ("copies", np.int64),
+        ("reference", np.int64),
+    ],
+    align=True,
+)
+
+DISTRIBUTION = np.dtype(
+    [
+        ("code", np.int64),
+        ("a", np.float64),
+        ("b", np.float64),
+        ("first", np.int64),
+        ("last", np.int64),
+    ],
+    align=True,
+)
+
+# Scalars of the world: positions in `State.clock`.
+(
+    NOW,
+    REACHED,
+    HEAP_SIZE,
+    SEQUENCE,
+    NEXT_TASK,
+    NEXT_INSTANCE,
+    FREE_TASKS,
+    FREE_INSTANCES,
+    FINISHED,
+    LOST,
+    FREED,
+    WAITING_SHAPES,
+    WAITING_TASKS,
+    DIRTY,
+    BELLS,
+    ROUND,
+    CAPACITY_EPOCH,
+    NEXT_ARRIVAL,
+    ARRIVAL_COPY,
+    WINDOW_START,
+    END,
+    PROVISIONING_LIMIT,
+    PROVISIONING_TIMEOUT,
+    ENTRIES_DONE,
+    KERNEL_CALLS,
+    STOPPED_SETS,
+) = range(26)
+CLOCK_SIZE = 32
+
+BELL_SCHEDULER = 1
+BELL_CAPACITY = 2
+
+
+class State(NamedTuple):
+    """All that a kernel may see and move: the world as arrays."""
+
+    clock: Array
+    heap: Array
+    tasks: Array
+    free_tasks: Array  # stack of free slots
+    instances: Array
+    free_instances: Array
+    hosts: Hosts
+    sets: Array
+    lanes: Array
+    shapes: Array
+    services: Array
+    providers: Array
+    classes: Array
+    buckets: Array
+    fargate_prices: Array
+    eligible: Array  # uint8[lane, class]
+    lane_zones: Array  # uint8[lane, zone]
+    lane_ports: Array  # uint64[lane, word]
+    chains: Array  # int64[set, rule, 2]
+    program: Array  # int64[rows, 3], of all lanes
+    truth: Array  # uint8[leaf, class], of the programs
+    zone_counts: Array  # int32[group, zone]: placed tasks
+    group_first: Array  # int32[group]: head of the list of its live tasks
+    fact_row: Array  # int32[group]: row of hosts.facts that counts the group's tasks; -1: nobody asks
+    need: Array  # int64[resource]: scratch
+    arrivals: Array
+    distributions: Array
+    values: Array  # of the empirical ones
+    finished: Array  # records of finished tasks, until Python takes them
+    lost: Array  # records of terminated instances
+    freed: Array  # slots of hosts that gained room at this instant
+    waiting_shapes: Array
+    dirty: Array  # services that the scheduler must look at
+    refusals: Array  # int64[wait reason]: how often
+    weight_ms: Array  # int64[group, class]: reserved weight x ms since the period began
+    fargate_ms: Array  # int64[group, price x zone, 3]: CPU units, MiB, extra GiB x ms
+    class_ms: Array  # int64[class]: billed instance x ms since the period began

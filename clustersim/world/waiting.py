@@ -1,0 +1,251 @@
+"""How a task in PROVISIONING finds its place, waits for it, or is refused.
+
+RunTask with a launch type is refused at once where nothing fits; with a capacity provider the task waits in
+PROVISIONING, up to a limit and a timeout (ecs-behaviour, sections 6.2 and 9). Who waits fits on no host, so
+only hosts that gained room are looked at again, once, at the end of the instant: tasks are then served in
+order of arrival, and one that does not fit does not hold up a later one that does.
+On Fargate a token bucket accepts launches (section 6.3). Which host is the placer's choice.
+"""
+
+from __future__ import annotations
+
+from clustersim.engine.compiled import inlined, lean
+from clustersim.policy.hosts import Request
+from clustersim.policy.placement import choose
+from clustersim.policy.refusal import refusal
+from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, StopCode, StoppedReason, WaitReason
+from clustersim.world.accounts import note
+from clustersim.world.lives import (
+    finish,
+    place_on_fargate,
+    place_on_host,
+)
+from clustersim.world.queues import join_queue, leave_queue
+from clustersim.world.tables import (
+    FINISHED,
+    FREE_TASKS,
+    FREED,
+    HEAP_SIZE,
+    PROVISIONING_LIMIT,
+    PROVISIONING_TIMEOUT,
+    ROUND,
+    WAITING_SHAPES,
+    WAITING_TASKS,
+    State,
+)
+from clustersim.world.transitions import (
+    FARGATE_ACCEPTED,
+    PENDING,
+    PROVISION_TIMEOUT,
+    fill_need,
+)
+
+US_PER_MS = 1_000
+
+_FAILED_TO_START = int(StopCode.TaskFailedToStart)
+_PLACEMENT_FAILED = int(StoppedReason.PLACEMENT_FAILED)
+_PROVISIONING_LIMIT = int(WaitReason.PROVISIONING_LIMIT)
+_VCPU_QUOTA = int(WaitReason.FARGATE_VCPU_QUOTA)
+
+
+@inlined
+def has_room(state: State, lives: int) -> bool:
+    """Whether `lives` tasks may be created, moved and ended before an array must grow or be emptied."""
+    clock = state.clock
+    return (
+        clock[FREE_TASKS] >= lives
+        and state.heap.shape[0] - clock[HEAP_SIZE] >= 4 * lives
+        and state.finished.size - clock[FINISHED] >= lives
+    )
+
+
+@lean
+def count_on_hosts(state: State, group: int, by: int) -> None:
+    """Count the placed tasks of `group` per host (by = 1), or wipe those counts again (by = 0)."""
+    on_host = state.hosts.on_host
+    slot = state.group_first[group]
+    while slot >= 0:
+        t = state.tasks[slot]
+        if t.slot >= 0 and (by == 0 or (t.state >= PENDING and t.stopping < 0)):
+            on_host[t.slot] = (on_host[t.slot] + 1) * by
+        slot = t.next_of_group
+
+
+@lean
+def request_of(state: State, shape: int) -> Request:
+    """What a task of `shape` asks of the placer; `state.need` holds the amounts until the next call."""
+    fill_need(state, shape)
+    row = state.shapes[shape].lane
+    lane = state.lanes[row]
+    s = state.sets[lane.set]
+    return Request(
+        state.need,
+        state.lane_ports[row],
+        state.eligible[row],
+        state.chains[lane.set],
+        state.zone_counts[s.group],
+        state.program[lane.program_from : lane.program_to],
+        int(s.distinct),
+        s.place_key,
+        state.truth,
+    )
+
+
+@lean
+def find_host(state: State, shape: int, ordinal: int) -> int:
+    """The host the placer chooses for the next task of `shape`, -1 where nothing fits."""
+    s = state.sets[state.lanes[state.shapes[shape].lane].set]
+    if s.counts:
+        count_on_hosts(state, s.group, 1)
+    host = choose(state.hosts, request_of(state, shape), ordinal)
+    if s.counts:
+        count_on_hosts(state, s.group, 0)
+    return host
+
+
+@lean
+def why_refused(state: State, shape: int) -> tuple[int, int]:
+    """(wait reason, closest host or -1) for a task of `shape` that fits nowhere; counted in `refusals`."""
+    s = state.sets[state.lanes[state.shapes[shape].lane].set]
+    if s.counts:
+        count_on_hosts(state, s.group, 1)
+    code, closest = refusal(state.hosts, request_of(state, shape))
+    if s.counts:
+        count_on_hosts(state, s.group, 0)
+    state.refusals[code] += 1
+    return code, closest
+
+
+@lean
+def refuse(state: State, slot: int, now: int, code: int) -> None:
+    """End a task that was never placed."""
+    t = state.tasks[slot]
+    t.wait = code
+    t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
+    finish(state, slot, now)
+
+
+@lean
+def seek(state: State, slot: int, now: int) -> None:
+    """Place a task in PROVISIONING, let it wait, or refuse it."""
+    t = state.tasks[slot]
+    if state.lanes[t.lane].fargate:
+        _seek_fargate(state, slot, now)
+        return
+    q = state.shapes[t.shape]
+    if q.count > 0:  # its equals wait: nothing has room for it either
+        state.refusals[q.wait] += 1
+    else:
+        host = find_host(state, t.shape, t.ordinal)
+        if host >= 0:
+            place_on_host(state, slot, host, now)
+            return
+        q.wait, _ = why_refused(state, t.shape)
+    t.wait = q.wait
+    if state.lanes[t.lane].queues == 0:
+        refuse(state, slot, now, q.wait)
+        return
+    limit = state.clock[PROVISIONING_LIMIT]
+    if limit >= 0 and state.clock[WAITING_TASKS] >= limit:
+        state.refusals[_PROVISIONING_LIMIT] += 1
+        refuse(state, slot, now, _PROVISIONING_LIMIT)
+        return
+    join_queue(state, slot)
+    if state.clock[PROVISIONING_TIMEOUT] >= 0:
+        note(state, now + state.clock[PROVISIONING_TIMEOUT], PROVISION_TIMEOUT, slot, t.task_id)
+
+
+@lean
+def _seek_fargate(state: State, slot: int, now: int) -> None:
+    """Ask Fargate: over the vCPU quota it refuses, else it accepts when the token bucket allows (golden 67)."""
+    t = state.tasks[slot]
+    b = state.buckets[state.lanes[t.lane].bucket]
+    if b.cpu_limit >= 0 and b.cpu > b.cpu_limit:
+        state.refusals[_VCPU_QUOTA] += 1
+        refuse(state, slot, now, _VCPU_QUOTA)
+        return
+    now_us = now * US_PER_MS
+    b.next_us = max(b.next_us, now_us)
+    accepted_us = b.next_us - (b.burst - 1) * b.interval_us
+    b.next_us += b.interval_us
+    if accepted_us <= now_us:
+        place_on_fargate(state, slot, now)
+    else:
+        note(state, (accepted_us + US_PER_MS - 1) // US_PER_MS, FARGATE_ACCEPTED, slot, t.task_id)
+
+
+@inlined
+def _fits(state: State, shape: int, host: int) -> bool:
+    """Whether a host that is open has the resources for `shape` and is of a class it may use."""
+    k = state.hosts.klass[host]
+    q = state.shapes[shape]
+    free = state.hosts.free
+    return (
+        k >= 0
+        and free[MEMORY, host] >= q.memory
+        and free[CPU, host] >= q.cpu
+        and free[GPU, host] >= q.gpus
+        and free[ENI, host] >= state.lanes[q.lane].eni
+        and free[HOST_PORTS, host] >= q.host_ports
+        and state.eligible[q.lane, k] == 1
+    )
+
+
+@lean
+def _oldest_that_fits(state: State) -> int:
+    """The shape of the longest waiting task that some host with new room has the resources for; -1: none."""
+    clock = state.clock
+    best = -1
+    oldest = 0
+    for position in range(clock[WAITING_SHAPES]):
+        shape = state.waiting_shapes[position]
+        q = state.shapes[shape]
+        arrived = state.tasks[q.head].task_id
+        if q.tried == clock[ROUND] or (best >= 0 and arrived > oldest):
+            continue
+        for f in range(clock[FREED]):
+            if _fits(state, shape, state.freed[f]):
+                best = shape
+                oldest = arrived
+                break
+    return best
+
+
+@lean
+def serve(state: State, now: int) -> bool:
+    """Let waiting tasks onto the hosts that gained room; False when an array must grow first (call again)."""
+    clock = state.clock
+    clock[ROUND] += 1
+    while clock[WAITING_SHAPES] > 0:
+        if not has_room(state, 8):
+            return False
+        shape = _oldest_that_fits(state)
+        if shape < 0:
+            break
+        q = state.shapes[shape]
+        slot = q.head
+        hosts = clock[FREED]
+        if hosts == 1 and state.lanes[q.lane].plain:
+            host = state.freed[0]  # the only one that can have become big enough
+        else:
+            host = find_host(state, shape, state.tasks[slot].ordinal)
+        if host < 0:
+            q.tried = clock[ROUND]
+            continue
+        leave_queue(state, slot)
+        place_on_host(state, slot, host, now)
+        if clock[FREED] > hosts:
+            clock[ROUND] += 1
+    for f in range(clock[FREED]):
+        state.instances[state.freed[f]].freed = 0
+    clock[FREED] = 0
+    return True
+
+
+@lean
+def give_up(state: State, slot: int, now: int) -> None:
+    """The provisioning timeout: a task that still waits is stopped, with its last refusal as the reason."""
+    t = state.tasks[slot]
+    if t.waiting:
+        t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
+        finish(state, slot, now)

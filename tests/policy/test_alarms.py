@@ -1,0 +1,139 @@
+"""CloudWatch alarms as records: datapoints, M of N, missing data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustersim.policy import alarms, load
+from clustersim.policy.metrics import Metric
+
+NO_LOADS = np.zeros(0, load.LOAD)
+COUNTS = (np.array([5]), np.array([5]))
+LIMITS = (np.array([0]), np.array([100]), np.array([-1]))
+
+
+def alarm(**fields: float) -> np.ndarray:
+    """One step alarm that reads an expression's value."""
+    table = np.zeros(1, alarms.ALARM)
+    known = {"role": alarms.STEP, "threshold": 50.0, "period_ticks": 1, "window": 3, "needed": 3, "load": -1}
+    for name, value in {**known, **fields}.items():
+        table[name] = value
+    return table
+
+
+def run(table: np.ndarray, values: list[float]) -> list[int]:
+    """The state after each metric period."""
+    states = []
+    for value in values:
+        alarms.evaluate(table, NO_LOADS, np.array([value]), COUNTS, LIMITS, 0, np.zeros(1, np.int64))
+        states.append(int(table["state"][0]))
+    return states
+
+
+def test_three_of_three_datapoints_and_one_below_ends_it() -> None:
+    a, b = alarms.OK, alarms.IN_ALARM
+    assert run(alarm(), [60, 60, 50, 60, 60, 60, 60, 50]) == [a, a, a, a, a, b, b, a]
+
+
+def test_two_of_three_datapoints_may_have_a_gap() -> None:
+    a, b = alarms.OK, alarms.IN_ALARM
+    assert run(alarm(needed=2), [60, 40, 60, 40, 40]) == [a, a, b, a, a]
+
+
+def test_missing_data_begin_the_count_anew_or_as_the_alarm_says() -> None:
+    gap = [60.0, 60.0, math.nan, 60.0]
+    assert run(alarm(), gap)[2:] == [alarms.INSUFFICIENT_DATA, alarms.OK]
+    assert run(alarm(treatment=alarms.BREACHING), gap)[2:] == [alarms.IN_ALARM] * 2
+    assert run(alarm(treatment=alarms.NOT_BREACHING), gap)[2:] == [alarms.OK] * 2
+    assert run(alarm(treatment=alarms.IGNORE), gap)[2:] == [alarms.OK, alarms.IN_ALARM]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [(alarms.AVERAGE, 40.0), (alarms.SUM, 120.0), (alarms.MINIMUM, 10.0), (alarms.MAXIMUM, 80.0)],
+)
+def test_a_longer_period_folds_metric_periods_into_a_datapoint(statistic: int, expected: float) -> None:
+    """10, 30 and 80 in a period of three; the fourth metric period belongs to the next."""
+    table = alarm(period_ticks=3, statistic=statistic)
+    run(table, [10.0, 30.0, 80.0, 500.0])
+    assert table["value"][0] == expected
+    assert table["seen"][0] == 1
+
+
+def test_what_is_at_its_bound_asks_nobody() -> None:
+    """At night a thousand idle services stand at their minimum, in ALARM.
+
+    That must cost nothing in Python.
+    """
+    hot = np.zeros(1, np.int64)
+
+    def hot_count(table: np.ndarray, value: float, desired: int, now_ms: int = 0) -> int:
+        counts = (np.array([desired]), np.array([desired]))
+        limits = (np.array([2]), np.array([9]), np.array([-1 if now_ms == 0 else 300_000]))
+        return int(alarms.evaluate(table, NO_LOADS, np.array([value]), counts, limits, now_ms, hot))
+
+    low = {"role": alarms.TRACKING_LOW, "comparison": alarms.LESS, "target": 50.0, "window": 1, "needed": 1}
+    assert hot_count(alarm(**low), 10.0, 2) == 0
+    assert hot_count(alarm(**low), 10.0, 3) == 1
+    assert hot_count(alarm(**low), 10.0, 3, now_ms=299_999) == 0  # the scale-in cooldown
+    assert hot_count(alarm(**low), 10.0, 3, now_ms=300_000) == 1
+    assert hot_count(alarm(**low), 44.0, 4) == 0  # ceil(4 x 44 / 50) is 4
+    high = {"role": alarms.TRACKING_HIGH, "target": 50.0, "window": 1, "needed": 1}
+    assert hot_count(alarm(**high), 60.0, 9) == 0
+    assert hot_count(alarm(**high), 60.0, 8) == 1
+    step = {"window": 1, "needed": 1}
+    assert hot_count(alarm(direction=1, **step), 60.0, 9) == 0
+    assert hot_count(alarm(direction=-1, **step), 60.0, 9) == 1
+    assert hot_count(alarm(direction=-1, **step), 60.0, 2) == 0
+
+
+def test_metrics_are_read_from_the_load_or_the_counts() -> None:
+    rows = np.zeros(1, load.LOAD)
+    fields = {
+        Metric.CPU: "cpu_utilization",
+        Metric.MEMORY: "memory_utilization",
+        Metric.REQUESTS: "requests",
+        Metric.REQUESTS_PER_TARGET: "per_target",
+        Metric.FAILED_REQUESTS: "failed",
+        Metric.QUEUE_DEPTH: "backlog",
+        Metric.OLDEST_AGE: "oldest_age_s",
+    }
+    for metric, name in fields.items():
+        rows[0][name] = 10.0 + metric
+        assert alarms.read(int(metric), rows, 0, 3, 4) == 10.0 + metric
+        assert math.isnan(alarms.read(int(metric), rows, -1, 3, 4))
+    assert alarms.read(int(Metric.RUNNING_TASKS), rows, -1, 3, 4) == 3.0
+    assert alarms.read(int(Metric.DESIRED_TASKS), rows, -1, 3, 4) == 4.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([10.0, 50.0, 90.0, math.nan]), max_size=40),
+    st.integers(1, 15),
+    st.integers(1, 15),
+    st.sampled_from(sorted(alarms.COMPARISONS.values())),
+    st.sampled_from([alarms.NOT_BREACHING, alarms.BREACHING]),
+)
+def test_states_equal_a_plain_twin(
+    values: list[float], window: int, needed: int, comparison: int, treatment: int
+) -> None:
+    """Against a list of booleans, of which the last N are counted."""
+    needed = min(needed, window)
+    tests = {
+        alarms.GREATER: lambda x: x > 50.0,
+        alarms.GREATER_OR_EQUAL: lambda x: x >= 50.0,
+        alarms.LESS: lambda x: x < 50.0,
+        alarms.LESS_OR_EQUAL: lambda x: x <= 50.0,
+    }
+    history: list[bool] = []
+    expected = []
+    for value in values:
+        history.append(treatment == alarms.BREACHING if math.isnan(value) else tests[comparison](value))
+        expected.append(alarms.IN_ALARM if sum(history[-window:]) >= needed else alarms.OK)
+    table = alarm(window=window, needed=needed, comparison=comparison, treatment=treatment)
+    assert run(table, values) == expected
