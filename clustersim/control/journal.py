@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
@@ -60,7 +61,7 @@ class Journal:
         self.entries = [EntryTally() for _ in world.scenario.run_tasks]
         self.instance_cost = 0.0
         self._reference_ids = {
-            number: np.array([*entry.trace.reference_id, None], dtype=object)  # reference -1: none
+            number: entry.trace.reference_id
             for number, entry in enumerate(world.scenario.run_tasks)
             if entry.trace is not None and entry.trace.reference_id is not None
         }
@@ -156,7 +157,7 @@ class Journal:
         for name in instants:
             columns[f"{name}_at"] = rows[name]
         if self._reference_ids:
-            columns["reference_id"] = self._references(rows, group).tolist()
+            columns["reference_id"] = self._references(rows, group)
         self.recorder.append_columns("tasks", columns)
         self._count(rows, group)
 
@@ -169,15 +170,22 @@ class Journal:
                 codes[numbers == number] = words.code(f"ecs-svc/{number}")
         return codes
 
-    def _references(self, rows: Array, groups: Array) -> Array:
-        """The identities that traces give their rows; None where there is none."""
-        ids = np.full(rows.size, None, dtype=object)
+    def _references(self, rows: Array, groups: Array) -> pa.Array:
+        """The identities that traces give their rows; null where there is none."""
+        parts, order = [], []
         for group in _different(groups):
+            of_group = np.flatnonzero(groups == group)
             known = self._reference_ids.get(self.world.names.entries[group])
-            if known is not None:
-                mask = groups == group
-                ids[mask] = known[rows["reference"][mask]]
-        return ids
+            missing = known is None
+            parts.append(
+                pa.nulls(of_group.size, pa.string()) if missing else known.take(_taken(rows, of_group))
+            )
+            order.append(of_group)
+        joined = pa.concat_arrays(parts)
+        if len(parts) == 1:
+            return joined
+        back = np.argsort(np.concatenate(order))
+        return joined.take(pa.Array.from_buffers(pa.int64(), back.size, [None, pa.py_buffer(back)]))
 
     def _reasons(self, rows: Array, deployments: Array) -> Array:
         """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
@@ -304,3 +312,9 @@ def _different(values: Array) -> Array:
     if values.size and np.all(values == values[0]):
         return values[:1]
     return np.unique(values)
+
+
+def _taken(rows: Array, positions: Array) -> pa.Array:
+    """The rows of the trace that the records at `positions` stand for, as Arrow indices."""
+    taken = np.ascontiguousarray(rows["reference"][positions], np.int64)
+    return pa.Array.from_buffers(pa.int64(), taken.size, [None, pa.py_buffer(taken)])

@@ -52,8 +52,10 @@ class Agenda:
         """Act at `at_ms`, which may not lie in the past; asking again for the same instant changes nothing."""
         if at_ms in self._due:
             return
-        self._due.add(at_ms)
         delay = at_ms - int(self.env.now)
+        if delay < 0:
+            raise ValueError(f"{self.name} would be woken at {at_ms} ms, {-delay} ms ago")
+        self._due.add(at_ms)
         self.env.schedule(cast(simpy.Event, _Alarm(self._fire)), cast(Any, self.rank), delay)
 
     def _fire(self, _: object) -> None:

@@ -20,8 +20,8 @@ from clustersim.errors import SimulationError
 from clustersim.record.schema import FLOAT, INSTANT, INT32, NAME, TEXT, Column
 from clustersim.vocabulary import NEVER
 
-Values = np.ndarray[Any, Any] | list[str | None]
-"""A column ready to be encoded: an array of the column's own width, or the sentences of a text column."""
+Values = np.ndarray[Any, Any] | list[str | None] | pa.Array
+"""A column ready to be encoded: an array of the column's own width; a text column as sentences or Arrow strings."""
 
 
 class Vocabulary:
@@ -92,7 +92,7 @@ def settle(column: Column, values: Any, vocabulary: Vocabulary | None, table: st
     Text and dictionary columns take sequences of words, too. `table` is named in an error.
     """
     if column.type == TEXT:
-        return list(values)
+        return values if isinstance(values, pa.Array) else list(values)
     if not isinstance(values, np.ndarray):
         if vocabulary is not None:
             return vocabulary.codes(values)
@@ -106,7 +106,7 @@ def settle(column: Column, values: Any, vocabulary: Vocabulary | None, table: st
 def nothing(column: Column, rows: int) -> Values:
     """A column of `rows` nulls."""
     if column.type == TEXT:
-        return [None] * rows
+        return pa.nulls(rows, pa.string())
     return np.full(rows, float("nan") if column.type == FLOAT else NEVER, dtype=_width(column))
 
 
@@ -115,8 +115,8 @@ def encode(
 ) -> pa.Array:
     """One settled column as an Arrow array; `origin_ms` is added to instants."""
     where = f"{table}.{column.name}"
-    if isinstance(values, list):
-        array = _text(values)
+    if isinstance(values, list | pa.Array):
+        array = strings(values)
         if array.null_count and not column.nullable:
             raise SimulationError(f"{where} has no value in some row")
         return array
@@ -143,6 +143,11 @@ def _width(column: Column) -> type[np.generic]:
     if column.type == FLOAT:
         return np.float64
     return np.int32 if column.type in (INT32, NAME) else np.int64
+
+
+def strings(values: Values) -> pa.Array:
+    """A text column as Arrow strings."""
+    return _text(values) if isinstance(values, list) else values
 
 
 def _text(sentences: Sequence[str | None]) -> pa.Array:

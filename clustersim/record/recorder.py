@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from clustersim.errors import SimulationError
-from clustersim.record.columns import Values, Vocabulary, encode, nothing, settle
+from clustersim.record.columns import Values, Vocabulary, encode, nothing, settle, strings
 from clustersim.record.schema import NAME, TABLES, Table
 
 Format = Literal["arrow", "parquet"]
@@ -146,7 +146,9 @@ class _TableFile:
         if not self._chunks and rows >= BATCH_ROWS // 2:
             self._write(chunk)
             return
-        owned = {name: values.copy() for name, values in chunk.items()}
+        owned = {
+            name: values if isinstance(values, pa.Array) else values.copy() for name, values in chunk.items()
+        }
         self._wait(owned, rows)
 
     def _settled(self, columns: Mapping[str, Any]) -> dict[str, Values]:
@@ -253,6 +255,8 @@ class _TableFile:
 def _joined(parts: list[Values]) -> Values:
     if len(parts) == 1:
         return parts[0]
+    if any(isinstance(part, pa.Array) for part in parts):
+        return pa.concat_arrays([strings(part) for part in parts])
     if isinstance(parts[0], list):
         return [sentence for part in parts for sentence in part]
     return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])

@@ -99,7 +99,7 @@ TASKS = Table(
         _name("family", "family of the task definition; null: a trace row without one", null=True),
         _small("revision", "revision", "revision of the task definition", null=True),
         _name("deployment_id", "deployment that created the task; null: standalone", null=True),
-        _name("reference_id", "identity the trace gives the task", null=True),
+        _text("reference_id", "identity the trace gives the task", null=True),
         _small("attempt", "attempts", "which attempt this is: 1, then one more per retry"),
         _name("launch_type", "EC2, FARGATE, MANAGED_INSTANCES or VIRTUAL_MACHINE"),
         _name("capacity_provider", "capacity provider; null: a launch type was asked for", null=True),

@@ -274,7 +274,7 @@ class TraceTable(Resolved):
     gpus: Int64s
     instances: Int64s
     group: tuple[str, ...] | None = None
-    reference_id: tuple[str, ...] | None = None
+    reference_id: Any = None  # Arrow strings, or None
 
     def __len__(self) -> int:
         return len(self.submit_ms)

@@ -47,7 +47,7 @@ class Table:
     path: Path
     names: tuple[str, ...]
     numbers: Mapping[str, Floats]
-    texts: Mapping[str, tuple[str, ...]]
+    texts: Mapping[str, pa.StringArray]
     rows: int
 
 
@@ -62,7 +62,7 @@ class TaskColumns:
     gpus: npt.NDArray[np.int64]
     instances: npt.NDArray[np.int64]
     group: tuple[str, ...] | None
-    reference_id: tuple[str, ...] | None
+    reference_id: pa.StringArray | None
     unknown: tuple[str, ...]
     """Columns of the file that mean nothing here."""
 
@@ -117,7 +117,7 @@ def read_table(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) ->
     columns = {name: table.column(name).to_numpy().astype(np.float64) for name in wanted_numbers}
     if any(not np.isfinite(values).all() or (values < 0).any() for values in columns.values()):
         raise TraceError(_slow_faults(path, names, wanted_numbers))
-    strings = {name: tuple(table.column(name).to_pylist()) for name in wanted_texts}
+    strings = {name: table.column(name).combine_chunks() for name in wanted_texts}
     return Table(path, names, columns, strings, table.num_rows)
 
 
@@ -217,9 +217,15 @@ def read_tasks(path: Path) -> TaskColumns:
     order = np.argsort(submit, kind="stable")
     in_order = bool((submit[1:] >= submit[:-1]).all())
 
-    def texts(name: str) -> tuple[str, ...] | None:
+    def texts(name: str) -> pa.StringArray | None:
         column = table.texts.get(name)
-        return column if column is None or in_order else tuple(column[row] for row in order)
+        return (
+            column
+            if column is None or in_order
+            else column.take(pa.Array.from_buffers(pa.int64(), len(order), [None, pa.py_buffer(order)]))
+        )
+
+    group = texts("group")
 
     return TaskColumns(
         submit_ms=submit[order],
@@ -228,7 +234,7 @@ def read_tasks(path: Path) -> TaskColumns:
         memory_mib=_whole(np.ceil(numbers["memory_mib"]))[order],
         gpus=_whole(numbers.get("gpus", np.zeros(rows)))[order],
         instances=_whole(numbers.get("instances", np.ones(rows)))[order],
-        group=texts("group"),
+        group=None if group is None else tuple(group.to_pylist()),
         reference_id=texts("reference_id"),
         unknown=tuple(name for name in table.names if name not in known),
     )

@@ -10,7 +10,7 @@ waiting tasks are served, then arrivals come, each one placed before the next.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import embedded, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.accounts import draw
@@ -90,15 +90,16 @@ def choose_lane(state: State, row: int) -> int:
     return best
 
 
-@lean
+@embedded
 def arrive(state: State, now: int) -> None:
     """One copy of the next arrival: RunTask creates a task, which then seeks its place."""
     clock = state.clock
     a = state.arrivals[clock[NEXT_ARRIVAL]]
-    lane = choose_lane(state, a.set)
-    s = state.sets[a.set]
+    row = int(a.set)
+    lane = choose_lane(state, row)
+    s = state.sets[row]
     ordinal = a.ordinal + clock[ARRIVAL_COPY]
-    slot = new_task(state, a.set, lane, a.shape + lane - s.first_lane, ordinal, now)
+    slot = new_task(state, row, lane, int(a.shape) + lane - s.first_lane, ordinal, now)
     t = state.tasks[slot]
     t.reference = a.reference
     if a.duration == DRAWN:
@@ -112,7 +113,7 @@ def arrive(state: State, now: int) -> None:
     seek(state, slot, now)
 
 
-@lean
+@embedded
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
@@ -144,7 +145,7 @@ def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
         seek(state, slot, now)
 
 
-@lean
+@embedded
 def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
     if kind == INSTANCE_FAILS or kind == INSTANCE_REGISTERS:

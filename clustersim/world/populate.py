@@ -220,13 +220,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     words = max(1, -(-len(ports) // 64))
     groups = max(1, len(names.groups))
     zones = len(names.zones)
-    clock = np.zeros(tables.CLOCK_SIZE, np.int64)
-    clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
-    clock[tables.WINDOW_START] = scenario.warm_up_ms
-    clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
-    limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
-    clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
-    clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout
+    clock = _first_clock(scenario)
     services = np.zeros(len(names.services), tables.SERVICE)
     state = State(
         clock=clock,
@@ -270,6 +264,18 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
+
+
+def _first_clock(scenario: Scenario) -> Array:
+    """The scalars of a world in which nothing has happened."""
+    clock = np.zeros(tables.CLOCK_SIZE, np.int64)
+    clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
+    clock[tables.WINDOW_START] = scenario.warm_up_ms
+    clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
+    limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
+    clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
+    clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout
+    return clock
 
 
 def _free_rows(size: int, dtype: np.dtype[np.void], *identities: str) -> Array:

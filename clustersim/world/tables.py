@@ -246,10 +246,10 @@ ARRIVAL = np.dtype(
         ("at", np.int64),
         ("duration", np.int64),  # -1: drawn from the set's distribution, -2: runs until stopped
         ("ordinal", np.int64),  # of the first copy
-        ("set", np.int64),
-        ("shape", np.int64),  # of the set's first lane
-        ("copies", np.int64),
-        ("reference", np.int64),
+        ("set", np.int32),  # a row an arrival: this table is as long as a trace
+        ("shape", np.int32),  # of the set's first lane
+        ("copies", np.int32),
+        ("reference", np.int32),
     ],
     align=True,
 )
