@@ -173,6 +173,8 @@ class Simulation:
         if any(s.load is not None or s.auto_scaling is not None for s in scenario.services):
             self.agendas["metrics"].wake_at(self.metric_ms)
         self.agendas["meter"].wake_at(scenario.warm_up_ms)
+        if scenario.warm_up_ms:
+            self.agendas["meter"].wake_at(scenario.warm_up_ms - 1)
         self.agendas["ledger"].wake_at(min(self.end_ms, scenario.warm_up_ms + self.ledger.step_ms))
         for number, service in enumerate(scenario.services):
             for action in service.auto_scaling.scheduled if service.auto_scaling else ():
@@ -253,10 +255,12 @@ class Simulation:
         self.agendas["ledger"].wake_at(now + self.ledger.step_ms)
 
     def _sample(self, now: int) -> None:
+        if now < self.scenario.warm_up_ms:  # its last instant: refusals at `start` itself count
+            self.world.state.refusals[:] = 0
+            return
         if now == self.scenario.warm_up_ms:
             self.traffic.sample()
             self.traffic.begin_summary()
-            self.world.state.refusals[:] = 0
             self.meter.begin(now)
         else:
             self.meter.sample(now)

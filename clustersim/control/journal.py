@@ -176,10 +176,10 @@ class Journal:
         for group in _different(groups):
             of_group = np.flatnonzero(groups == group)
             known = self._reference_ids.get(self.world.names.entries[group])
-            missing = known is None
-            parts.append(
-                pa.nulls(of_group.size, pa.string()) if missing else known.take(_taken(rows, of_group))
-            )
+            if known is None:
+                parts.append(pa.nulls(of_group.size, pa.string()))
+            else:
+                parts.append(known.take(_taken(rows, of_group)))
             order.append(of_group)
         joined = pa.concat_arrays(parts)
         if len(parts) == 1:

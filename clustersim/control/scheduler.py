@@ -90,7 +90,7 @@ class Scheduler:
         self._later: dict[int, set[int]] = {}
         rate = world.scenario.cluster.service_launch_per_minute
         self._tokens_per_ms = rate / MS_PER_MINUTE
-        self._most_tokens = max(1.0, rate / MS_PER_MINUTE * CYCLE_MS)
+        self._most_tokens = 1.0 + rate / MS_PER_MINUTE * CYCLE_MS  # a cycle's worth, and what no whole task was
 
     # --- what others ask for -------------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ INSUFFICIENT_DATA, OK, IN_ALARM = range(3)
 LONGEST_WINDOW = 64
 """The datapoints an alarm can look back at: the bits of one word."""
 
+# Datapoints are told apart to nine decimals: eight tasks at exactly their target of 50 % must not come out at
+# 50.00000000000001, breach, and swing up and down for ever.
+_DISTINCT = 1e9
+
 ALARM = np.dtype(
     [
         ("service", np.int64),  # the one that is scaled
@@ -112,6 +116,7 @@ def _fold(alarm: Any, value: float) -> bool:
     alarm.value = alarm.folded if alarm.points > 0 else np.nan
     if alarm.points > 0 and alarm.statistic == AVERAGE:
         alarm.value = alarm.folded / alarm.points
+    alarm.value = np.floor(alarm.value * _DISTINCT + 0.5) / _DISTINCT
     alarm.tick = 0
     alarm.points = 0
     return True

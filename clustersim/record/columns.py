@@ -11,7 +11,7 @@ takes longer than a small simulation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from clustersim.errors import SimulationError
 from clustersim.record.schema import FLOAT, INSTANT, INT32, NAME, TEXT, Column
 from clustersim.vocabulary import NEVER
 
-Values = np.ndarray[Any, Any] | list[str | None] | pa.Array
+Values: TypeAlias = "np.ndarray[Any, Any] | list[str | None] | Any"
 """A column ready to be encoded: an array of the column's own width; a text column as sentences or Arrow strings."""
 
 
