@@ -133,8 +133,10 @@ def _read_all(
     if problems:
         _fail("\n".join(problems), 2)
     if not quiet:
+        from clustersim.control.quotas import exceeded_quotas
+
         for each in scenarios:
-            for warning in each.warnings:
+            for warning in (*each.warnings, *exceeded_quotas(each)):
                 typer.echo(f"warning: {warning}", err=True)
     return scenarios
 

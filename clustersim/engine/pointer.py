@@ -9,6 +9,7 @@ was replaced. Kernels may write into arrays, never replace them. Knows nothing o
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ class PointerType(types.Type):
 
     def __init__(self, fields: tuple[tuple[str, Any, int], ...]) -> None:
         self.fields = fields
-        super().__init__(name=f"Pointer({', '.join(f'{name}: {kind}' for name, kind, _ in fields)})")
+        # A digest for a name: it becomes part of the symbol of every kernel, and numba spells out whole tables.
+        words = repr([(name, str(kind), offset) for name, kind, offset in fields])
+        super().__init__(name=f"Pointer_{hashlib.sha256(words.encode()).hexdigest()[:16]}")
 
 
 class Pointer:
@@ -69,7 +72,7 @@ def _typeof(value: Pointer, _: Any) -> PointerType:
 @register_model(PointerType)
 class _PointerModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: PointerType) -> None:
-        super().__init__(manager, kind, ir.IntType(8).as_pointer())  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, ir.IntType(8).as_pointer())
 
 
 @_unbox_as(PointerType)  # type: ignore[untyped-decorator]

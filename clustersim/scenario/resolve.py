@@ -207,6 +207,8 @@ def _not_simulated(context: Context) -> None:
             findings.add(("failures", "zoneOutages", index, "availabilityZone"), what, right)
     if failures.capacity_shortages:
         findings.not_simulated(("failures", "capacityShortages"), "a shortage of capacity")
+    if file.sampling.cost_per_resource:
+        findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")
     if context.spot_used_at is not None and failures.spot_interruptions != "none":
         written = "spot_interruptions" in failures.model_fields_set
         place = ("failures", "spotInterruptions") if written else context.spot_used_at
