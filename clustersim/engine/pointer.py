@@ -72,7 +72,7 @@ def _typeof(value: Pointer, _: Any) -> PointerType:
 @register_model(PointerType)
 class _PointerModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: PointerType) -> None:
-        super().__init__(manager, kind, ir.IntType(8).as_pointer())
+        super().__init__(manager, kind, ir.IntType(8).as_pointer())  # type: ignore[no-untyped-call]
 
 
 @_unbox_as(PointerType)  # type: ignore[untyped-decorator]
