@@ -20,7 +20,7 @@ from clustersim.control.actions import Actions
 from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
-from clustersim.control.jobs import add_entries, entry_specs
+from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
 from clustersim.control.meter import Meter
@@ -108,7 +108,7 @@ class Simulation:
     def _populate(self, replication: int) -> tuple[World, TaskSets]:
         """The fixed tables; all memberOf constraints are compiled first, as they fix the rows of facts."""
         scenario = self.scenario
-        entries = entry_specs(scenario)
+        self._plans = plan_entries(scenario)
         groups, _ = group_names(scenario)
         task_sets = TaskSets(scenario, replication, groups)
         definitions = {d.key for d in scenario.task_definitions}
@@ -116,9 +116,9 @@ class Simulation:
             for key, _ in service.behaviors:
                 if key in definitions:
                     task_sets.program(service_spec(scenario, number, key))
-        for spec in entries:
-            task_sets.program(spec)
-        size = len(scenario.services) + len(entries) + len(scenario.actions) + 4
+        for plan in self._plans:
+            task_sets.program(plan.spec)
+        size = len(scenario.services) + len(self._plans) + len(scenario.actions) + 4
         return empty_world(scenario, replication, size, task_sets.facts.count), task_sets
 
     def _wire(self) -> None:
@@ -151,10 +151,10 @@ class Simulation:
         row = task_sets.distributions.row(scenario.failures.container_instances)
         if scenario.groups:
             self.world.state.classes["failure"] = row
-        specs = entry_specs(scenario)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
-        add_entries(self.world, task_sets, specs)
+        add_entries(self.world, task_sets, self._plans)
+        self._plans = []
         table, values = task_sets.distributions.arrays()
         self.world.state = self.world.state._replace(distributions=table, values=values)
         for group, of in enumerate(scenario.groups):
@@ -199,6 +199,7 @@ class Simulation:
         self.ledger.step(self.end_ms, end=True)
         self.meter.end(self.end_ms)
         self.traffic.sample()
+        self._take_chunks()
         self.journal.close()
         self._write_deployments()
         simulated = time.process_time() - begun
@@ -229,6 +230,7 @@ class Simulation:
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
         self.journal.take_chunks()
+        self.capacity.chunk_taken()
 
     # --- concerns that are only wiring ---------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ class Capacity:
         self._patterns = task_sets.facts
         scenario = world.scenario
         self.desired = [group.desired_capacity for group in scenario.groups]
+        self._said = 0  # how many of the lost instances in the chunk have been spoken of
         self._launched = [0] * len(scenario.groups)
         self._keys = [
             stream_key(scenario.seed, task_sets.replication, f"group/{group.name}/launch")
@@ -46,6 +47,7 @@ class Capacity:
 
     def act(self, now: int) -> None:
         """Bring every group to its desired capacity."""
+        self.say_failures()
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY
         for group in range(len(self.desired)):
             slots = self.world.instances_of(group)
@@ -116,11 +118,16 @@ class Capacity:
     def say_failures(self) -> None:
         """Record the instances that the calendar has seen fail since it was last asked."""
         state = self.world.state
-        for row in state.lost[: state.clock[LOST]]:
+        for row in state.lost[self._said : state.clock[LOST]]:
             if row["reason"] == TerminationReason.INSTANCE_FAILURE:
                 identity = int(row["instance_id"])
                 message = f"(container-instance {instance_name(identity)}) failed; its tasks are lost."
                 self.events.instance(int(row["terminated"]), "INSTANCE_FAILED", identity, message)
+        self._said = int(state.clock[LOST])
+
+    def chunk_taken(self) -> None:
+        """The chunk of lost instances has been emptied."""
+        self._said = 0
 
     def _say(self, now: int, group: int, kind: str, words: str) -> None:
         name = self.world.scenario.groups[group].name

@@ -7,6 +7,8 @@ Where a task goes, and whether it waits, is the business of `world.waiting`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from clustersim.engine.chance import stream_key
@@ -22,76 +24,84 @@ from clustersim.world.world import World
 POISSON_BLOCK = 4_096
 
 
-def entry_specs(scenario: Scenario) -> list[SetSpec]:
+@dataclass(frozen=True)
+class Plan:
+    """One task set of an entry: its spec, and of a trace the rows that are its, with the number of each row's size."""
+
+    entry: RunTask
+    spec: SetSpec
+    rows: Array | slice | None = None
+    size_numbers: Array | None = None
+
+
+def plan_entries(scenario: Scenario) -> list[Plan]:
     """The task sets of all entries, in the order of the groups."""
-    specs = []
+    plans = []
     group = len(scenario.services)
     for entry in scenario.run_tasks:
         for rows in _rows_by_group(entry):
-            sizes = trace_sizes(entry, rows)[0] if rows is not None and entry.task_definition is None else ()
-            specs.append(entry_spec(scenario, entry, group, sizes))
+            sizes: tuple[Size, ...] = ()
+            numbers = None
+            if rows is not None and entry.task_definition is None:
+                sizes, numbers = trace_sizes(entry, rows)
+            plans.append(Plan(entry, entry_spec(scenario, entry, group, sizes), rows, numbers))
             group += 1
-    return specs
+    return plans
 
 
-def _rows_by_group(entry: RunTask) -> list[Array | None]:
+def _rows_by_group(entry: RunTask) -> list[Array | slice | None]:
     """The rows of the trace for each of its groups; one None for an entry without a trace."""
     if entry.trace is None:
         return [None]
     if entry.trace.group is None or len(entry.trace) == 0:
-        return [np.arange(len(entry.trace))]
+        return [slice(None)]
     labels = np.array(entry.trace.group, dtype=object)
     return [np.flatnonzero(labels == label) for label in dict.fromkeys(entry.trace.group)]
 
 
-def trace_sizes(entry: RunTask, rows: Array) -> tuple[tuple[Size, ...], Array]:
+def trace_sizes(entry: RunTask, rows: Array | slice) -> tuple[tuple[Size, ...], Array]:
     """The different sizes in these rows of a trace, and the number of each row's size."""
     assert entry.trace is not None
     columns = (entry.trace.cpu[rows], entry.trace.memory_mib[rows], entry.trace.gpus[rows])
-    if rows.size == 0:
-        return ((0, 1, 0),), rows
+    if columns[0].size == 0:
+        return ((0, 1, 0),), np.zeros(0, np.int32)
     limits = [int(column.max()) + 1 for column in columns]
-    packed = (columns[0] * limits[1] + columns[1]) * limits[2] + columns[2]
+    packed = (columns[0].astype(np.int64) * limits[1] + columns[1]) * limits[2] + columns[2]
     _, first, number = np.unique(packed, return_index=True, return_inverse=True)
     sizes = tuple((int(columns[0][i]), int(columns[1][i]), int(columns[2][i])) for i in first)
-    return sizes, number
+    return sizes, number.astype(np.int32)
 
 
-def add_entries(world: World, task_sets: TaskSets, specs: list[SetSpec]) -> None:
+def add_entries(world: World, task_sets: TaskSets, plans: list[Plan]) -> None:
     """Write the entries' task sets and the list of arrivals into the world."""
     blocks = []
-    spec = iter(specs)
-    for entry in world.scenario.run_tasks:
-        known = 0
-        for rows in _rows_by_group(entry):
-            row = task_sets.add(world, next(spec), NEVER)
-            block = (
-                _trace(world, entry, row, rows) if rows is not None else _timed(world, task_sets, entry, row)
-            )
-            if rows is None or len(_rows_by_group(entry)) == 1:
-                block["ordinal"] = known + np.cumsum(block["copies"]) - block["copies"]
-            known += int(block["copies"].sum())
-            blocks.append(block)
-    arrivals = np.concatenate(blocks) if blocks else np.zeros(0, ARRIVAL)
-    if len(blocks) > 1 or (arrivals.size and np.any(np.diff(arrivals["at"]) < 0)):
+    for plan in plans:
+        row = task_sets.add(world, plan.spec, NEVER)
+        blocks.append(
+            _timed(world, task_sets, plan.entry, row) if plan.rows is None else _trace(world, plan, row)
+        )
+    arrivals = np.concatenate(blocks) if len(blocks) > 1 else (blocks or [np.zeros(0, ARRIVAL)])[0]
+    if np.any(np.diff(arrivals["at"]) < 0):
         arrivals = arrivals[np.argsort(arrivals["at"], kind="stable")]
     world.state = world.state._replace(arrivals=arrivals)
 
 
-def _trace(world: World, entry: RunTask, row: int, rows: Array) -> Array:
-    """Arrivals of a trace's rows; the trace counts from `start`."""
-    trace = entry.trace
+def _trace(world: World, plan: Plan, row: int) -> Array:
+    """Arrivals of a trace's rows; the trace counts from `start`. A row's number is the address of its luck."""
+    trace = plan.entry.trace
     assert trace is not None
+    rows = np.arange(len(trace), dtype=np.int64)[plan.rows]
     block = np.zeros(rows.size, ARRIVAL)
-    block["at"] = trace.submit_ms[rows] + world.scenario.warm_up_ms
-    block["duration"] = trace.duration_ms[rows]
+    block["at"] = trace.submit_ms[plan.rows]
+    block["at"] += world.scenario.warm_up_ms
+    block["duration"] = trace.duration_ms[plan.rows]
     block["set"] = row
-    lanes = int(world.state.sets[row]["lanes"])
-    number = trace_sizes(entry, rows)[1] if entry.task_definition is None else np.zeros(rows.size, np.int64)
-    block["shape"] = world.first_shape[row] + number * lanes
-    block["copies"] = trace.instances[rows]
+    block["shape"] = world.first_shape[row]
+    if plan.size_numbers is not None:
+        block["shape"] += plan.size_numbers * np.int32(world.state.sets[row]["lanes"])
+    block["copies"] = trace.instances[plan.rows]
     block["reference"] = rows
-    block["ordinal"] = rows
+    block["ordinal"] = rows if trace.group else np.cumsum(block["copies"]) - block["copies"]
     return block
 
 
@@ -114,6 +124,7 @@ def _timed(world: World, task_sets: TaskSets, entry: RunTask, row: int) -> Array
     block["shape"] = world.first_shape[row]
     block["copies"] = entry.count
     block["reference"] = NEVER
+    block["ordinal"] = np.arange(times.size) * entry.count
     return block
 
 

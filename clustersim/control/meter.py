@@ -200,4 +200,5 @@ def _percent(now: Array, was: Array, area: str) -> Array:
     """Mean percent of the registered amount that was reserved between two readings; NaN where none was."""
     registered = (now[f"registered_{area}"] - was[f"registered_{area}"]).astype(np.float64)
     registered[registered == 0] = np.nan
-    return 100.0 * (now[area] - was[area]) / registered
+    percent: Array = 100.0 * (now[area] - was[area]) / registered
+    return percent

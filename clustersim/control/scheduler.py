@@ -43,7 +43,7 @@ def throttle_delay_ms(failed_rounds: int) -> int:
     """
     if failed_rounds <= 0:
         return 0
-    return min(THROTTLE_FIRST_MS * 2 ** min(failed_rounds - 1, 20), THROTTLE_LONGEST_MS)
+    return min(THROTTLE_FIRST_MS << min(failed_rounds - 1, 20), THROTTLE_LONGEST_MS)
 
 
 def healthy_bounds(desired: int, minimum_percent: int, maximum_percent: int) -> tuple[int, int]:
@@ -90,7 +90,8 @@ class Scheduler:
         self._later: dict[int, set[int]] = {}
         rate = world.scenario.cluster.service_launch_per_minute
         self._tokens_per_ms = rate / MS_PER_MINUTE
-        self._most_tokens = 1.0 + rate / MS_PER_MINUTE * CYCLE_MS  # a cycle's worth, and what no whole task was
+        # A cycle's worth, and the part of a task that the cycle before could not launch.
+        self._most_tokens = 1.0 + rate / MS_PER_MINUTE * CYCLE_MS
 
     # --- what others ask for -------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class Scheduler:
     def definition_of(self, service: int) -> str:
         """The task definition of the PRIMARY deployment, `web:2`."""
         row = self.records[service].deployments[-1]
-        return self.world.names.definitions[self.world.state.sets[row]["definition"]]
+        return self.world.names.definitions[int(self.world.state.sets[row]["definition"])]
 
     def look_at(self, service: int) -> None:
         """Reconcile this service at the present instant."""

@@ -76,7 +76,7 @@ class _PointerModel(models.PrimitiveModel):
 
 
 @_unbox_as(PointerType)  # type: ignore[untyped-decorator]
-def _unbox(_: PointerType, value: Any, c: Any) -> NativeValue:
+def _unbox(_: PointerType, value: Any, c: Any) -> Any:
     number = c.pyapi.object_getattr_string(value, "address")
     address = c.pyapi.long_as_ulonglong(number)
     c.pyapi.decref(number)

@@ -66,6 +66,7 @@ __all__ = [
     "TraceTable",
 ]
 
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
 
@@ -269,10 +270,10 @@ class TraceTable(Resolved):
 
     submit_ms: Int64s
     duration_ms: Int64s
-    cpu: Int64s
-    memory_mib: Int64s
-    gpus: Int64s
-    instances: Int64s
+    cpu: Int32s
+    memory_mib: Int32s
+    gpus: Int32s
+    instances: Int32s
     group: tuple[str, ...] | None = None
     reference_id: Any = None  # Arrow strings, or None
 

@@ -57,10 +57,10 @@ class TaskColumns:
 
     submit_ms: npt.NDArray[np.int64]
     duration_ms: npt.NDArray[np.int64]
-    cpu: npt.NDArray[np.int64]
-    memory_mib: npt.NDArray[np.int64]
-    gpus: npt.NDArray[np.int64]
-    instances: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.int32]
+    memory_mib: npt.NDArray[np.int32]
+    gpus: npt.NDArray[np.int32]
+    instances: npt.NDArray[np.int32]
     group: tuple[str, ...] | None
     reference_id: pa.StringArray | None
     unknown: tuple[str, ...]
@@ -196,7 +196,8 @@ def _limits(table: Table) -> None:
         if name in ("submit_s", "duration_s"):
             complain(name, values > MAX_MS / MS_PER_SECOND, "{} s is longer than 100 years")
             continue
-        complain(name, values > MAX_SIZE, "{} is too large")
+        most = MAX_SIZE / CPU_UNITS_PER_VCPU if name == "vcpu" else MAX_SIZE
+        complain(name, values > most, "{} is too large")
         if name in _WHOLE:
             least = _WHOLE[name]
             bad = (values != np.floor(values)) | (values < least)
@@ -224,26 +225,25 @@ def read_tasks(path: Path) -> TaskColumns:
     numbers, rows = table.numbers, table.rows
     cpu = numbers["cpu"] if "cpu" in numbers else numbers["vcpu"] * CPU_UNITS_PER_VCPU
     submit = _whole(np.rint(numbers["submit_s"] * MS_PER_SECOND))
-    order = np.argsort(submit, kind="stable")
     in_order = bool((submit[1:] >= submit[:-1]).all())
+    sort = np.argsort(submit, kind="stable")
+    order: slice | npt.NDArray[np.int64] = slice(None) if in_order else sort
 
     def texts(name: str) -> pa.StringArray | None:
         column = table.texts.get(name)
-        return (
-            column
-            if column is None or in_order
-            else column.take(pa.Array.from_buffers(pa.int64(), len(order), [None, pa.py_buffer(order)]))
-        )
+        if column is None or in_order:
+            return column
+        return column.take(pa.Array.from_buffers(pa.int64(), len(sort), [None, pa.py_buffer(sort)]))
 
     group = texts("group")
 
     return TaskColumns(
         submit_ms=submit[order],
         duration_ms=_whole(np.rint(numbers["duration_s"] * MS_PER_SECOND))[order],
-        cpu=_whole(np.rint(cpu))[order],
-        memory_mib=_whole(np.ceil(numbers["memory_mib"]))[order],
-        gpus=_whole(numbers.get("gpus", np.zeros(rows)))[order],
-        instances=_whole(numbers.get("instances", np.ones(rows)))[order],
+        cpu=np.rint(cpu).astype(np.int32)[order],
+        memory_mib=np.ceil(numbers["memory_mib"]).astype(np.int32)[order],
+        gpus=numbers.get("gpus", np.zeros(rows)).astype(np.int32)[order],
+        instances=numbers.get("instances", np.ones(rows)).astype(np.int32)[order],
         group=None if group is None else tuple(group.to_pylist()),
         reference_id=texts("reference_id"),
         unknown=tuple(name for name in table.names if name not in known),

@@ -76,7 +76,7 @@ def choose_lane(state: State, row: int) -> int:
     s = state.sets[row]
     best = s.first_lane
     if s.lanes == 1:
-        return best
+        return int(best)
     best_deficit = -1.0
     for lane in range(s.first_lane, s.first_lane + s.lanes):
         way = state.lanes[lane]
@@ -87,7 +87,7 @@ def choose_lane(state: State, row: int) -> int:
             if deficit > best_deficit:
                 best = lane
                 best_deficit = deficit
-    return best
+    return int(best)
 
 
 @embedded

@@ -93,7 +93,7 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
         register(state, slot, now)
     else:
         note(state, register_at, INSTANCE_REGISTERS, slot, h.instance_id)
-    return slot
+    return int(slot)
 
 
 @lean

@@ -62,6 +62,11 @@ def _check_hosts(world: World) -> None:
             f"free resource {resource} is not what is left",
         )
         _require(world, bool(np.all(free >= 0)), f"an instance is over-committed in resource {resource}")
+    ports = np.zeros_like(state.hosts.ports)
+    np.bitwise_or.at(ports, placed["slot"], state.lane_ports[placed["lane"]])
+    _require(
+        world, bool(np.all(ports[up] == state.hosts.ports[up])), "the taken ports are not those of the tasks"
+    )
     counted = np.bincount(placed["slot"], minlength=state.instances.size)
     _require(
         world,
@@ -111,7 +116,7 @@ def _check_counts(world: World) -> None:
 
 
 def _check_providers(world: World) -> None:
-    """What providers say is reserved and registered is the sum over their instances."""
+    """What providers say is reserved and registered is the sum over their instances and Fargate tasks."""
     state = world.state
     live = world.live_instances()
     instances = state.instances[live]
@@ -125,6 +130,27 @@ def _check_providers(world: World) -> None:
     _require(
         world, bool(np.all(counted == state.providers["instances"])), "a provider miscounts its instances"
     )
+    tasks = state.tasks[world.live_tasks()]
+    lanes = state.lanes[tasks["lane"]]
+    placed = tasks["placed"] >= 0
+    hosts = np.maximum(tasks["slot"], 0)
+    of_host = state.classes["provider"][state.instances["klass"][hosts]]
+    providers = np.where(lanes["fargate"] == 1, lanes["provider"], of_host)[placed]
+    for name, amounts in (
+        ("cpu", tasks["cpu"]),
+        ("memory", tasks["memory"]),
+        ("running", np.ones(tasks.size)),
+    ):
+        counted = np.bincount(providers, weights=amounts[placed], minlength=size)
+        _require(world, bool(np.all(counted == state.providers[name])), f"a provider miscounts its {name}")
+    waiting = tasks["state"] == TaskState.PROVISIONING
+    counted = np.bincount(lanes["provider"][waiting], minlength=size)
+    _require(
+        world, bool(np.all(counted == state.providers["provisioning"])), "a provider miscounts who waits"
+    )
+    fargate = lanes["fargate"] == 1
+    used = np.bincount(lanes["bucket"][fargate], weights=tasks["cpu"][fargate], minlength=state.buckets.size)
+    _require(world, bool(np.all(used == state.buckets["cpu"])), "Fargate miscounts its CPU units")
 
 
 def _check_instants(world: World) -> None:

@@ -151,7 +151,7 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
         state.buckets[way.bucket].cpu += q.cpu
     _count(state, row, PROVISIONING, 1)
     state.providers[way.provider].provisioning += 1
-    return slot
+    return int(slot)
 
 
 @lean

@@ -52,7 +52,7 @@ _VCPU_QUOTA = int(WaitReason.FARGATE_VCPU_QUOTA)
 def has_room(state: State, lives: int) -> bool:
     """Whether `lives` tasks may be created, moved and ended before an array must grow or be emptied."""
     clock = state.clock
-    return (
+    return bool(
         clock[FREE_TASKS] >= lives
         and state.heap.shape[0] - clock[HEAP_SIZE] >= 4 * lives
         and state.finished.size - clock[FINISHED] >= lives
@@ -180,7 +180,7 @@ def _fits(state: State, shape: int, host: int) -> bool:
     k = state.hosts.klass[host]
     q = state.shapes[shape]
     free = state.hosts.free
-    return (
+    return bool(
         k >= 0
         and free[MEMORY, host] >= q.memory
         and free[CPU, host] >= q.cpu

@@ -90,7 +90,8 @@ class World:
         slots = self.live_instances()
         klasses = self.state.instances["klass"][slots]
         slots = slots[self.state.classes["group"][klasses] == scaling_group]
-        return slots[np.argsort(self.state.instances["instance_id"][slots])]
+        ordered: Array = slots[np.argsort(self.state.instances["instance_id"][slots])]
+        return ordered
 
     def make_room(self, lives: int = 64, instances: int = 0) -> None:
         """Grow what must grow so that `lives` tasks can be created, moved and ended, and `instances` launched.

@@ -1,0 +1,15 @@
+"""`--renew-golden` writes the stored summaries anew: `pytest tests/golden --renew-golden`, then look at the diff."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-golden", action="store_true", default=False, help="store new golden summaries")
+
+
+@pytest.fixture
+def renew_golden(pytestconfig: pytest.Config) -> bool:
+    """Whether stored summaries are to be written anew instead of compared."""
+    return bool(pytestconfig.getoption("--renew-golden", default=False))

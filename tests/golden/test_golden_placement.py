@@ -1,0 +1,137 @@
+"""Worked examples of placement, as whole runs: what a scenario's tables say about who found a place and who not.
+
+The placer itself is tested in tests/policy; here the examples pass through reader, scheduler, placer and journal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Block, definition, job, provider, run, service, world
+
+NO_INSTANCE = "was unable to place a task because no container instance met all of its requirements."
+
+
+@pytest.mark.golden(24)
+def test_next_task_goes_to_a_zone_without_one(tmp_path: Path) -> None:
+    """ECS Developer Guide: services spread over zones unless told otherwise; A:1, B:0, C:0 makes it B or C."""
+    more = {"at": "10m", "updateService": {"service": "web", "desiredCount": 2}}
+    ran = run(world(nodes=6, services=[service(count=1)], actions=[more]), tmp_path)
+    first, second = ran.tasks()
+    assert second["created_at"] == 600_000
+    assert first["availability_zone"] != second["availability_zone"]
+
+
+@pytest.mark.golden(24)
+def test_three_tasks_stand_in_three_zones(tmp_path: Path) -> None:
+    """The same rule, twice: the third task goes to the one zone that is still empty."""
+    more = [{"at": f"{n}0m", "updateService": {"service": "web", "desiredCount": n + 1}} for n in (1, 2)]
+    ran = run(world(nodes=6, services=[service(count=1)], actions=more), tmp_path)
+    assert len({task["availability_zone"] for task in ran.tasks()}) == 3
+
+
+@pytest.mark.golden(31)
+def test_static_host_port_holds_one_task_per_instance(tmp_path: Path) -> None:
+    """Host port 80, desired 3, two instances: the third task finds port 80 taken everywhere."""
+    ports = {"portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]}
+    written = world(
+        nodes=2,
+        duration="5m",
+        taskDefinitions=[definition(networkMode="bridge", container=ports)],
+        services=[service(count=3, launchType="EC2")],
+    )
+    ran = run(written, tmp_path)
+    assert ran.states() == {"RUNNING": 2}
+    assert len({task["container_instance_id"] for task in ran.tasks()}) == 2
+    (message,) = ran.messages("SERVICE_TASK_PLACEMENT_FAILURE")
+    assert message.startswith(f"(service web) {NO_INSTANCE}")
+    assert message.endswith("is already using a port required by your task.")
+
+
+@pytest.mark.golden(32)
+@pytest.mark.parametrize(("cpu", "memory", "short"), [(128, 1000, "MEMORY"), (1000, 128, "CPU")])
+def test_nearly_full_host_takes_one_task(tmp_path: Path, cpu: int, memory: int, short: str) -> None:
+    """1,024 registered, 1,000 reserved: what remains, 24, is too little for a second task, in either resource."""
+    small = {
+        "name": "small.node",
+        "vcpus": 1,
+        "memoryMiB": 1024,
+        "registeredMemoryMiB": 1024,
+        "usdPerHour": 0.1,
+    }
+    written = world(
+        duration="5m",
+        instanceTypes=[small],
+        capacityProviders=[provider(count=2, kind="small.node")],
+        taskDefinitions=[definition(cpu=cpu, memory=memory)],
+        runTasks=[job(count=3, at="0s", launchType="EC2")],
+    )
+    ran = run(written, tmp_path)
+    assert [task["container_instance_id"] is not None for task in ran.tasks()] == [True, True, False]
+    assert ran.tasks()[2]["wait_reason"] == f"RESOURCE:{short}"
+    assert len({task["container_instance_id"] for task in ran.tasks()[:2]}) == 2
+
+
+def of_real_type(kind: str, count: int, **keys: Block) -> Block:
+    """A scenario with one instance of a type of the catalogue."""
+    written = world(
+        duration="5m",
+        capacityProviders=[provider(kind=kind)],
+        runTasks=[job(count=count, at="0s", launchType="EC2")],
+    )
+    del written["instanceTypes"]
+    return {**written, **keys}
+
+
+@pytest.mark.golden(33)
+def test_task_of_the_nominal_memory_never_fits(tmp_path: Path) -> None:
+    """An m4.large has 8,192 MiB by name and registers 7,985: a task of 8,192 has no place anywhere, 7,985 has."""
+    written = of_real_type("m4.large", 1, taskDefinitions=[definition(memory=8192)])
+    (task,) = run(written, tmp_path / "nominal").tasks()
+    assert task["placed_at"] is None
+    assert task["stop_code"] == "TaskFailedToStart"
+    assert task["stopped_reason"] == "TaskFailedToStart: RESOURCE:MEMORY"
+    fits = of_real_type("m4.large", 1, taskDefinitions=[definition(memory=7985)])
+    assert run(fits, tmp_path / "registered").states() == {"RUNNING": 1}
+
+
+@pytest.mark.golden(34)
+def test_four_quarters_do_not_fill_an_m5_large(tmp_path: Path) -> None:
+    """0.5 vCPU and 2 GiB is a quarter of an m5.large by name; of about 7.6 GiB registered only three are had."""
+    written = of_real_type("m5.large", 4, taskDefinitions=[definition(cpu=512, memory=2048)])
+    ran = run(written, tmp_path)
+    assert ran.states() == {"RUNNING": 3, "STOPPED": 1}
+    (refused,) = ran.tasks(last_status="STOPPED")
+    assert refused["wait_reason"] == "RESOURCE:MEMORY"
+
+
+@pytest.mark.golden(35)
+@pytest.mark.parametrize(("trunking", "places"), [(False, 2), (True, 10)])
+def test_network_interfaces_limit_awsvpc_tasks(tmp_path: Path, trunking: bool, places: int) -> None:
+    """A c5.large has 3 interfaces, one its own: 2 awsvpc tasks; with trunking 10. The next is RESOURCE:ENI."""
+    written = of_real_type(
+        "c5.large",
+        places + 1,
+        taskDefinitions=[definition(cpu=128, memory=128, networkMode="awsvpc")],
+        cluster={"awsvpcTrunking": trunking},
+    )
+    ran = run(written, tmp_path)
+    assert ran.states() == {"RUNNING": places, "STOPPED": 1}
+    (refused,) = ran.tasks(last_status="STOPPED")
+    assert refused["wait_reason"] == "RESOURCE:ENI"
+    assert ran.summary["placement_failures"] == {"RESOURCE:ENI": 1}
+
+
+@pytest.mark.golden(38)
+def test_distinct_instance_places_as_many_as_there_are_instances(tmp_path: Path) -> None:
+    """distinctInstance, desired 4, three instances with room for eight each: three tasks."""
+    apart = [{"type": "distinctInstance"}]
+    written = world(
+        nodes=3, duration="5m", services=[service(count=4, launchType="EC2", placementConstraints=apart)]
+    )
+    ran = run(written, tmp_path)
+    assert ran.states() == {"RUNNING": 3}
+    assert len({task["container_instance_id"] for task in ran.tasks()}) == 3
+    assert ran.messages("SERVICE_TASK_PLACEMENT_FAILURE")[0].startswith(f"(service web) {NO_INSTANCE}")

@@ -1,0 +1,38 @@
+"""MODEL.md and the list of worked examples stay true: what they name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODEL = (ROOT / "MODEL.md").read_text(encoding="utf-8")
+TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py"))}
+
+# Worked examples of ECS's behaviour whose feature is simulated, by their numbers in the specification.
+WORKED = (13, 24, 29, *range(31, 36), 37, 38, 43, 44, *range(56, 61), 62, 63, 64, *range(66, 72), 76, 79, 80)
+
+
+def marked() -> set[int]:
+    """The numbers of all golden tests."""
+    return {int(n) for text in TESTS.values() for n in re.findall(r"@pytest\.mark\.golden\((\d+)\)", text)}
+
+
+def test_every_worked_example_has_a_test() -> None:
+    assert set(WORKED) - marked() == set()
+
+
+def test_tests_that_the_model_names_exist() -> None:
+    known = {name for text in TESTS.values() for name in re.findall(r"def (test_\w+)", text)}
+    assert set(re.findall(r"\b(test_\w+)", MODEL)) - known == set()
+    numbers = {int(n) for span in re.findall(r"golden ((?:\d+, )*\d+)", MODEL) for n in span.split(", ")}
+    assert numbers
+    assert numbers - marked() == set()
+
+
+def test_files_that_the_model_names_exist() -> None:
+    named = set(re.findall(r"`([a-z_]+/[a-z_./]+\.(?:py|yaml|md))`", MODEL))
+    missing = [
+        name for name in named if not any((ROOT / base / name).exists() for base in ("clustersim", ""))
+    ]
+    assert missing == []

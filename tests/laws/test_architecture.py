@@ -1,0 +1,137 @@
+"""The shape of the code: layers whose imports point down, small modules, no circles.
+
+    0 vocabulary, errors | 1 engine, record | 2 policy | 3 scenario | 4 world | 5 control | 6 simulation
+    7 study | 8 cli, __init__
+
+Read from the sources with `ast`, so nothing is imported and nothing can be hidden in a function.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent.parent / "clustersim"
+LAYERS = {
+    **{"vocabulary": 0, "errors": 0, "engine": 1, "record": 1, "policy": 2, "scenario": 3},
+    **{"world": 4, "control": 5, "simulation": 6, "study": 7, "cli": 8, "__init__": 9, "__main__": 9},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.chance")
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {_name(path) for path in MODULES}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _layer(module: str) -> int:
+    parts = module.split(".")
+    return LAYERS["__init__" if len(parts) == 1 else parts[1]]
+
+
+def _imports(path: Path, at_run_time: bool = False) -> set[str]:
+    """The modules of ours that a module imports, in functions too; `at_run_time` leaves TYPE_CHECKING out."""
+    found = set()
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(_tree(path)):
+        if at_run_time and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            skipped |= set(ast.walk(node))
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_name(path)}:{node.lineno} has a relative import"
+            full = {f"{node.module}.{alias.name}" for alias in node.names} - {"clustersim.__version__"}
+            found |= {name if name in NAMES else str(node.module) for name in full}
+    return {name for name in found if name.split(".")[0] == "clustersim"}
+
+
+def test_imports_point_down() -> None:
+    """A module imports its own layer and those below: who reads it need not know what stands above."""
+    upward = [
+        f"{_name(path)} imports {name}"
+        for path in MODULES
+        for name in sorted(_imports(path))
+        if _layer(name) > _layer(_name(path))
+    ]
+    assert upward == []
+
+
+def test_engine_and_record_do_not_know_each_other() -> None:
+    """They share a layer and nothing else."""
+    for path in MODULES:
+        for one, other in (("engine", "record"), ("record", "engine")):
+            if f".{one}." in _name(path):
+                assert not [name for name in _imports(path) if name.startswith(f"clustersim.{other}")]
+
+
+def test_policies_see_of_the_engine_only_the_compiler_and_luck() -> None:
+    """A policy is a function of what it is given: no calendar, no clock, no files."""
+    for path in MODULES:
+        if ".policy." in _name(path):
+            below = {name for name in _imports(path) if _layer(name) == 1}
+            assert below <= set(FOR_POLICY), _name(path)
+
+
+def test_no_circles() -> None:
+    """The modules can be put in one order in which each is read after those it needs."""
+    graph = {_name(path): _imports(path, at_run_time=True) - {_name(path)} for path in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_modules_are_small_and_say_what_they_are_for() -> None:
+    """At most 400 lines and an opening paragraph."""
+    sources = {path: path.read_text(encoding="utf-8") for path in MODULES}
+    assert [_name(path) for path in MODULES if len(sources[path].splitlines()) > LONGEST_MODULE] == []
+    assert [
+        _name(path) for path in MODULES if sources[path].strip() and not ast.get_docstring(_tree(path))
+    ] == []
+
+
+def test_functions_are_small() -> None:
+    """At most 60 lines: what does not fit on a screen does several things."""
+    long = [
+        f"{_name(path)}.{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for path in MODULES
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_only_the_engine_knows_numba() -> None:
+    """Kernels import the decorator; so a change of compiler is a change of one package."""
+    for path in MODULES:
+        for node in ast.walk(_tree(path)):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] in ("numba", "llvmlite") for name in names):
+                assert ".engine." in _name(path) or ".record." in _name(path), _name(path)
+
+
+def test_nothing_draws_luck_without_an_address() -> None:
+    """The `random` module and numpy's global state would tie one entity's luck to another's."""
+    for path in MODULES:
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Import):
+                assert "random" not in [alias.name for alias in node.names], _name(path)
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in ("random", "numpy.random"), _name(path)
+            if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("np.random."):
+                assert node.attr in ("Generator", "Philox", "SeedSequence", "random"), _name(path)

@@ -1,0 +1,121 @@
+"""Same scenario, same seed: the same bytes. And luck belongs to whom it happens, not to when it is drawn."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.harness import Block, definition, job, on, provider, run, service, world
+
+LIFE = {"distribution": "exponential", "mean": "20m"}
+START = {"distribution": "lognormal", "median": "8s", "sigma": 0.4}
+
+
+def _busy(**keys: Any) -> Block:
+    """Services that fail, jobs that come at random, instances that break: luck everywhere."""
+    behavior = {"startupTime": START, "timeToFailure": LIFE, "startFailureProbability": 0.1}
+    return world(
+        nodes=6,
+        duration="2h",
+        services=[service("web", 6, behavior=behavior), service("api", 4, behavior=behavior)],
+        runTasks=[
+            job(
+                "batch",
+                arrivals={"ratePerHour": 60},
+                duration={"distribution": "lognormal", "median": "5m", "sigma": 1},
+            )
+        ],
+        failures={"containerInstances": {"timeToFailure": {"distribution": "exponential", "mean": "3h"}}},
+        **keys,
+    )
+
+
+def _rows(tasks: list[Block]) -> list[Block]:
+    """Rows without what a serial number is in: ids, and reasons that name a deployment."""
+    rows = [dict(row) for row in tasks]
+    for row in rows:
+        del row["task_id"], row["deployment_id"]
+        row["stopped_reason"] = re.sub(r"ecs-svc/\d+", "ecs-svc/N", row["stopped_reason"] or "")
+    return rows
+
+
+def test_two_runs_are_the_same_bytes(tmp_path: Path) -> None:
+    """Contract, principle 7: every table and the summary."""
+    first, second = run(_busy(), tmp_path / "a"), run(_busy(), tmp_path / "b")
+    assert first.digests() == second.digests()
+    assert first.summary == second.summary
+    for name, table in first.run.tables.items():
+        assert table.path.read_bytes() == second.run.tables[name].path.read_bytes()
+
+
+def test_checking_changes_nothing(tmp_path: Path) -> None:
+    """A checked run stops after every instant, an unchecked one runs on in compiled code: same history."""
+    assert run(_busy(), tmp_path / "a").digests() == run(_busy(), tmp_path / "b", checked=False).digests()
+
+
+def test_another_seed_and_another_replication_are_other_runs(tmp_path: Path) -> None:
+    """Otherwise replications would tell nothing about chance."""
+    runs = [
+        run(_busy(), tmp_path / "a", seed=1),
+        run(_busy(), tmp_path / "b", seed=2),
+        run(_busy(), tmp_path / "c", seed=1, replication=1),
+    ]
+    assert len({ran.digests()["tasks"] for ran in runs}) == 3
+
+
+def test_a_service_of_no_tasks_changes_nobody_else(tmp_path: Path) -> None:
+    """Streams are named, never numbered by place in the file: it may stand first, between or last."""
+    plain = _busy()
+    bare = run(plain, tmp_path / "plain")
+    for place in range(3):
+        services = list(plain["services"])
+        services.insert(place, service("idle", 0))
+        more = run({**plain, "services": services}, tmp_path / f"at-{place}")
+        assert _rows(more.tasks()) == _rows(bare.tasks())
+        for name in ("web", "api"):
+            assert more.rows("service_series", service=name) == bare.rows("service_series", service=name)
+        assert more.rows("container_instances") == bare.rows("container_instances")
+
+
+def test_the_order_of_services_in_the_file_is_nobodys_luck(tmp_path: Path) -> None:
+    """With room for all on Fargate, turning the file around gives every service the same life."""
+    behavior = {"startupTime": START, "timeToFailure": LIFE}
+    app = definition(cpu=256, memory=512, networkMode="awsvpc", requiresCompatibilities=["FARGATE"])
+    services = [service(name, 5, launchType="FARGATE", behavior=behavior) for name in ("a", "b", "c")]
+    one = run(world(0, "2h", taskDefinitions=[app], services=services), tmp_path / "one")
+    other = run(world(0, "2h", taskDefinitions=[app], services=services[::-1]), tmp_path / "other")
+    for name in ("a", "b", "c"):
+        assert _rows(one.tasks(service=name)) == _rows(other.tasks(service=name))
+
+
+def test_common_luck_under_another_policy(tmp_path: Path) -> None:
+    """Where tasks go changes neither when they come nor how long they live: options can be compared in pairs."""
+
+    def lives(name: str, **keys: Any) -> list[tuple[int, int, Any]]:
+        entry = job(
+            "batch", arrivals={"ratePerHour": 60}, duration=START, behavior={"timeToFailure": "9s"}, **keys
+        )
+        ran = run(world(nodes=8, runTasks=[entry]), tmp_path / name)
+        return [(t["created_at"], t["stopped_at"] - t["started_at"], t["exit_code"]) for t in ran.tasks()]
+
+    packed = lives("packed", placementStrategy=[{"type": "binpack", "field": "memory"}])
+    spread = lives("spread", placementStrategy=[{"type": "spread", "field": "instanceId"}])
+    assert packed == spread
+    assert {code for _, _, code in packed} == {0, 1}
+
+
+def test_an_instance_breaks_at_its_own_hour(tmp_path: Path) -> None:
+    """A group's n-th instance has its time to failure whatever runs on it."""
+    breaking = {"containerInstances": {"timeToFailure": {"distribution": "exponential", "mean": "1h"}}}
+    groups = {"capacityProviders": [provider(count=3), provider("other", 2)], "failures": breaking}
+    idle = run(world(duration="4h", **groups, services=[service("web", 0)]), tmp_path / "idle")
+    busy = run(
+        world(duration="4h", **groups, services=[service("web", 9, capacityProviderStrategy=[on("other")])]),
+        tmp_path / "busy",
+    )
+    life = ("container_instance_id", "auto_scaling_group", "launched_at", "registered_at", "terminated_at")
+    assert [[row[key] for key in life] for row in idle.instances()] == [
+        [row[key] for key in life] for row in busy.instances()
+    ]
+    assert any(row["terminated_at"] is not None for row in idle.instances())

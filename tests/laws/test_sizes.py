@@ -1,0 +1,61 @@
+"""The size of an array is nobody's business: index or scan, small chunks or large, the history is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clustersim.world import populate
+from tests.harness import Ran, definition, job, run, service, world
+from tests.swarm_checks import findings
+from tests.swarm_scenarios import draw
+
+SEED = 5
+
+
+def _flown(number: int, directory: Path) -> Ran:
+    drawn = draw(SEED, number)
+    drawn.write(directory)
+    return run(drawn.written, directory)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_index_over_instances_changes_no_choice(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept from some thousands of instances on; kept for a handful it must choose as the scan does."""
+    scanned = _flown(number, tmp_path / "scan")
+    monkeypatch.setattr(populate, "INDEX_FROM", 0)
+    indexed = _flown(number, tmp_path / "index")
+    assert scanned.digests() == indexed.digests()
+
+
+def test_small_chunks_lose_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calendar stops wherever a chunk of finished tasks is full, and goes on when it has been emptied."""
+    whole = _flown(1, tmp_path / "whole")
+    monkeypatch.setattr(populate, "CHUNK_ROWS", 37)
+    parts = _flown(1, tmp_path / "parts")
+    for name in whole.run.tables:
+        assert whole.rows(name) == parts.rows(name)
+    assert whole.summary["cost_usd"] == pytest.approx(parts.summary["cost_usd"])
+
+
+def test_arrays_grow_under_thousands_of_live_tasks(tmp_path: Path) -> None:
+    """5,000 tasks at once where room was made for a thousand: on hosts, waiting, and all ending at one instant."""
+    ran = run(
+        world(
+            nodes=80,
+            duration="20m",
+            cluster={"provisioning": {"limit": "unlimited", "timeout": "30m"}},
+            taskDefinitions=[definition(cpu=128, memory=20)],
+            services=[service("web", 0)],
+            runTasks=[job("many", 5_000, at="1m", duration="5m")],
+        ),
+        tmp_path,
+        checked=False,
+    )
+    assert findings(ran) == []
+    fitting = 80 * (4096 // 128)
+    assert ran.summary["run_tasks"]["many"]["completed"] == 5_000
+    assert sum(task["wait_reason"] is not None for task in ran.tasks()) == 5_000 - fitting

@@ -1,0 +1,87 @@
+"""A short flight of the swarm, and proof that it sees what is planted.
+
+The long one is `python -m tests.swarm --seed 1 --count 200`; `--mutate` plants bugs in compiled code as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustersim.control.journal import Journal
+from clustersim.control.ledger import Ledger
+from clustersim.control.meter import Meter
+from clustersim.world.tables import FINISHED
+from tests.swarm import MUTATIONS, ROOT, fly
+from tests.swarm_scenarios import FEATURES, census, draw
+
+SEED = 2026
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_a_random_scenario_keeps_every_law(number: int, tmp_path: Path) -> None:
+    """Invariants at every instant, and its tables counted and priced anew."""
+    wrong, _, tasks = fly(SEED, number, tmp_path)
+    assert not wrong
+    assert tasks >= 200
+
+
+def test_every_feature_is_on_in_a_tenth_and_off_in_a_tenth_of_the_scenarios() -> None:
+    """A feature that is always on, or never, is not tried together with the others."""
+    counts = census([draw(SEED, number) for number in range(200)])
+    assert set(counts) == set(FEATURES)
+    assert {name: count for name, count in counts.items() if not 20 <= count <= 180} == {}
+
+
+def test_a_scenario_is_a_function_of_seed_and_number() -> None:
+    """So that a failure can be repeated from what the swarm prints."""
+    assert draw(1, 17) == draw(1, 17)
+    assert draw(1, 17).written != draw(2, 17).written
+
+
+@pytest.mark.parametrize("name", sorted(MUTATIONS))
+def test_the_planted_bugs_still_fit_the_sources(name: str) -> None:
+    """A mutation names a piece of code that stands once in the package."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clustersim").rglob("*.py")]
+    assert sum(source.count(MUTATIONS[name].right) for source in sources) == 1
+
+
+def _lose_a_row(patch: pytest.MonkeyPatch) -> None:
+    right = Journal.take_chunks
+
+    def wrong(self: Journal) -> None:
+        clock = self.world.state.clock
+        clock[FINISHED] = max(0, clock[FINISHED] - 1)
+        right(self)
+
+    patch.setattr(Journal, "take_chunks", wrong)
+
+
+def _bill_twice(patch: pytest.MonkeyPatch) -> None:
+    right = Ledger.step
+
+    def wrong(self: Ledger, now: int, end: bool) -> None:
+        before = self.world.state.class_ms.copy()
+        right(self, now, end)
+        self.world.state.class_ms += before
+
+    patch.setattr(Ledger, "step", wrong)
+
+
+def _sample_late(patch: pytest.MonkeyPatch) -> None:
+    right = Meter._open
+
+    def wrong(self: Meter, now: int) -> None:
+        right(self, now)
+        self._counts["running"] = np.maximum(self._counts["running"] - 1, 0)
+
+    patch.setattr(Meter, "_open", wrong)
+
+
+@pytest.mark.parametrize("plant", [_lose_a_row, _bill_twice, _sample_late])
+def test_a_planted_bug_is_found(plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One scenario or two are enough for a bug in every run; a swarm that finds nothing proves nothing."""
+    plant(monkeypatch)
+    assert any(fly(SEED, number, tmp_path / str(number))[0] for number in range(2))
