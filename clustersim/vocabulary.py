@@ -22,7 +22,7 @@ CPU, MEMORY, GPU, ENI, HOST_PORTS = range(5)
 RESOURCES = 5
 RESOURCE_WORDS = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
 
-# A vCPU weighs as much as 9 GiB when the price of an instance is shared among its tasks (contract, section 4).
+# A vCPU weighs as much as 9 GiB when the price of an instance is shared among its tasks (MODEL.md: money).
 # 1,024 CPU units then weigh 9,216 MiB, so one unit weighs 9 and one MiB weighs 1: integers.
 WEIGHT_PER_CPU_UNIT = 9
 WEIGHT_PER_MIB = 1

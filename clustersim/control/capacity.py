@@ -1,7 +1,7 @@
 """Auto Scaling groups: they hold their desired capacity and replace what they lose.
 
 Launches into the Availability Zone with the fewest instances, terminates from the one with the most, oldest
-first (ecs-behaviour, section 6.2). Several instance types: the first of the list is launched. Knows nothing of
+first (MODEL.md). Several instance types: the first of the list is launched. Knows nothing of
 tasks; its agenda wakes it when an instance is gone or a capacity has changed.
 """
 

@@ -2,7 +2,7 @@
 
 Turns what a controller did into a row of `events`. Kinds are the event names of ECS's EventBridge events where
 there is one (Developer Guide: service action events); messages follow the service event messages of the
-Developer Guide (ecs-behaviour, section 10.2). Decides nothing.
+Developer Guide (MODEL.md). Decides nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from clustersim.policy.refusal import refusal_words
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, NEVER, instance_name
 
-REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (ecs-behaviour, section 2.2)
+REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
 
 

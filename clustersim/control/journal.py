@@ -213,7 +213,7 @@ class Journal:
         return codes
 
     def _count(self, rows: Array, groups: Array) -> None:
-        """What the summary says of tasks; nothing outside `start` to the end counts (contract, section 4)."""
+        """What the summary says of tasks; nothing outside `start` to the end counts (MODEL.md: money)."""
         clock = self.world.state.clock
         begin, end = int(clock[WINDOW_START]), int(clock[END])
         created = (rows["created"] >= begin) & (rows["created"] < end)

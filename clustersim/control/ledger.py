@@ -2,7 +2,7 @@
 
 At the end of each cost period (each hour, where commitments are used hour by hour) every live task and instance
 is accrued, the accounts are read and wiped. An instance's price is shared by reservation, a vCPU weighing as
-much as 9 GiB; what no task reserved is idle and has no payer (contract, section 4). Prices are the catalogue's;
+much as 9 GiB; what no task reserved is idle and has no payer (MODEL.md: money). Prices are the catalogue's;
 which usage a commitment covers is decided in `policy.commitments`.
 """
 

@@ -1,7 +1,7 @@
 """AWS service quotas that do not stop a run: going over one is said once, with its name.
 
 The two quotas that do act, tasks in PROVISIONING and Fargate vCPUs, are settings of `cluster:`. Figures from
-the ECS Developer Guide: service quotas (ecs-behaviour, section 2.1).
+the ECS Developer Guide: service quotas (MODEL.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Looks at services that rang (a task started, stopped, became healthy; a desired count changed) and starts or
 stops tasks within the deployment's limits. It decides how many; where a task goes is the placer's choice, which
 task is stopped that of `policy.victims`. Launches are rate-limited, and held back step by step while tasks fail
-to start (ecs-behaviour, sections 2.1, 2.6 and 3.1). Knows nothing of load or money.
+to start (MODEL.md). Knows nothing of load or money.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`summary.json`: what a run comes to, in the contract's names.
+"""`summary.json`: what a run comes to, in its published names.
 
 Reads the settled world and the books of the other controllers; decides and changes nothing. Called once, at
 the end.

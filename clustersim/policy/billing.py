@@ -62,7 +62,7 @@ def billed_seconds(start_ms: int, stop_ms: int, minimum_s: int = MINIMUM_S) -> i
     """Seconds billed for use from `start_ms` to `stop_ms`: begun seconds count whole, `minimum_s` at least.
 
     AWS Fargate and EC2 pricing: per second, rounded up, one minute at least. What has not ended when the
-    simulation does is billed without the minimum (contract, section 4): the caller passes `minimum_s=0`.
+    simulation does is billed without the minimum (MODEL.md: money): the caller passes `minimum_s=0`.
     """
     return max(-(-(stop_ms - start_ms) // MS_PER_SECOND), minimum_s)
 

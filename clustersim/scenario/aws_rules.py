@@ -5,7 +5,7 @@ scenario may leave out, which fields are newer than the oldest botocore we accep
 simulator does not follow yet. It holds data only and must not know how a block is walked; `aws.py` reads it.
 
 A path names fields in the API's own case, joined by dots; `[]` stands for every item of a list.
-Sources: ecs-behaviour facts as quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto
+Sources: facts as quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto
 Scaling, Elastic Load Balancing or CloudWatch API reference of the field.
 """
 

@@ -78,7 +78,7 @@ class Catalog:
         return self._index.regions.get(region)
 
     def zones(self, region: str) -> tuple[str, ...]:
-        """The default Availability Zones: the region's a, b and c (contract, section 3).
+        """The default Availability Zones: the region's a, b and c (README).
 
         A well-formed region without prices has zones too: a scenario may bring all its prices along.
         """

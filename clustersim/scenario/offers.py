@@ -36,7 +36,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _camel_mib(name: str) -> str:
-    """camelCase as the contract writes it: `memoryMiB`."""
+    """camelCase as a scenario writes it: `memoryMiB`."""
     return to_camel(name).replace("Mib", "MiB")
 
 

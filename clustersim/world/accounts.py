@@ -16,9 +16,7 @@ from clustersim.engine.heap import RANK_SHIFT, push
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.tables import CLASS, END, HEAP_SIZE, SEQUENCE, WINDOW_START, State
 
-BILLING_MINIMUM_MS = (
-    60_000  # EC2 (Linux) and Fargate: per second, one minute at least (ecs-behaviour, section 12)
-)
+BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
 CLASS_COLUMNS = len(CLASS.names or ())
 
@@ -86,7 +84,7 @@ def touch_instance(state: State, slot: int, now: int) -> None:
 def accrue_task(state: State, slot: int, until: int) -> None:
     """Accrue a placed task's share of its instance, or its Fargate charge, up to `until`.
 
-    An instance is shared by reservation, a vCPU weighing as much as 9 GiB (contract, section 4); Fargate is
+    An instance is shared by reservation, a vCPU weighing as much as 9 GiB (MODEL.md: money); Fargate is
     charged for the configured size. Only time between the window's start and its end counts.
     """
     t = state.tasks[slot]

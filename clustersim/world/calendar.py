@@ -71,7 +71,7 @@ def choose_lane(state: State, row: int) -> int:
     """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
 
     Rounding for counts that do not divide is not published; the greedy rule gives the documented ratio
-    (ecs-behaviour, section 6.1 and goldens 39 and 40). A lane of weight 0 gets nothing beyond its base.
+    (MODEL.md, goldens 39 and 40). A lane of weight 0 gets nothing beyond its base.
     """
     s = state.sets[row]
     best = s.first_lane

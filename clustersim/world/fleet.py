@@ -51,7 +51,7 @@ from clustersim.world.transitions import (
     ring_scheduler,
 )
 
-# 100 reserved host ports an instance, of which the agent and SSH hold five (ecs-behaviour, section 5).
+# 100 reserved host ports an instance, of which the agent and SSH hold five (MODEL.md).
 HOST_PORTS_PER_INSTANCE = 100 - 5
 
 REGISTERING = int(InstanceState.REGISTERING)

@@ -39,7 +39,7 @@ from clustersim.world.transitions import (
 )
 
 HEALTHY_WITHOUT_CHECKS_MS = 40_000  # botocore: DeploymentConfiguration.minimumHealthyPercent (golden 13)
-EXIT_KILLED = 137  # SIGKILL (ecs-behaviour, section 10.3)
+EXIT_KILLED = 137  # SIGKILL (MODEL.md)
 
 _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _CONTAINER_EXITED = int(StopCode.EssentialContainerExited)
@@ -123,7 +123,7 @@ def healthy_after(state: State, row: int) -> int:
     """The ms from RUNNING until a task of set `row` counts as healthy.
 
     Without any check 40 s (golden 13). A check happens each interval from RUNNING on and passes once the
-    application is ready; with a load balancer and a container check both must pass (ecs-behaviour, 2.2).
+    application is ready; with a load balancer and a container check both must pass (MODEL.md).
     """
     s = state.sets[row]
     if s.target_ms < 0 and s.check_ms < 0:

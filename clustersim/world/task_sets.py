@@ -46,7 +46,7 @@ from clustersim.vocabulary import NEVER
 from clustersim.world.populate import ARCHITECTURES, Distributions, classes_of, names_of, spread_attributes
 from clustersim.world.world import World
 
-FREE_STORAGE_GIB = 20  # Fargate's ephemeral storage without charge (ecs-behaviour, section 6.3)
+FREE_STORAGE_GIB = 20  # Fargate's ephemeral storage without charge (MODEL.md)
 FARGATE_NAMES = ("FARGATE", "FARGATE_SPOT")
 Size = tuple[int, int, int]  # CPU units, MiB, GPUs
 
@@ -219,7 +219,7 @@ class TaskSets:
         return values
 
     def _chain(self, spec: SetSpec) -> Array:
-        """The placement strategy as codes; the defaults are those of ecs-behaviour, section 2.3."""
+        """The placement strategy as codes; the defaults are those of MODEL.md"""
         rules: list[tuple[int, int]] = []
         for rule in spec.rules:
             field = (rule.field or "").removeprefix("attribute:")

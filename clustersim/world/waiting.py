@@ -1,7 +1,7 @@
 """How a task in PROVISIONING finds its place, waits for it, or is refused.
 
 RunTask with a launch type is refused at once where nothing fits; with a capacity provider the task waits in
-PROVISIONING, up to a limit and a timeout (ecs-behaviour, sections 6.2 and 9). Who waits fits on no host, so
+PROVISIONING, up to a limit and a timeout (MODEL.md). Who waits fits on no host, so
 only hosts that gained room are looked at again, once, at the end of the instant: tasks are then served in
 order of arrival, and one that does not fit does not hold up a later one that does.
 On Fargate a token bucket accepts launches (section 6.3). Which host is the placer's choice.
