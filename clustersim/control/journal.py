@@ -35,6 +35,30 @@ EXITED = int(StopCode.EssentialContainerExited)
 FAILED_TO_START = int(StopCode.TaskFailedToStart)
 
 
+class Columns:
+    """Columns of a chunk of records, each gathered once: a record is long, and a pass over a field costs as much."""
+
+    def __init__(self, records: Array, mask: Array | None = None) -> None:
+        self._records = records
+        self._mask = mask
+        self._gathered: dict[str, Array] = {}
+        self.size = records.size if mask is None else int(np.count_nonzero(mask))
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._gathered:
+            column = np.ascontiguousarray(self._records[name])
+            self._gathered[name] = column if self._mask is None else column[self._mask]
+        return self._gathered[name]
+
+    def where(self, mask: Array) -> Columns:
+        """The rows of `mask`; all of them are these columns themselves."""
+        if bool(mask.all()):
+            return self
+        chosen = Columns(self._records, mask)
+        chosen._gathered = {name: column[mask] for name, column in self._gathered.items()}
+        return chosen
+
+
 @dataclass
 class EntryTally:
     """What the summary needs of one entry of runTasks."""
@@ -114,9 +138,10 @@ class Journal:
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
-    def _write_tasks(self, rows: Array) -> None:
-        if rows.size == 0:
+    def _write_tasks(self, records: Array) -> None:
+        if records.size == 0:
             return
+        rows = Columns(records)
         sets, lanes = self.world.state.sets, self.world.state.lanes
         set_of, lane_of = rows["set"], rows["lane"]
         group = sets["group"][set_of]
@@ -170,7 +195,7 @@ class Journal:
                 codes[numbers == number] = words.code(f"ecs-svc/{number}")
         return codes
 
-    def _references(self, rows: Array, groups: Array) -> pa.Array:
+    def _references(self, rows: Columns, groups: Array) -> pa.Array:
         """The identities that traces give their rows; null where there is none."""
         parts, order = [], []
         for group in _different(groups):
@@ -187,7 +212,7 @@ class Journal:
         back = np.argsort(np.concatenate(order))
         return joined.take(pa.Array.from_buffers(pa.int64(), back.size, [None, pa.py_buffer(back)]))
 
-    def _reasons(self, rows: Array, deployments: Array) -> Array:
+    def _reasons(self, rows: Columns, deployments: Array) -> Array:
         """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
         words = self.recorder.vocabulary("tasks", "stopped_reason")
         codes = np.full(rows.size, NEVER, np.int32)
@@ -212,7 +237,7 @@ class Journal:
                 codes[mask] = words.code(template)
         return codes
 
-    def _count(self, rows: Array, groups: Array) -> None:
+    def _count(self, rows: Columns, groups: Array) -> None:
         """What the summary says of tasks; nothing outside `start` to the end counts (MODEL.md: money)."""
         clock = self.world.state.clock
         begin, end = int(clock[WINDOW_START]), int(clock[END])
@@ -233,9 +258,9 @@ class Journal:
             return
         entries = np.array(self.world.names.entries, np.int64)[groups]
         for number in _different(entries[entries >= 0]):
-            self._count_entry(self.entries[number], rows[(entries == number) & created])
+            self._count_entry(self.entries[number], rows.where((entries == number) & created))
 
-    def _count_entry(self, tally: EntryTally, rows: Array) -> None:
+    def _count_entry(self, tally: EntryTally, rows: Columns) -> None:
         """Waits, turnarounds and completions of the rows of one entry that were created in the window."""
         if rows.size == 0:
             return
@@ -314,7 +339,7 @@ def _different(values: Array) -> Array:
     return np.unique(values)
 
 
-def _taken(rows: Array, positions: Array) -> pa.Array:
+def _taken(rows: Columns, positions: Array) -> pa.Array:
     """The rows of the trace that the records at `positions` stand for, as Arrow indices."""
     taken = np.ascontiguousarray(rows["reference"][positions], np.int64)
     return pa.Array.from_buffers(pa.int64(), taken.size, [None, pa.py_buffer(taken)])
