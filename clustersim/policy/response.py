@@ -172,10 +172,12 @@ def add_stationary(
 @kernel
 def _ramp_survival(seconds: float, start_s: float, end_s: float, service_s: float) -> float:
     """P(U + S > seconds): U uniform on [start, end], S exponential with mean `service_s`."""
+    if end_s - start_s <= 1e-6 * max(end_s, service_s):  # a point: the difference below would be all noise
+        if seconds < start_s:
+            return 1.0
+        return math.exp(-(seconds - start_s) / service_s) if service_s > 0.0 else 0.0
     if seconds <= start_s:
         return 1.0
-    if end_s - start_s <= 1e-6 * max(end_s, service_s):  # a point: the difference below would be all noise
-        return math.exp(-(seconds - start_s) / service_s) if service_s > 0.0 else 0.0
     reached = min(seconds, end_s)
     done = reached - start_s
     if service_s > 0.0:

@@ -166,6 +166,8 @@ def test_a_fixed_delay_adds_the_service_time() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.0, 50.0), st.floats(0.0, 50.0), st.just(0.0) | st.floats(1e-3, 2.0))
 @example(0.0, 2.7e-19, 1.0)
+@example(0.5, 0.5, 0.0)
+@example(4.0, 4.0, 1.0)
 def test_a_ramp_equals_a_plain_sum(start: float, end: float, service: float) -> None:
     """Against 2,000 evenly spaced delays, each followed by an exponential service time."""
     histogram = np.zeros(response.BUCKETS)
