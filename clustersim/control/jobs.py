@@ -87,7 +87,8 @@ def add_entries(world: World, task_sets: TaskSets, plans: list[Plan]) -> None:
 
 
 def _trace(world: World, plan: Plan, row: int) -> Array:
-    """Arrivals of a trace's rows; the trace counts from `start`. A row's number is the address of its luck."""
+    """Arrivals of a trace's rows; the trace counts from `start`. The address of a copy's luck is its
+    number in the whole trace, whatever group it belongs to."""
     trace = plan.entry.trace
     assert trace is not None
     rows = np.arange(len(trace), dtype=np.int64)[plan.rows]
@@ -101,7 +102,7 @@ def _trace(world: World, plan: Plan, row: int) -> Array:
         block["shape"] += plan.size_numbers * np.int32(world.state.sets[row]["lanes"])
     block["copies"] = trace.instances[plan.rows]
     block["reference"] = rows
-    block["ordinal"] = rows if trace.group else np.cumsum(block["copies"]) - block["copies"]
+    block["ordinal"] = (np.cumsum(trace.instances) - trace.instances)[plan.rows]
     return block
 
 
