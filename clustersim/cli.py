@@ -8,6 +8,7 @@ stand inside the commands that need them, so that `--help` is quick.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import traceback
@@ -145,11 +146,11 @@ def _simulate(scenario: Scenario, out: Path, fmt: Literal["arrow", "parquet"], q
     """One run with its progress bar, and its table at the end."""
     from rich.console import Console
 
-    from clustersim.engine.compiled import cache_is_cold
+    from clustersim.engine.program import is_cold
 
     console = Console(stderr=True)
-    if not quiet and cache_is_cold():
-        console.print("compiling the kernels: once for this version, up to a minute ...", style="dim")
+    if not quiet and is_cold():
+        console.print("compiling the kernels: once for this version, some ten seconds ...", style="dim")
     try:
         finished = _with_progress(scenario, out, fmt, console, quiet)
     except ScenarioError as error:
@@ -187,6 +188,8 @@ def _fail(message: str, code: int) -> None:
 
 def main() -> None:
     """The `clustersim` program: `app`, with defects told in one sentence."""
+    # numpy's BLAS starts a thread per core, whose waiting costs as much as importing numpy; none is used here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except Exception as error:

@@ -6,6 +6,7 @@
     + SimulationError        ours: carries the simulated instant and the seed
       + InvariantViolation   the two readings of the world disagree
       + NoFixedPoint         concerns keep ringing each other at one instant
+      + KernelError          the kernels cannot be compiled, or one was asked for an illegal step
 
 A task that fits nowhere is no exception: it is a row of the results. Exceptions are for files and for bugs.
 """
@@ -39,3 +40,7 @@ class InvariantViolation(SimulationError):
 
 class NoFixedPoint(SimulationError):
     """Concerns keep waking each other without end at one instant."""
+
+
+class KernelError(SimulationError):
+    """The kernels cannot be compiled, or one of them was asked for an illegal step."""

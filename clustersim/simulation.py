@@ -148,9 +148,11 @@ class Simulation:
     def _begin(self, task_sets: TaskSets) -> None:
         """The first instant: instances are registered, services and entries created."""
         scenario = self.scenario
-        row = task_sets.distributions.row(scenario.failures.container_instances)
+        classes = self.world.state.classes
         if scenario.groups:
-            self.world.state.classes["failure"] = row
+            classes["failure"] = task_sets.distributions.row(scenario.failures.container_instances)
+        for group, of in enumerate(scenario.groups):
+            classes["launch"][classes["group"] == group] = task_sets.distributions.row(of.launch_time)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         add_entries(self.world, task_sets, self._plans)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.engine.pointer import pointer
 from clustersim.errors import ScenarioError
 from clustersim.policy import alarms, scaling
 from clustersim.policy.metrics import METRIC_NAMES, SUMMED, Expression, Metric, metric_named
@@ -122,6 +123,11 @@ class Autoscaler:
             self._alarms[position] = row
         self._custom = np.full(len(self._expressions), np.nan)
         self._hot = np.zeros(len(self._rows), np.int64)
+        self._watch = pointer(
+            alarms.Watch(
+                self._alarms, loads, self._custom, self._floor, self._ceiling, self._in_until, self._hot
+            )
+        )
 
     def tick(self, now_ms: int, running: Int64s, desired: Int64s) -> None:
         """Take in the metric period that ends at `now_ms`; counts are per service, as of now."""
@@ -129,15 +135,7 @@ class Autoscaler:
             return
         for position, (expression, source) in enumerate(self._expressions):
             self._custom[position] = self._worth(expression, source, running, desired)
-        found = alarms.evaluate(
-            self._alarms,
-            self._loads,
-            self._custom,
-            (running, desired),
-            (self._floor, self._ceiling, self._in_until),
-            now_ms,
-            self._hot,
-        )
+        found = alarms.evaluate(self._watch, now_ms, running, desired)
         waiting = sorted({int(self._alarms["service"][position]) for position in self._hot[:found]})
         for service in waiting:
             self._act(now_ms, service, int(running[service]), int(desired[service]))

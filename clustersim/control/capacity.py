@@ -11,7 +11,6 @@ import numpy as np
 
 from clustersim.control.event_words import EventLog
 from clustersim.engine.agenda import Agenda
-from clustersim.engine.chance import sample, stream_key, uniform
 from clustersim.vocabulary import TerminationReason, instance_name
 from clustersim.world.fleet import end_instance, launch_many
 from clustersim.world.populate import deals_of
@@ -34,10 +33,6 @@ class Capacity:
         self.desired = [group.desired_capacity for group in scenario.groups]
         self._said = 0  # how many of the lost instances in the chunk have been spoken of
         self._launched = [0] * len(scenario.groups)
-        self._keys = [
-            stream_key(scenario.seed, task_sets.replication, f"group/{group.name}/launch")
-            for group in scenario.groups
-        ]
 
     def set_desired(self, group: int, count: int) -> None:
         """SetDesiredCapacity, held within the group's bounds."""
@@ -70,20 +65,14 @@ class Capacity:
         held = state.classes["zone"][state.instances["klass"][self.world.instances_of(group)]]
         per_zone = {zone: int(np.count_nonzero(held == zone)) for zone in zone_numbers}
         deals = deals_of(of)
-        values = np.array(of.launch_time.values or (0.0,), np.float64)
         klasses = np.zeros(count, np.int64)
         ordinals = np.arange(self._launched[group], self._launched[group] + count, dtype=np.int64)
-        register_at = np.full(count, now, np.int64)
         for n in range(count):
             zone = min(zone_numbers, key=per_zone.__getitem__)
             per_zone[zone] += 1
             klasses[n] = self._class_numbers[group, type_number, zone, int(ordinals[n]) % deals]
-            if not at_once:
-                u = uniform(self._keys[group], int(ordinals[n]), 0)
-                time = of.launch_time
-                register_at[n] = now + max(1, round(sample(time.code, time.a, time.b, values, u)))
         self._launched[group] += count
-        launch_many(self.world.core, klasses, ordinals, now, register_at)
+        launch_many(self.world.core, klasses, ordinals, now, at_once)
         if self._patterns.patterns:
             self._write_patterns(group, count)
         if not at_once:

@@ -17,11 +17,11 @@ import numpy as np
 from clustersim.control.event_words import EventLog
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
-from clustersim.policy.victims import choose_victims
+from clustersim.policy.victims import scratch_for
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, StopCode, StoppedReason, TaskState
 from clustersim.world.accounts import touch_service
-from clustersim.world.orders import start_healthy, start_tasks, stop_tasks, tasks_of_group
-from clustersim.world.tables import BELL_SCHEDULER, BELLS, CAPACITY_EPOCH, DIRTY
+from clustersim.world.orders import pick_victims, start_healthy, start_tasks, stop_tasks, tasks_of_group
+from clustersim.world.tables import BELL_SCHEDULER, BELLS, CAPACITY_EPOCH, CLOSEST, DIRTY
 from clustersim.world.task_sets import TaskSets, service_spec
 from clustersim.world.waiting import why_refused
 from clustersim.world.world import World
@@ -266,7 +266,8 @@ class Scheduler:
         state = self.world.state
         first_time = record.short_since_epoch < 0
         record.short_since_epoch = int(state.clock[CAPACITY_EPOCH])
-        code, host = why_refused(self.world.core, self.world.first_shape[row])
+        code = why_refused(self.world.core, self.world.first_shape[row])
+        host = int(state.clock[CLOSEST])
         if first_time:
             instance = int(state.instances[host]["instance_id"]) if host >= 0 else -1
             self.events.not_placed(now, service, int(code), instance)
@@ -309,20 +310,18 @@ class Scheduler:
     def _victims(self, service: int, row: int, slots: Array, count: int) -> Array:
         """Which of the tasks in `slots` the placement strategy gives up first."""
         state = self.world.state
-        tasks = state.tasks[slots]
-        hosts = np.ascontiguousarray(tasks["slot"], np.int32)
-        zones = np.ascontiguousarray(tasks["zone"], np.int32)
-        key = state.sets[row]["place_key"]
+        victims = np.zeros(min(count, slots.size), np.int64)
+        places = np.zeros((2, slots.size), np.int64)
+        work = scratch_for(state.hosts, slots.size, state.zone_counts.shape[1])
         ordinal = int(state.services[service]["ordinal"])
-        return choose_victims(
-            state.hosts, state.chains[row], hosts, zones, min(count, slots.size), key, ordinal
-        )
+        pick_victims(self.world.core, row, ordinal, slots, places, victims, work)
+        return victims
 
     def _stop_leaving(self, service: int, row: int, count: int, now: int) -> None:
         """Stop tasks on draining instances, oldest first."""
         slots = self._candidates(service, [row], keep_leaving=False)
         leaving = slots[self.world.state.tasks[slots]["leaving"] == 1]
-        self._stop_slots(service, leaving[::-1][:count], now)
+        self._stop_slots(service, np.ascontiguousarray(leaving[::-1][:count]), now)
 
     def _stop_slots(self, service: int, slots: Array, now: int) -> None:
         """Give the order and say so."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.engine.pointer import pointer
 from clustersim.policy import demand, load, response
 from clustersim.scenario.model import Load, Service, TaskDefinition
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU
@@ -44,10 +45,11 @@ class Traffic:
         loaded = [(index, each.load) for index, each in enumerate(services) if each.load is not None]
         self.row_of: Int64s = np.full(len(services), -1, np.int64)
         self.rows: npt.NDArray[np.void] = np.zeros(len(loaded), load.LOAD)
-        cursors, self._times, self._rates = demand.flatten([each.series for _, each in loaded])
-        self._readers: npt.NDArray[np.void] = np.stack((cursors, cursors), axis=1)
-        self._histograms = np.zeros((len(loaded), response.BUCKETS))
-        self._whole = np.zeros_like(self._histograms)
+        cursors, times, rates = demand.flatten([each.series for _, each in loaded])
+        histograms = np.zeros((len(loaded), response.BUCKETS))
+        self._whole = np.zeros_like(histograms)
+        readers = np.stack((cursors, cursors), axis=1)
+        self._flows = pointer(load.Flows(self.rows, readers, times, rates, histograms, self._whole))
         self._now_ms = 0
         for row, (index, each) in enumerate(loaded):
             self.row_of[index] = row
@@ -78,7 +80,7 @@ class Traffic:
         row["memory_base_mib"] = asked.memory_base_mib if memory is None else memory.base_mib
         per_request = asked.memory_per_request_mib if memory is None else memory.per_concurrent_request_mib
         row["memory_per_request_mib"] = per_request
-        load.derive(row)
+        load.derive(self._flows, int(self.row_of[service]))
 
     def tick(self, now_ms: int, running: Int64s, ready_ms: Int64s) -> None:
         """Carry all load to `now_ms`, the end of a metric period (ms).
@@ -89,16 +91,7 @@ class Traffic:
         if now_ms <= self._now_ms or self.rows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
-        load.tick(
-            self.rows,
-            self._readers,
-            self._times,
-            self._rates,
-            self._histograms,
-            (self._now_ms, now_ms),
-            running,
-            ready_ms,
-        )
+        load.tick(self._flows, self._now_ms, now_ms, running, ready_ms)
         self._now_ms = now_ms
 
     def sample(self) -> npt.NDArray[np.void]:
@@ -106,7 +99,7 @@ class Traffic:
         samples = np.zeros(len(self._services), load.SAMPLE)
         for column in load.SAMPLE.names or ():
             samples[column] = np.nan
-        load.close_sample(self.rows, self._histograms, self._whole, samples)
+        load.close_sample(self._flows, samples)
         return samples
 
     def begin_summary(self) -> None:
@@ -117,15 +110,15 @@ class Traffic:
 
     def summary(self, service: int) -> TrafficSummary | None:
         """What the summary says of a service's requests up to the last `sample`; None: it has no load."""
-        index = self.row_of[service]
+        index = int(self.row_of[service])
         if index < 0:
             return None
         row = self.rows[index]
         return TrafficSummary(
             round(float(row["total_requests"])),
             round(float(row["total_failed"])),
-            response.histogram_quantile(self._whole[index], 0.50),
-            response.histogram_quantile(self._whole[index], 0.99),
+            load.whole_quantile(self._flows, index, 0.50),
+            load.whole_quantile(self._flows, index, 0.99),
         )
 
 

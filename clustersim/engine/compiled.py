@@ -1,116 +1,142 @@
-"""How kernels are compiled: one decorator, one cache, safe wherever we are installed.
+"""Kernels: functions that are compiled, and how Python calls them.
 
-`kernel` is numba's `njit` with a cache on disk. The cache lives in `CLUSTERSIM_CACHE_DIR`, else in the user's
-cache directory, in a folder named by version and by a digest of the kernels' sources: numba does not notice a
-change in a callee of another file, so a changed source must mean another folder. numba itself keys its files
-by CPU and writes them by rename, so two processes may share the folder. Where nothing can be written
-the kernels are compiled for this process only, with one line in the log.
-Kernel modules import `kernel` from here and nothing else of numba.
+`lean` and `inlined` mark the inner functions, `entry` those that Python calls. All entries and what they use
+are one compiled program (`engine.program`), made once for a version of the sources and kept in the user's
+cache directory; a warm process loads it in milliseconds and never imports the compiler. The first parameter
+of an entry is usually a block of arrays (`engine.pointer`), the others are whole numbers, floats, or arrays
+declared like `Annotated[Array, np.int64, 1]`.
+
+Kernels are IEEE arithmetic in the written order: no fastmath, division by zero as in C. They make no arrays
+and count no references. Kernel modules import their decorator from here and nothing of the compiler.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import tempfile
+import ctypes
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
-import numba
 import numpy.typing as npt
 
+from clustersim.engine import program
+from clustersim.engine.pointer import ArrayKind, Pointer, array_kind, descriptor
+from clustersim.errors import KernelError
+
 Array = npt.NDArray[Any]
-"""A numpy array, of plain numbers or of records; its dtype stands where it is made."""
+"""A numpy array, of plain numbers or of records; its dtype stands where it is made or declared."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-KERNEL_PACKAGES = ("engine", "policy", "world")
-_log = logging.getLogger("clustersim")
+ENTRIES: dict[str, Entry] = {}
+"""Every entry that has been defined, by its symbol."""
 
 
-def _source_digest() -> str:
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256((package / "vocabulary.py").read_bytes())
-    for folder in KERNEL_PACKAGES:
-        for path in sorted((package / folder).glob("*.py")):
-            source = path.read_bytes()
-            if b"engine.compiled import" in source or path.samefile(__file__):  # the others hold no kernels
-                digest.update(source)
-    return digest.hexdigest()[:16]
+class Kernel:
+    """An inner function of the program. Called from Python (tests do) it is compiled by itself."""
+
+    def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
+        self.function = function
+        self.inline = inline
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__module__ = function.__module__
+        self._alone: Any = None
+
+    @property
+    def alone(self) -> Any:
+        """The function compiled by itself; the compiler is imported for this."""
+        if self._alone is None:
+            from clustersim.engine.frontend import compile_alone, know
+
+            know(Kernel)
+            self._alone = compile_alone(self)
+        return self._alone
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the kernel compiled by itself."""
+        return self.alone(*arguments)
 
 
-def _cache_root() -> Path:
-    chosen = os.environ.get("CLUSTERSIM_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clustersim"
+class Entry(Kernel):
+    """A kernel that Python calls, by way of the loaded program."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.symbol = f"{function.__module__.removeprefix('clustersim.').replace('.', '_')}_{self.__name__}"
+        self._native: Any = None
+        self._result: Any = None
+        self._arguments: list[Callable[[Any], Any]] = []
+        ENTRIES[self.symbol] = self
+
+    @property
+    def signature(self) -> tuple[list[Any], Any]:
+        """The kinds of the parameters (a block's class, an `ArrayKind`, int, float) and of the result."""
+        hints = get_type_hints(self.function, include_extras=True)
+        result = hints.pop("return")
+        return [array_kind(hint) or hint for hint in hints.values()], result
+
+    def _load(self) -> None:
+        """Find the function in the program and prepare what a call needs."""
+        kinds, result = self.signature
+        words: list[Any] = []
+        self._plain = True
+        for kind in kinds:
+            if isinstance(kind, ArrayKind):
+                words += [ctypes.c_int64] * kind.words
+                self._plain = False
+            else:
+                words.append(ctypes.c_double if kind is float else ctypes.c_int64)
+        self._kinds = kinds
+        self._result = ctypes.c_double() if result is float else ctypes.c_int64()
+        self._where = ctypes.byref(self._result)
+        self._fault = ctypes.c_void_p()
+        self._why = ctypes.byref(self._fault)
+        self._convert = bool if result is bool else None
+        of = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)
+        self._native = of(program.address(self.symbol))
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the native function; a kernel that raises ends in a KernelError."""
+        if self._native is None:
+            self._load()
+        words: list[Any] = []
+        for kind, value in zip(self._kinds, arguments, strict=True):
+            if kind in (int, bool):
+                words.append(int(value))
+            elif kind is float:
+                words.append(float(value))
+            elif isinstance(kind, ArrayKind):
+                words += _checked(self, kind, value)
+            else:
+                words.append(_address(self, kind, value))
+        self._result.value = 0
+        if self._native(self._where, self._why, *words) != 0:
+            raise KernelError(f"kernel {self.__name__} was asked for an illegal step")
+        return self._result.value if self._convert is None else self._convert(self._result.value)
 
 
-def _writable_cache() -> Path | None:
-    """The cache folder of these sources, made if need be; None where nothing can be written."""
-    try:
-        folder = _cache_root() / f"kernels-{_source_digest()}"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):
-        return None
+def _checked(asked: Entry, kind: ArrayKind, value: Any) -> list[int]:
+    if not kind.holds(value):
+        raise TypeError(f"{asked.__name__} takes no array of {value.dtype} with {value.ndim} dimensions here")
+    return descriptor(value)
 
 
-CACHE = _writable_cache()
-"""The folder of compiled kernels, or None when this process compiles for itself alone."""
-
-
-def cache_is_cold() -> bool:
-    """Whether a first run has to compile (it then takes tens of seconds, and the user is told)."""
-    return CACHE is None or not any(CACHE.rglob("*.nbi"))
-
-
-if CACHE is not None:
-    # Not by the environment: numba may have been imported before us, and has then read it.
-    setattr(numba.config, "CACHE_DIR", str(CACHE))  # noqa: B010  (mypy knows no such attribute)
-else:
-    _log.warning(
-        "no writable cache directory: kernels are compiled anew; CLUSTERSIM_CACHE_DIR would keep them"
-    )
-
-
-def kernel(function: Function) -> Function:
-    """Compile `function` at its first call; IEEE arithmetic, no reordering, division by zero as in C.
-
-    For kernels that make arrays; what only moves numbers is `lean`.
-    """
-    return _compile(function)
+def _address(asked: Entry, kind: type, value: Any) -> int:
+    if not isinstance(value, Pointer) or value.of is not kind:
+        raise TypeError(f"{asked.__name__} takes a pointer to {kind.__name__} here")
+    return value.address
 
 
 def lean(function: Function) -> Function:
-    """Like `kernel`, for functions that neither make an array nor keep one: no references are counted.
-
-    numba counts a reference for every array of a tuple at each call, which costs fifty times the work of a small
-    kernel (measured: 600 ns against 5). Its option is named `_nrt`; a lean kernel that allocates does not
-    compile, so the mistake cannot pass unseen. Lean kernels may be called from any kernel.
-    """
-    return _compile(function, _nrt=False)
+    """An inner kernel."""
+    return Kernel(function)  # type: ignore[return-value]
 
 
 def inlined(function: Function) -> Function:
-    """Like `lean`, for the small bodies that every call site should hold itself."""
-    return _compile(function, _nrt=False, forceinline=True)
+    """An inner kernel whose small body every call site should hold itself."""
+    return Kernel(function, inline=True)  # type: ignore[return-value]
 
 
-def embedded(function: Function) -> Function:
-    """Like `lean`, for a body with one call site: it becomes part of its caller and is not compiled by itself.
-
-    Every kernel is optimised together with all that it calls, so each level of calls is compiled once more.
-    """
-    return _compile(function, _nrt=False, inline="always")
-
-
-def _compile(function: Function, **options: Any) -> Function:
-    decorate: Any = numba.njit
-    compiled: Function = decorate(cache=CACHE is not None, error_model="numpy", fastmath=False, **options)(
-        function
-    )
-    return compiled
+def entry(function: Function) -> Function:
+    """A kernel that Python calls."""
+    return Entry(function)  # type: ignore[return-value]

@@ -10,11 +10,12 @@ datapoints anew (CloudWatch would look further back for some): no policy acts wi
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import kernel
+from clustersim.engine.compiled import Array, entry, lean
+from clustersim.policy.load import LOAD
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -72,8 +73,23 @@ ALARM = np.dtype(
 )
 
 
-@kernel
-def read(metric: int, loads: np.ndarray, row: int, running: int, desired: int) -> float:
+class Watch(NamedTuple):
+    """All alarms and what they look at; limits are per service."""
+
+    alarms: Annotated[Array, ALARM, 1]
+    loads: Annotated[Array, LOAD, 1]
+    custom: Annotated[Array, np.float64, 1]  # the expressions' values
+    floor: Annotated[Array, np.int64, 1]  # least capacity
+    ceiling: Annotated[Array, np.int64, 1]
+    in_until: Annotated[Array, np.int64, 1]  # instant (ms) until which the scale-in cooldown lasts
+    hot: Annotated[Array, np.int64, 1]  # out: positions of the alarms that could act now, ascending
+
+
+Counts = Annotated[Array, np.int64, 1]
+
+
+@entry
+def read(metric: int, loads: Annotated[Array, LOAD, 1], row: int, running: int, desired: int) -> float:
     """The value of a `policy.metrics.Metric` in the period that just ended; NaN: no datapoint."""
     if metric == 7:
         return float(running)
@@ -97,7 +113,7 @@ def read(metric: int, loads: np.ndarray, row: int, running: int, desired: int) -
     return float(load.oldest_age_s)
 
 
-@kernel
+@lean
 def _fold(alarm: Any, value: float) -> bool:
     """Add one metric period to the datapoint under way; whether the datapoint is complete."""
     if not math.isnan(value):
@@ -122,7 +138,7 @@ def _fold(alarm: Any, value: float) -> bool:
     return True
 
 
-@kernel
+@lean
 def _judge(alarm: Any) -> None:
     """Move the alarm's state by its newest datapoint."""
     value = alarm.value
@@ -151,7 +167,7 @@ def _judge(alarm: Any) -> None:
     alarm.state = IN_ALARM if breaching >= alarm.needed else OK
 
 
-@kernel
+@lean
 def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int) -> bool:
     """Whether the alarm's policy could move the desired count now: what is at its bound asks nobody.
 
@@ -172,36 +188,27 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
     return alarm.state == IN_ALARM and desired > floor and wanted < desired
 
 
-@kernel
-def evaluate(
-    alarms: np.ndarray,
-    loads: np.ndarray,
-    custom: np.ndarray,
-    counts: tuple[np.ndarray, np.ndarray],
-    limits: tuple[np.ndarray, np.ndarray, np.ndarray],
-    now_ms: int,
-    hot: np.ndarray,
-) -> int:
-    """Take in one metric period; how many alarms could act now, their positions being in `hot`, ascending.
+@entry
+def evaluate(watch: Watch, now_ms: int, running: Counts, desired: Counts) -> int:
+    """Take in one metric period; how many alarms could act now, their positions being in `hot`.
 
-    `counts` are running and desired per service; `limits` the least and greatest capacity per service and
-    the instant (ms) until which its scale-in cooldown lasts; `custom` the expressions' values.
+    `running` and `desired` are counts per service.
     """
+    alarms, loads = watch.alarms, watch.loads
     found = 0
     for index in range(alarms.size):
         alarm = alarms[index]
-        running = counts[0][alarm.service]
-        desired = counts[1][alarm.service]
+        service, source = alarm.service, alarm.source
         if alarm.custom >= 0:
-            value = custom[alarm.custom]
+            value = watch.custom[alarm.custom]
         else:
-            value = read(alarm.metric, loads, alarm.load, counts[0][alarm.source], counts[1][alarm.source])
+            value = read(alarm.metric, loads, alarm.load, running[source], desired[source])
         if not _fold(alarm, value):
             continue
         _judge(alarm)
-        cooling = alarm.role == TRACKING_LOW and now_ms < limits[2][alarm.service]
-        floor, ceiling = limits[0][alarm.service], limits[1][alarm.service]
-        if not cooling and _could_act(alarm, running, desired, floor, ceiling):
-            hot[found] = index
+        cooling = alarm.role == TRACKING_LOW and now_ms < watch.in_until[service]
+        floor, ceiling = watch.floor[service], watch.ceiling[service]
+        if not cooling and _could_act(alarm, running[service], desired[service], floor, ceiling):
+            watch.hot[found] = index
             found += 1
     return found

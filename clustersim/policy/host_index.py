@@ -85,12 +85,12 @@ def grown_index(pool: Array, directory: Array, capacity: int) -> tuple[Array, Ar
 
 
 @inlined
-def packed_room(amounts: Array, column: int, key_row: int) -> int:
-    """The room of `amounts[:, column]` in every resource but `key_row`, each cut at its lane's maximum."""
-    other = min(amounts[CPU + MEMORY - key_row, column], OTHER_MOST)
-    gpu = min(amounts[GPU, column], GPU_MOST)
-    eni = min(amounts[ENI, column], COUNT_MOST)
-    host_ports = min(amounts[HOST_PORTS, column], COUNT_MOST)
+def packed_room(amounts: Array, key_row: int) -> int:
+    """The room of `amounts` (a number per resource) in every resource but `key_row`, each cut at its lane's maximum."""
+    other = min(amounts[CPU + MEMORY - key_row], OTHER_MOST)
+    gpu = min(amounts[GPU], GPU_MOST)
+    eni = min(amounts[ENI], COUNT_MOST)
+    host_ports = min(amounts[HOST_PORTS], COUNT_MOST)
     return int(other | (gpu << GPU_SHIFT) | (eni << ENI_SHIFT) | (host_ports << PORTS_SHIFT))
 
 
@@ -265,7 +265,7 @@ def index_insert(pool: Array, directory: Array, group: int, slot: int, free: Arr
     """Put the host in `slot` into `group` with its free amounts."""
     key_row = directory[directory.shape[0] - 1, 1]
     key = (free[key_row, slot] << SLOT_BITS) | slot
-    _insert(pool, directory, group, key, packed_room(free, slot, key_row))
+    _insert(pool, directory, group, key, packed_room(free[:, slot], key_row))
 
 
 @lean

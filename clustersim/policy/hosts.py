@@ -6,7 +6,7 @@ It does not decide anything; `policy.placement` chooses hosts, `policy.victims` 
 `policy.refusal` explains. The world owns the arrays and calls the movements.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,21 +36,21 @@ INDEX_FROM = 512
 class Hosts(NamedTuple):
     """Container instances by slot. Amounts are CPU units, MiB, and counts; see the rows of `vocabulary`."""
 
-    free: Array  # int64[RESOURCES, n]
-    klass: Array  # int32[n]: class of the instance in the slot; -1 where nothing may be placed
-    ports: Array  # uint64[n, W]: static host ports taken, one bit per distinct static port of the scenario
-    on_host: (
-        Array  # int32[n]: tasks of the asking group on each slot; the caller fills it (see `needs_counts`)
-    )
-    facts: Array  # int64[F, n]: what dynamic memberOf expressions ask about
-    values: (
-        Array  # int32[A, K]: value number of each class for each spread attribute; row ZONE first; -1 = none
-    )
-    size: Array  # int64[1]: slots ever opened; scans go to here
-    pool: Array  # int64[,]: the index's blocks
-    directory: Array  # int64[,]: the index's order of blocks; size 0 when no index is kept
-    standing: Array  # int64[n]: scratch of `choose`: score under the last rule, or OUT
-    class_score: Array  # int64[K]: scratch
+    free: Annotated[Array, np.int64, 2]  # [RESOURCES, n]
+    klass: Annotated[Array, np.int32, 1]  # [n]: class of the instance; -1 where nothing may be placed
+    ports: Annotated[Array, np.uint64, 2]  # [n, W]: static host ports taken, a bit per port of the scenario
+    on_host: Annotated[
+        Array, np.int32, 1
+    ]  # [n]: tasks of the asking group; the caller fills it (`needs_counts`)
+    facts: Annotated[Array, np.int64, 2]  # [F, n]: what dynamic memberOf expressions ask about
+    values: Annotated[
+        Array, np.int32, 2
+    ]  # [A, K]: each class's value of each spread attribute, ZONE first; -1: none
+    size: Annotated[Array, np.int64, 1]  # [1]: slots ever opened; scans go to here
+    pool: Annotated[Array, np.int64, 2]  # the index's blocks
+    directory: Annotated[Array, np.int64, 2]  # the index's order of blocks; size 0 when no index is kept
+    standing: Annotated[Array, np.int64, 1]  # [n]: scratch of `choose`: score under the last rule, or OUT
+    class_score: Annotated[Array, np.int64, 1]  # [K]: scratch
 
 
 class Request(NamedTuple):
@@ -137,7 +137,6 @@ def chain_of(*rules: tuple[int, int]) -> Integers:
     return np.array([*rules, (END, 0)], np.int64)
 
 
-@lean
 def needs_counts(chain: Array, distinct: int) -> bool:
     """Whether a choice reads `Hosts.on_host`, where the caller must then have counted the group's tasks."""
     for rule in range(chain.shape[0]):

@@ -27,17 +27,18 @@ Conservation: arrivals = served + failed + change of backlog, in every period.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import inlined, kernel
-from clustersim.policy.demand import advance_by, advance_to
+from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.policy.demand import CURSOR, advance_by, advance_to
 from clustersim.policy.response import (
     add_ramp,
     add_stationary,
     histogram_quantile,
     mean_delay_probability,
+    pour,
     queue_length,
     response_quantile,
     sustained_utilization,
@@ -107,13 +108,28 @@ SAMPLE = np.dtype(
 )
 """The load columns of a `service_series` row, by their public names; NaN is null."""
 
+
+class Flows(NamedTuple):
+    """The load of all services: one row each, its readers of the demand, and the response times so far."""
+
+    rows: Annotated[Array, LOAD, 1]
+    readers: Annotated[Array, CURSOR, 2]  # [row, 2]: arrivals, head of the queue
+    times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms
+    rates: Annotated[Array, np.float64, 1]  # per second
+    histograms: Annotated[Array, np.float64, 2]  # [row, bucket]: of the sample under way
+    whole: Annotated[Array, np.float64, 2]  # [row, bucket]: of all samples closed
+
+
+Counts = Annotated[Array, np.int64, 1]
+
 # A task that runs but cannot answer yet has a datapoint (of 0 %) but next to no weight in a longer mean.
 _NO_WEIGHT = 1e-9
 
 
-@kernel
-def derive(row: Any) -> None:
-    """Set `pace` and `service_s`; to be called whenever a field that describes the service has changed."""
+@entry
+def derive(flows: Flows, index: int) -> None:
+    """Set `pace` and `service_s` of a row; to be called whenever a field that describes the service has changed."""
+    row = flows.rows[index]
     row.pace = row.vcpu / row.cpu_time_s if row.cpu_time_s > 0.0 else np.inf
     row.service_s = row.cpu_time_s / min(row.vcpu, 1.0)
     if row.kind == MESSAGES and row.processing_s > 0.0:
@@ -127,7 +143,7 @@ def _capacity(row: Any, ready_s: float) -> float:
     return float(ready_s * row.pace) if ready_s > 0.0 else 0.0
 
 
-@kernel
+@lean
 def _flow_requests(
     row: Any, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
@@ -172,7 +188,7 @@ def _flow_requests(
     return float(0.5 * (before + after) * share + after * (1.0 - share))
 
 
-@kernel
+@lean
 def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     """Mean waiting requests of the M/M/c queue of this period, no more than chance piles up in it."""
     capacity = _capacity(row, ready_s)
@@ -185,7 +201,7 @@ def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     return min(queue_length(ready_s / period_s * max(row.vcpu, 1.0), utilization), bound)
 
 
-@kernel
+@lean
 def _utilize(row: Any, ready_s: float, period_s: float, waiting: float) -> None:
     """CPU and memory utilisation of a period with ready tasks, in percent of reserved, 100 at most."""
     tasks = ready_s / period_s
@@ -201,24 +217,17 @@ def _utilize(row: Any, ready_s: float, period_s: float, waiting: float) -> None:
     row.per_target = row.requests / tasks
 
 
-@kernel
-def tick(
-    rows: np.ndarray,
-    readers: np.ndarray,
-    times: np.ndarray,
-    rates: np.ndarray,
-    histograms: np.ndarray,
-    span: tuple[int, int],
-    running: np.ndarray,
-    ready_ms: np.ndarray,
-) -> None:
-    """Carry every service with load from instant `span[0]` to `span[1]` (ms, not empty).
+@entry
+def tick(flows: Flows, from_ms: int, to_ms: int, running: Counts, ready_ms: Counts) -> None:
+    """Carry every service with load from one instant to a later one (ms).
 
-    `readers` holds two demand cursors a row: arrivals, head of the queue. `running` is the count at the end
-    of the period, `ready_ms` the integral over it of the tasks that can answer; both per service.
+    `running` is the count at the end of the period, `ready_ms` the integral over it of the tasks that can
+    answer; both per service.
     """
-    now_ms = float(span[1])
-    period_s = (span[1] - span[0]) / 1_000.0
+    rows, readers, histograms = flows.rows, flows.readers, flows.histograms
+    times, rates = flows.times, flows.rates
+    now_ms = float(to_ms)
+    period_s = (to_ms - from_ms) / 1_000.0
     for index in range(rows.size):
         row = rows[index]
         ready_s = ready_ms[row.service] / 1_000.0
@@ -260,7 +269,7 @@ def tick(
         row.total_failed += row.failed
 
 
-@kernel
+@lean
 def _response_times(row: Any, histogram: np.ndarray, sample: Any) -> None:
     """Percentiles of the sample: closed form where no backlog was met, else read from the histogram."""
     calm = row.calm_requests > 0.0 and row.calm_task_s > 0.0
@@ -290,12 +299,13 @@ def _response_times(row: Any, histogram: np.ndarray, sample: Any) -> None:
         sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = 0.0
 
 
-@kernel
-def close_sample(rows: np.ndarray, histograms: np.ndarray, whole: np.ndarray, samples: np.ndarray) -> None:
+@entry
+def close_sample(flows: Flows, samples: Annotated[Array, SAMPLE, 1]) -> None:
     """Fill `samples` (one per service) for the interval since the last call, add it to `whole`, begin anew.
 
     Services without load are left as they are. Queue depth and age are those of the interval's first instant.
     """
+    rows, histograms, whole = flows.rows, flows.histograms, flows.whole
     for index in range(rows.size):
         row = rows[index]
         sample = samples[row.service]
@@ -307,8 +317,7 @@ def close_sample(rows: np.ndarray, histograms: np.ndarray, whole: np.ndarray, sa
         sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = np.nan
         if row.kind == REQUESTS:
             _response_times(row, histograms[index], sample)
-            whole[index] += histograms[index]
-            histograms[index] = 0.0
+            pour(histograms[index], whole[index])
         else:
             sample.queue_depth = row.opening_backlog
             sample.oldest_message_age_s = row.opening_age_s
@@ -317,3 +326,9 @@ def close_sample(rows: np.ndarray, histograms: np.ndarray, whole: np.ndarray, sa
         row.sum_requests = row.sum_failed = row.sum_per_target = 0.0
         row.sum_weight = row.sum_cpu = row.sum_memory = 0.0
         row.calm_requests = row.calm_s = row.calm_task_s = row.congested_requests = 0.0
+
+
+@entry
+def whole_quantile(flows: Flows, index: int, share: float) -> float:
+    """The response time (s) that `share` of a row's requests did not exceed, over all samples closed; NaN: none."""
+    return float(histogram_quantile(flows.whole[index], share))

@@ -128,7 +128,7 @@ def _best_fit(hosts: Hosts, request: Request, by_zone: bool) -> int:
     pool, directory = hosts.pool, hosts.directory
     key_row = directory[directory.shape[0] - 1, 1]
     least = request.need[key_row] << SLOT_BITS
-    wanted = packed_room(request.need.reshape((RESOURCES, 1)), 0, key_row)
+    wanted = packed_room(request.need, key_row)
     best_count, best_key = OUT, OUT
     for klass in range(request.eligible.size):
         if request.eligible[klass] != ELIGIBLE:

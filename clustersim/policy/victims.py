@@ -10,7 +10,7 @@ them, and draws among equals.
 import numpy as np
 
 from clustersim.engine.chance import uniform
-from clustersim.engine.compiled import kernel, lean
+from clustersim.engine.compiled import lean
 from clustersim.policy.hosts import (
     BINPACK_CPU,
     BINPACK_MEMORY,
@@ -28,50 +28,49 @@ from clustersim.vocabulary import CPU, MEMORY
 GONE = -(1 << 62)  # the score of a candidate that is chosen already or out of this choice
 
 
-@kernel
+@lean
 def choose_victims(
-    hosts: Hosts, chain: Array, slots: Array, zones: Array, k: int, luck: np.uint64, ordinal: int
-) -> Array:
-    """The positions of `k` candidates to stop, in the order of choice; all of them when there are fewer.
+    hosts: Hosts,
+    chain: Array,
+    slots: Array,
+    zones: Array,
+    luck: np.uint64,
+    ordinal: int,
+    victims: Array,
+    work: Array,
+) -> None:
+    """Fill `victims` with positions of candidates to stop, in the order of choice; no more than there are.
 
-    `slots` int32[m] and `zones` int32[m] say where each candidate runs; slot -1 is a task without an
-    instance (Fargate). Spread counts candidates that are not chosen yet. Binpack prefers the instance with
-    the most free and of equals the one that has already lost most, so that it empties instances. What still
-    ties after the last rule is drawn with the address (ordinal, number of the choice). Costs k times m.
+    `slots` and `zones` say where each candidate runs; slot -1 is a task without an instance (Fargate). Spread
+    counts candidates that are not chosen yet. Binpack prefers the instance with the most free and of equals
+    the one that has already lost most, so that it empties instances. What still ties after the last rule is
+    drawn with the address (ordinal, number of the choice). `work` is scratch, see `scratch_for`. Costs the
+    number of victims times that of candidates.
     """
-    count = min(k, slots.size)
-    victims = np.empty(count, np.int64)
-    chosen = np.zeros(slots.size, np.bool_)
-    scores = np.empty(slots.size, np.int64)
-    lost = np.zeros(slots.size, np.int64)
-    work = np.empty((2, slots.size), np.int64)
-    tally = np.zeros(_most_keys(hosts, slots, zones), np.int64)
-    for number in range(count):
-        for position in range(slots.size):
+    size = slots.size
+    scores, lost, keys, counts = work[0, :size], work[1, :size], work[2, :size], work[3, :size]
+    chosen, tally = work[4, :size], work[5]
+    lost[:] = 0
+    chosen[:] = 0
+    tally[:] = 0
+    for number in range(victims.size):
+        for position in range(size):
             scores[position] = GONE if chosen[position] else 0
         for rule in range(chain.shape[0]):
             if chain[rule, 0] in (END, RANDOM):
                 break
-            _apply(hosts, chain[rule], slots, zones, chosen, scores, lost, work, tally)
+            _apply(hosts, chain[rule], slots, zones, chosen, scores, lost, keys, counts, tally)
         position = _drawn(scores, uniform(luck, ordinal, number))
         victims[number] = position
-        chosen[position] = True
-        for other in range(slots.size):
+        chosen[position] = 1
+        for other in range(size):
             lost[other] += int(slots[other] == slots[position])
-    return victims
 
 
-@lean
-def _most_keys(hosts: Hosts, slots: Array, zones: Array) -> int:
-    """A length that holds a count for every slot, zone and attribute value, and for having none."""
-    most = 0
-    for slot in slots:
-        most = max(most, slot)
-    for zone in zones:
-        most = max(most, zone)
-    for value in hosts.values.flat:
-        most = max(most, value)
-    return most + 2
+def scratch_for(hosts: Hosts, candidates: int, zones: int) -> Array:
+    """What `choose_victims` works on: a count for every candidate, slot, zone and attribute value, and for none."""
+    most_values = int(hosts.values.max(initial=0))
+    return np.zeros((6, max(candidates, hosts.klass.size + 2, zones + 2, most_values + 3)), np.int64)
 
 
 @lean
@@ -83,11 +82,12 @@ def _apply(
     chosen: Array,
     scores: Array,
     lost: Array,
-    work: Array,
+    keys: Array,
+    counts: Array,
     tally: Array,
 ) -> None:
     """Keep the candidates that one rule finds best to stop."""
-    code, keys, counts = rule[0], work[0], work[1]
+    code = rule[0]
     if code in (SPREAD_ATTRIBUTE, FEWEST_OF_GROUP):
         attribute = rule[1] if code == SPREAD_ATTRIBUTE else ZONE
         for position in range(slots.size):
@@ -119,7 +119,7 @@ def _value(hosts: Hosts, attribute: int, slot: int, zone: int) -> int:
 def _keep_crowded(keys: Array, tally: Array, counts: Array, chosen: Array, scores: Array) -> None:
     """Keep the candidates whose key most candidates share; `tally` is zero before and after."""
     for position in range(keys.size):
-        tally[keys[position]] += int(not chosen[position])
+        tally[keys[position]] += 1 - chosen[position]
     for position in range(keys.size):
         counts[position] = tally[keys[position]]
     for position in range(keys.size):

@@ -107,7 +107,9 @@ def service_model(service: str) -> Any:
     from botocore.model import ServiceModel
 
     loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    description = loader.load_service_model(service, "service-2")
+    # By its own path: `load_service_model` first looks into the folders of all 400 services.
+    version = loader.determine_latest_version(service, "service-2")
+    description = loader.load_data(f"{service}/{version}/service-2")
     shapes = description["shapes"]
     for name, shape in rules.NEWER_SHAPES.get(service, {}).items():
         shapes.setdefault(name, shape)

@@ -8,17 +8,19 @@ the meter at the end of each period.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import numpy as np
 
 from clustersim.engine.chance import sample, uniform
-from clustersim.engine.compiled import Array, inlined, lean
+from clustersim.engine.compiled import Array, entry, inlined, lean
 from clustersim.engine.heap import RANK_SHIFT, push
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.tables import CLASS, END, HEAP_SIZE, SEQUENCE, WINDOW_START, State
+from clustersim.world.tables import END, HEAP_SIZE, SEQUENCE, WINDOW_START, State
 
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
-CLASS_COLUMNS = len(CLASS.names or ())
+Slots = Annotated[Array, np.int64, 1]
 
 
 @inlined
@@ -38,7 +40,7 @@ def draw(state: State, row: int, key: Any, entity: int, ordinal: int) -> int:
     return int(sample(d.code, d.a, d.b, values, uniform(key, entity, ordinal)) + 0.5)  # never negative
 
 
-@lean
+@entry
 def touch_service(state: State, service: int, now: int) -> None:
     """Bring the areas of a service up to `now`, before one of its counts changes."""
     s = state.services[service]
@@ -159,8 +161,8 @@ def settle_instance(state: State, slot: int, now: int) -> None:
         h.cost += extra * (state.classes[h.klass].usd_per_hour / 3_600_000.0)
 
 
-@lean
-def accrue_all(state: State, now: int, task_slots: Array, instance_slots: Array) -> None:
+@entry
+def accrue_all(state: State, now: int, task_slots: Slots, instance_slots: Slots) -> None:
     """Bring every live task's and instance's account up to `now`: the end of a cost period."""
     for slot in task_slots:
         if state.tasks[slot].placed >= 0:
@@ -169,8 +171,8 @@ def accrue_all(state: State, now: int, task_slots: Array, instance_slots: Array)
         accrue_instance(state, slot, now)
 
 
-@lean
-def touch_all(state: State, now: int, instance_slots: Array) -> None:
+@entry
+def touch_all(state: State, now: int, instance_slots: Slots) -> None:
     """Bring every area up to `now`: the end of a sample."""
     for service in range(state.services.size):
         touch_service(state, service, now)

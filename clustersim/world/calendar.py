@@ -10,7 +10,7 @@ waiting tasks are served, then arrivals come, each one placed before the next.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import embedded, lean
+from clustersim.engine.compiled import entry, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.accounts import draw
@@ -90,7 +90,7 @@ def choose_lane(state: State, row: int) -> int:
     return int(best)
 
 
-@embedded
+@lean
 def arrive(state: State, now: int) -> None:
     """One copy of the next arrival: RunTask creates a task, which then seeks its place."""
     clock = state.clock
@@ -113,7 +113,7 @@ def arrive(state: State, now: int) -> None:
     seek(state, slot, now)
 
 
-@embedded
+@lean
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
@@ -145,7 +145,7 @@ def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
         seek(state, slot, now)
 
 
-@embedded
+@lean
 def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
     if kind == INSTANCE_FAILS or kind == INSTANCE_REGISTERS:
@@ -170,7 +170,7 @@ def _room_for(state: State, kind: int, subject: int) -> bool:
     return has_room(state, lives)
 
 
-@lean
+@entry
 def advance(state: State, now: int, limit: int) -> int:
     """Carry out everything due up to `now`, and everything before `limit`.
 

@@ -6,7 +6,7 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import entry, lean
 from clustersim.policy.hosts import close_host, open_host
 from clustersim.vocabulary import (
     CPU,
@@ -20,7 +20,7 @@ from clustersim.vocabulary import (
     StoppedReason,
 )
 from clustersim.world.accounts import (
-    accrue_instance,
+    Slots,
     draw,
     note,
     settle_instance,
@@ -96,11 +96,13 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     return int(slot)
 
 
-@lean
-def launch_many(state: State, klasses: Array, ordinals: Array, now: int, register_at: Array) -> None:
-    """`launch` for a whole batch, in its order."""
+@entry
+def launch_many(state: State, klasses: Slots, ordinals: Slots, now: int, at_once: bool) -> None:
+    """`launch` for a whole batch, in its order; registered at once (the first ones of a run) or after launchTime."""
     for i in range(klasses.size):
-        launch(state, klasses[i], ordinals[i], now, register_at[i])
+        k = state.classes[klasses[i]]
+        delay = 0 if at_once else max(1, draw(state, k.launch, k.launch_key, ordinals[i], 0))
+        launch(state, klasses[i], ordinals[i], now, now + delay)
 
 
 @lean
@@ -135,7 +137,7 @@ def register(state: State, slot: int, now: int) -> None:
     mark_freed(state, slot)
 
 
-@lean
+@entry
 def drain(state: State, slot: int, now: int) -> None:
     """ACTIVE -> DRAINING: no new tasks; PENDING service tasks stop, RUNNING ones are to be replaced.
 
@@ -161,7 +163,7 @@ def drain(state: State, slot: int, now: int) -> None:
         task = following
 
 
-@lean
+@entry
 def activate(state: State, slot: int, now: int) -> None:
     """DRAINING -> ACTIVE again; its service tasks may stay."""
     h = state.instances[slot]
@@ -181,7 +183,7 @@ def activate(state: State, slot: int, now: int) -> None:
     mark_freed(state, slot)
 
 
-@lean
+@entry
 def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     """The instance is gone, and every task on it with it."""
     h = state.instances[slot]
@@ -216,12 +218,3 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     h.klass = NEVER
     state.free_instances[clock[FREE_INSTANCES]] = slot
     clock[FREE_INSTANCES] += 1
-
-
-@lean
-def close_books(state: State, now: int, slots: Array) -> None:
-    """At the end of the run: bring the accounts of the instances that still run up to date."""
-    for slot in slots:
-        accrue_instance(state, slot, now)
-        if state.instances[slot].registered >= 0:
-            touch_instance(state, slot, now)

@@ -6,8 +6,14 @@ first (`World.make_room`).
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import Array, lean
+from typing import Annotated
+
+import numpy as np
+
+from clustersim.engine.compiled import Array, entry
+from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER
+from clustersim.world.accounts import Slots
 from clustersim.world.calendar import choose_lane
 from clustersim.world.lives import (
     ask_stop,
@@ -23,9 +29,11 @@ from clustersim.world.transitions import (
 )
 from clustersim.world.waiting import find_host, seek
 
+Matrix = Annotated[Array, np.int64, 2]
 
-@lean
-def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Array) -> int:
+
+@entry
+def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
 
     With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no row for it.
@@ -54,7 +62,7 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
     return done
 
 
-@lean
+@entry
 def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> int:
     """`initialState: running`: create tasks that are RUNNING and healthy at once; returns how many fitted."""
     s = state.sets[row]
@@ -86,15 +94,15 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
     return done
 
 
-@lean
-def stop_tasks(state: State, slots: Array, now: int, code: int, reason: int) -> None:
+@entry
+def stop_tasks(state: State, slots: Slots, now: int, code: int, reason: int) -> None:
     """Ask the tasks in `slots` to stop, in this order."""
     for slot in slots:
         ask_stop(state, slot, now, code, reason)
 
 
-@lean
-def tasks_of_group(state: State, group: int, out: Array) -> int:
+@entry
+def tasks_of_group(state: State, group: int, out: Slots) -> int:
     """The slots of the live tasks of `group` that are not stopping, newest first, into `out`; their number."""
     count = 0
     slot = state.group_first[group]
@@ -104,3 +112,20 @@ def tasks_of_group(state: State, group: int, out: Array) -> int:
             count += 1
         slot = state.tasks[slot].next_of_group
     return count
+
+
+@entry
+def pick_victims(
+    state: State, row: int, ordinal: int, candidates: Slots, places: Matrix, victims: Slots, work: Matrix
+) -> None:
+    """Which of the tasks in the slots `candidates` the placement strategy of set `row` gives up first.
+
+    Their positions go to `victims`, as many as it is long. `places` is scratch, int64[2, candidates]; `work`
+    comes from `policy.victims.scratch_for`.
+    """
+    for position in range(candidates.size):
+        t = state.tasks[candidates[position]]
+        places[0, position] = t.slot
+        places[1, position] = t.zone
+    s = state.sets[row]
+    choose_victims(state.hosts, state.chains[row], places[0], places[1], s.place_key, ordinal, victims, work)

@@ -112,8 +112,7 @@ def classes_of(
             WEIGHT_PER_CPU_UNIT * kind.registered_cpu + WEIGHT_PER_MIB * kind.registered_memory_mib
         )
         row["usd_per_hour"] = instance_usd_per_hour(group, kind) + volume_usd_per_hour(scenario, group)
-        row["failure"] = NEVER
-        row["failure_key"] = stream_key(scenario.seed, 0, f"group/{group.name}/failure")
+        row["failure"] = row["launch"] = NEVER
     attributes = [class_attributes(scenario, *row) for row in rows] or [{}]
     return classes, attributes, numbers
 
@@ -212,7 +211,8 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     classes, attributes, _ = classes_of(scenario, names)
     for c in range(classes.size):
         group = names.scaling_groups[classes[c]["group"]] if names.scaling_groups else ""
-        classes[c]["failure_key"] = stream_key(scenario.seed, replication, f"group/{group}/failure")
+        for luck in ("failure", "launch"):
+            classes[c][f"{luck}_key"] = stream_key(scenario.seed, replication, f"group/{group}/{luck}")
     values = attribute_values(attributes, spread_attributes(scenario), names.zones)
     instances = sum(group.desired_capacity for group in scenario.groups) + 64
     tasks = sum(service.desired_count for service in scenario.services) + 1_024

@@ -7,7 +7,7 @@ ms since the simulation's first instant, -1 has not happened. This module declar
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -218,9 +218,11 @@ CLASS = np.dtype(
         ("gpus", np.int64),
         ("enis", np.int64),
         ("failure", np.int64),  # distribution of time to failure; -1: never
+        ("launch", np.int64),  # distribution of the time from request to registration
         ("weight", np.int64),
         ("usd_per_hour", np.float64),  # instance and root volume
         ("failure_key", np.uint64),
+        ("launch_key", np.uint64),
     ],
     align=True,
 )
@@ -293,7 +295,8 @@ DISTRIBUTION = np.dtype(
     ENTRIES_DONE,
     KERNEL_CALLS,
     STOPPED_SETS,
-) = range(26)
+    CLOSEST,
+) = range(27)
 CLOCK_SIZE = 32
 
 BELL_SCHEDULER = 1
@@ -303,40 +306,42 @@ BELL_CAPACITY = 2
 class State(NamedTuple):
     """All that a kernel may see and move: the world as arrays."""
 
-    clock: Array
-    heap: Array
-    tasks: Array
-    free_tasks: Array  # stack of free slots
-    instances: Array
-    free_instances: Array
+    clock: Annotated[Array, np.int64, 1]
+    heap: Annotated[Array, np.int64, 2]
+    tasks: Annotated[Array, TASK, 1]
+    free_tasks: Annotated[Array, np.int64, 1]  # stack of free slots
+    instances: Annotated[Array, INSTANCE, 1]
+    free_instances: Annotated[Array, np.int64, 1]
     hosts: Hosts
-    sets: Array
-    lanes: Array
-    shapes: Array
-    services: Array
-    providers: Array
-    classes: Array
-    buckets: Array
-    fargate_prices: Array
-    eligible: Array  # uint8[lane, class]
-    lane_zones: Array  # uint8[lane, zone]
-    lane_ports: Array  # uint64[lane, word]
-    chains: Array  # int64[set, rule, 2]
-    program: Array  # int64[rows, 3], of all lanes
-    truth: Array  # uint8[leaf, class], of the programs
-    zone_counts: Array  # int32[group, zone]: placed tasks
-    group_first: Array  # int32[group]: head of the list of its live tasks
-    fact_row: Array  # int32[group]: row of hosts.facts that counts the group's tasks; -1: nobody asks
-    need: Array  # int64[resource]: scratch
-    arrivals: Array
-    distributions: Array
-    values: Array  # of the empirical ones
-    finished: Array  # records of finished tasks, until Python takes them
-    lost: Array  # records of terminated instances
-    freed: Array  # slots of hosts that gained room at this instant
-    waiting_shapes: Array
-    dirty: Array  # services that the scheduler must look at
-    refusals: Array  # int64[wait reason]: how often
-    weight_ms: Array  # int64[group, class]: reserved weight x ms since the period began
-    fargate_ms: Array  # int64[group, price x zone, 3]: CPU units, MiB, extra GiB x ms
-    class_ms: Array  # int64[class]: billed instance x ms since the period began
+    sets: Annotated[Array, TASK_SET, 1]
+    lanes: Annotated[Array, LANE, 1]
+    shapes: Annotated[Array, SHAPE, 1]
+    services: Annotated[Array, SERVICE, 1]
+    providers: Annotated[Array, PROVIDER, 1]
+    classes: Annotated[Array, CLASS, 1]
+    buckets: Annotated[Array, BUCKET, 1]
+    fargate_prices: Annotated[Array, FARGATE_PRICE, 1]
+    eligible: Annotated[Array, np.uint8, 2]  # [lane, class]
+    lane_zones: Annotated[Array, np.uint8, 2]  # [lane, zone]
+    lane_ports: Annotated[Array, np.uint64, 2]  # [lane, word]
+    chains: Annotated[Array, np.int64, 3]  # [set, rule, 2]
+    program: Annotated[Array, np.int64, 2]  # [row, 3], of all lanes
+    truth: Annotated[Array, np.uint8, 2]  # [leaf, class], of the programs
+    zone_counts: Annotated[Array, np.int32, 2]  # [group, zone]: placed tasks
+    group_first: Annotated[Array, np.int64, 1]  # [group]: head of the list of its live tasks
+    fact_row: Annotated[
+        Array, np.int64, 1
+    ]  # [group]: row of hosts.facts that counts its tasks; -1: nobody asks
+    need: Annotated[Array, np.int64, 1]  # [resource]: scratch
+    arrivals: Annotated[Array, ARRIVAL, 1]
+    distributions: Annotated[Array, DISTRIBUTION, 1]
+    values: Annotated[Array, np.float64, 1]  # of the empirical ones
+    finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
+    lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
+    freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
+    waiting_shapes: Annotated[Array, np.int64, 1]
+    dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must look at
+    refusals: Annotated[Array, np.int64, 1]  # [wait reason]: how often
+    weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began
+    fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
+    class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms since the period began

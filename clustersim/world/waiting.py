@@ -9,7 +9,7 @@ On Fargate a token bucket accepts launches (section 6.3). Which host is the plac
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import entry, inlined, lean
 from clustersim.policy.hosts import Request
 from clustersim.policy.placement import choose
 from clustersim.policy.refusal import refusal
@@ -22,6 +22,7 @@ from clustersim.world.lives import (
 )
 from clustersim.world.queues import join_queue, leave_queue
 from clustersim.world.tables import (
+    CLOSEST,
     FINISHED,
     FREE_TASKS,
     FREED,
@@ -48,7 +49,7 @@ _PROVISIONING_LIMIT = int(WaitReason.PROVISIONING_LIMIT)
 _VCPU_QUOTA = int(WaitReason.FARGATE_VCPU_QUOTA)
 
 
-@inlined
+@entry
 def has_room(state: State, lives: int) -> bool:
     """Whether `lives` tasks may be created, moved and ended before an array must grow or be emptied."""
     clock = state.clock
@@ -103,9 +104,10 @@ def find_host(state: State, shape: int, ordinal: int) -> int:
     return host
 
 
-@lean
-def why_refused(state: State, shape: int) -> tuple[int, int]:
-    """(wait reason, closest host or -1) for a task of `shape` that fits nowhere; counted in `refusals`."""
+@entry
+def why_refused(state: State, shape: int) -> int:
+    """The wait reason of a task of `shape` that fits nowhere, counted in `refusals`; the closest host, or -1,
+    is in `clock[CLOSEST]`."""
     s = state.sets[state.lanes[state.shapes[shape].lane].set]
     if s.counts:
         count_on_hosts(state, s.group, 1)
@@ -113,7 +115,8 @@ def why_refused(state: State, shape: int) -> tuple[int, int]:
     if s.counts:
         count_on_hosts(state, s.group, 0)
     state.refusals[code] += 1
-    return code, closest
+    state.clock[CLOSEST] = closest
+    return code
 
 
 @lean
@@ -140,7 +143,7 @@ def seek(state: State, slot: int, now: int) -> None:
         if host >= 0:
             place_on_host(state, slot, host, now)
             return
-        q.wait, _ = why_refused(state, t.shape)
+        q.wait = why_refused(state, t.shape)
     t.wait = q.wait
     if state.lanes[t.lane].queues == 0:
         refuse(state, slot, now, q.wait)

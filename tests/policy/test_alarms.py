@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.engine.pointer import pointer
 from clustersim.policy import alarms, load
 from clustersim.policy.metrics import Metric
 
 NO_LOADS = np.zeros(0, load.LOAD)
-COUNTS = (np.array([5]), np.array([5]))
-LIMITS = (np.array([0]), np.array([100]), np.array([-1]))
+FIVE = np.array([5])
 
 
 def alarm(**fields: float) -> np.ndarray:
@@ -26,11 +26,20 @@ def alarm(**fields: float) -> np.ndarray:
     return table
 
 
+def evaluate(
+    table: np.ndarray, value: float, counts: np.ndarray, limits: tuple[int, int, int], now_ms: int = 0
+) -> int:
+    """Take in one metric period; `limits` are floor, ceiling and the end of the scale-in cooldown."""
+    bounds = [np.array([limit]) for limit in limits]
+    watch = alarms.Watch(table, NO_LOADS, np.array([float(value)]), *bounds, np.zeros(1, np.int64))
+    return alarms.evaluate(pointer(watch), now_ms, counts, counts)
+
+
 def run(table: np.ndarray, values: list[float]) -> list[int]:
     """The state after each metric period."""
     states = []
     for value in values:
-        alarms.evaluate(table, NO_LOADS, np.array([value]), COUNTS, LIMITS, 0, np.zeros(1, np.int64))
+        evaluate(table, value, FIVE, (0, 100, -1))
         states.append(int(table["state"][0]))
     return states
 
@@ -70,12 +79,10 @@ def test_what_is_at_its_bound_asks_nobody() -> None:
 
     That must cost nothing in Python.
     """
-    hot = np.zeros(1, np.int64)
 
     def hot_count(table: np.ndarray, value: float, desired: int, now_ms: int = 0) -> int:
-        counts = (np.array([desired]), np.array([desired]))
-        limits = (np.array([2]), np.array([9]), np.array([-1 if now_ms == 0 else 300_000]))
-        return int(alarms.evaluate(table, NO_LOADS, np.array([value]), counts, limits, now_ms, hot))
+        limits = (2, 9, -1 if now_ms == 0 else 300_000)
+        return evaluate(table, value, np.array([desired]), limits, now_ms)
 
     low = {"role": alarms.TRACKING_LOW, "comparison": alarms.LESS, "target": 50.0, "window": 1, "needed": 1}
     assert hot_count(alarm(**low), 10.0, 2) == 0

@@ -76,9 +76,9 @@ def test_equals_a_sorted_list(seed: int, key_row: int, spread: int) -> None:
                 (int(free[key_row, slot]) << SLOT_BITS) | slot
                 for slot in inside[group]
                 if free[key_row, slot] >= need[key_row, 0]
-                and covers(packed_room(free, slot, key_row), packed_room(need, 0, key_row))
+                and covers(packed_room(free[:, slot], key_row), packed_room(need[:, 0], key_row))
             )
-            least, wanted = int(need[key_row, 0]) << SLOT_BITS, packed_room(need, 0, key_row)
+            least, wanted = int(need[key_row, 0]) << SLOT_BITS, packed_room(need[:, 0], key_row)
             found = index_next(pool, directory, group, least, BIG, wanted)
             assert found == (fitting[0] if fitting else BIG)
     grown_pool, grown = grown_index(pool, directory, 3 * capacity)
@@ -93,7 +93,7 @@ def test_room_is_a_safe_filter(have: list[int], need: list[int]) -> None:
     """A host that has all that is needed always passes the lanes, however large the amounts."""
     columns = np.array([have, [min(a, b) for a, b in zip(have, need, strict=True)]], np.int64).T.copy()
     for key_row in (CPU, MEMORY):
-        assert covers(packed_room(columns, 0, key_row), packed_room(columns, 1, key_row))
+        assert covers(packed_room(columns[:, 0], key_row), packed_room(columns[:, 1], key_row))
 
 
 @pytest.mark.parametrize("lane", [CPU, GPU, 3, 4])
@@ -101,7 +101,7 @@ def test_each_lane_refuses_alone(lane: int) -> None:
     """One unit too little in any one resource is refused, whatever stands in the others."""
     columns = np.full((RESOURCES, 2), 9, np.int64)
     columns[lane, 0] = 8
-    assert not covers(packed_room(columns, 0, MEMORY), packed_room(columns, 1, MEMORY))
+    assert not covers(packed_room(columns[:, 0], MEMORY), packed_room(columns[:, 1], MEMORY))
 
 
 def test_limits() -> None:

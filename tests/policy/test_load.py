@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.engine.pointer import pointer
 from clustersim.policy import demand, load, response
 
 
@@ -26,8 +27,8 @@ class Bench:
 
     def __init__(self, minutes: list[float], **fields: Any) -> None:
         series = Series(np.arange(len(minutes), dtype=np.int64) * 60_000, np.array(minutes, np.float64))
-        cursors, self.times, self.rates = demand.flatten([series])
-        self.readers = np.stack((cursors, cursors), axis=1)
+        cursors, times, rates = demand.flatten([series])
+        readers = np.stack((cursors, cursors), axis=1)
         self.rows = np.zeros(1, load.LOAD)
         known = {
             "vcpu": 1.0,
@@ -38,24 +39,24 @@ class Bench:
         }
         for name, value in {**known, **fields}.items():
             self.rows[0][name] = value
-        load.derive(self.rows[0])
-        self.histograms = np.zeros((1, response.BUCKETS))
         self.whole = np.zeros((1, response.BUCKETS))
+        histograms = np.zeros_like(self.whole)
+        self.flows = pointer(load.Flows(self.rows, readers, times, rates, histograms, self.whole))
+        load.derive(self.flows, 0)
         self.now_ms = 0
 
     def minute(self, tasks: float, running: int | None = None, length_ms: int = 60_000) -> Any:
-        span = (self.now_ms, self.now_ms + length_ms)
-        self.now_ms = span[1]
+        begin, self.now_ms = self.now_ms, self.now_ms + length_ms
         counts = np.array([math.ceil(tasks) if running is None else running])
         ready = np.array([round(tasks * length_ms)])
-        load.tick(self.rows, self.readers, self.times, self.rates, self.histograms, span, counts, ready)
+        load.tick(self.flows, begin, self.now_ms, counts, ready)
         return self.rows[0]
 
     def sample(self) -> Any:
         samples = np.zeros(1, load.SAMPLE)
         for name in load.SAMPLE.names or ():
             samples[name] = np.nan
-        load.close_sample(self.rows, self.histograms, self.whole, samples)
+        load.close_sample(self.flows, samples)
         return samples[0]
 
 

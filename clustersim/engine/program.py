@@ -1,0 +1,133 @@
+"""The compiled program: all kernels as one object file, made once, kept in a cache, loaded by every process.
+
+The file lies in `CLUSTERSIM_CACHE_DIR`, else in the user's cache directory, and its name says for what it was
+made: a digest of the kernels' sources, the versions of the compiler and the processor. It is written beside
+its name and renamed, so processes may share the directory. Where nothing can be written the program is made
+for this process only, with one line in the log. `engine.build` makes it, as a process of its own: importing
+the compiler alone would take longer than loading the program and a short run together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from clustersim.errors import KernelError
+
+KERNEL_PACKAGES = ("engine", "policy", "world")
+_PACKAGE = Path(__file__).parent.parent
+_log = logging.getLogger("clustersim")
+
+
+def kernel_modules() -> list[str]:
+    """The names of all modules that hold kernels."""
+    return [
+        f"clustersim.{path.parent.name}.{path.stem}"
+        for path in _sources()
+        if b"engine.compiled import" in path.read_bytes()
+    ]
+
+
+def _sources() -> list[Path]:
+    return [path for folder in KERNEL_PACKAGES for path in sorted((_PACKAGE / folder).glob("*.py"))]
+
+
+@cache
+def _digest() -> str:
+    """What the program depends on: kernels, compiler, processor."""
+    import llvmlite.binding as llvm
+
+    digest = hashlib.sha256((_PACKAGE / "vocabulary.py").read_bytes())
+    for path in _sources():
+        source = path.read_bytes()
+        if path.parent.name == "engine" or b"engine.compiled import" in source:
+            digest.update(source)
+    digest.update(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
+    digest.update(llvm.get_host_cpu_name().encode() + llvm.get_host_cpu_features().flatten().encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept."""
+    chosen = os.environ.get("CLUSTERSIM_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clustersim"
+
+
+def path() -> Path:
+    """Where the program of this version is, or will be."""
+    return cache_folder() / f"kernels-{_digest()}.o"
+
+
+def is_cold() -> bool:
+    """Whether the program has yet to be made, which takes some ten seconds (the user is told)."""
+    try:
+        return not path().exists()
+    except (OSError, RuntimeError):
+        return True
+
+
+def address(symbol: str) -> int:
+    """Where the function `symbol` of the program lies in memory; the first call loads the program."""
+    found = int(_engine().get_function_address(symbol))
+    if not found:
+        raise LookupError(f"the program of kernels has no function {symbol}")
+    return found
+
+
+@cache
+def _engine() -> Any:
+    """The program, loaded; it stays for the life of the process."""
+    import llvmlite.binding as llvm
+
+    code = _kept()
+    if code is None:
+        code = _make()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten()
+    )
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _kept() -> bytes | None:
+    try:
+        return path().read_bytes()
+    except (OSError, RuntimeError):
+        return None
+
+
+def _make() -> bytes:
+    """Compile the program, and keep it if that is possible."""
+    command = [sys.executable, "-m", "clustersim.engine.build"]
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=where, capture_output=True, check=False)
+    if done.returncode:
+        raise KernelError(f"the kernels cannot be compiled:\n{done.stderr.decode(errors='replace')}")
+    code = done.stdout
+    try:
+        target = path()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=target.parent, prefix=target.name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(code)
+        Path(beside).replace(target)
+    except (OSError, RuntimeError):
+        _log.warning(
+            "no writable cache directory: kernels are compiled anew; CLUSTERSIM_CACHE_DIR would keep them"
+        )
+    return code

@@ -1,0 +1,77 @@
+"""How Python calls the compiled program: what an entry takes, what it gives back, what it refuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pytest
+
+from clustersim.engine.compiled import ENTRIES, Array
+from clustersim.engine.pointer import ArrayKind, layout, pointer
+from clustersim.errors import KernelError
+from clustersim.policy import alarms, load
+from clustersim.world.orders import tasks_of_group
+
+
+class Inner(NamedTuple):
+    numbers: Annotated[Array, np.int32, 1]
+    matrix: Annotated[Array, np.float64, 2]
+
+
+class Outer(NamedTuple):
+    first: Annotated[Array, np.int64, 1]
+    inner: Inner
+    last: Annotated[Array, np.uint8, 1]
+
+
+def test_a_block_lays_its_arrays_end_to_end() -> None:
+    """A descriptor is five words, and a shape and a stride for each dimension: 7, then 7 + 9, then 7 words of 8 bytes."""
+    fields = layout(Outer)
+    assert [field.offset for field in fields] == [0, 56, 56 + 128]
+    assert fields[0].kind == ArrayKind(np.dtype(np.int64), 1)
+    assert fields[1].kind is Inner
+
+
+def test_an_array_of_another_kind_is_refused() -> None:
+    """Compiled code reads what it was made for: another dtype, another order of dimensions would be nonsense."""
+    right = Inner(np.zeros(3, np.int32), np.zeros((2, 2)))
+    pointer(right)
+    for wrong in (
+        right._replace(numbers=np.zeros(3)),
+        right._replace(matrix=np.zeros(2)),
+        right._replace(matrix=np.zeros((4, 4))[::2, ::2]),
+    ):
+        with pytest.raises(TypeError, match="is declared otherwise"):
+            pointer(wrong)
+
+
+def test_an_entry_refuses_what_it_was_not_made_for() -> None:
+    """A pointer to another block, an array of another kind, an argument too few."""
+    rows = np.zeros(1, load.LOAD)
+    with pytest.raises(TypeError, match="takes no array"):
+        alarms.read(0, np.zeros(1), 0, 0, 0)
+    with pytest.raises(TypeError, match="takes a pointer to State"):
+        tasks_of_group(pointer(Inner(np.zeros(1, np.int32), np.zeros((1, 1)))), 0, np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="shorter"):
+        alarms.read(0, rows)  # type: ignore[call-arg]
+
+
+def test_numbers_come_back_as_they_are() -> None:
+    """Floats, NaN among them, from a native function; numpy's whole numbers are taken like Python's."""
+    rows = np.zeros(1, load.LOAD)
+    rows[0]["cpu_utilization"] = 12.5
+    assert alarms.read(np.int64(0), rows, 0, 0, 0) == 12.5  # type: ignore[arg-type]
+    assert math.isnan(alarms.read(0, rows, -1, 0, 0))
+
+
+def test_every_entry_has_a_symbol_of_its_own() -> None:
+    """Symbols are made of module and name, so two entries of one name in one module would be one."""
+    assert all(symbol.endswith(entry.__name__) for symbol, entry in ENTRIES.items())
+    assert len({id(entry) for entry in ENTRIES.values()}) == len(ENTRIES)
+
+
+def test_a_kernel_error_is_a_defect_of_ours() -> None:
+    """It ends a run with exit code 1, never as if the scenario were wrong."""
+    assert not issubclass(KernelError, ValueError)
