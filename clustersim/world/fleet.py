@@ -82,7 +82,7 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     h.cost = 0.0
     h.klass = klass
     h.first_task = NEVER
-    h.task_count = h.used_cpu = h.used_memory = 0
+    h.task_count = h.working = h.used_cpu = h.used_memory = 0
     h.state = REGISTERING
     h.reason = h.freed = 0
     k = state.classes[klass]
@@ -149,6 +149,7 @@ def drain(state: State, slot: int, now: int) -> None:
     h.state = DRAINING
     h.draining = now
     close_host(state.hosts, slot)
+    state.clock[BELLS] |= BELL_CAPACITY
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]

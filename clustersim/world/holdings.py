@@ -13,6 +13,8 @@ from clustersim.vocabulary import (
 )
 from clustersim.world.accounts import touch_instance, touch_provider
 from clustersim.world.tables import (
+    BELL_CAPACITY,
+    BELLS,
     CAPACITY_EPOCH,
     FREED,
     State,
@@ -20,6 +22,7 @@ from clustersim.world.tables import (
 from clustersim.world.transitions import PENDING, fill_need, move
 
 _ACTIVE = int(InstanceState.ACTIVE)
+_DRAINING = int(InstanceState.DRAINING)
 
 
 @lean
@@ -52,6 +55,7 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
         state.tasks[h.first_task].previous_on_host = slot
     h.first_task = slot
     h.task_count += 1
+    h.working += 1 - state.sets[t.set].daemon
     h.tasks_started += 1
     h.used_cpu += t.cpu
     h.used_memory += t.memory
@@ -111,6 +115,9 @@ def let_go(state: State, slot: int, now: int) -> None:
     touch_instance(state, t.slot, now)
     h = state.instances[t.slot]
     h.task_count -= 1
+    h.working -= 1 - state.sets[t.set].daemon
+    if h.working == 0 and h.state == _DRAINING:
+        state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:

@@ -73,6 +73,13 @@ def _check_hosts(world: World) -> None:
         bool(np.all(counted[live] == state.instances["task_count"][live])),
         "an instance's task count is not the number of its tasks",
     )
+    working = placed[state.sets["daemon"][placed["set"]] == 0]
+    counted = np.bincount(working["slot"], minlength=state.instances.size)
+    _require(
+        world,
+        bool(np.all(counted[live] == state.instances["working"][live])),
+        "an instance's working tasks are not those that are no daemons",
+    )
     active = state.instances["state"][live] == InstanceState.ACTIVE
     opened = state.hosts.klass[live] >= 0
     _require(

@@ -76,6 +76,7 @@ INSTANCE = np.dtype(
         ("klass", np.int64),
         ("first_task", np.int64),
         ("task_count", np.int64),
+        ("working", np.int64),  # its tasks that are not of daemon services: without any it counts as empty
         ("used_cpu", np.int64),
         ("used_memory", np.int64),
         ("state", np.int8),
@@ -116,6 +117,7 @@ TASK_SET = np.dtype(
         ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
         ("exit_code", np.int16),
         ("stop_exit_code", np.int16),
+        ("daemon", np.int8),  # of a DAEMON service: its tasks keep no instance busy
         ("distinct", np.int8),
         ("counts", np.int8),  # placement needs the tasks per instance of its group
         ("startup_key", np.uint64),
