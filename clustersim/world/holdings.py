@@ -19,7 +19,7 @@ from clustersim.world.tables import (
     FREED,
     State,
 )
-from clustersim.world.transitions import PENDING, fill_need, move
+from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
@@ -78,10 +78,12 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
     group = state.sets[t.set].group
-    zone = -1
+    zone = t.zone  # zone rebalancing has chosen; else the emptiest
     for z in range(state.lane_zones.shape[1]):
-        if state.lane_zones[t.lane, z] and (
-            zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]
+        if (
+            t.zone < 0
+            and state.lane_zones[t.lane, z]
+            and (zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone])
         ):
             zone = z
     touch_provider(state, lane.provider, now)
@@ -118,6 +120,7 @@ def let_go(state: State, slot: int, now: int) -> None:
     h.working -= 1 - state.sets[t.set].daemon
     if h.working == 0 and h.state == _DRAINING:
         state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
+        ring_daemons(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:
