@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.event_words import EventLog
-from clustersim.control.launching import Launcher
 from clustersim.control.rollouts import Rollouts
 from clustersim.control.services import FAILED, ServiceRecord
+from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.engine.compiled import Array
 from clustersim.policy.deployment import healthy_bounds
@@ -26,10 +26,10 @@ class Daemons:
     """One for all DAEMON services."""
 
     def __init__(
-        self, world: World, launcher: Launcher, stopper: Stopper, rollouts: Rollouts, events: EventLog
+        self, world: World, starter: Starter, stopper: Stopper, rollouts: Rollouts, events: EventLog
     ) -> None:
         self.world = world
-        self.launcher = launcher
+        self.starter = starter
         self.stopper = stopper
         self.rollouts = rollouts
         self.events = events
@@ -82,7 +82,7 @@ class Daemons:
         live = state.tasks[self.world.live_tasks()]
         mine = live[np.isin(live["set"], [each.row for each in record.deployments])]
         empty = np.setdiff1d(hosts, mine["slot"])
-        count = min(int(empty.size), self.launcher.allowance(record, now))
+        count = min(int(empty.size), self.starter.allowance(record, now))
         if empty.size == 0:
             return
         if count > 0:
@@ -92,6 +92,6 @@ class Daemons:
             done = start_on_hosts(
                 self.world.core, row, self.world.first_shape[row], empty[:count].astype(np.int64), now, ids
             )
-            self.launcher.have_started(record, ids[:done], now)
+            self.starter.have_started(record, ids[:done], now)
         if count < empty.size:
-            self.launcher.later(record, now)
+            self.starter.later(record, now)

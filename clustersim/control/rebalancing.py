@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.event_words import EventLog
-from clustersim.control.launching import Launcher
 from clustersim.control.services import ServiceRecord
+from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.policy.deployment import rebalancing_move
 from clustersim.policy.hosts import ELIGIBLE
@@ -24,9 +24,9 @@ RETRY_MS = 5 * MS_PER_MINUTE  # how soon a zone that had no room is tried again;
 class Rebalancing:
     """One for all services."""
 
-    def __init__(self, world: World, launcher: Launcher, stopper: Stopper, events: EventLog) -> None:
+    def __init__(self, world: World, starter: Starter, stopper: Stopper, events: EventLog) -> None:
         self.world = world
-        self.launcher = launcher
+        self.starter = starter
         self.stopper = stopper
         self.events = events
 
@@ -44,10 +44,10 @@ class Rebalancing:
         if record.rebalanced:
             record.rebalanced = False
             self.events.rebalancing(now, record.number, "STARTED")
-        started = self.launcher.start_in(record, record.primary, poorest, now)
+        started = self.starter.start_in(record, record.primary, poorest, now)
         if started < 0:
             self.events.zone_full(now, record.number, self.world.names.zones[poorest])
-            self.launcher.look_again(record, now + RETRY_MS)
+            self.starter.look_again(record, now + RETRY_MS)
             return
         record.moving_task, record.moving_from = started, richest
 

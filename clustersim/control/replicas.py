@@ -1,15 +1,15 @@
 """REPLICA services: the desired count kept, rolling updates, unhealthy tasks and draining instances replaced.
 
-Decides with `policy.deployment` how many tasks start and stop now, and has that done by the launcher and the stopper.
+Decides with `policy.deployment` how many tasks start and stop now, and has that done by the starter and the stopper.
 Deployments that shift traffic have their own way of counting: `control.shifts`.
 """
 
 from __future__ import annotations
 
 from clustersim.control.event_words import EventLog
-from clustersim.control.launching import Launcher
 from clustersim.control.rollouts import Rollouts
 from clustersim.control.services import FAILED, ServiceRecord
+from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.policy.deployment import Counts, Step, healthy_bounds, is_stuck, rolling_step
 from clustersim.world.world import World
@@ -19,10 +19,10 @@ class Replicas:
     """One for all REPLICA services."""
 
     def __init__(
-        self, world: World, launcher: Launcher, stopper: Stopper, rollouts: Rollouts, events: EventLog
+        self, world: World, starter: Starter, stopper: Stopper, rollouts: Rollouts, events: EventLog
     ) -> None:
         self.world = world
-        self.launcher = launcher
+        self.starter = starter
         self.stopper = stopper
         self.rollouts = rollouts
         self.events = events
@@ -73,11 +73,11 @@ class Replicas:
         replacing = counts.old > 0 or counts.leaving > 0 or counts.unwell > 0
         if not replacing:
             if counts.fresh < counts.desired:
-                self.launcher.start(record, record.primary, counts.desired - counts.fresh, now)
+                self.starter.start(record, record.primary, counts.desired - counts.fresh, now)
             return
         step = rolling_step(counts, lower, upper)
         if step.start > 0:
-            self.launcher.start(record, record.primary, step.start, now)
+            self.starter.start(record, record.primary, step.start, now)
         stopped = self._stop(record, step, now)
         if step.start == 0 and not stopped and is_stuck(counts, Step(), upper):
             self.events.deployment_blocked(now, record.number)

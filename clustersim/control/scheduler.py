@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from clustersim.control.daemons import Daemons
 from clustersim.control.event_words import EventLog
-from clustersim.control.launching import Launcher
 from clustersim.control.rebalancing import Rebalancing
 from clustersim.control.replicas import Replicas
 from clustersim.control.rollouts import InAlarm, Rollouts
 from clustersim.control.services import IN_PROGRESS, ServiceRecord
 from clustersim.control.shifts import Shifts
+from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
@@ -43,14 +43,14 @@ class Scheduler:
         self.agenda: Agenda
         self.calendar: Agenda
         self.records = [ServiceRecord(n, service) for n, service in enumerate(world.scenario.services)]
-        self.launcher = Launcher(world, events, self._again)
+        self.starter = Starter(world, events, self._again)
         self.stopper = Stopper(world, events)
         self.rollouts = Rollouts(world, task_sets, traffic, events, in_alarm)
-        parts = (world, self.launcher, self.stopper, self.rollouts)
+        parts = (world, self.starter, self.stopper, self.rollouts)
         self.replicas = Replicas(*parts, events)
         self.daemons = Daemons(*parts, events)
         self.shifts = Shifts(*parts, traffic, self._again)
-        self.rebalancing = Rebalancing(world, self.launcher, self.stopper, events)
+        self.rebalancing = Rebalancing(world, self.starter, self.stopper, events)
         self._waiting: set[int] = set()
         self._later: dict[int, set[int]] = {}
 

@@ -2,7 +2,7 @@
 
 Green is scaled to the full desired count before traffic moves; blue is kept through the bake time, so that going
 back is a flip of traffic. Decides which stage comes next and how many tasks each side keeps; lifecycle hooks answer
-what the scenario says they will. Tasks are started and stopped by the launcher and the stopper, shares of traffic
+what the scenario says they will. Tasks are started and stopped by the starter and the stopper, shares of traffic
 set in `control.traffic`.
 
 Sources: botocore ServiceDeploymentLifecycleStage, DeploymentLifecycleHook, DeploymentConfiguration; ECS Developer
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clustersim.control.launching import Launcher
 from clustersim.control.rollouts import Rollouts
 from clustersim.control.services import FAILED, IN_PROGRESS, Rollout, ServiceRecord
+from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.control.traffic import Traffic
 from clustersim.policy.deployment import TrafficStep, traffic_steps
@@ -68,14 +68,14 @@ class Shifts:
     def __init__(
         self,
         world: World,
-        launcher: Launcher,
+        starter: Starter,
         stopper: Stopper,
         rollouts: Rollouts,
         traffic: Traffic,
         again: Again,
     ) -> None:
         self.world = world
-        self.launcher = launcher
+        self.starter = starter
         self.stopper = stopper
         self.rollouts = rollouts
         self.traffic = traffic
@@ -201,7 +201,7 @@ class Shifts:
         if fresh > wanted:
             self.stopper.stop_surplus(record, [rollout], fresh - wanted, now, fresh=True)
         elif fresh < wanted:
-            self.launcher.start(record, rollout, wanted - fresh, now)
+            self.starter.start(record, rollout, wanted - fresh, now)
         s = self.world.state.sets[rollout.row]
         spare = int(s["healthy"]) - (wanted - int(s["unwell"]))
         if s["unwell"] > 0 and spare > 0:

@@ -27,7 +27,7 @@ THROTTLE_EVENT_AFTER = 3  # failed rounds before ECS says that it cannot consist
 Again = Callable[[int, int], None]
 
 
-class Launcher:
+class Starter:
     """One for all services; `again(service, instant)` has the scheduler look at a service later."""
 
     def __init__(self, world: World, events: EventLog, again: Again) -> None:
