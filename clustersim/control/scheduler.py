@@ -21,7 +21,7 @@ from clustersim.policy.victims import scratch_for
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, StopCode, StoppedReason, TaskState
 from clustersim.world.accounts import touch_service
 from clustersim.world.orders import pick_victims, start_healthy, start_tasks, stop_tasks, tasks_of_group
-from clustersim.world.tables import BELL_SCHEDULER, BELLS, CAPACITY_EPOCH, CLOSEST, DIRTY
+from clustersim.world.tables import BELL_SCHEDULER, BELLS, CAPACITY_EPOCH, CLOSEST, DIRTY, REFUSED
 from clustersim.world.task_sets import TaskSets, service_spec
 from clustersim.world.waiting import why_refused
 from clustersim.world.world import World
@@ -64,6 +64,7 @@ class ServiceRecord:
     failures_seen: int = 0
     paused_until_ms: int = 0
     short_since_epoch: int = -1  # the capacity epoch in which it found no room; -1: it has room
+    refused: int = 0  # why Fargate refused its last task; 0: it did not
     steady: bool = False
     deployments: list[int] = field(default_factory=list)  # sets with live tasks, the PRIMARY last
 
@@ -242,6 +243,7 @@ class Scheduler:
             self._found_no_room(service, record, row, now)
         else:
             record.short_since_epoch = -1
+            record.refused = 0
             if count > started:
                 self._again(service, now + CYCLE_MS)
 
@@ -262,8 +264,15 @@ class Scheduler:
         return False
 
     def _found_no_room(self, service: int, record: ServiceRecord, row: int, now: int) -> None:
-        """Launch type EC2 and nothing fits: ECS says why, and looks again later."""
+        """Launch type EC2 and nothing fits, or Fargate refuses: ECS says why, and looks again later."""
         state = self.world.state
+        refused = int(state.clock[REFUSED])
+        if refused:
+            if refused != record.refused:
+                self.events.not_placed(now, service, refused, -1)
+            record.refused = refused
+            self._again(service, now + RETRY_MS)
+            return
         first_time = record.short_since_epoch < 0
         record.short_since_epoch = int(state.clock[CAPACITY_EPOCH])
         code = why_refused(self.world.core, self.world.first_shape[row])

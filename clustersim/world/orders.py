@@ -14,7 +14,7 @@ from clustersim.engine.compiled import Array, entry
 from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER
 from clustersim.world.accounts import Slots
-from clustersim.world.calendar import choose_lane
+from clustersim.world.calendar import choose_lane, forget_missed
 from clustersim.world.lives import (
     ask_stop,
     healthy,
@@ -22,12 +22,12 @@ from clustersim.world.lives import (
     place_on_host,
     ready,
 )
-from clustersim.world.tables import State
+from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
     RUNNING,
     new_task,
 )
-from clustersim.world.waiting import find_host, seek
+from clustersim.world.waiting import fargate_refusal, find_host, seek
 
 Matrix = Annotated[Array, np.int64, 2]
 
@@ -36,22 +36,33 @@ Matrix = Annotated[Array, np.int64, 2]
 def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
 
-    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no row for it.
-    `shape` is that of the set's first lane.
+    With launch type EC2 a task that fits nowhere is not created, and ends the batch: ECS makes no row for it.
+    Nor is one that Fargate refuses; the tasks of other lanes are. `clock[REFUSED]` is then the wait reason of
+    Fargate, else 0. `shape` is that of the set's first lane.
     """
     s = state.sets[row]
     service = state.services[s.service]
+    state.clock[REFUSED] = 0
     done = 0
-    while done < count:
+    for _ in range(count):
         lane = choose_lane(state, row)
         way = state.lanes[lane]
+        wanted = shape + lane - s.first_lane
         host = NEVER
         refusable = way.fargate == 0 and way.queues == 0
         if refusable:
-            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+            host = find_host(state, wanted, service.ordinal)
             if host < 0:
                 break
-        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        elif way.fargate:
+            code = fargate_refusal(state, lane, state.shapes[wanted].cpu)
+            if code > 0:
+                state.clock[REFUSED] = code
+                if s.lanes == 1:
+                    break
+                way.missed += 1
+                continue
+        slot = new_task(state, row, lane, wanted, service.ordinal, now)
         service.ordinal += 1
         started[done] = state.tasks[slot].task_id
         done += 1
@@ -59,6 +70,9 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
             place_on_host(state, slot, host, now)
         else:
             seek(state, slot, now)
+    forget_missed(state, row)
+    if state.clock[REFUSED] > 0:
+        state.refusals[state.clock[REFUSED]] += 1
     return done
 
 

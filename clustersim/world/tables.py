@@ -54,7 +54,7 @@ TASK = np.dtype(
         ("wait", np.int8),
         ("waiting", np.int8),  # in the queue of its shape
         ("ready", np.int8),  # counted among those that answer
-        ("leaving", np.int8),  # on a draining instance
+        ("leaving", np.int8),  # on a draining instance, or about to be retired by Fargate
     ],
     align=True,
 )
@@ -67,6 +67,8 @@ INSTANCE = np.dtype(
         ("registered", np.int64),
         ("draining", np.int64),
         ("terminated", np.int64),
+        ("notice", np.int64),  # Spot: it is reclaimed two minutes later
+        ("changed", np.int64),  # a task was last placed here or ended here
         ("touched", np.int64),  # the areas below reach up to this instant
         ("accrued", np.int64),
         ("cpu_area", np.int64),  # reserved CPU units x ms since registration
@@ -82,6 +84,9 @@ INSTANCE = np.dtype(
         ("state", np.int8),
         ("reason", np.int8),
         ("freed", np.int8),  # on the list of hosts that gained room at this instant
+        ("terminating", np.int8),  # its group or provider has given it up: it drains, then it is gone
+        ("protected", np.int8),  # from scale-in, by its group or by somebody
+        ("connected", np.int8),  # its agent: without one nothing is placed, and what runs runs on
     ],
     align=True,
 )
@@ -99,7 +104,7 @@ TASK_SET = np.dtype(
         ("running", np.int64),
         ("healthy", np.int64),
         ("stopping", np.int64),
-        ("leaving", np.int64),  # PENDING or RUNNING on draining instances
+        ("leaving", np.int64),  # RUNNING tasks that must be replaced: see TASK.leaving
         ("failed_starts", np.int64),  # since the last task that reached RUNNING
         ("failed_tasks", np.int64),
         ("retries", np.int64),
@@ -127,6 +132,8 @@ TASK_SET = np.dtype(
         ("duration_key", np.uint64),
         ("provision_key", np.uint64),
         ("place_key", np.uint64),
+        ("interruption_key", np.uint64),
+        ("retirement_key", np.uint64),
     ],
     align=True,
 )
@@ -138,9 +145,12 @@ LANE = np.dtype(
         ("weight", np.int64),
         ("base", np.int64),
         ("live", np.int64),
+        ("missed", np.int64),  # tasks it was given and refused, in the call under way
         ("provision", np.int64),  # distribution of ENI attachment or Fargate start; -1: none
         ("bucket", np.int64),  # Fargate: which launch quota (0 on-demand, 1 Spot)
         ("price", np.int64),  # Fargate: row of the Fargate prices
+        ("interruption", np.int64),  # Fargate Spot: distribution of the time to a task's notice; -1: never
+        ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
         ("program_from", np.int64),
         ("program_to", np.int64),
         ("eni", np.int8),
@@ -210,8 +220,8 @@ PROVIDER = np.dtype(
 )
 
 CLASS = np.dtype(
-    [  # instances that nothing distinguishes: group, type, zone, attributes
-        ("group", np.int64),
+    [  # instances that nothing distinguishes: pool, type, zone, attributes, purchase option
+        ("group", np.int64),  # position in the scenario's pools: its groups, then its managed instances
         ("provider", np.int64),  # row of PROVIDER; groups without a provider share the last
         ("type", np.int64),
         ("zone", np.int64),
@@ -221,10 +231,18 @@ CLASS = np.dtype(
         ("enis", np.int64),
         ("failure", np.int64),  # distribution of time to failure; -1: never
         ("launch", np.int64),  # distribution of the time from request to registration
+        ("interruption", np.int64),  # of a Spot instance's time to its notice, taken singly; -1: never
+        ("disconnect", np.int64),  # of the time until its agent loses the connection; -1: never
+        ("silence", np.int64),  # of how long the agent is then gone
         ("weight", np.int64),
-        ("usd_per_hour", np.float64),  # instance and root volume
+        ("usd_per_hour", np.float64),  # instance, root volume and fee
         ("failure_key", np.uint64),
         ("launch_key", np.uint64),
+        ("interruption_key", np.uint64),
+        ("pool_key", np.uint64),
+        ("agent_key", np.uint64),
+        ("spot", np.int8),
+        ("drains_on_notice", np.int8),  # ECS_ENABLE_SPOT_INSTANCE_DRAINING
     ],
     align=True,
 )
@@ -269,6 +287,17 @@ DISTRIBUTION = np.dtype(
     align=True,
 )
 
+INCIDENT = np.dtype(
+    [  # what happened in compiled code and is to be told in `events`
+        ("at", np.int64),
+        ("kind", np.int64),
+        ("instance_id", np.int64),
+        ("task_id", np.int64),
+        ("service", np.int64),
+    ],
+    align=True,
+)
+
 # Scalars of the world: positions in `State.clock`.
 (
     NOW,
@@ -298,7 +327,10 @@ DISTRIBUTION = np.dtype(
     KERNEL_CALLS,
     STOPPED_SETS,
     CLOSEST,
-) = range(27)
+    INCIDENTS,
+    DISCONNECTED,
+    REFUSED,
+) = range(30)
 CLOCK_SIZE = 32
 
 BELL_SCHEDULER = 1
@@ -325,6 +357,7 @@ class State(NamedTuple):
     fargate_prices: Annotated[Array, FARGATE_PRICE, 1]
     eligible: Annotated[Array, np.uint8, 2]  # [lane, class]
     lane_zones: Annotated[Array, np.uint8, 2]  # [lane, zone]
+    fargate_closed: Annotated[Array, np.int64, 2]  # [bucket, zone]: outages and shortages under way
     lane_ports: Annotated[Array, np.uint64, 2]  # [lane, word]
     chains: Annotated[Array, np.int64, 3]  # [set, rule, 2]
     program: Annotated[Array, np.int64, 2]  # [row, 3], of all lanes
@@ -340,6 +373,7 @@ class State(NamedTuple):
     values: Annotated[Array, np.float64, 1]  # of the empirical ones
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
+    incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
     dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must look at

@@ -32,8 +32,13 @@ from clustersim.world.tables import (
 # What is due, in the order in which it happens at one instant (the rank of a heap entry).
 (
     INSTANCE_FAILS,
+    INSTANCE_RECLAIMED,
+    INSTANCE_NOTICED,
+    AGENT_LOST,
     TASK_GONE,
     TASK_EXITS,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
     PROVISION_TIMEOUT,
     TASK_STARTED,
     TASK_READY,
@@ -41,8 +46,9 @@ from clustersim.world.tables import (
     TARGET_DEREGISTERED,
     FARGATE_ACCEPTED,
     INSTANCE_REGISTERS,
+    AGENT_BACK,
     TASK_RETRIED,
-) = range(11)
+) = range(17)
 
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)
