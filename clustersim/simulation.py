@@ -21,6 +21,7 @@ from clustersim.control.alarm_board import AlarmBoard
 from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
+from clustersim.control.failures import Failures
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
@@ -40,11 +41,22 @@ from clustersim.vocabulary import MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
 from clustersim.world.invariants import check
 from clustersim.world.populate import empty_world, group_names
+from clustersim.world.risks import write_risks
 from clustersim.world.tables import ENTRIES_DONE, NOW
 from clustersim.world.task_sets import TaskSets, service_spec
 from clustersim.world.world import World
 
-ORDER = ("actions", "calendar", "metrics", "schedules", "scheduler", "capacity", "ledger", "meter")
+ORDER = (
+    "failures",
+    "actions",
+    "calendar",
+    "metrics",
+    "schedules",
+    "scheduler",
+    "capacity",
+    "ledger",
+    "meter",
+)
 FIRST_RANK = 10  # SimPy keeps 0 and 1 for itself
 PROGRESS_STEPS = 200
 
@@ -86,6 +98,7 @@ class Simulation:
         self.capacity = Capacity(self.world, task_sets, self.events)
         self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
+        self.failures = Failures(self.world, self.capacity.launcher, self.events)
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
         self.metric_ms = min([MS_PER_MINUTE, *resolutions])
@@ -122,6 +135,7 @@ class Simulation:
     def _wire(self) -> None:
         """An agenda per concern, in the written order."""
         acts: dict[str, Callable[[int], None]] = {
+            "failures": self.failures.act,
             "actions": self.actions.act,
             "calendar": self.routine.act,
             "metrics": self._measure,
@@ -134,8 +148,10 @@ class Simulation:
         self.agendas = {
             name: Agenda(self.env, FIRST_RANK + rank, name, acts[name]) for rank, name in enumerate(ORDER)
         }
-        for controller in (self.actions, self.scheduler, self.capacity):
+        for controller in (self.failures, self.actions, self.scheduler, self.capacity):
             controller.calendar = self.agendas["calendar"]
+        self.failures.agenda = self.agendas["failures"]
+        self.failures.capacity = self.agendas["capacity"]
         self.actions.agenda = self.agendas["actions"]
         self.scheduler.agenda = self.agendas["scheduler"]
         self.capacity.agenda = self.agendas["capacity"]
@@ -146,19 +162,15 @@ class Simulation:
     def _begin(self, task_sets: TaskSets) -> None:
         """The first instant: instances are registered, services and entries created."""
         scenario = self.scenario
-        classes = self.world.state.classes
-        if scenario.groups:
-            classes["failure"] = task_sets.distributions.row(scenario.failures.container_instances)
-        for group, of in enumerate(scenario.groups):
-            classes["launch"][classes["group"] == group] = task_sets.distributions.row(of.launch_time)
+        write_risks(scenario, self.world.state.classes, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         add_entries(self.world, task_sets, self._plans)
+        self.failures.draw_pool_events(task_sets.replication)
         self._plans = []
         table, values = task_sets.distributions.arrays()
         self.world.state = self.world.state._replace(distributions=table, values=values)
-        for group, of in enumerate(scenario.groups):
-            self.capacity.launch(group, of.desired_capacity, 0, at_once=True)
+        self.capacity.begin(0)
         if scenario.initial_state == "running":
             self.scheduler.start_running(0)
         for message in exceeded_quotas(scenario):
@@ -167,9 +179,11 @@ class Simulation:
     def _set_alarms(self) -> None:
         """The first alarm of every concern; each sets its own next one."""
         scenario = self.scenario
+        self.failures.schedule()
         self.actions.schedule()
         self.agendas["calendar"].ring()
         self.agendas["scheduler"].ring()
+        self.agendas["capacity"].ring()
         if scenario.alarms or any(
             s.load is not None or s.auto_scaling is not None for s in scenario.services
         ):

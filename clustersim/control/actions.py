@@ -17,7 +17,7 @@ from clustersim.control.scheduler import Scheduler
 from clustersim.engine.agenda import Agenda
 from clustersim.scenario.model import Action
 from clustersim.vocabulary import StopCode, StoppedReason, TerminationReason
-from clustersim.world.fleet import activate, drain, end_instance
+from clustersim.world.fleet import activate, drain
 from clustersim.world.orders import stop_tasks
 from clustersim.world.world import World
 
@@ -104,14 +104,12 @@ class Actions:
     def _terminate_instances(self, given: Mapping[str, Any], now: int) -> None:
         """TerminateInstances: gone at once; a group replaces what it lost."""
         for slot in self._slots(given["instanceIds"]):
-            self.world.make_room(2 * int(self.world.state.instances["task_count"][slot]) + 64, 1)
-            self.capacity.say_gone(now, slot, "was terminated by a user")
-            end_instance(self.world.core, slot, now, int(TerminationReason.USER))
+            self.capacity.launcher.end(slot, now, TerminationReason.USER)
 
     def _set_desired_capacity(self, given: Mapping[str, Any], now: int) -> None:
         """SetDesiredCapacity of an Auto Scaling group."""
         del now
-        group = self.world.names.scaling_groups.index(str(given["autoScalingGroupName"]))
+        group = self.world.names.pools.index(str(given["autoScalingGroupName"]))
         self.capacity.set_desired(group, int(given["desiredCapacity"]))
 
     def _stop_task(self, given: Mapping[str, Any], now: int) -> None:

@@ -10,7 +10,22 @@ from __future__ import annotations
 from clustersim.engine.compiled import Array
 from clustersim.policy.refusal import refusal_words
 from clustersim.record.recorder import Recorder
-from clustersim.vocabulary import MS_PER_HOUR, NEVER, instance_name
+from clustersim.vocabulary import MS_PER_HOUR, NEVER, TerminationReason, instance_name
+
+_GONE = {
+    TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
+    TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
+    TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
+    TerminationReason.SPOT_INTERRUPTION: ("SPOT_INTERRUPTION", "was reclaimed by EC2 Spot"),
+    TerminationReason.ZONE_OUTAGE: ("INSTANCE_FAILED", "was lost with its Availability Zone"),
+    TerminationReason.REBALANCING: (
+        "INSTANCE_TERMINATED",
+        "was terminated to balance the zones of its group",
+    ),
+    TerminationReason.IDLE: ("INSTANCE_TERMINATED", "was idle and has been terminated"),
+    TerminationReason.UNDERUTILIZED: ("INSTANCE_TERMINATED", "was underutilized and has been terminated"),
+    TerminationReason.LIFETIME: ("INSTANCE_TERMINATED", "was terminated at the end of its lifetime"),
+}
 
 REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
@@ -103,9 +118,24 @@ class EventLog:
         message = refusal_words(self._services[service], code, name)
         self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, instance_id=instance_id)
 
-    def instance(self, now: int, kind: str, instance_id: int, message: str) -> None:
+    def instance(self, now: int, kind: str, instance_id: int, words: str) -> None:
         """Something happened to a container instance."""
+        message = f"(container-instance {instance_name(instance_id)}) {words}."
         self._write(now, NEVER, kind, message, instance_id=instance_id)
+
+    def instance_gone(self, now: int, instance_id: int, reason: int) -> None:
+        """A container instance was terminated."""
+        kind, words = _GONE[TerminationReason(reason)]
+        self.instance(now, kind, instance_id, words)
+
+    def pool(self, now: int, kind: str, pool: str, words: str) -> None:
+        """Something happened to an Auto Scaling group or a provider of Managed Instances."""
+        self._write(now, NEVER, kind, f"({pool}) {words}")
+
+    def task(self, now: int, kind: str, service: int, task_id: int, words: str) -> None:
+        """Something happened to a task."""
+        of = f"(service {self._services[service]}) " if service >= 0 else ""
+        self._write(now, service, kind, f"{of}(task {task_id}) {words}.", task_id=task_id)
 
     def quota(self, now: int, message: str) -> None:
         """An AWS quota that does not stop the run was exceeded."""

@@ -115,7 +115,8 @@ class Journal:
             "wait_reason": list(WAIT_REASON_WORDS),
             "health_status": [status.name for status in HealthStatus],
             "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
-            "auto_scaling_group": list(names.scaling_groups),
+            "auto_scaling_group": [group.name for group in world.scenario.groups]
+            + [None] * len(world.scenario.managed_instances),
             "instance_type": list(names.types),
             "purchase_option": ["on-demand", "spot"],
             "termination_reason": list(TERMINATION_REASON_WORDS),
@@ -308,9 +309,7 @@ class Journal:
         if rows.size == 0:
             return
         state = self.world.state
-        scenario = self.world.scenario
         classes = state.classes[rows["klass"]]
-        spot = np.array([group.purchase_option == "spot" for group in scenario.groups], np.int32)
         lived = (rows["touched"] - rows["registered"]).astype(np.float64)
         known = (rows["registered"] >= 0) & (lived > 0)
         lived[~known] = np.nan
@@ -322,7 +321,7 @@ class Journal:
                 "capacity_provider": classes["provider"],
                 "instance_type": classes["type"],
                 "availability_zone": classes["zone"],
-                "purchase_option": spot[classes["group"]],
+                "purchase_option": classes["spot"].astype(np.int32),
                 "launched_at": rows["launched"],
                 "registered_at": rows["registered"],
                 "draining_at": rows["draining"],

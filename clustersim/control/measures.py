@@ -45,7 +45,7 @@ class Measures:
         names = world.names
         owners = {
             Subject.SERVICE: names.services,
-            Subject.GROUP: names.scaling_groups,
+            Subject.GROUP: names.pools,
             Subject.CLUSTER: [""],
             Subject.PROVIDER: names.providers,
         }
@@ -148,7 +148,7 @@ class Measures:
     def _take_groups(self) -> None:
         """Sizes of the groups, and what their registered instances use of their CPU."""
         state = self.world.state
-        first, count = self._first[Subject.GROUP], len(self.world.names.scaling_groups)
+        first, count = self._first[Subject.GROUP], len(self.world.names.pools)
         instances = state.instances[self.world.live_instances()]
         up = instances["registered"] >= 0
         groups = state.classes["group"][instances["klass"]]
@@ -175,5 +175,5 @@ class Measures:
         share = np.where(sets["service"] >= 0, self.traffic.use_of_sets(state.sets.size)[tasks["set"]], 1.0)
         groups = state.classes["group"][state.instances["klass"][tasks["slot"]]]
         used = tasks["cpu"] / CPU_UNITS_PER_VCPU * share
-        size = len(self.world.names.scaling_groups)
+        size = len(self.world.names.pools)
         return np.bincount(groups, weights=used, minlength=size).astype(np.float64)

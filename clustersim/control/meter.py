@@ -72,7 +72,7 @@ class Meter:
         self.scheduler = scheduler
         self.capacity = capacity
         scenario = world.scenario
-        entities = max(1, len(scenario.services), len(scenario.groups) + 2)
+        entities = max(1, len(scenario.services), len(scenario.pools) + 2)
         self.interval_ms = scenario.sampling.interval_ms or default_interval_ms(
             entities, scenario.duration_ms
         )
@@ -88,7 +88,7 @@ class Meter:
         """The providers worth a row: those with a group, and Fargate where a lane leads there."""
         state = self.world.state
         lanes = state.lanes[: self.world.lanes_used]
-        used = set(state.classes["provider"].tolist()) if self.world.scenario.groups else set()
+        used = set(state.classes["provider"].tolist()) if self.world.scenario.pools else set()
         used |= set(lanes["provider"][lanes["fargate"] == 1].tolist())
         return np.array(sorted(p for p in used if self.world.names.providers[p]), np.int32)
 
@@ -137,7 +137,7 @@ class Meter:
         for i, row in enumerate(rows):
             group = groups.get(names.providers[row])
             if group is not None:
-                desired[i] = self.capacity.desired[names.scaling_groups.index(group)]
+                desired[i] = self.capacity.desired[names.pools.index(group)]
         ec2 = desired >= 0
         self._provider_counts = {
             "desired_instances": desired,

@@ -58,6 +58,7 @@ class ServiceRecord:
     failures_seen: int = 0
     paused_until_ms: int = 0
     short_since_epoch: int = NEVER  # the capacity epoch in which it found no room; -1: it has room
+    refused: int = 0  # why Fargate refused its last task; 0: it did not
     steady: bool = False
     moving_task: int = NEVER  # id of the task that zone rebalancing started and waits for
     moving_from: int = NEVER  # the zone that then gives one up

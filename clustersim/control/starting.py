@@ -16,7 +16,7 @@ from clustersim.control.services import Rollout, ServiceRecord
 from clustersim.policy.deployment import throttle_delay_ms
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
 from clustersim.world.orders import start_in_zone, start_tasks
-from clustersim.world.tables import CAPACITY_EPOCH, CLOSEST
+from clustersim.world.tables import CAPACITY_EPOCH, CLOSEST, REFUSED
 from clustersim.world.waiting import why_refused
 from clustersim.world.world import World
 
@@ -58,6 +58,7 @@ class Starter:
             self._found_no_room(record, rollout, now)
         else:
             record.short_since_epoch = NEVER
+            record.refused = 0
             if count > started:
                 self.later(record, now)
         return started
@@ -113,8 +114,15 @@ class Starter:
         return False
 
     def _found_no_room(self, record: ServiceRecord, rollout: Rollout, now: int) -> None:
-        """Launch type EC2 and nothing fits: ECS says why, and looks again later."""
+        """Launch type EC2 and nothing fits, or Fargate refuses: ECS says why, and looks again later."""
         state = self.world.state
+        refused = int(state.clock[REFUSED])
+        if refused:
+            if refused != record.refused:
+                self.events.not_placed(now, record.number, refused, NEVER)
+            record.refused = refused
+            self._again(record.number, now + RETRY_MS)
+            return
         first_time = record.short_since_epoch < 0
         record.short_since_epoch = int(state.clock[CAPACITY_EPOCH])
         code = why_refused(self.world.core, self.world.first_shape[rollout.row])

@@ -26,11 +26,14 @@ from clustersim.scenario.model_capacity import (
     AutoScalingGroup,
     CapacityProvider,
     FargatePrice,
+    InstancePool,
     InstanceType,
+    ManagedInstances,
     Pricing,
     SavingsPlan,
 )
 from clustersim.scenario.model_deployment import Deployment
+from clustersim.scenario.model_failures import Failures
 
 __all__ = [
     "Action",
@@ -48,8 +51,10 @@ __all__ = [
     "FargatePrice",
     "HealthCheck",
     "InputFile",
+    "InstancePool",
     "InstanceType",
     "Load",
+    "ManagedInstances",
     "MemoryPerTask",
     "PlacementRule",
     "Pricing",
@@ -87,6 +92,7 @@ class Cluster(Resolved):
     eni_attach: Distribution = Distribution(a=5_000.0)
     fargate_start: Distribution
     service_launch_per_minute: float = 500.0
+    launch_retry_ms: int = 60_000
 
 
 class HealthCheck(Resolved):
@@ -338,14 +344,6 @@ class Action(Resolved):
     changes: dict[str, Any] = Field(default_factory=dict)
 
 
-class Failures(Resolved):
-    """What breaks; `spot_interruptions` and `zone_outages` are kept as written."""
-
-    container_instances: Distribution | None = None
-    spot_interruptions: str | dict[str, Any] = "catalogue"
-    zone_outages: tuple[dict[str, Any], ...] = ()
-
-
 class Sampling(Resolved):
     """Widths of the rows of the series (None: by size) and of the cost periods."""
 
@@ -368,6 +366,7 @@ class Scenario(Resolved):
     pricing: Pricing
     cluster: Cluster
     groups: tuple[AutoScalingGroup, ...] = ()
+    managed_instances: tuple[ManagedInstances, ...] = ()
     providers: tuple[CapacityProvider, ...] = ()
     task_definitions: tuple[TaskDefinition, ...] = ()
     services: tuple[Service, ...] = ()
@@ -382,3 +381,8 @@ class Scenario(Resolved):
     warnings: tuple[str, ...] = ()
     resolved: dict[str, Any]
     digest: str
+
+    @property
+    def pools(self) -> tuple[InstancePool, ...]:
+        """Everything that launches instances: the groups, then the providers of Managed Instances."""
+        return (*self.groups, *self.managed_instances)

@@ -15,7 +15,8 @@ from clustersim.scenario import raw_aws
 from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
-from clustersim.scenario.raw_later import Image, Role, Spot
+from clustersim.scenario.raw_failures import WrittenFailures
+from clustersim.scenario.raw_later import Image, Role
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,
@@ -68,6 +69,7 @@ class WrittenCluster(Written):
     eni_attach_time: DurationDistribution = Distribution(a=5.0 * MS_PER_SECOND)
     fargate_start_time: DurationDistribution = FARGATE_START
     service_launch_rate_per_minute: AboveZero = 500.0
+    launch_retry_time: PositiveDurationMs = MS_PER_MINUTE
 
 
 class Discount(Written):
@@ -108,29 +110,6 @@ class Subnet(Written):
     subnet_id: str
     availability_zone: str
     cidr_block: str | None = None
-
-
-class InstanceFailures(Written):
-    """`containerInstances`: when instances break."""
-
-    time_to_failure: DurationDistribution
-
-
-class Outage(Written):
-    """A zone that is gone for a while."""
-
-    availability_zone: str
-    at: DurationMs
-    duration: PositiveDurationMs
-
-
-class WrittenFailures(Written):
-    """`failures`: what breaks."""
-
-    container_instances: InstanceFailures | None = None
-    spot_interruptions: Spot = "catalogue"
-    zone_outages: list[Outage] = Field(default_factory=list)
-    capacity_shortages: list[FreeMapping] = Field(default_factory=list)
 
 
 class WrittenSampling(Written):

@@ -47,6 +47,7 @@ DEFAULTS: Mapping[str, Any] = {
         "eniAttachTime": "5s",
         "fargateStartTime": {"distribution": "lognormal", "median": "20s", "sigma": 0.2},
         "serviceLaunchRatePerMinute": 500,
+        "launchRetryTime": "1m",
     },
     "failures": {"spotInterruptions": "catalogue"},
     "sampling": {"costPeriod": "1d", "costPerResource": False},

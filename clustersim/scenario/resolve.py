@@ -14,17 +14,16 @@ from clustersim.scenario.fargate_prices import FargateFactors, FargateUse
 from clustersim.scenario.model import (
     AutoScalingGroup,
     Cluster,
-    Failures,
     FargatePrice,
     Pricing,
     Sampling,
     SavingsPlan,
 )
 from clustersim.scenario.offers import CatalogError
-from clustersim.scenario.overrides import closest
 from clustersim.scenario.resolve_actions import actions, later_definitions
 from clustersim.scenario.resolve_capacity import groups_and_providers
 from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.resolve_failures import failures
 from clustersim.scenario.resolve_jobs import run_tasks
 from clustersim.scenario.resolve_placement import strategy_items
 from clustersim.scenario.resolve_scaling import check_source
@@ -55,6 +54,7 @@ def resolve(context: Context) -> dict[str, Any]:
         context.findings.add((), "nothing runs", "add services or runTasks")
     return {
         "groups": tuple(capacity.groups),
+        "managed_instances": tuple(capacity.managed_instances),
         "providers": tuple(capacity.providers),
         "instance_types": tuple(capacity.instance_types.values()),
         "task_definitions": definitions,
@@ -64,7 +64,7 @@ def resolve(context: Context) -> dict[str, Any]:
         "actions": done,
         "alarms": alarms,
         "cluster": _cluster(context),
-        "failures": _failures(context),
+        "failures": failures(context),
         "sampling": _sampling(context),
         "pricing": _pricing(context, capacity.groups),
     }
@@ -142,16 +142,7 @@ def _cluster(context: Context) -> Cluster:
         eni_attach=written.eni_attach_time,
         fargate_start=written.fargate_start_time,
         service_launch_per_minute=written.service_launch_rate_per_minute,
-    )
-
-
-def _failures(context: Context) -> Failures:
-    written = context.file.failures
-    instances = written.container_instances
-    return Failures(
-        container_instances=None if instances is None else instances.time_to_failure,
-        spot_interruptions=written.spot_interruptions,
-        zone_outages=tuple(outage.model_dump(by_alias=True) for outage in written.zone_outages),
+        launch_retry_ms=written.launch_retry_time,
     )
 
 
@@ -221,21 +212,8 @@ def _not_simulated(context: Context) -> None:
         for number, policy in enumerate(role.policies):
             if "file" in policy:
                 _policy_file(context, policy["file"], ("roles", index, "policies", number, "file"))
-    failures = file.failures
-    for index, outage in enumerate(failures.zone_outages):
-        findings.not_simulated(("failures", "zoneOutages"), "the outage of a zone")
-        if outage.availability_zone not in context.zones:
-            what = f"{outage.availability_zone} is no zone of this scenario"
-            right = closest(outage.availability_zone, context.zones)
-            findings.add(("failures", "zoneOutages", index, "availabilityZone"), what, right)
-    if failures.capacity_shortages:
-        findings.not_simulated(("failures", "capacityShortages"), "a shortage of capacity")
     if file.sampling.cost_per_resource:
         findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")
-    if context.spot_used_at is not None and failures.spot_interruptions != "none":
-        written = "spot_interruptions" in failures.model_fields_set
-        place = ("failures", "spotInterruptions") if written else context.spot_used_at
-        findings.not_simulated(place, "the interruption of Spot capacity")
 
 
 def _policy_file(context: Context, name: Any, path: Steps) -> None:

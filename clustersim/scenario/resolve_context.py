@@ -48,7 +48,10 @@ class Context:
     fargate_uses: dict[FargateUse, Steps] = field(default_factory=dict)
     traces: dict[tuple[str, str | None], Any] = field(default_factory=dict)
     """Columns of request traces by file and column; None for those that cannot be used."""
-    spot_used_at: Steps | None = None
+    fargate_spot_used_at: Steps | None = None
+    spot_types_without_band: dict[str, Steps] = field(default_factory=dict)
+    types_used: set[str] = field(default_factory=set)
+    """The instance types that something launches."""
 
     @property
     def begin_ms(self) -> int:

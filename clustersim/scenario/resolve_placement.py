@@ -144,7 +144,7 @@ def _on_fargate(
     spots = {item.capacity_provider == "FARGATE_SPOT" for item in strategy} or {False}
     for spot in sorted(spots):
         if spot:
-            context.spot_used_at = context.spot_used_at or block.path
+            context.fargate_spot_used_at = context.fargate_spot_used_at or block.path
         ephemeral = definition.ephemeral_gib > INCLUDED_EPHEMERAL_GIB
         context.fargate_uses.setdefault(FargateUse(definition.arch, spot, ephemeral), block.path)
 

@@ -80,13 +80,22 @@ def _check_hosts(world: World) -> None:
         bool(np.all(counted[live] == state.instances["working"][live])),
         "an instance's working tasks are not those that are no daemons",
     )
+    _check_open(world, live)
+
+
+def _check_open(world: World, live: np.ndarray) -> None:
+    """The placer sees exactly the instances that are ACTIVE and whose agent is connected."""
+    state = world.state
     active = state.instances["state"][live] == InstanceState.ACTIVE
+    active &= state.instances["connected"][live] == 1
     opened = state.hosts.klass[live] >= 0
     _require(
         world,
         bool(np.all(active == opened)),
-        "an instance is open that is not ACTIVE, or the other way round",
+        "an instance is open that is not ACTIVE and connected, or the other way round",
     )
+    silent = np.count_nonzero(state.instances["connected"][live] == 0)
+    _require(world, silent == state.clock[tables.DISCONNECTED], "disconnected agents are miscounted")
 
 
 def _check_counts(world: World) -> None:

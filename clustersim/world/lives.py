@@ -6,8 +6,10 @@ calls them for what is routine, `orders` for what a controller decided.
 
 from __future__ import annotations
 
+from typing import Any
+
 from clustersim.engine.chance import uniform
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import inlined, lean
 from clustersim.vocabulary import (
     NEVER,
     StopCode,
@@ -19,6 +21,7 @@ from clustersim.world.health import healthy, leave_duty, note_health, ready
 from clustersim.world.holdings import hold_fargate, hold_host, let_go
 from clustersim.world.queues import leave_queue
 from clustersim.world.tables import (
+    END,
     FINISHED,
     FREE_TASKS,
     State,
@@ -32,6 +35,8 @@ from clustersim.world.transitions import (
     TARGET_DEREGISTERED,
     TASK_EXITS,
     TASK_GONE,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
     TASK_RETRIED,
     TASK_STARTED,
     TASK_UNPROTECTED,
@@ -45,6 +50,9 @@ EXIT_KILLED = 137  # SIGKILL (MODEL.md)
 _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _CONTAINER_EXITED = int(StopCode.EssentialContainerExited)
 _USER_INITIATED = int(StopCode.UserInitiated)
+_SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
+_TERMINATION_NOTICE = int(StopCode.TerminationNotice)
+_MAINTENANCE = int(StoppedReason.MAINTENANCE)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 _START_FAILED = int(StoppedReason.START_FAILED)
 
@@ -60,7 +68,29 @@ def place_on_host(state: State, slot: int, host: int, now: int) -> None:
 def place_on_fargate(state: State, slot: int, now: int) -> None:
     """Give the task a Fargate slot and let it start there."""
     hold_fargate(state, slot, now)
+    expect_back(state, slot, now)
     schedule_start(state, slot, now)
+
+
+@lean
+def expect_back(state: State, slot: int, now: int) -> None:
+    """Note when Fargate will want a slot back: Spot interruption, retirement."""
+    t = state.tasks[slot]
+    s = state.sets[t.set]
+    lane = state.lanes[t.lane]
+    if lane.interruption >= 0:
+        at = now + draw(state, lane.interruption, s.interruption_key, t.ordinal, t.attempt)
+        _note_within(state, at, TASK_INTERRUPTED, slot)
+    if lane.retirement >= 0:
+        at = now + draw(state, lane.retirement, s.retirement_key, t.ordinal, t.attempt)
+        _note_within(state, at, TASK_RETIRED, slot)
+
+
+@lean
+def _note_within(state: State, at: int, rank: int, slot: int) -> None:
+    """Note what happens to a task, if it happens before the end: such entries outlive most tasks."""
+    if at < state.clock[END]:
+        note(state, at, rank, slot, state.tasks[slot].task_id)
 
 
 @lean
@@ -165,6 +195,8 @@ def ask_stop(state: State, slot: int, now: int, code: int, reason: int) -> None:
     if t.state > RUNNING:
         return
     t.stop_code, t.reason = code, reason
+    if t.leaving and state.lanes[t.lane].fargate:
+        t.reason = _MAINTENANCE  # whoever stops it now does so because it is to be retired
     if t.state < RUNNING:
         finish(state, slot, now)
         return
@@ -225,7 +257,7 @@ def finish(state: State, slot: int, now: int) -> None:
         state.group_first[s.group] = t.next_of_group
     if s.service >= 0:
         ring_scheduler(state, s.service)
-    elif t.attempt <= s.retries and t.exit_code != 0 and t.stop_code != _USER_INITIATED:
+    elif t.attempt <= s.retries and _ended_badly(t) and t.stop_code != _USER_INITIATED:
         _retry(state, slot, now)
     clock = state.clock
     state.finished[clock[FINISHED]] = t
@@ -233,6 +265,12 @@ def finish(state: State, slot: int, now: int) -> None:
     t.task_id = NEVER
     state.free_tasks[clock[FREE_TASKS]] = slot
     clock[FREE_TASKS] += 1
+
+
+@inlined
+def _ended_badly(t: Any) -> bool:
+    """A refusal, a failure, or an interruption, whatever the application then said."""
+    return bool(t.exit_code != 0 or t.stop_code == _SPOT_INTERRUPTION or t.stop_code == _TERMINATION_NOTICE)
 
 
 @lean

@@ -16,15 +16,15 @@ from clustersim.policy.placement import fits
 from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER
 from clustersim.world.accounts import Slots
-from clustersim.world.calendar import choose_lane
+from clustersim.world.calendar import choose_lane, forget_missed
 from clustersim.world.holdings import hold_fargate, hold_host
-from clustersim.world.lives import ask_stop, place_on_host, start_settled
-from clustersim.world.tables import State
+from clustersim.world.lives import ask_stop, expect_back, place_on_host, start_settled
+from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
     RUNNING,
     new_task,
 )
-from clustersim.world.waiting import find_host, request_of, seek
+from clustersim.world.waiting import fargate_refusal, find_host, request_of, seek
 
 Matrix = Annotated[Array, np.int64, 2]
 
@@ -35,22 +35,33 @@ ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
 def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
 
-    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no row for it.
-    `shape` is that of the set's first lane.
+    With launch type EC2 a task that fits nowhere is not created, and ends the batch: ECS makes no row for it.
+    Nor is one that Fargate refuses; the tasks of other lanes are. `clock[REFUSED]` is then the wait reason of
+    Fargate, else 0. `shape` is that of the set's first lane.
     """
     s = state.sets[row]
     service = state.services[s.service]
+    state.clock[REFUSED] = 0
     done = 0
-    while done < count:
+    for _ in range(count):
         lane = choose_lane(state, row)
         way = state.lanes[lane]
+        wanted = shape + lane - s.first_lane
         host = NEVER
         refusable = way.fargate == 0 and way.queues == 0
         if refusable:
-            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+            host = find_host(state, wanted, service.ordinal)
             if host < 0:
                 break
-        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        elif way.fargate:
+            code = fargate_refusal(state, lane, state.shapes[wanted].cpu)
+            if code > 0:
+                state.clock[REFUSED] = code
+                if s.lanes == 1:
+                    break
+                way.missed += 1
+                continue
+        slot = new_task(state, row, lane, wanted, service.ordinal, now)
         service.ordinal += 1
         started[done] = state.tasks[slot].task_id
         done += 1
@@ -58,6 +69,9 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
             place_on_host(state, slot, host, now)
         else:
             seek(state, slot, now)
+    forget_missed(state, row)
+    if state.clock[REFUSED] > 0:
+        state.refusals[state.clock[REFUSED]] += 1
     return done
 
 
@@ -70,7 +84,8 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     way = state.lanes[lane]
     host = NEVER
     if way.fargate:
-        if state.lane_zones[lane, zone] == 0:
+        closed = state.fargate_closed[way.bucket, zone] > 0
+        if closed or state.lane_zones[lane, zone] == 0:
             return 0
     else:
         host = find_host_in(state, shape + lane - s.first_lane, service.ordinal, zone)
@@ -138,6 +153,7 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
         service.ordinal += 1
         if fargate:
             hold_fargate(state, slot, now)
+            expect_back(state, slot, now)
         else:
             hold_host(state, slot, host, now)
         start_settled(state, slot, now)

@@ -23,6 +23,8 @@ INSTANCE = np.dtype(
         ("registered", np.int64),
         ("draining", np.int64),
         ("terminated", np.int64),
+        ("notice", np.int64),  # Spot: it is reclaimed two minutes later
+        ("changed", np.int64),  # a task was last placed here or ended here
         ("touched", np.int64),  # the areas below reach up to this instant
         ("accrued", np.int64),
         ("cpu_area", np.int64),  # reserved CPU units x ms since registration
@@ -38,6 +40,9 @@ INSTANCE = np.dtype(
         ("state", np.int8),
         ("reason", np.int8),
         ("freed", np.int8),  # on the list of hosts that gained room at this instant
+        ("terminating", np.int8),  # its group or provider has given it up: it drains, then it is gone
+        ("protected", np.int8),  # from scale-in, by its group or by somebody
+        ("connected", np.int8),  # its agent: without one nothing is placed, and what runs runs on
     ],
     align=True,
 )
@@ -49,9 +54,12 @@ LANE = np.dtype(
         ("weight", np.int64),
         ("base", np.int64),
         ("live", np.int64),
+        ("missed", np.int64),  # tasks it was given and refused, in the call under way
         ("provision", np.int64),  # distribution of ENI attachment or Fargate start; -1: none
         ("bucket", np.int64),  # Fargate: which launch quota (0 on-demand, 1 Spot)
         ("price", np.int64),  # Fargate: row of the Fargate prices
+        ("interruption", np.int64),  # Fargate Spot: distribution of the time to a task's notice; -1: never
+        ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
         ("program_from", np.int64),
         ("program_to", np.int64),
         ("eni", np.int8),
@@ -119,8 +127,8 @@ PROVIDER = np.dtype(
 )
 
 CLASS = np.dtype(
-    [  # instances that nothing distinguishes: group, type, zone, attributes
-        ("group", np.int64),
+    [  # instances that nothing distinguishes: pool, type, zone, attributes, purchase option
+        ("group", np.int64),  # position in the scenario's pools: its groups, then its managed instances
         ("provider", np.int64),  # row of PROVIDER; groups without a provider share the last
         ("type", np.int64),
         ("zone", np.int64),
@@ -130,10 +138,18 @@ CLASS = np.dtype(
         ("enis", np.int64),
         ("failure", np.int64),  # distribution of time to failure; -1: never
         ("launch", np.int64),  # distribution of the time from request to registration
+        ("interruption", np.int64),  # of a Spot instance's time to its notice, taken singly; -1: never
+        ("disconnect", np.int64),  # of the time until its agent loses the connection; -1: never
+        ("silence", np.int64),  # of how long the agent is then gone
         ("weight", np.int64),
-        ("usd_per_hour", np.float64),  # instance and root volume
+        ("usd_per_hour", np.float64),  # instance, root volume and fee
         ("failure_key", np.uint64),
         ("launch_key", np.uint64),
+        ("interruption_key", np.uint64),
+        ("pool_key", np.uint64),
+        ("agent_key", np.uint64),
+        ("spot", np.int8),
+        ("drains_on_notice", np.int8),  # ECS_ENABLE_SPOT_INSTANCE_DRAINING
     ],
     align=True,
 )
@@ -178,6 +194,17 @@ DISTRIBUTION = np.dtype(
     align=True,
 )
 
+INCIDENT = np.dtype(
+    [  # what happened in compiled code and is to be told in `events`
+        ("at", np.int64),
+        ("kind", np.int64),
+        ("instance_id", np.int64),
+        ("task_id", np.int64),
+        ("service", np.int64),
+    ],
+    align=True,
+)
+
 # Scalars of the world: positions in `State.clock`.
 (
     NOW,
@@ -209,7 +236,10 @@ DISTRIBUTION = np.dtype(
     CLOSEST,
     ENTRIES_PER_LIFE,
     SETS_USED,
-) = range(29)
+    INCIDENTS,
+    DISCONNECTED,
+    REFUSED,
+) = range(32)
 CLOCK_SIZE = 32
 
 BELL_SCHEDULER = 1
@@ -240,6 +270,7 @@ class State(NamedTuple):
     fargate_prices: Annotated[Array, FARGATE_PRICE, 1]
     eligible: Annotated[Array, np.uint8, 2]  # [lane, class]
     lane_zones: Annotated[Array, np.uint8, 2]  # [lane, zone]
+    fargate_closed: Annotated[Array, np.int64, 2]  # [bucket, zone]: outages and shortages under way
     lane_ports: Annotated[Array, np.uint64, 2]  # [lane, word]
     chains: Annotated[Array, np.int64, 3]  # [set, rule, 2]
     program: Annotated[Array, np.int64, 2]  # [row, 3], of all lanes
@@ -255,6 +286,7 @@ class State(NamedTuple):
     values: Annotated[Array, np.float64, 1]  # of the empirical ones
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
+    incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task

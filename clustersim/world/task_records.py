@@ -120,6 +120,8 @@ TASK_SET = np.dtype(
         ("duration_key", np.uint64),
         ("provision_key", np.uint64),
         ("place_key", np.uint64),
+        ("interruption_key", np.uint64),
+        ("retirement_key", np.uint64),
     ],
     align=True,
 )

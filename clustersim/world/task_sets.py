@@ -45,8 +45,15 @@ from clustersim.scenario.model import (
 from clustersim.vocabulary import NEVER
 from clustersim.world.container_rows import containers_apart, write_containers
 from clustersim.world.populate import ARCHITECTURES, Distributions, classes_of, names_of, spread_attributes
+from clustersim.world.risks import single_interruptions
 from clustersim.world.tables import SETS_USED
 from clustersim.world.world import World
+
+LUCK = (
+    *("startup", "failure", "hang", "start_failure", "stop", "duration", "provision", "place"),
+    *("interruption", "retirement"),
+)
+"""What is drawn for a task, each from a stream of its own."""
 
 FREE_STORAGE_GIB = 20  # Fargate's ephemeral storage without charge (MODEL.md)
 FARGATE_NAMES = ("FARGATE", "FARGATE_SPOT")
@@ -237,16 +244,7 @@ class TaskSets:
             "stop_exit_code": behavior.stop_exit_code,
             "distinct": int(any(c.type == "distinctInstance" for c in spec.constraints)),
         }
-        for purpose in (
-            "startup",
-            "failure",
-            "hang",
-            "start_failure",
-            "stop",
-            "duration",
-            "provision",
-            "place",
-        ):
+        for purpose in LUCK:
             name = f"{spec.stream}/{purpose}"
             values[f"{purpose}_key"] = stream_key(self.scenario.seed, self.replication, name)
         return values
@@ -296,6 +294,12 @@ class TaskSets:
         lane["eni"] = int(awsvpc and not fargate)
         lane["bucket"] = int(provider == "FARGATE_SPOT")
         lane["price"] = 2 * ARCHITECTURES.index(arch) + int(provider == "FARGATE_SPOT")
+        failures = self.scenario.failures
+        spot = lane["bucket"] == 1
+        fargate_spot = failures.fargate_spot if fargate and spot else None
+        share = fargate_spot.monthly_share if fargate_spot else None
+        lane["interruption"] = self.distributions.row(single_interruptions(fargate_spot, share))
+        lane["retirement"] = self.distributions.row(failures.fargate_task_retirement if fargate else None)
         lane["provision"] = self.distributions.row(
             cluster.fargate_start if fargate else (cluster.eni_attach if awsvpc else None)
         )

@@ -32,9 +32,14 @@ from clustersim.world.tables import (
 # What is due, in the order in which it happens at one instant (the rank of a heap entry).
 (
     INSTANCE_FAILS,
+    INSTANCE_RECLAIMED,
+    INSTANCE_NOTICED,
+    AGENT_LOST,
     TASK_GONE,
     TASK_EXITS,
     CONTAINER_EXITS,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
     PROVISION_TIMEOUT,
     START_FAILS,
     TASK_STARTED,
@@ -47,8 +52,9 @@ from clustersim.world.tables import (
     TARGET_DEREGISTERED,
     FARGATE_ACCEPTED,
     INSTANCE_REGISTERS,
+    AGENT_BACK,
     TASK_RETRIED,
-) = range(17)
+) = range(23)
 
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)

@@ -77,14 +77,13 @@ def test_fargate_tasks_stand_in_all_zones(tmp_path: Path) -> None:
 
 
 def test_group_keeps_its_zones_balanced(tmp_path: Path) -> None:
-    """Six instances are two in each zone; down to four, the two fullest zones lose their oldest."""
+    """Six instances are two in each zone; down to four, two of the three zones lose one."""
     fewer: Block = {"setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 4}}
     written = world(nodes=6, duration="10m", services=[service(count=0)], actions=[{"at": "5m", **fewer}])
     instances = run(written, tmp_path).instances()
     assert sorted(Counter(each["availability_zone"] for each in instances).values()) == [2, 2, 2]
     gone = [each for each in instances if each["terminated_at"] is not None]
     assert [each["terminated_at"] for each in gone] == [5 * MINUTE] * 2
-    assert [each["container_instance_id"] for each in gone] == [1, 2]
     assert len({each["availability_zone"] for each in gone}) == 2
 
 

@@ -355,12 +355,11 @@ services:
     taskDefinition: web
     serviceConnectConfiguration: &sc {enabled: true}
   - {serviceName: b, taskDefinition: web, serviceConnectConfiguration: *sc}
-failures:
-  zoneOutages: [{availabilityZone: us-east-1a, at: 3d, duration: 2h}]
+sampling: {costPerResource: true}
 """
     warnings = read_scenario(write(text)).warnings
     assert len(warnings) == 3
-    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["2:1", "7:39", "10:3"]
+    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["2:1", "7:39", "9:12"]
     assert all("not simulated yet" in line for line in warnings)
 
 
