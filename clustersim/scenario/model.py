@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from clustersim.policy.permissions import Call
+from clustersim.scenario.model_access import Access, Roles, Subnet
 from clustersim.scenario.model_base import (
     Constraint,
     Distribution,
@@ -30,8 +32,10 @@ from clustersim.scenario.model_capacity import (
     Pricing,
     SavingsPlan,
 )
+from clustersim.scenario.model_images import ImagePulls, Images, Registry
 
 __all__ = [
+    "Access",
     "Action",
     "AutoScaling",
     "AutoScalingGroup",
@@ -44,13 +48,17 @@ __all__ = [
     "Failures",
     "FargatePrice",
     "HealthCheck",
+    "ImagePulls",
+    "Images",
     "InputFile",
     "InstanceType",
     "Load",
     "MemoryPerTask",
     "PlacementRule",
     "Pricing",
+    "Registry",
     "Resolved",
+    "Roles",
     "RunTask",
     "Sampling",
     "SavingsPlan",
@@ -60,6 +68,7 @@ __all__ = [
     "Service",
     "StepScaling",
     "StrategyItem",
+    "Subnet",
     "TargetGroup",
     "TargetTracking",
     "TaskDefinition",
@@ -84,6 +93,7 @@ class Cluster(Resolved):
     eni_attach: Distribution = Distribution(a=5_000.0)
     fargate_start: Distribution
     service_launch_per_minute: float = 500.0
+    image_pulls: ImagePulls = ImagePulls()
 
 
 class HealthCheck(Resolved):
@@ -111,6 +121,8 @@ class Container(Resolved):
     depends_on: tuple[tuple[str, str], ...] = ()
     health_check: HealthCheck | None = None
     restart_policy: dict[str, Any] | None = None
+    credentials: str | None = None
+    version_consistency: bool = True
 
 
 class TaskDefinition(Resolved):
@@ -134,6 +146,7 @@ class TaskDefinition(Resolved):
     health_check: HealthCheck | None = None
     containers: tuple[Container, ...] = ()
     behavior: dict[str, Any] = Field(default_factory=dict)
+    access: Access = Access()
 
 
 class MemoryPerTask(Resolved):
@@ -155,6 +168,7 @@ class Behavior(Resolved):
     memory_per_task: MemoryPerTask | None = None
     stop_time: Distribution | None = Distribution(a=1_000.0)
     stop_exit_code: int = 143
+    calls: tuple[Call, ...] = ()
 
 
 class Series(Resolved):
@@ -258,6 +272,8 @@ class Service(Resolved):
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
     load: Load | None = None
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     behaviors: tuple[tuple[str, Behavior], ...] = ()
 
     def behavior(self, key: str) -> Behavior:
@@ -302,6 +318,8 @@ class RunTask(Resolved):
     placement_constraints: tuple[Constraint, ...] = ()
     zones: tuple[str, ...]
     behavior: Behavior = Behavior()
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     group: str
 
 
@@ -352,6 +370,10 @@ class Scenario(Resolved):
     failures: Failures = Failures()
     sampling: Sampling = Sampling()
     instance_types: tuple[InstanceType, ...] = ()
+    images: Images = Images()
+    registries: tuple[Registry, ...] = ()
+    roles: Roles = Roles()
+    subnets: tuple[Subnet, ...] = ()
     inputs: tuple[InputFile, ...] = ()
     warnings: tuple[str, ...] = ()
     resolved: dict[str, Any]

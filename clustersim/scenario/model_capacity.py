@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from clustersim.scenario.model_base import Distribution, Resolved
+from clustersim.scenario.model_images import AgentSettings
 
 
 class FargatePrice(Resolved):
@@ -73,6 +74,9 @@ class AutoScalingGroup(Resolved):
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     zones: tuple[str, ...]
     root_volume_gib: int = 30
+    agent: AgentSettings = AgentSettings()
+    instance_role: str | None = None
+    subnets: tuple[str, ...] = ()
     managed: dict[str, Any] = Field(default_factory=dict)
 
 

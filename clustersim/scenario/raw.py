@@ -63,7 +63,7 @@ def _steps(location: tuple[int | str, ...], data: Any) -> Steps:
             data = data[str(step)]
         elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
-        elif number < len(location) - 1 or not isinstance(data, dict):
+        elif number < len(location) - 1 or not isinstance(data, dict) or isinstance(step, int):
             continue
         steps.append(step)
     return tuple(steps)

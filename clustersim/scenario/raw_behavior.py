@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.scenario.distributions import DurationDistribution, duration_distribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw_roles import WrittenCall
 from clustersim.scenario.units import (
     AtLeastOne,
     DurationMs,
@@ -80,7 +81,7 @@ class WrittenBehavior(Written):
     memory_per_task: WrittenMemory | None = None
     stop_time: NeverOrDistribution = Distribution(a=1.0 * MS_PER_SECOND)
     stop_exit_code: ExitCode = 143
-    calls: Any = None
+    calls: list[WrittenCall] = Field(default_factory=list)
     containers: FreeMapping | None = None
 
 

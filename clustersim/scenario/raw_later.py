@@ -1,6 +1,6 @@
 """Sections that are read and checked, but whose features are not simulated yet.
 
-Decides the shape of registries' images, IAM roles, virtual machines and shortages. Must not know anything
+Decides the shape of virtual machines and Spot interruptions. Must not know anything
 else. A model moves away from here when its feature is simulated.
 """
 
@@ -8,33 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from clustersim.scenario.distributions import DurationDistribution
-from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw import Written
 from clustersim.scenario.units import MemoryMib, shown, wrong
-
-
-class Layer(Written):
-    """A layer of an image, shared by its digest."""
-
-    digest: str
-    size: MemoryMib
-
-
-class Image(Written):
-    """What a registry holds under an image's name."""
-
-    registry: str = "ecr"
-    layers: list[Layer] = Field(default_factory=list)
-    size: MemoryMib | None = None
-
-
-class Role(Written):
-    """An IAM role and its policies: documents, or files that hold them."""
-
-    role_name: str
-    policies: list[FreeMapping] = Field(default_factory=list)
 
 
 class GuestSystem(Written):

@@ -47,6 +47,13 @@ DEFAULTS: Mapping[str, Any] = {
         "eniAttachTime": "5s",
         "fargateStartTime": {"distribution": "lognormal", "median": "20s", "sigma": 0.2},
         "serviceLaunchRatePerMinute": 500,
+        "imagePulls": {
+            "compression": 0.4,
+            "unpackSpeed": "100 MiB/s",
+            "readWriteLayer": "10 MiB",
+            "retryFor": "10s",
+            "fargate": {"bandwidth": "1 Gbps", "unpackSpeed": "40 MiB/s", "lazyShare": 0.37},
+        },
     },
     "failures": {"spotInterruptions": "catalogue"},
     "sampling": {"costPeriod": "1d", "costPerResource": False},

@@ -16,6 +16,7 @@ import numpy as np
 from clustersim.scenario.document import Steps
 from clustersim.scenario.model import Behavior, Load, MemoryPerTask, Series
 from clustersim.scenario.raw_behavior import Daily, WrittenBehavior, WrittenLoad, WrittenMemory, WrittenSeries
+from clustersim.scenario.resolve_access import calls
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.traces import TraceError, read_counts, rotate, sha256_of
 from clustersim.vocabulary import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND
@@ -39,6 +40,7 @@ def behavior(service: WrittenBehavior, definition: WrittenBehavior | None) -> Be
         memory_per_task=_memory(written.memory_per_task),
         stop_time=written.stop_time,
         stop_exit_code=written.stop_exit_code,
+        calls=calls(written.calls),
     )
 
 
@@ -51,7 +53,7 @@ def _memory(written: WrittenMemory | None) -> MemoryPerTask | None:
 def note_unsimulated(context: Context, written: WrittenBehavior, path: Steps) -> None:
     """Warn of keys of a behaviour that are read, but not simulated yet."""
     for name, words in {
-        "calls": "calls between services",
+        "calls": "what a task's calls to AWS come to",
         "containers": "the behavior of one container",
     }.items():
         if name in written.model_fields_set:
