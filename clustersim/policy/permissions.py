@@ -104,15 +104,15 @@ def outcome(calls: Sequence[Call], statements: Iterable[Statement] | None) -> Ca
     if statements is None:
         return CallOutcome(None, 0.0)
     of_role = tuple(statements)
-    passing, fatal = 1.0, None
+    failing, fatal = 0.0, None
     for call in calls:
         if verdict(of_role, call.action, call.resource) is Verdict.ALLOWED:
             continue
         if call.at_start:
             fatal = fatal or call
         else:
-            passing *= 1.0 - call.share
-    return CallOutcome(fatal, 1.0 - passing)
+            failing += (1.0 - failing) * call.share
+    return CallOutcome(fatal, failing)
 
 
 @lru_cache(maxsize=4096)

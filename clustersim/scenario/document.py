@@ -23,6 +23,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 _CORE = "tag:yaml.org,2002:"
 Steps = tuple[str | int, ...]
 
+EMPTY = "the file is empty"
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 1_000_000  # after aliases are expanded: a "billion laughs" file ends here
 MAX_DEPTH = 100
@@ -146,7 +147,7 @@ def _parse(document: Document, text: str) -> None:
         document.faults.append((line, 1, f"not YAML: {what}"))
     else:
         if document.root is None:
-            document.faults.append((1, 1, "the file is empty; it needs `services` or `runTasks`"))
+            document.faults.append((1, 1, EMPTY))
             return
         builder = _Builder(document)
         document.value = builder.build(document.root, 0)

@@ -22,6 +22,7 @@ from clustersim.scenario.document import Document, read_file
 
 _SIZE = re.compile(r"(?P<amount>\d+(?:\.\d+)?(?:e\+?\d+)?)\s*(?P<unit>B|kB|KB|MB|GB|TB)?")
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_HOW = "docker history --no-trunc --format json IMAGE prints what is read"
 _KEYS = ("Size", "CreatedBy", "CreatedAt", "Comment")
 
 
@@ -45,14 +46,14 @@ def read_history(path: Path, label: str) -> tuple[Document, tuple[HistoryLayer, 
         try:
             value = json.loads(line)
         except ValueError as error:
-            column = getattr(error, "colno", 1)
-            document.faults.append((number, column, f"not JSON: {getattr(error, 'msg', error)}"))
-            continue
+            what = f"not JSON: {getattr(error, 'msg', error)}; {_HOW}"
+            document.faults.append((number, getattr(error, "colno", 1), what))
+            return document, ()
         if not isinstance(value, dict) or "Size" not in value:
-            document.faults.append((number, 1, _NO_LINE))
-            continue
+            document.faults.append((number, 1, f"is no line of a history; {_HOW}"))
+            return document, ()
         lines.append((number, value))
-    if not lines and not document.faults:
+    if not lines:
         document.faults.append((1, 1, f"the file is empty; {_HOW}"))
     layers, identity = [], ""
     for number, value in reversed(lines):
@@ -67,10 +68,6 @@ def read_history(path: Path, label: str) -> tuple[Document, tuple[HistoryLayer, 
             layers.append(HistoryLayer(identity, size, str(value.get("CreatedBy", ""))))
     document.faults.sort()
     return document, () if document.faults else tuple(layers)
-
-
-_HOW = "docker history --no-trunc --format json IMAGE prints one"
-_NO_LINE = f"is no line of a history; {_HOW}"
 
 
 def _bytes(value: Any) -> int | None:

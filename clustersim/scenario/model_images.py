@@ -121,8 +121,8 @@ class ImagePulls(Resolved):
     unpack_speed: float = 100.0 * 2**20 / 1_000
     retry_for_ms: int = 10_000
     fargate_bandwidth: float = 1e9 / 8 / 1_000
-    fargate_unpack_speed: float = 40.0 * 2**20 / 1_000
-    lazy_share: float = 0.37
+    fargate_unpack_speed: float = 30.0 * 2**20 / 1_000
+    lazy_share: float = 0.36
 
 
 class AgentSettings(Resolved):

@@ -23,7 +23,7 @@ from clustersim.scenario.units import (
     bytes_per_ms,
     wrong,
 )
-from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_SECOND
 
 MIB = 2**20
 _SOURCES = ("layers", "size", "manifest", "history", "missing")
@@ -144,11 +144,14 @@ class WrittenRegistry(Written):
 
 
 class WrittenFargatePulls(Written):
-    """How fast Fargate pulls, and what it moves of an image with a SOCI index before the container starts."""
+    """How fast Fargate pulls, and what it moves of an image with a SOCI index before the container starts.
+
+    All three are unconfirmed; MODEL.md says from which measurements they come.
+    """
 
     bandwidth: BytesPerMs = 1e9 / 8 / MS_PER_SECOND
-    unpack_speed: BytesPerMs = 40.0 * MIB / MS_PER_SECOND
-    lazy_share: Share = 0.37
+    unpack_speed: BytesPerMs = 30.0 * MIB / MS_PER_SECOND
+    lazy_share: Share = 0.36
 
 
 def _compression(value: Any) -> Any:
@@ -160,7 +163,8 @@ def _compression(value: Any) -> Any:
 class WrittenImagePulls(Written):
     """`imagePulls`: how fast images are unpacked, and what stands in for what a scenario does not say.
 
-    `compression` is compressed bytes per unpacked byte of a layer of which only one size is known.
+    `compression` is compressed bytes per unpacked byte of a layer of which only one size is known. All but
+    `retryFor` (the agent and Fargate try some five times) are unconfirmed; see MODEL.md.
     """
 
     compression: Annotated[Share, BeforeValidator(_compression)] = 0.4
@@ -168,7 +172,3 @@ class WrittenImagePulls(Written):
     read_write_layer: SizeBytes = 10 * MIB
     retry_for: DurationMs = 10 * MS_PER_SECOND
     fargate: WrittenFargatePulls = WrittenFargatePulls()
-
-
-REGISTRY_LATENCY_MS = 500
-REGISTRY_TIMEOUT_MS = MS_PER_MINUTE

@@ -16,7 +16,7 @@ from typing import Any
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario import catalog
-from clustersim.scenario.document import read_document
+from clustersim.scenario.document import EMPTY, read_document
 from clustersim.scenario.findings import Findings
 from clustersim.scenario.inclusion import include_files
 from clustersim.scenario.model import InputFile, Scenario
@@ -52,7 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
             "unpackSpeed": "100 MiB/s",
             "readWriteLayer": "10 MiB",
             "retryFor": "10s",
-            "fargate": {"bandwidth": "1 Gbps", "unpackSpeed": "40 MiB/s", "lazyShare": 0.37},
+            "fargate": {"bandwidth": "1 Gbps", "unpackSpeed": "30 MiB/s", "lazyShare": 0.36},
         },
     },
     "failures": {"spotInterruptions": "catalogue"},
@@ -72,6 +72,8 @@ def read_scenario(path: Path, overrides: Sequence[str] = (), seed: int | None = 
     findings = Findings(document)
     if document.faults:
         findings.data = document.value
+        if document.faults == [(1, 1, EMPTY)]:
+            document.faults = [(1, 1, f"{EMPTY}; it needs `services` or `runTasks`")]
         findings.add_text(document)
         findings.check()
     if not isinstance(document.value, dict):

@@ -19,14 +19,17 @@ import math
 
 from clustersim.scenario.image_names import DOCKER_HUB_HOSTS, ECR_PUBLIC_HOSTS
 from clustersim.scenario.model_images import PullLimit, Registry
-from clustersim.scenario.raw_images import REGISTRY_LATENCY_MS, REGISTRY_TIMEOUT_MS
-from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 
 ECR = "ecr"
 DOCKER_HUB = "docker-hub"
 ECR_PUBLIC = "ecr-public"
 
 _HUB_WINDOW_MS = 6 * MS_PER_HOUR
+# Unconfirmed: nobody publishes them.
+_LATENCY_MS = 500
+_TIMEOUT_MS = MS_PER_MINUTE
+_HUB_BANDWIDTH = 400e6 / 8 / MS_PER_SECOND
 
 
 def other(name: str, hosts: tuple[str, ...] = ()) -> Registry:
@@ -36,8 +39,8 @@ def other(name: str, hosts: tuple[str, ...] = ()) -> Registry:
         hosts=hosts,
         bandwidth=math.inf,
         total_bandwidth=math.inf,
-        latency_ms=REGISTRY_LATENCY_MS,
-        timeout_ms=REGISTRY_TIMEOUT_MS,
+        latency_ms=_LATENCY_MS,
+        timeout_ms=_TIMEOUT_MS,
     )
 
 
@@ -60,7 +63,7 @@ def standing() -> dict[str, Registry]:
     )
     hub = other(DOCKER_HUB, DOCKER_HUB_HOSTS).model_copy(
         update={
-            "bandwidth": 400e6 / 8 / MS_PER_SECOND,
+            "bandwidth": _HUB_BANDWIDTH,
             "anonymous_pulls": PullLimit(limit=100, per_ms=_HUB_WINDOW_MS, by="zone"),
             "authenticated_pulls": PullLimit(limit=200, per_ms=_HUB_WINDOW_MS),
         }

@@ -34,7 +34,7 @@ from clustersim.scenario.resolve_tasks import task_definitions
 
 _LATER_SECTIONS = {
     "images": "the pull of images",
-    "registries": "registries and their limits",
+    "registries": "what registries limit",
     "roles": "what IAM roles allow",
     "alarms": "CloudWatch alarms",
 }

@@ -41,9 +41,10 @@ def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettin
 def _note(context: Context, own: OwnGroup, block: Block) -> None:
     """Warn of what is read without being simulated, and of names that nothing has."""
     findings = context.findings
-    for variable in block.value.get("ecsConfig") or {}:
-        if variable in NOT_SIMULATED:
-            findings.not_simulated((*block.at("ecsConfig"), variable), NOT_SIMULATED[variable])
+    written = block.value.get("ecsConfig")
+    for variable, words in NOT_SIMULATED.items():
+        if isinstance(written, dict) and variable in written:
+            findings.not_simulated((*block.at("ecsConfig"), variable), words)
     for key in _OF_IMAGES:
         if key in block.value:
             findings.not_simulated(block.at(key), "the pull of images")
