@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from clustersim.engine.compiled import Array, lean
 from clustersim.policy.shelves import BAKED_IN, DISK, NETWORK, NOTHING, Shelves, Stacks
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import MS_PER_SECOND, NEVER
 
 DEFAULT, ALWAYS, ONCE, PREFER_CACHED = range(4)
 BEHAVIORS = ("default", "always", "once", "prefer-cached")
@@ -45,6 +45,11 @@ class Pace(NamedTuple):
     source: float
     shared: float
     disk: float
+
+
+def network_rate(gbps: float) -> float:
+    """A host's bandwidth in bytes per ms; 0 Gbps says that it is not known, and limits nothing."""
+    return gbps * 1e9 / 8 / MS_PER_SECOND if gbps > 0 else math.inf
 
 
 @lean
@@ -113,15 +118,16 @@ def fetch(
     `served` is float64[R]: when each registry has served what it was asked for, ms; it matters where `shared`
     is limited.
     """
-    done = float(begin)
+    done = sent = float(begin)
     for position in range(stacks.first[version], stacks.first[version + 1]):
         layer = stacks.layers[position]
         if shelves.there_at[slot, layer] == NEVER:
             size = stacks.compressed[layer]
             started = max(float(begin), shelves.lines[slot, NETWORK])
             shelves.lines[slot, NETWORK] = started + size / pace.network
+            sent = max(sent, started) + size / pace.source
             served[registry] = max(float(begin), served[registry]) + size / pace.shared
-            moved = max(started + size / min(pace.network, pace.source), served[registry])
+            moved = max(shelves.lines[slot, NETWORK], sent, served[registry])
             done = max(done, moved, shelves.lines[slot, DISK]) + stacks.unpacked[layer] / pace.disk
             shelves.lines[slot, DISK] = done
             shelves.there_at[slot, layer] = math.ceil(done)

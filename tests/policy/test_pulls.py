@@ -26,6 +26,7 @@ from clustersim.policy.pulls import (
     fits,
     missing,
     missing_layers,
+    network_rate,
     ready_at,
     settle,
 )
@@ -118,6 +119,12 @@ def test_a_registry_that_gives_one_pull_little_leaves_room_for_others() -> None:
     assert pull(stacks, shelves, 0, 0, PACE._replace(source=2.0)) == 500
     assert pull(stacks, shelves, 1, 0) == 500, "its bytes came at 200, but Docker unpacks one after the other"
     assert shelves.lines[0, 0] == 200.0
+
+
+def test_what_a_registry_gives_one_pull_holds_for_all_its_layers() -> None:
+    """Two layers of 500 bytes at 2 of the host's 10 bytes per ms: 500 ms, as one of 1,000."""
+    stacks = stacks_of([(0, [0, 1])], [(500, 0), (500, 0)])
+    assert pull(stacks, new_shelves(1, 1, stacks), 0, 0, PACE._replace(source=2.0)) == 500
 
 
 def test_a_registry_serves_all_hosts_together() -> None:
@@ -233,6 +240,12 @@ def test_cleanup_takes_the_longest_unused_of_the_old_enough() -> None:
     assert next_unused(shelves, 1, 9 * hour, hour, 0) == NOTHING, "no task ever pulled it"
 
 
+def test_a_network_of_unknown_bandwidth_is_no_limit() -> None:
+    """An instance type of the scenario's own need not say it. 1 Gbps are 125,000 bytes per ms."""
+    assert network_rate(1.0) == 125_000.0
+    assert network_rate(0.0) == UNLIMITED
+
+
 # --- Fargate ---------------------------------------------------------------------------------------------
 
 
@@ -262,14 +275,15 @@ class Twin:
     served: float = 0.0
 
     def pull(self, layers: list[int], sizes: list[tuple[int, int]], begin: int, pace: Pace) -> int:
-        below = float(begin)
+        below = sent = float(begin)
         for layer in layers:
             compressed, unpacked = sizes[layer]
             if layer not in self.there:
                 start = max(begin, self.network)
                 self.network = start + compressed / pace.network
                 self.served = max(begin, self.served) + compressed / pace.shared
-                arrived = max(start + compressed / min(pace.network, pace.source), self.served)
+                sent = max(sent, start) + compressed / pace.source
+                arrived = max(self.network, sent, self.served)
                 below = max(below, arrived, self.disk) + unpacked / pace.disk
                 self.disk = below
                 self.there[layer] = math.ceil(below)
@@ -294,7 +308,7 @@ def test_equals_the_plain_twin(
     pulls: list[tuple[int, int]],
     rates: tuple[float, float, float, float],
 ) -> None:
-    """Any pulls in the order of time; no line is idle while it has work, and none does two things at once."""
+    """Any pulls in the order of time; none is faster than its slowest limit, and each leaves nothing missing."""
     stacked = [list(dict.fromkeys(layer % len(sizes) for layer in image)) for image in images]
     stacks = stacks_of(list(enumerate(stacked)), sizes)
     shelves, served, twin, pace = new_shelves(1, len(images), stacks), np.zeros(1), Twin(), Pace(*rates)
