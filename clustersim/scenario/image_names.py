@@ -49,16 +49,20 @@ def parse(reference: str) -> ImageName | None:
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
-    first, slash, rest = match["path"].partition("/")
-    host, repository = "", match["path"]
-    if slash and (first == "localhost" or re.search(r"[.:]", first)):
-        host, repository = first, rest
+    host = named_host(match["path"])
+    repository = match["path"].removeprefix(f"{host}/")
     if host in DOCKER_HUB_HOSTS:
         host, repository = "", repository.removeprefix("library/")
     if not repository or repository.endswith("/") or "//" in repository or ":" in repository:
         return None
     digest = match["digest"] or ""
     return ImageName(host, repository, "" if digest else match["tag"] or "latest", digest)
+
+
+def named_host(reference: str) -> str:
+    """The host that a reference names, also that of Docker Hub, which its full spelling leaves out."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and (first == "localhost" or re.search(r"[.:]", first)) else ""
 
 
 def in_full(reference: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clustersim.scenario.raw_agent import EcsConfig
 from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad, WrittenSeries
 from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.raw_images import WrittenImage, WrittenPullLimit
@@ -20,7 +21,7 @@ def json_schema() -> dict[str, Any]:
     template = "#/$defs/{model}"
     schema: dict[str, Any] = ScenarioFile.model_json_schema(ref_template=template)
     definitions = schema.setdefault("$defs", {})
-    for model in (WrittenBehavior, WrittenLoad, WrittenImage, WrittenPullLimit):
+    for model in (WrittenBehavior, WrittenLoad, WrittenImage, WrittenPullLimit, EcsConfig):
         part = model.model_json_schema(ref_template=template)
         definitions.update(part.pop("$defs", {}))
         definitions[model.__name__] = part

@@ -13,7 +13,7 @@ from typing import Any
 
 from clustersim.scenario import registries
 from clustersim.scenario.document import Steps
-from clustersim.scenario.image_names import ImageName, ecr_host, parse
+from clustersim.scenario.image_names import ecr_host, named_host, parse
 from clustersim.scenario.images import Reader
 from clustersim.scenario.model_images import (
     Arch,
@@ -88,7 +88,7 @@ def registries_and_images(context: Context) -> tuple[tuple[Registry, ...], Image
             context.findings.add(path, what, f"{spelled[name.in_full]} is the same")
             continue
         spelled[name.in_full] = reference
-        registry = _registry_of(context, known, name, versions, path)
+        registry = _registry_of(context, known, versions, path)
         for arch in used.get(name.in_full, ("x86_64",)):
             found = _versions(context, reader, layers, versions, arch, (path, name.in_full))
             first = versions[0]
@@ -224,7 +224,6 @@ def _limit(written: WrittenPullLimit | None) -> PullLimit | None:
 def _registry_of(
     context: Context,
     known: dict[str, Registry],
-    name: ImageName,
     versions: Iterable[WrittenImage],
     path: Steps,
 ) -> str:
@@ -237,10 +236,10 @@ def _registry_of(
         what = f"no registry is named {first.registry}"
         context.findings.add((*place, "registry"), what, closest(first.registry, sorted(known)))
         return registries.ECR
-    return registry_of_host(known, name.host)
+    return _registry_of_host(known, named_host(str(path[1])))
 
 
-def registry_of_host(known: dict[str, Registry], host: str) -> str:
+def _registry_of_host(known: dict[str, Registry], host: str) -> str:
     """The registry of a reference's host; a host that nobody knows becomes a registry of its own.
 
     A reference without a host means ECR (contract: `images`), though to Docker it means Docker Hub.

@@ -315,6 +315,7 @@ def test_an_entry_changes_what_it_names(read: Any) -> None:
         },
     ]
     images = {"registry.corp.example:5000/web": {"size": 1}, "ghcr.io/a/b": {"size": 1}, "nginx": {"size": 1}}
+    images |= {"docker.io/library/redis": {"size": 1}, "public.ecr.aws/a/b": {"size": 1}}
     found = read(scenario(registries=entries, images=images))
     hub, corp = registry(found, "docker-hub"), registry(found, "corp")
     limit = hub.pulls(False)
@@ -329,9 +330,7 @@ def test_an_entry_changes_what_it_names(read: Any) -> None:
     assert corp.outages == ((0, 300_000), (7_200_000, 10_800_000))
     assert corp.private
     names = [found.registries[image.registry].name for image in found.images.images]
-    assert names == ["corp", "ghcr.io", "ecr"], (
-        "by host; a host that nobody names is a registry; without one it is ECR"
-    )
+    assert names == ["corp", "ghcr.io", "ecr", "docker-hub", "ecr-public"], "by host; without one it is ECR"
     assert math.isinf(registry(found, "ghcr.io").bandwidth)
 
 
@@ -478,6 +477,7 @@ def test_the_schema_describes_images_registries_and_roles() -> None:
     assert {"from", "layers", "manifest", "history", "readWriteLayer"} <= set(
         schema["$defs"]["WrittenImage"]["properties"]
     )
+    assert "ECS_IMAGE_PULL_BEHAVIOR" in schema["$defs"]["EcsConfig"]["properties"]
     assert "anonymousPulls" in schema["$defs"]["WrittenRegistry"]["properties"]
     assert {"policies", "managedPolicyArns"} <= set(schema["$defs"]["WrittenRole"]["properties"])
     references = {part.split('"')[0] for part in json.dumps(schema).split('"#/$defs/')[1:]}
