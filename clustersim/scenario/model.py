@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from clustersim.policy.permissions import Call
@@ -32,6 +30,8 @@ from clustersim.scenario.model_capacity import (
     Pricing,
     SavingsPlan,
 )
+from clustersim.scenario.model_columns import Float64s, Int64s, TraceTable
+from clustersim.scenario.model_deployment import Deployment
 from clustersim.scenario.model_images import ImagePulls, Images, Registry
 
 __all__ = [
@@ -44,6 +44,8 @@ __all__ = [
     "Cluster",
     "Constraint",
     "Container",
+    "ContainerBehavior",
+    "Deployment",
     "Distribution",
     "Failures",
     "FargatePrice",
@@ -74,10 +76,6 @@ __all__ = [
     "TaskDefinition",
     "TraceTable",
 ]
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Float64s = npt.NDArray[np.float64]
 
 
 class Cluster(Resolved):
@@ -156,12 +154,29 @@ class MemoryPerTask(Resolved):
     per_concurrent_request_mib: float = 0.0
 
 
+class ContainerBehavior(Resolved):
+    """What one container does; `duration` is of one that ends when its work is done, `ready_time_ms` None never."""
+
+    startup_time: Distribution = Distribution()
+    ready_time_ms: int | None = 0
+    duration: Distribution | None = None
+    time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    start_failure_probability: float = 0.0
+    exit_code: int = 1
+    stop_time: Distribution | None = Distribution(a=1_000.0)
+    stop_exit_code: int = 143
+
+
 class Behavior(Resolved):
     """What the application does; a task definition's own keys win over the service's, key by key."""
 
     startup_time: Distribution = Distribution()
-    ready_time_ms: int = 0
+    ready_time_ms: int | None = 0
     time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    protection_ms: int = 0
+    containers: tuple[tuple[str, ContainerBehavior], ...] = ()
     start_failure_probability: float = 0.0
     exit_code: int = 1
     cpu_time_per_request_ms: float | None = None
@@ -265,9 +280,10 @@ class Service(Resolved):
     placement_strategy: tuple[PlacementRule, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
+    deployment: Deployment = Deployment()
+    zone_rebalancing: bool = False
     target_groups: tuple[str, ...] = ()
+    balanced_container: str | None = None
     health_check_grace_ms: int = 0
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
@@ -279,22 +295,6 @@ class Service(Resolved):
     def behavior(self, key: str) -> Behavior:
         """The behaviour of tasks of task definition `key` ('web:2') under this service."""
         return dict(self.behaviors)[key]
-
-
-class TraceTable(Resolved):
-    """The rows of a task trace as columns, sorted by `submit_ms` (ms since `start`)."""
-
-    submit_ms: Int64s
-    duration_ms: Int64s
-    cpu: Int32s
-    memory_mib: Int32s
-    gpus: Int32s
-    instances: Int32s
-    group: tuple[str, ...] | None = None
-    reference_id: Any = None  # Arrow strings, or None
-
-    def __len__(self) -> int:
-        return len(self.submit_ms)
 
 
 class RunTask(Resolved):
@@ -324,11 +324,15 @@ class RunTask(Resolved):
 
 
 class Action(Resolved):
-    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs."""
+    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs.
+
+    `changes` are the fields of `Service` that an UpdateService sets, resolved.
+    """
 
     at_ms: int
     operation: str
     input: dict[str, Any]
+    changes: dict[str, Any] = Field(default_factory=dict)
 
 
 class Failures(Resolved):
@@ -366,6 +370,7 @@ class Scenario(Resolved):
     services: tuple[Service, ...] = ()
     run_tasks: tuple[RunTask, ...] = ()
     actions: tuple[Action, ...] = ()
+    alarms: tuple[dict[str, Any], ...] = ()
     target_groups: tuple[TargetGroup, ...] = ()
     failures: Failures = Failures()
     sampling: Sampling = Sampling()

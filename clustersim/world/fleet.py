@@ -7,7 +7,8 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
-from clustersim.policy.hosts import close_host, open_host
+from clustersim.policy.hosts import ELIGIBLE, close_host, open_host
+from clustersim.policy.placement import fits
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -30,10 +31,7 @@ from clustersim.world.accounts import (
 from clustersim.world.holdings import (
     mark_freed,
 )
-from clustersim.world.lives import (
-    ask_stop,
-    finish,
-)
+from clustersim.world.lives import ask_stop, finish, place_on_host
 from clustersim.world.tables import (
     BELL_CAPACITY,
     BELLS,
@@ -48,8 +46,11 @@ from clustersim.world.transitions import (
     INSTANCE_REGISTERS,
     PENDING,
     RUNNING,
+    new_task,
+    ring_daemons,
     ring_scheduler,
 )
+from clustersim.world.waiting import request_of
 
 # 100 reserved host ports an instance, of which the agent and SSH hold five (MODEL.md).
 HOST_PORTS_PER_INSTANCE = 100 - 5
@@ -82,7 +83,7 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     h.cost = 0.0
     h.klass = klass
     h.first_task = NEVER
-    h.task_count = h.used_cpu = h.used_memory = 0
+    h.task_count = h.working = h.used_cpu = h.used_memory = 0
     h.state = REGISTERING
     h.reason = h.freed = 0
     k = state.classes[klass]
@@ -134,7 +135,24 @@ def register(state: State, slot: int, now: int) -> None:
     if k.failure >= 0:
         life = max(1, draw(state, k.failure, k.failure_key, h.ordinal, 0))
         note(state, now + life, INSTANCE_FAILS, slot, h.instance_id)
+    _start_daemons(state, slot, now)
     mark_freed(state, slot)
+
+
+@lean
+def _start_daemons(state: State, slot: int, now: int) -> None:
+    """Daemons are the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
+    klass = state.instances[slot].klass
+    for row in state.daemons:
+        s = state.sets[row]
+        if state.eligible[s.first_lane, klass] == ELIGIBLE and fits(
+            state.hosts, request_of(state, s.first_shape), slot
+        ):
+            service = state.services[s.service]
+            task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
+            service.ordinal += 1
+            place_on_host(state, task, slot, now)
+    ring_daemons(state)
 
 
 @entry
@@ -149,12 +167,16 @@ def drain(state: State, slot: int, now: int) -> None:
     h.state = DRAINING
     h.draining = now
     close_host(state.hosts, slot)
+    state.clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
         following = t.next_on_host
         s = state.sets[t.set]
-        if s.service >= 0 and t.state == PENDING:
+        if s.daemon:
+            pass  # the last to stop
+        elif s.service >= 0 and t.state == PENDING:
             ask_stop(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
         elif s.service >= 0 and t.state == RUNNING:
             t.leaving = 1
@@ -172,6 +194,7 @@ def activate(state: State, slot: int, now: int) -> None:
     h.state = ACTIVE
     h.draining = NEVER
     open_host(state.hosts, slot, h.klass)
+    ring_daemons(state)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
@@ -212,6 +235,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     clock = state.clock
     clock[CAPACITY_EPOCH] += 1
     clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     state.lost[clock[LOST]] = h
     clock[LOST] += 1
     h.instance_id = NEVER

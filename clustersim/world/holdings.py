@@ -13,13 +13,16 @@ from clustersim.vocabulary import (
 )
 from clustersim.world.accounts import touch_instance, touch_provider
 from clustersim.world.tables import (
+    BELL_CAPACITY,
+    BELLS,
     CAPACITY_EPOCH,
     FREED,
     State,
 )
-from clustersim.world.transitions import PENDING, fill_need, move
+from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
 _ACTIVE = int(InstanceState.ACTIVE)
+_DRAINING = int(InstanceState.DRAINING)
 
 
 @lean
@@ -52,6 +55,7 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
         state.tasks[h.first_task].previous_on_host = slot
     h.first_task = slot
     h.task_count += 1
+    h.working += 1 - state.sets[t.set].daemon
     h.tasks_started += 1
     h.used_cpu += t.cpu
     h.used_memory += t.memory
@@ -74,10 +78,12 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
     group = state.sets[t.set].group
-    zone = -1
+    zone = t.zone  # zone rebalancing has chosen; else the emptiest
     for z in range(state.lane_zones.shape[1]):
-        if state.lane_zones[t.lane, z] and (
-            zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]
+        if (
+            t.zone < 0
+            and state.lane_zones[t.lane, z]
+            and (zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone])
         ):
             zone = z
     touch_provider(state, lane.provider, now)
@@ -111,6 +117,10 @@ def let_go(state: State, slot: int, now: int) -> None:
     touch_instance(state, t.slot, now)
     h = state.instances[t.slot]
     h.task_count -= 1
+    h.working -= 1 - state.sets[t.set].daemon
+    if h.working == 0 and h.state == _DRAINING:
+        state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
+        ring_daemons(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:

@@ -23,6 +23,7 @@ from clustersim.world.lives import (
 from clustersim.world.queues import join_queue, leave_queue
 from clustersim.world.tables import (
     CLOSEST,
+    ENTRIES_PER_LIFE,
     FINISHED,
     FREE_TASKS,
     FREED,
@@ -55,7 +56,7 @@ def has_room(state: State, lives: int) -> bool:
     clock = state.clock
     return bool(
         clock[FREE_TASKS] >= lives
-        and state.heap.shape[0] - clock[HEAP_SIZE] >= 4 * lives
+        and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
         and state.finished.size - clock[FINISHED] >= lives
     )
 
