@@ -42,8 +42,9 @@ from clustersim.world.accounts import touch_all
 from clustersim.world.invariants import check
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
+from clustersim.world.set_specs import service_spec
 from clustersim.world.tables import ENTRIES_DONE, NOW
-from clustersim.world.task_sets import TaskSets, service_spec
+from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
 ORDER = (

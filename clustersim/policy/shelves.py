@@ -83,6 +83,16 @@ def new_shelves(hosts: int, images: int, stacks: Stacks) -> Shelves:
     )
 
 
+def grown_shelves(shelves: Shelves, hosts: int) -> Shelves:
+    """The same shelves for more slots; those behind are filled when an instance comes (`empty_host`)."""
+    longer = []
+    for column in shelves:
+        grown = np.zeros((hosts, *column.shape[1:]), column.dtype)
+        grown[: column.shape[0]] = column
+        longer.append(grown)
+    return Shelves(*longer)
+
+
 @lean
 def empty_host(shelves: Shelves, slot: int) -> None:
     """Forget everything in a slot, before another instance comes into it."""

@@ -74,15 +74,20 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             protects_new=bool(value.get("NewInstancesProtectedFromScaleIn")),
             balanced_only=spread == "balanced-only",
             launch_time=own.launch_time,
-            attributes=tuple((key, values) for key, values in own.attributes.items()),
+            attributes=tuple({**own.attributes, **_of_agent(own)}.items()),
             zones=zones,
             root_volume_gib=own.root_volume,
-            spot_draining=own.spot_instance_draining,
+            spot_draining=own.ecs_config.spot_instance_draining,
             agent=agent_settings(context, own, block),
             instance_role=own.instance_role and name_in_arn(own.instance_role),
             subnets=context.subnets_of(_subnets(block)),
         )
     )
+
+
+def _of_agent(own: OwnGroup) -> dict[str, tuple[str, ...]]:
+    """The attributes that the agent registers its instance with (ECS_INSTANCE_ATTRIBUTES)."""
+    return {name: (value,) for name, value in own.ecs_config.instance_attributes.items()}
 
 
 def _distribution(value: dict[str, Any], own: OwnGroup) -> InstancesDistribution:

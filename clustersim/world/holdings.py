@@ -5,7 +5,8 @@ Called by `lives`. Which host was the placer's choice; this module only keeps th
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import inlined, lean
+from clustersim.policy.addresses import NO_SUBNET, roomiest
 from clustersim.policy.hosts import release, reserve
 from clustersim.vocabulary import (
     NEVER,
@@ -76,16 +77,50 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
 @lean
 def fargate_zone(state: State, number: int) -> int:
     """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
-    fewest tasks of the group; -1 where none has any."""
+    fewest tasks of the group; -1 where none has any.
+
+    Fargate does not look at addresses: where the last task found none, the next one only goes if it has to.
+    """
     lane = state.lanes[number]
     group = state.sets[lane.set].group
     zone = -1
     for z in range(state.lane_zones.shape[1]):
         if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:
             continue
-        if zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]:
+        if (
+            zone < 0
+            or zone == lane.short_zone
+            or (z != lane.short_zone and state.zone_counts[group, z] < state.zone_counts[group, zone])
+        ):
             zone = z
     return zone
+
+
+@lean
+def has_address(state: State, number: int, zone: int) -> bool:
+    """Whether the next task of lane `number` would find an address in `zone`, if it needs one."""
+    if state.lanes[number].addresses == 0:
+        return True
+    allowed = state.lane_subnets[number]
+    return bool(roomiest(state.free_addresses, state.subnet_zones, allowed, zone) != NO_SUBNET)
+
+
+@lean
+def take_address(state: State, slot: int, zone: int) -> bool:
+    """Take an address in `zone` for a task that needs one; False: no subnet of the task has any there."""
+    t = state.tasks[slot]
+    lane = state.lanes[t.lane]
+    if lane.addresses == 0:
+        return True
+    subnet = roomiest(state.free_addresses, state.subnet_zones, state.lane_subnets[t.lane], zone)
+    if subnet == NO_SUBNET:
+        if lane.fargate:
+            lane.short_zone = zone
+        return False
+    state.free_addresses[subnet] -= 1
+    t.subnet = subnet
+    lane.short_zone = NEVER
+    return True
 
 
 @lean
@@ -97,15 +132,33 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
     zone = t.zone if t.zone >= 0 else fargate_zone(state, t.lane)  # zone rebalancing has chosen
     touch_provider(state, lane.provider, now)
     move(state, slot, PENDING, now)
-    t.placed = t.accrued = now
+    t.placed = now
+    t.accrued = NEVER
     t.zone = zone
     p = state.providers[lane.provider]
     p.cpu += t.cpu
     p.memory += t.memory
     p.running += 1
-    price = state.fargate_prices[lane.price]
-    p.usd_per_hour += 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
     state.zone_counts[group, zone] += 1
+    if state.sets[t.set].pulls == 0:
+        bill_fargate(state, slot, now)
+
+
+@lean
+def bill_fargate(state: State, slot: int, now: int) -> None:
+    """From now on a Fargate task is billed: from the pull of its images on, without one from its placement."""
+    t = state.tasks[slot]
+    if t.accrued < 0:
+        t.accrued = now
+        state.providers[state.lanes[t.lane].provider].usd_per_hour += _usd_per_hour(state, slot)
+
+
+@inlined
+def _usd_per_hour(state: State, slot: int) -> float:
+    """What a Fargate task costs."""
+    t = state.tasks[slot]
+    price = state.fargate_prices[state.lanes[t.lane].price]
+    return float(3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms))
 
 
 @lean
@@ -119,9 +172,11 @@ def let_go(state: State, slot: int, now: int) -> None:
     p.cpu -= t.cpu
     p.memory -= t.memory
     p.running -= 1
+    if t.subnet >= 0:
+        state.free_addresses[t.subnet] += 1
     if lane.fargate:
-        price = state.fargate_prices[lane.price]
-        p.usd_per_hour -= 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
+        if t.accrued >= 0:
+            p.usd_per_hour -= _usd_per_hour(state, slot)
         state.clock[CAPACITY_EPOCH] += 1  # a vCPU quota has room again
         return
     touch_instance(state, t.slot, now)

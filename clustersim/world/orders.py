@@ -17,8 +17,16 @@ from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER
 from clustersim.world.accounts import Slots
 from clustersim.world.calendar import choose_lane, forget_missed
-from clustersim.world.holdings import hold_fargate, hold_host
-from clustersim.world.lives import ask_stop, expect_back, place_on_host, start_settled
+from clustersim.world.holdings import (
+    bill_fargate,
+    fargate_zone,
+    has_address,
+    hold_fargate,
+    hold_host,
+    take_address,
+)
+from clustersim.world.lives import ask_stop, start_settled
+from clustersim.world.starts import expect_back, place_on_host
 from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
     RUNNING,
@@ -83,6 +91,8 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     lane = choose_lane(state, row)
     way = state.lanes[lane]
     host = NEVER
+    if not has_address(state, lane, zone):
+        return 0
     if way.fargate:
         closed = state.fargate_closed[way.bucket, zone] > 0
         if closed or state.lane_zones[lane, zone] == 0:
@@ -149,10 +159,15 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
             host = find_host(state, shape + lane - s.first_lane, service.ordinal)
             if host < 0:
                 break
+        zone = fargate_zone(state, lane) if fargate else state.classes[state.instances[host].klass].zone
+        if not has_address(state, lane, zone):
+            break
         slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
         service.ordinal += 1
+        take_address(state, slot, zone)
         if fargate:
             hold_fargate(state, slot, now)
+            bill_fargate(state, slot, now)
             expect_back(state, slot, now)
         else:
             hold_host(state, slot, host, now)

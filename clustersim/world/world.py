@@ -15,6 +15,7 @@ import numpy as np
 from clustersim.engine.compiled import Array
 from clustersim.engine.pointer import Pointer
 from clustersim.policy.hosts import grown_hosts
+from clustersim.policy.shelves import grown_shelves
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
@@ -30,6 +31,8 @@ from clustersim.world.tables import (
     State,
 )
 
+ENTRIES_OF_INSTANCE = 5  # what the calendar may hold of an instance: its ends, its agent, its clean-up
+
 
 @dataclass
 class Names:
@@ -44,6 +47,15 @@ class Names:
     types: list[str] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
     target_groups: dict[int, str] = field(default_factory=dict)  # set -> target group
+    sentences: list[str] = field(default_factory=lambda: [""])  # why a task did not start; 0 says nothing
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def sentence(self, words: str) -> int:
+        """The number of a sentence; the same words have the same number."""
+        if words not in self._known:
+            self._known[words] = len(self.sentences)
+            self.sentences.append(words)
+        return self._known[words]
 
 
 class World:
@@ -102,7 +114,7 @@ class World:
         lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * 2
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * ENTRIES_OF_INSTANCE
         if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
             wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))
@@ -131,6 +143,7 @@ class World:
         tasks["task_id"][old:] = NEVER
         free = _longer(self.state.free_tasks, capacity)
         self._replace(tasks=tasks, free_tasks=free, cells=_longer(self.state.cells, capacity))
+        self._replace(holds=_longer(self.state.holds, capacity))
         push_free(free, self.state.clock, FREE_TASKS, old, capacity)
 
     def _grow_instances(self, instances: int) -> None:
@@ -141,7 +154,12 @@ class World:
         table["klass"][old:] = NEVER
         free = _longer(self.state.free_instances, capacity)
         self._replace(instances=table, free_instances=free, freed=_longer(self.state.freed, capacity))
-        self.state = self.state._replace(hosts=grown_hosts(self.state.hosts, capacity))
+        shelves, windows = grown_shelves(self.state.shelves, capacity), self.state.windows
+        if windows.shape[1] < capacity:
+            longer = np.zeros((windows.shape[0], capacity, windows.shape[2]), np.int64)
+            longer[:, : windows.shape[1]] = windows
+            windows = longer
+        self._replace(hosts=grown_hosts(self.state.hosts, capacity), shelves=shelves, windows=windows)
         push_free(free, self.state.clock, FREE_INSTANCES, old, capacity)
 
 

@@ -270,7 +270,9 @@ def test_images_of_one_fargate_task_share_their_layers() -> None:
     assert cold(stacks, WEB_OLD, WORKER_ONLY) == Cold(moved=15, done=48, stored=530, sent=150)
     seen = np.full(stacks.compressed.size, NEVER)
     first = fetch_cold(stacks, WEB_OLD, seen, 1, Cold(), PACE, 1.0)
-    assert fetch_cold(stacks, WEB_OLD, seen, 2, Cold(), PACE, 1.0) == first, "another task keeps nothing of it"
+    assert fetch_cold(stacks, WEB_OLD, seen, 2, Cold(), PACE, 1.0) == first, (
+        "another task keeps nothing of it"
+    )
 
 
 def test_lazy_loading_moves_a_share_of_large_layers_and_all_of_small_ones() -> None:
