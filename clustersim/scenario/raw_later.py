@@ -1,6 +1,7 @@
 """Sections that are read and checked, but whose features are not simulated yet.
 
-Decides the shape of virtual machines. Must not know anything else. A model moves away from here when its feature is simulated.
+Decides the shape of virtual machines. Must not know anything else. A model moves away from here when its feature
+is simulated.
 """
 
 from __future__ import annotations
