@@ -50,6 +50,23 @@ class InstanceState(IntEnum):
     TERMINATED = 3
 
 
+class HealthStatus(IntEnum):
+    """`healthStatus` of a task or a container (botocore: HealthStatus)."""
+
+    UNKNOWN = 0
+    HEALTHY = 1
+    UNHEALTHY = 2
+
+
+class DependencyCondition(IntEnum):
+    """What a container waits for in another (botocore: ContainerCondition)."""
+
+    START = 0
+    COMPLETE = 1
+    SUCCESS = 2
+    HEALTHY = 3
+
+
 class LaunchType(IntEnum):
     """Where a task runs, as the results name it."""
 
@@ -125,9 +142,10 @@ class StoppedReason(IntEnum):
     ELB_HEALTH_CHECK = 7
     CONTAINER_HEALTH_CHECK = 8
     INSTANCE_DRAINING = 9
-    SPOT_INTERRUPTED = 10
-    MAINTENANCE = 11
-    ZONE_LOST = 12
+    DEPENDENCY_NOT_MET = 10
+    SPOT_INTERRUPTED = 11
+    MAINTENANCE = 12
+    ZONE_LOST = 13
 
 
 # `{deployment}`, `{instance}` and `{wait}` are filled from the task's own row.
@@ -142,6 +160,7 @@ STOPPED_REASON_WORDS = (
     "Task failed ELB health checks in (target-group {target_group})",
     "Task failed container health checks",
     "Task stopped during instance draining",
+    "TaskFailedToStart: a container it depends on did not reach its condition",
     "Your Spot Task was interrupted.",
     "ECS is performing maintenance on the underlying infrastructure hosting the task",
     "The Availability Zone of the task is impaired",

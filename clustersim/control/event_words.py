@@ -71,6 +71,47 @@ class EventLog:
         )
         self._once(now, service, "SERVICE_TASK_CONFIGURATION_FAILURE", words)
 
+    def deployment(self, now: int, service: int, name: str, kind: str, words: str) -> None:
+        """A deployment began, is complete, or has failed."""
+        message = f"(service {self._services[service]}) (deployment {name}) deployment {words}."
+        self._write(now, service, kind, message)
+
+    def rolling_back(self, now: int, service: int, name: str) -> None:
+        """A failed deployment is followed by the last that was completed."""
+        message = f"(service {self._services[service]}) rolling back to deployment {name}."
+        self._write(now, service, "SERVICE_DEPLOYMENT_IN_PROGRESS", message)
+
+    def protected(self, now: int, service: int, task_set: int) -> None:
+        """Tasks under scale-in protection are in the way."""
+        words = (
+            f"was unable to reach steady state because task set (ecs-svc/{task_set}) was unable to scale in. "
+            "Reason: The number of protected tasks are more than the desired count of tasks."
+        )
+        self._once(now, service, "SERVICE_TASK_PROTECTED", words)
+
+    def unhealthy(self, now: int, service: int, task_id: int, instance_id: int, target_group: str) -> None:
+        """A target was found unhealthy by its load balancer."""
+        where = f"(instance {instance_name(instance_id)}) " if instance_id >= 0 else ""
+        message = (
+            f"(service {self._services[service]}) {where}is unhealthy in (target-group {target_group}) "
+            "due to (reason Health checks failed)"
+        )
+        self._write(now, service, "SERVICE_TASK_UNHEALTHY", message, task_id, instance_id)
+
+    def rebalancing(self, now: int, service: int, state: str) -> None:
+        """Availability Zone rebalancing STARTED, COMPLETED or STOPPED."""
+        words = {
+            "STARTED": "has started Availability Zone rebalancing.",
+            "COMPLETED": "is balanced across Availability Zones.",
+            "STOPPED": "has stopped Availability Zone rebalancing.",
+        }
+        message = f"(service {self._services[service]}) {words[state]}"
+        self._write(now, service, f"SERVICE_REBALANCING_{state}", message)
+
+    def zone_full(self, now: int, service: int, zone: str) -> None:
+        """Rebalancing found no room in a zone."""
+        self._once(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", f"was unable to place a task in {zone}.")
+
     def not_placed(self, now: int, service: int, code: int, instance_id: int) -> None:
         """No container instance met the requirements of a task."""
         name = instance_name(instance_id) if instance_id >= 0 else None

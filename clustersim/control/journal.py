@@ -21,6 +21,7 @@ from clustersim.vocabulary import (
     STOPPED_REASON_WORDS,
     TERMINATION_REASON_WORDS,
     WAIT_REASON_WORDS,
+    HealthStatus,
     LaunchType,
     StopCode,
     StoppedReason,
@@ -112,6 +113,7 @@ class Journal:
             "availability_zone": list(names.zones),
             "last_status": [state.name for state in TaskState],
             "wait_reason": list(WAIT_REASON_WORDS),
+            "health_status": [status.name for status in HealthStatus],
             "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
             "auto_scaling_group": [group.name for group in world.scenario.groups]
             + [None] * len(world.scenario.managed_instances),
@@ -168,6 +170,7 @@ class Journal:
             "stop_code": rows["stop_code"],
             "stopped_reason": self._reasons(rows, deployment),
             "exit_code": rows["exit_code"],
+            "health_status": np.where(sets["check_ms"][set_of] > 0, rows["health"], NEVER).astype(np.int32),
             "cost_usd": rows["cost"],
         }
         instants = (
@@ -234,6 +237,10 @@ class Journal:
                 for wait in _different(rows["wait"][mask]):
                     code = words.code(template.format(wait=WAIT_REASON_WORDS[wait] or WaitReason(wait).name))
                     codes[mask & (rows["wait"] == wait)] = code
+            elif reason == StoppedReason.ELB_HEALTH_CHECK:
+                for row in _different(rows["set"][mask]):
+                    group = self.world.names.target_groups[int(row)]
+                    codes[mask & (rows["set"] == row)] = words.code(template.format(target_group=group))
             else:
                 codes[mask] = words.code(template)
         return codes

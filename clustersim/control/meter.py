@@ -13,9 +13,10 @@ import numpy as np
 
 from clustersim.control.capacity import Capacity
 from clustersim.control.scheduler import Scheduler
+from clustersim.control.services import IN_PROGRESS
 from clustersim.control.traffic import Traffic
 from clustersim.engine.compiled import Array
-from clustersim.policy.load import SAMPLE
+from clustersim.policy.load_sample import SAMPLE
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
@@ -181,21 +182,24 @@ class Meter:
         """A row per deployment of each service that has one in progress."""
         state = self.world.state
         for service, record in enumerate(self.scheduler.records):
-            if record.steady:
+            if record.steady and record.primary.state != IN_PROGRESS:
                 continue
-            ready = int(state.services[service]["ready"])
+            ready = sum(int(state.sets[each.row]["ready"]) for each in record.deployments)
             loaded = self.traffic.row_of[service] >= 0
-            for row in record.deployments:
-                s = state.sets[row]
-                share = 100.0 * int(s["healthy"]) / ready if loaded and ready else None
+            for each in record.deployments:
+                s = state.sets[each.row]
+                percent = 100.0 * int(s["ready"]) / ready if ready else None
+                if record.shift is not None:
+                    green = record.shift.green is each
+                    percent = record.shift.percent if green else 100.0 - record.shift.percent
                 self.recorder.append_row(
                     "deployment_series",
                     time=now,
                     service=self.world.names.services[service],
-                    deployment_id=f"ecs-svc/{s['deployment']}",
+                    deployment_id=each.name,
                     running_count=int(s["running"]),
                     healthy_count=int(s["healthy"]),
-                    traffic_percent=None if share is None else min(100.0, share),
+                    traffic_percent=percent if loaded else None,
                 )
 
 

@@ -32,6 +32,7 @@ from clustersim.scenario.model_capacity import (
     Pricing,
     SavingsPlan,
 )
+from clustersim.scenario.model_deployment import Deployment
 from clustersim.scenario.model_failures import Failures
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "Cluster",
     "Constraint",
     "Container",
+    "ContainerBehavior",
+    "Deployment",
     "Distribution",
     "Failures",
     "FargatePrice",
@@ -149,12 +152,29 @@ class MemoryPerTask(Resolved):
     per_concurrent_request_mib: float = 0.0
 
 
+class ContainerBehavior(Resolved):
+    """What one container does; `duration` is of one that ends when its work is done, `ready_time_ms` None never."""
+
+    startup_time: Distribution = Distribution()
+    ready_time_ms: int | None = 0
+    duration: Distribution | None = None
+    time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    start_failure_probability: float = 0.0
+    exit_code: int = 1
+    stop_time: Distribution | None = Distribution(a=1_000.0)
+    stop_exit_code: int = 143
+
+
 class Behavior(Resolved):
     """What the application does; a task definition's own keys win over the service's, key by key."""
 
     startup_time: Distribution = Distribution()
-    ready_time_ms: int = 0
+    ready_time_ms: int | None = 0
     time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    protection_ms: int = 0
+    containers: tuple[tuple[str, ContainerBehavior], ...] = ()
     start_failure_probability: float = 0.0
     exit_code: int = 1
     cpu_time_per_request_ms: float | None = None
@@ -257,9 +277,10 @@ class Service(Resolved):
     placement_strategy: tuple[PlacementRule, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
+    deployment: Deployment = Deployment()
+    zone_rebalancing: bool = False
     target_groups: tuple[str, ...] = ()
+    balanced_container: str | None = None
     health_check_grace_ms: int = 0
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
@@ -312,11 +333,15 @@ class RunTask(Resolved):
 
 
 class Action(Resolved):
-    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs."""
+    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs.
+
+    `changes` are the fields of `Service` that an UpdateService sets, resolved.
+    """
 
     at_ms: int
     operation: str
     input: dict[str, Any]
+    changes: dict[str, Any] = Field(default_factory=dict)
 
 
 class Sampling(Resolved):
@@ -347,6 +372,7 @@ class Scenario(Resolved):
     services: tuple[Service, ...] = ()
     run_tasks: tuple[RunTask, ...] = ()
     actions: tuple[Action, ...] = ()
+    alarms: tuple[dict[str, Any], ...] = ()
     target_groups: tuple[TargetGroup, ...] = ()
     failures: Failures = Failures()
     sampling: Sampling = Sampling()

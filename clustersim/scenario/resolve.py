@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.scenario.blocks import check, check_all
+from clustersim.scenario.blocks import check, check_all, in_camel_case
 from clustersim.scenario.document import Steps, read_document
 from clustersim.scenario.fargate_prices import FargateFactors, FargateUse
 from clustersim.scenario.model import (
@@ -26,13 +26,13 @@ from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_failures import failures
 from clustersim.scenario.resolve_jobs import run_tasks
 from clustersim.scenario.resolve_placement import strategy_items
+from clustersim.scenario.resolve_scaling import check_source
 from clustersim.scenario.resolve_services import service_blocks, services, target_groups
 from clustersim.scenario.resolve_tasks import task_definitions
 
 _LATER_SECTIONS = {
     "images": "the pull of images",
     "roles": "what IAM roles allow",
-    "alarms": "CloudWatch alarms",
 }
 
 
@@ -45,7 +45,8 @@ def resolve(context: Context) -> dict[str, Any]:
     definitions = task_definitions(context)
     groups = target_groups(context)
     blocks = service_blocks(context)
-    done = actions(context)
+    alarms = _alarms(context)
+    done = actions(context, blocks)
     found = services(context, blocks, groups, later_definitions(done))
     jobs = run_tasks(context)
     _not_simulated(context)
@@ -61,6 +62,7 @@ def resolve(context: Context) -> dict[str, Any]:
         "services": found,
         "run_tasks": jobs,
         "actions": done,
+        "alarms": alarms,
         "cluster": _cluster(context),
         "failures": failures(context),
         "sampling": _sampling(context),
@@ -78,6 +80,27 @@ def _subnets(context: Context) -> None:
             context.findings.add((*path, "availabilityZone"), what, f"one of: {', '.join(context.zones)}")
         if subnet.cidr_block is not None:
             context.findings.not_simulated((*path, "cidrBlock"), "running out of addresses in a subnet")
+
+
+def _alarms(context: Context) -> tuple[dict[str, Any], ...]:
+    """The CloudWatch alarms that deployments may name, in camelCase."""
+    found = []
+    for block in check_all(context.findings, "alarms"):
+        name = block.value.get("AlarmName")
+        if not isinstance(name, str):
+            context.findings.add(block.path, "the alarm has no name", "add alarmName: too-many-errors")
+            continue
+        context.declare("alarm", name, block.at("AlarmName"))
+        alarm = in_camel_case(block.value)
+        if not block.sound:
+            continue
+        if not alarm.get("dimensions") and not alarm.get("metrics"):
+            place = block.path
+            context.findings.add(place, f"the alarm {name} says of no service", "add dimensions: ServiceName")
+            continue
+        check_source(context, alarm, block.path)
+        found.append(alarm)
+    return tuple(found)
 
 
 def _instance_types(context: Context) -> None:

@@ -22,7 +22,7 @@ from clustersim.scenario.model import Constraint, Container, HealthCheck, TaskDe
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnTaskDefinition, own_part
 from clustersim.scenario.resolve_context import Context
-from clustersim.scenario.resolve_load import note_unsimulated
+from clustersim.scenario.resolve_load import check_containers, note_unsimulated
 from clustersim.scenario.units import task_cpu_units, task_memory_mib
 from clustersim.vocabulary import MS_PER_SECOND
 
@@ -54,6 +54,7 @@ def task_definitions(context: Context) -> tuple[TaskDefinition, ...]:
         context.definition_behaviors[key] = own.behavior
         found.append(definition)
         note_unsimulated(context, own.behavior, block.path)
+        check_containers(context, own.behavior, {c.name for c in definition.containers}, block.path)
     return tuple(found)
 
 

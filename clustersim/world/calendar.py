@@ -14,13 +14,15 @@ from clustersim.engine.compiled import entry, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.accounts import draw
+from clustersim.world.containers import CELL_SHIFT, ends_task
 from clustersim.world.fleet import RECLAIMED, TERMINATED, end_instance, register
+from clustersim.world.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
 from clustersim.world.lives import (
     exits,
     finish,
-    healthy,
-    ready,
+    lose_protection,
     start,
+    start_fails,
     terminate,
 )
 from clustersim.world.mishaps import (
@@ -44,6 +46,7 @@ from clustersim.world.tables import (
 from clustersim.world.transitions import (
     AGENT_BACK,
     AGENT_LOST,
+    CONTAINER_EXITS,
     DEACTIVATING,
     FARGATE_ACCEPTED,
     INSTANCE_FAILS,
@@ -54,16 +57,21 @@ from clustersim.world.transitions import (
     PROVISION_TIMEOUT,
     PROVISIONING,
     RUNNING,
+    START_FAILS,
     STOPPING,
     TARGET_DEREGISTERED,
+    TARGET_UNWELL,
     TASK_EXITS,
     TASK_GONE,
+    TASK_HANGS,
     TASK_HEALTHY,
     TASK_INTERRUPTED,
     TASK_READY,
     TASK_RETIRED,
     TASK_RETRIED,
     TASK_STARTED,
+    TASK_UNPROTECTED,
+    TASK_UNWELL,
     new_task,
 )
 from clustersim.world.waiting import accept_on_fargate, give_up, has_room, seek, serve
@@ -73,6 +81,7 @@ FOREVER = 1 << 62
 DRAWN = -1  # ARRIVAL.duration: from the set's distribution
 ENDLESS = -2
 ROOM_PER_ENTRY = 16
+SLOTS = (1 << CELL_SHIFT) - 1
 
 _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 
@@ -139,25 +148,42 @@ def arrive(state: State, now: int) -> None:
 
 
 @lean
+def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what was due for a task that runs."""
+    t = state.tasks[slot]
+    if kind == TASK_EXITS:
+        exits(state, slot, now)
+    elif kind == TASK_READY:
+        ready(state, slot, now)
+    elif kind == TASK_HEALTHY:
+        if t.healthy < 0:
+            healthy(state, slot, now)
+    elif kind == TASK_HANGS:
+        hang(state, slot, now)
+    elif kind == TASK_UNWELL:
+        turn_unwell(state, slot, now, BY_CONTAINERS)
+    elif kind == TARGET_UNWELL:
+        turn_unwell(state, slot, now, BY_TARGET)
+    elif kind == TASK_UNPROTECTED:
+        lose_protection(state, slot, now)
+
+
+@lean
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
-    if kind == TASK_EXITS:
-        if t.state == RUNNING:
-            exits(state, slot, now)
+    if t.state == RUNNING:
+        _running_entry(state, kind, slot, now)
     elif kind == TASK_STARTED:
         if t.state == PENDING:
             start(state, slot, now)
+    elif kind == START_FAILS:
+        if t.state == PENDING:
+            start_fails(state, slot, now)
     elif kind == TASK_GONE:
         if t.state == STOPPING:
             t.exit_code = t.next_exit_code
             finish(state, slot, now)
-    elif kind == TASK_READY:
-        if t.state == RUNNING:
-            ready(state, slot, now)
-    elif kind == TASK_HEALTHY:
-        if t.state == RUNNING and t.healthy < 0:
-            healthy(state, slot, now)
     elif kind == TARGET_DEREGISTERED:
         if t.state == DEACTIVATING:
             terminate(state, slot, now)
@@ -194,6 +220,11 @@ def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> 
         h = state.instances[subject]
         if h.instance_id == serial and h.state != TERMINATED:
             _instance_entry(state, kind, subject, now)
+    elif kind == CONTAINER_EXITS:
+        slot, position = subject & SLOTS, subject >> CELL_SHIFT
+        t = state.tasks[slot]
+        if t.task_id == serial and t.state == RUNNING and ends_task(state, slot, position, now):
+            exits(state, slot, now)
     elif state.tasks[subject].task_id == serial:
         if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
             befall_task(state, kind, subject, now)
@@ -204,7 +235,7 @@ def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> 
 @lean
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Whether the arrays have room for what this entry may do."""
-    lives = ROOM_PER_ENTRY
+    lives = ROOM_PER_ENTRY + state.daemons.size
     if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS:
         lives += 2 * state.instances[subject].task_count
         if state.lost.size - state.clock[LOST] < 1:

@@ -7,7 +7,8 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
-from clustersim.policy.hosts import close_host, open_host
+from clustersim.policy.hosts import ELIGIBLE, close_host, open_host
+from clustersim.policy.placement import fits
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -31,10 +32,7 @@ from clustersim.world.accounts import (
 from clustersim.world.holdings import (
     mark_freed,
 )
-from clustersim.world.lives import (
-    ask_stop,
-    finish,
-)
+from clustersim.world.lives import ask_stop, finish, place_on_host
 from clustersim.world.tables import (
     BELL_CAPACITY,
     BELLS,
@@ -53,8 +51,11 @@ from clustersim.world.transitions import (
     INSTANCE_REGISTERS,
     PENDING,
     RUNNING,
+    new_task,
+    ring_daemons,
     ring_scheduler,
 )
+from clustersim.world.waiting import request_of
 
 # 100 reserved host ports an instance, of which the agent and SSH hold five (MODEL.md).
 HOST_PORTS_PER_INSTANCE = 100 - 5
@@ -165,9 +166,26 @@ def register(state: State, slot: int, now: int) -> None:
         )
     if h.launched < now:
         state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
+    _start_daemons(state, slot, now)
     mark_freed(state, slot)
     if h.notice >= 0 and k.drains_on_notice:
         drain(state, slot, now)
+
+
+@lean
+def _start_daemons(state: State, slot: int, now: int) -> None:
+    """Daemons are the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
+    klass = state.instances[slot].klass
+    for row in state.daemons:
+        s = state.sets[row]
+        if state.eligible[s.first_lane, klass] == ELIGIBLE and fits(
+            state.hosts, request_of(state, s.first_shape), slot
+        ):
+            service = state.services[s.service]
+            task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
+            service.ordinal += 1
+            place_on_host(state, task, slot, now)
+    ring_daemons(state)
 
 
 @entry
@@ -183,12 +201,15 @@ def drain(state: State, slot: int, now: int) -> None:
     h.draining = now
     close_host(state.hosts, slot)
     state.clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
         following = t.next_on_host
         s = state.sets[t.set]
-        if s.service >= 0 and t.state == PENDING:
+        if s.daemon:
+            pass  # the last to stop
+        elif s.service >= 0 and t.state == PENDING:
             ask_stop(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
         elif s.service >= 0 and t.state == RUNNING:
             t.leaving = 1
@@ -205,6 +226,7 @@ def activate(state: State, slot: int, now: int) -> None:
         return
     h.state = ACTIVE
     h.draining = NEVER
+    ring_daemons(state)
     if h.connected:
         open_host(state.hosts, slot, h.klass)
     task = h.first_task
@@ -250,6 +272,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     clock = state.clock
     clock[CAPACITY_EPOCH] += 1
     clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     state.lost[clock[LOST]] = h
     clock[LOST] += 1
     h.instance_id = NEVER

@@ -19,7 +19,7 @@ from clustersim.world.tables import (
     FREED,
     State,
 )
-from clustersim.world.transitions import PENDING, fill_need, move
+from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
@@ -94,7 +94,7 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
     group = state.sets[t.set].group
-    zone = fargate_zone(state, t.lane)
+    zone = t.zone if t.zone >= 0 else fargate_zone(state, t.lane)  # zone rebalancing has chosen
     touch_provider(state, lane.provider, now)
     move(state, slot, PENDING, now)
     t.placed = t.accrued = now
@@ -131,6 +131,7 @@ def let_go(state: State, slot: int, now: int) -> None:
     h.working -= 1 - state.sets[t.set].daemon
     if h.working == 0 and h.state == _DRAINING:
         state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
+        ring_daemons(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:

@@ -16,8 +16,9 @@ from clustersim.policy.hosts import AGENT_CONNECTED, close_host, open_host
 from clustersim.vocabulary import MS_PER_MINUTE, IncidentKind, StopCode, StoppedReason
 from clustersim.world.accounts import Slots, draw, note, tell
 from clustersim.world.fleet import ACTIVE, REGISTERING, drain, note_within
+from clustersim.world.health import leave_duty
 from clustersim.world.holdings import mark_freed
-from clustersim.world.lives import ask_stop, finish, leave_duty, terminate
+from clustersim.world.lives import ask_stop, finish, terminate
 from clustersim.world.tables import DISCONNECTED, State
 from clustersim.world.transitions import (
     AGENT_BACK,

@@ -26,7 +26,7 @@ from clustersim.vocabulary import (
     WEIGHT_PER_MIB,
     WaitReason,
 )
-from clustersim.world import tables
+from clustersim.world import tables, task_records
 from clustersim.world.tables import State
 from clustersim.world.world import Names, World, push_free
 
@@ -34,6 +34,7 @@ HOURS_PER_MONTH = 730  # what AWS divides a month's price by
 CHUNK_ROWS = 65_536
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
+ENTRIES_OF_ONE_LIFE = 6  # what the calendar may hold of a task of one life
 
 
 def group_names(scenario: Scenario) -> tuple[list[str], list[int]]:
@@ -229,15 +230,16 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     state = State(
         clock=clock,
         heap=new_heap(4 * (tasks + instances)),
-        tasks=_free_rows(tasks, tables.TASK, "task_id"),
+        tasks=_free_rows(tasks, task_records.TASK, "task_id"),
         free_tasks=np.zeros(tasks, np.int64),
         instances=_free_rows(instances, tables.INSTANCE, "instance_id", "klass"),
         free_instances=np.zeros(instances, np.int64),
         hosts=new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM),
-        sets=np.zeros(task_sets, tables.TASK_SET),
+        sets=np.zeros(task_sets, task_records.TASK_SET),
         lanes=np.zeros(lanes, tables.LANE),
         shapes=np.zeros(shapes, tables.SHAPE),
         services=services,
+        **_no_containers(tasks),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
         buckets=fargate_buckets(scenario),
@@ -256,20 +258,38 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         arrivals=np.zeros(0, tables.ARRIVAL),
         distributions=np.zeros(1, tables.DISTRIBUTION),
         values=np.zeros(1, np.float64),
-        finished=np.zeros(CHUNK_ROWS, tables.TASK),
+        finished=np.zeros(CHUNK_ROWS, task_records.TASK),
         lost=np.zeros(1_024, tables.INSTANCE),
         incidents=np.zeros(CHUNK_ROWS, tables.INCIDENT),
         freed=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
+        daemons=np.zeros(0, np.int64),
         dirty=np.zeros(max(1, services.size), np.int64),
         refusals=np.zeros(len(WaitReason), np.int64),
-        weight_ms=np.zeros((groups, classes.size), np.int64),
-        fargate_ms=np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
-        class_ms=np.zeros(classes.size, np.int64),
+        **_no_use(groups, classes.size, zones),
     )
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
+
+
+def _no_use(groups: int, classes: int, zones: int) -> dict[str, Array]:
+    """What is billed or reserved in a cost period, before the first."""
+    return {
+        "weight_ms": np.zeros((groups, classes), np.int64),
+        "fargate_ms": np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
+        "class_ms": np.zeros(classes, np.int64),
+    }
+
+
+def _no_containers(tasks: int) -> dict[str, Array]:
+    """The tables of containers with lives of their own; `container_rows` makes them longer."""
+    return {
+        "containers": np.zeros(0, task_records.CONTAINER),
+        "dependencies": np.zeros((0, 2), np.int64),
+        "exit_codes": np.zeros(0, np.int64),
+        "cells": np.zeros((tasks, 0), task_records.CELL),
+    }
 
 
 def _write_keys(scenario: Scenario, replication: int, classes: Array) -> None:
@@ -286,6 +306,7 @@ def _first_clock(scenario: Scenario) -> Array:
     clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
     clock[tables.WINDOW_START] = scenario.warm_up_ms
     clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
+    clock[tables.ENTRIES_PER_LIFE] = ENTRIES_OF_ONE_LIFE
     limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
     clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
     clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout

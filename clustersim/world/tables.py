@@ -1,4 +1,4 @@
-"""What the world is made of: one record per task, container instance, task set, lane, service ...
+"""What the world is made of: one record per task (`task_records`), container instance, lane, service ...
 
 Each table is a numpy array of records: columns to numpy, rows to a kernel, one argument to both. A *slot* is
 a row; a serial (`task_id`, `instance_id`) is an identity: slots are used again, serials never. Instants are
@@ -13,51 +13,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import Hosts
-
-TASK = np.dtype(
-    [
-        ("task_id", np.int64),
-        ("ordinal", np.int64),  # n-th of its service or entry: the address of its luck
-        ("created", np.int64),
-        ("placed", np.int64),
-        ("pull_started", np.int64),
-        ("pull_stopped", np.int64),
-        ("started", np.int64),
-        ("healthy", np.int64),
-        ("stopping", np.int64),
-        ("stopped", np.int64),
-        ("duration", np.int64),  # ms from RUNNING to its own end; -1: until stopped
-        ("accrued", np.int64),  # cost is accrued up to this instant
-        ("instance_id", np.int64),
-        ("cost", np.float64),  # USD, so far
-        ("set", np.int64),
-        ("lane", np.int64),
-        ("shape", np.int64),
-        ("slot", np.int64),  # of the container instance; -1: none
-        ("reference", np.int64),  # row of the trace; -1: none
-        ("attempt", np.int64),
-        ("cpu", np.int64),
-        ("memory", np.int64),
-        ("gpus", np.int64),
-        ("next_of_group", np.int64),
-        ("previous_of_group", np.int64),
-        ("next_on_host", np.int64),
-        ("previous_on_host", np.int64),
-        ("next_waiting", np.int64),
-        ("previous_waiting", np.int64),
-        ("exit_code", np.int16),  # -1: null
-        ("next_exit_code", np.int16),  # what the end that is due will show
-        ("state", np.int8),
-        ("zone", np.int8),
-        ("stop_code", np.int8),
-        ("reason", np.int8),
-        ("wait", np.int8),
-        ("waiting", np.int8),  # in the queue of its shape
-        ("ready", np.int8),  # counted among those that answer
-        ("leaving", np.int8),  # on a draining instance, or about to be retired by Fargate
-    ],
-    align=True,
-)
+from clustersim.world.task_records import CELL, CONTAINER, TASK, TASK_SET
 
 INSTANCE = np.dtype(
     [
@@ -87,53 +43,6 @@ INSTANCE = np.dtype(
         ("terminating", np.int8),  # its group or provider has given it up: it drains, then it is gone
         ("protected", np.int8),  # from scale-in, by its group or by somebody
         ("connected", np.int8),  # its agent: without one nothing is placed, and what runs runs on
-    ],
-    align=True,
-)
-
-TASK_SET = np.dtype(
-    [  # what equal tasks share: a deployment of a service, or an entry (and group) of runTasks
-        ("service", np.int64),  # -1: standalone
-        ("group", np.int64),  # who pays, and whose tasks are spread
-        ("definition", np.int64),
-        ("deployment", np.int64),  # number for `ecs-svc/N`; -1: none
-        ("first_lane", np.int64),
-        ("lanes", np.int64),
-        ("provisioning", np.int64),  # live tasks by state
-        ("pending", np.int64),
-        ("running", np.int64),
-        ("healthy", np.int64),
-        ("stopping", np.int64),
-        ("leaving", np.int64),  # RUNNING tasks that must be replaced: see TASK.leaving
-        ("failed_starts", np.int64),  # since the last task that reached RUNNING
-        ("failed_tasks", np.int64),
-        ("retries", np.int64),
-        ("startup", np.int64),  # rows of the distributions; -1: does not apply
-        ("failure", np.int64),
-        ("stop", np.int64),
-        ("duration", np.int64),
-        ("start_failure", np.float64),
-        ("ready_ms", np.int64),
-        ("check_ms", np.int64),  # container health check interval; -1: none
-        ("target_ms", np.int64),  # target group's interval; -1: no load balancer
-        ("target_checks", np.int64),
-        ("deregistration_ms", np.int64),
-        ("stop_timeout_ms", np.int64),
-        ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
-        ("exit_code", np.int16),
-        ("stop_exit_code", np.int16),
-        ("daemon", np.int8),  # of a DAEMON service: its tasks keep no instance busy
-        ("distinct", np.int8),
-        ("counts", np.int8),  # placement needs the tasks per instance of its group
-        ("startup_key", np.uint64),
-        ("failure_key", np.uint64),
-        ("start_failure_key", np.uint64),
-        ("stop_key", np.uint64),
-        ("duration_key", np.uint64),
-        ("provision_key", np.uint64),
-        ("place_key", np.uint64),
-        ("interruption_key", np.uint64),
-        ("retirement_key", np.uint64),
     ],
     align=True,
 )
@@ -186,11 +95,9 @@ SERVICE = np.dtype(
         ("pending", np.int64),
         ("running", np.int64),
         ("healthy", np.int64),
-        ("ready", np.int64),
         ("dirty", np.int8),
         ("touched", np.int64),
         ("running_area", np.int64),  # task x ms
-        ("ready_area", np.int64),
         ("available", np.int64),  # ms with running >= threshold
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
@@ -327,10 +234,12 @@ INCIDENT = np.dtype(
     KERNEL_CALLS,
     STOPPED_SETS,
     CLOSEST,
+    ENTRIES_PER_LIFE,
+    SETS_USED,
     INCIDENTS,
     DISCONNECTED,
     REFUSED,
-) = range(30)
+) = range(32)
 CLOCK_SIZE = 32
 
 BELL_SCHEDULER = 1
@@ -351,6 +260,10 @@ class State(NamedTuple):
     lanes: Annotated[Array, LANE, 1]
     shapes: Annotated[Array, SHAPE, 1]
     services: Annotated[Array, SERVICE, 1]
+    containers: Annotated[Array, CONTAINER, 1]
+    dependencies: Annotated[Array, np.int64, 2]  # [row, 2]: container (position in its set), condition
+    exit_codes: Annotated[Array, np.int64, 1]  # that restart policies ignore
+    cells: Annotated[Array, CELL, 2]  # [task slot, container]
     providers: Annotated[Array, PROVIDER, 1]
     classes: Annotated[Array, CLASS, 1]
     buckets: Annotated[Array, BUCKET, 1]
@@ -376,6 +289,7 @@ class State(NamedTuple):
     incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
+    daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task
     dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must look at
     refusals: Annotated[Array, np.int64, 1]  # [wait reason]: how often
     weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began

@@ -36,6 +36,7 @@ from clustersim.world.queues import join_queue, leave_queue
 from clustersim.world.tables import (
     CLOSEST,
     DISCONNECTED,
+    ENTRIES_PER_LIFE,
     FINISHED,
     FREE_TASKS,
     FREED,
@@ -72,7 +73,7 @@ def has_room(state: State, lives: int) -> bool:
     clock = state.clock
     return bool(
         clock[FREE_TASKS] >= lives
-        and state.heap.shape[0] - clock[HEAP_SIZE] >= 4 * lives
+        and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
         and state.finished.size - clock[FINISHED] >= lives
         and state.incidents.size - clock[INCIDENTS] >= lives
     )

@@ -18,6 +18,7 @@ from clustersim.policy.hosts import grown_hosts
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
+    ENTRIES_PER_LIFE,
     FINISHED,
     FREE_INSTANCES,
     FREE_TASKS,
@@ -28,8 +29,6 @@ from clustersim.world.tables import (
     WAITING_SHAPES,
     State,
 )
-
-ENTRIES_PER_LIFE = 4
 
 
 @dataclass
@@ -100,10 +99,12 @@ class World:
         The chunks of finished tasks, lost instances and incidents grow here when they are not emptied first.
         """
         clock = self.state.clock
+        lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        if self.state.heap.shape[0] - clock[HEAP_SIZE] < ENTRIES_PER_LIFE * lives + instances * 2:
-            wanted = int(clock[HEAP_SIZE]) + ENTRIES_PER_LIFE * lives + instances * 2
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * 2
+        if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
+            wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))
         if self.state.finished.size - clock[FINISHED] < lives:
             self._replace(finished=_longer(self.state.finished, int(clock[FINISHED]) + 2 * lives))
@@ -129,7 +130,7 @@ class World:
         tasks = _longer(self.state.tasks, capacity)
         tasks["task_id"][old:] = NEVER
         free = _longer(self.state.free_tasks, capacity)
-        self._replace(tasks=tasks, free_tasks=free)
+        self._replace(tasks=tasks, free_tasks=free, cells=_longer(self.state.cells, capacity))
         push_free(free, self.state.clock, FREE_TASKS, old, capacity)
 
     def _grow_instances(self, instances: int) -> None:
