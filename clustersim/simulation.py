@@ -95,7 +95,7 @@ class Simulation:
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         self.traffic = Traffic(scenario.services, scenario.task_definitions)
-        self.capacity = Capacity(self.world, task_sets, self.events)
+        self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
         self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
         self.failures = Failures(self.world, self.capacity.launcher, self.events)

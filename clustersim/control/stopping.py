@@ -105,8 +105,8 @@ class Stopper:
         """The slots of running tasks in a zone that may be stopped, without the one with id `kept`."""
         slots = self.unprotected(self.candidates(record, [record.primary]), now)
         tasks = self.world.state.tasks[slots]
-        here = (tasks["zone"] == zone) & (tasks["task_id"] != kept)
-        return slots[here & (tasks["state"] == TaskState.RUNNING)]
+        here = (tasks["zone"] == zone) & (tasks["task_id"] != kept) & (tasks["state"] == TaskState.RUNNING)
+        return np.ascontiguousarray(slots[here])
 
     def stop_slots(self, record: ServiceRecord, slots: Array, now: int) -> None:
         """Stop these tasks as part of a deployment or of scaling in."""

@@ -294,7 +294,6 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         ),
     },
     "ecs.CreateCapacityProvider": {
-        "autoScalingGroupProvider.managedScaling.status": _feature("managed scaling", "ENABLED"),
         "managedInstancesProvider": _feature("ECS Managed Instances"),
     },
     "application-autoscaling.RegisterScalableTarget": {
