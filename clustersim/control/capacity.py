@@ -11,6 +11,7 @@ from clustersim.control.event_words import EventLog
 from clustersim.control.groups import Groups
 from clustersim.control.incidents import tell_incidents
 from clustersim.control.launching import Launcher
+from clustersim.control.managed_scaling import ManagedScaling, Record
 from clustersim.engine.agenda import Agenda
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.tables import BELL_CAPACITY, BELLS, LOST
@@ -24,13 +25,14 @@ _IN_THE_CALENDAR = (TerminationReason.INSTANCE_FAILURE, TerminationReason.SPOT_I
 class Capacity:
     """One for all Auto Scaling groups and capacity providers."""
 
-    def __init__(self, world: World, task_sets: TaskSets, events: EventLog) -> None:
+    def __init__(self, world: World, task_sets: TaskSets, events: EventLog, record: Record) -> None:
         self.world = world
         self.events = events
         self.agenda: Agenda
         self.calendar: Agenda
         self.launcher = Launcher(world, task_sets, events, self._wake_at)
         self.groups = Groups(world, self.launcher)
+        self.scaling = ManagedScaling(world, self.groups, record)
         self._said = 0  # how many of the lost instances in the chunk have been spoken of
 
     def _wake_at(self, at_ms: int) -> None:
@@ -57,6 +59,9 @@ class Capacity:
         self.say_failures()
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY
         self.launcher.end_drained(now)
+        if now == self.scaling.next_ms:
+            self.scaling.tick(now)
+            self.agenda.wake_at(self.scaling.next_ms)
         for group in range(len(self.world.scenario.groups)):
             self.groups.reconcile(group, now)
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY

@@ -145,6 +145,9 @@ class Meter:
             "registered_instances": np.where(ec2, providers["registered"], -1).astype(np.int64),
             "provisioning_tasks": providers["provisioning"].astype(np.int64),
             "running_tasks": providers["running"].astype(np.int64),
+            "capacity_provider_reservation": np.array(
+                [self.capacity.scaling.reservation(names.providers[row]) for row in rows], np.float64
+            ),
             "cost_usd_per_hour": np.maximum(providers["usd_per_hour"], 0.0),
         }
         self._write_deployments(now)

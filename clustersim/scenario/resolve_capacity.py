@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clustersim.scenario.aws import name_in_arn
 from clustersim.scenario.blocks import Block, check, check_all
 from clustersim.scenario.model import CapacityProvider
 from clustersim.scenario.model_capacity import ManagedScaling
@@ -42,7 +43,43 @@ def groups_and_providers(context: Context) -> Capacity:
         name = block.value.get("AutoScalingGroupName")
         if isinstance(name, str):
             group(context, capacity, block, name, owners.get(name))
+    _check_protection(context, capacity, provider_blocks)
+    _check_two_masters(context, capacity, provider_blocks)
     return capacity
+
+
+def _check_two_masters(context: Context, capacity: Capacity, blocks: list[Block]) -> None:
+    """AWS advises against scaling policies on a group that a provider scales; both would act."""
+    policed = {group.name for group in capacity.groups if group.policies}
+    managed = {provider.name: provider.group for provider in capacity.providers if provider.managed_scaling}
+    for block in blocks:
+        group_name = managed.get(str(block.value.get("name")))
+        if group_name in policed:
+            place = block.at("autoScalingGroupProvider", "managedScaling")
+            what = f"{group_name} has scaling policies of its own as well: both act on it"
+            context.findings.warn(place, f"{what}; keep one of the two")
+
+
+def _check_protection(context: Context, capacity: Capacity, blocks: list[Block]) -> None:
+    """AWS refuses managed termination protection over a group that does not protect its instances.
+
+    A group inside its provider is ours to write, and need not say so.
+    """
+    unprotected = {group.name for group in capacity.groups if not group.protects_new}
+    for block in blocks:
+        inner = block.value.get("autoScalingGroupProvider")
+        if not isinstance(inner, dict) or inner.get("managedTerminationProtection") != "ENABLED":
+            continue
+        arn = inner.get("autoScalingGroupArn")
+        if isinstance(arn, str) and name_in_arn(arn) in unprotected:
+            what = (
+                "The managed termination protection setting for the capacity provider is invalid. To enable managed "
+                "termination protection for a capacity provider, the Auto Scaling group must have instance "
+                "protection from scale in enabled."
+            )
+            place = block.at("autoScalingGroupProvider", "managedTerminationProtection")
+            right = "newInstancesProtectedFromScaleIn: true in the group"
+            context.findings.add(place, what, right)
 
 
 def _provider(context: Context, capacity: Capacity, block: Block, owners: dict[str, str]) -> None:

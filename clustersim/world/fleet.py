@@ -38,6 +38,7 @@ from clustersim.world.pulls import furnish, note_cleaning
 from clustersim.world.starts import place_on_host
 from clustersim.world.tables import (
     BELL_CAPACITY,
+    BELL_SCHEDULER,
     BELLS,
     CAPACITY_EPOCH,
     DISCONNECTED,
@@ -45,6 +46,7 @@ from clustersim.world.tables import (
     FREE_INSTANCES,
     LOST,
     NEXT_INSTANCE,
+    ZONES_CHANGED,
     State,
 )
 from clustersim.world.transitions import (
@@ -182,10 +184,18 @@ def register(state: State, slot: int, now: int) -> None:
     note_cleaning(state, slot, now)
     if h.launched < now:
         state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
+        open_zone(state)
     _start_daemons(state, slot, now)
     mark_freed(state, slot)
     if h.notice >= 0 and k.drains_on_notice:
         drain(state, slot, now)
+
+
+@lean
+def open_zone(state: State) -> None:
+    """A zone may have capacity that it had not: the scheduler looks whether services are spread evenly."""
+    state.clock[ZONES_CHANGED] = 1
+    state.clock[BELLS] |= BELL_SCHEDULER
 
 
 @lean
@@ -242,6 +252,7 @@ def activate(state: State, slot: int, now: int) -> None:
         return
     h.state = ACTIVE
     h.draining = NEVER
+    open_zone(state)
     ring_daemons(state)
     if h.connected:
         open_host(state.hosts, slot, h.klass)
