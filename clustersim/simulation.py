@@ -27,6 +27,7 @@ from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
 from clustersim.control.measures import Measures
+from clustersim.control.memory import kill_beyond_memory
 from clustersim.control.meter import Meter
 from clustersim.control.quotas import exceeded_quotas
 from clustersim.control.routine import Routine
@@ -96,7 +97,7 @@ class Simulation:
         self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
-        self.traffic = Traffic(scenario.services, scenario.task_definitions)
+        self.traffic = Traffic(scenario.services, scenario.task_definitions, scenario.roles)
         self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
         self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
@@ -271,6 +272,8 @@ class Simulation:
         deploying = self.scheduler.deploying()
         self.autoscaler.tick(now, self._counts("running"), self._counts("desired"), deploying)
         self.group_scaling.tick(now)
+        if kill_beyond_memory(self.world, self.traffic, now):
+            self.agendas["calendar"].ring()
         self.agendas["metrics"].wake_at(now + self.metric_ms)
 
     def _in_alarm(self, name: str) -> bool:

@@ -20,7 +20,10 @@ Requests (each backend first come, first served by its ready tasks together)
                   fails at once; with no ready task in the period everything in it fails
   response time   while there is a backlog: its delay plus an exponential service time; else M/M/c
   concurrency     in service by Little's law, plus the mean backlog, plus the M/M/c queue (Sakasegawa)
-Messages (of one queue, which all backends work off; they never fail)
+  memory          base of each running task, and more for each request in it (in service or waiting); what a
+                  task that answers uses beyond its limit gets it killed (`control.memory`), so no more counts
+  denied          a share of what is answered fails where the task role does not allow a call
+Messages (of one queue, which all backends work off; they fail only where a call is denied)
   capacity        ready task-seconds x concurrency / processing time, or what the CPU allows if that is less
   CPU             served x CPU time where a CPU time is given, else the busy share of the workers
   oldest message  exact: a second reader of the demand follows what has been served
@@ -66,6 +69,7 @@ FLOW = np.dtype(
         ("busy", np.float64),  # vCPU-seconds (or worker-seconds) used
         ("reserved", np.float64),
         ("inside", np.float64),  # mean requests in service or waiting
+        ("denied", np.float64),  # answered by a task to which AWS denied a call
         ("memory_used", np.float64),  # MiB-seconds
         ("memory_reserved", np.float64),
         # sums since the last sample
@@ -91,6 +95,8 @@ BACKEND = np.dtype(
         ("next", np.int64),  # of the same flow; -1: the last
         ("vcpu", np.float64),  # reserved per task
         ("memory_mib", np.float64),  # reserved per task
+        ("memory_limit_mib", np.float64),  # above which a task is killed; 0: never
+        ("failing", np.float64),  # share of what is answered that fails for want of a right
         ("cpu_time_s", np.float64),  # of one vCPU, per request or message
         ("memory_base_mib", np.float64),
         ("memory_per_request_mib", np.float64),
@@ -106,6 +112,7 @@ BACKEND = np.dtype(
         ("served", np.float64),
         ("failed", np.float64),
         ("cpu_utilization", np.float64),
+        ("memory_use_mib", np.float64),  # of a task that answers, mean; NaN: none did
         # sums since the last sample: of the stretches without a backlog, and with one
         ("calm_requests", np.float64),
         ("calm_s", np.float64),
@@ -223,10 +230,15 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
         flow.inside += inside
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
+    row.memory_use_mib = np.nan
+    if ready_s > 0.0:
+        row.memory_use_mib = row.memory_base_mib + row.memory_per_request_mib * inside * period_s / ready_s
+    most = row.memory_limit_mib if row.memory_limit_mib > 0.0 else row.memory_mib
     flow.running_s += running_s
     flow.busy += min(busy, reserved)
     flow.reserved += reserved
-    flow.memory_used += min(used, row.memory_mib * running_s)
+    flow.memory_used += min(used, most * running_s)
+    flow.denied += row.served * row.failing
     flow.memory_reserved += running_s * row.memory_mib
     row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
 
@@ -238,6 +250,7 @@ def _begin(load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: 
     flow.requests = advance_to(load.readers[index, 0], load.times, load.rates, to_ms)
     flow.served = flow.failed = flow.targets_s = flow.capacity = 0.0
     flow.running_s = flow.busy = flow.reserved = flow.memory_used = flow.memory_reserved = flow.inside = 0.0
+    flow.denied = 0.0
     b = flow.first
     while b >= 0:
         row = load.backends[b]
@@ -303,9 +316,11 @@ def _end(flow: Any, period_s: float) -> None:
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
     if flow.kind == REQUESTS and flow.served > 0.0:
         flow.response_s = flow.inside * period_s / flow.served
+    flow.served -= flow.denied
+    flow.failed += flow.denied
     if flow.running_s > 0.0:
         flow.cpu_utilization = 100.0 * min(flow.busy / flow.reserved, 1.0)
-        flow.memory_utilization = 100.0 * min(flow.memory_used / flow.memory_reserved, 1.0)
+        flow.memory_utilization = 100.0 * flow.memory_used / flow.memory_reserved
         weight = flow.running_s + _NO_WEIGHT
         flow.sum_weight += weight
         flow.sum_cpu += weight * flow.cpu_utilization

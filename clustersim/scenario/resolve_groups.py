@@ -169,7 +169,11 @@ def _zones(context: Context, block: Block) -> tuple[str, ...]:
     """The zones of a group: its own, those of its subnets, or all."""
     named = block.value.get("AvailabilityZones")
     if named:
-        return context.check_zones(named, block.at("AvailabilityZones"))
+        place = block.at("AvailabilityZones")
+        for index, zone in enumerate(named):
+            if context.subnets and zone in context.zones and zone not in context.subnets.values():
+                context.findings.add((*place, index), f"no subnet is in {zone}", "list one in subnets")
+        return context.check_zones(named, place)
     place = block.at("VPCZoneIdentifier")
     return context.zones_of((name, place) for name in _subnets(block))
 

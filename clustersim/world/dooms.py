@@ -42,6 +42,8 @@ def memory_limit_mib(definition: TaskDefinition, balanced: str | None) -> int | 
 
     ECS API: ContainerDefinition.memory, TaskDefinition.memory.
     """
+    if not definition.containers:
+        return definition.task_memory_mib
     main = main_container(definition, balanced)
     own = next(container.memory_mib for container in definition.containers if container.name == main)
     return definition.task_memory_mib if own is None else own

@@ -14,9 +14,10 @@ from clustersim.engine.compiled import Array, entry, lean
 from clustersim.policy.hosts import ELIGIBLE
 from clustersim.policy.placement import fits
 from clustersim.policy.victims import choose_victims
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.accounts import Slots
 from clustersim.world.calendar import choose_lane, forget_missed
+from clustersim.world.containers import ends_task
 from clustersim.world.holdings import (
     bill_fargate,
     fargate_zone,
@@ -25,7 +26,7 @@ from clustersim.world.holdings import (
     hold_host,
     take_address,
 )
-from clustersim.world.lives import ask_stop, start_settled
+from clustersim.world.lives import EXIT_KILLED, ask_stop, exits, start_settled
 from clustersim.world.starts import expect_back, place_on_host
 from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
@@ -35,6 +36,8 @@ from clustersim.world.transitions import (
 from clustersim.world.waiting import fargate_refusal, find_host, request_of, seek
 
 Matrix = Annotated[Array, np.int64, 2]
+
+_OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 
 ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
 
@@ -181,6 +184,33 @@ def stop_tasks(state: State, slots: Slots, now: int, code: int, reason: int) -> 
     """Ask the tasks in `slots` to stop, in this order."""
     for slot in slots:
         ask_stop(state, slot, now, code, reason)
+
+
+@entry
+def run_out_of_memory(state: State, row: int, now: int) -> None:
+    """The main containers of all tasks of set `row` that answer are killed for their memory."""
+    s = state.sets[row]
+    slot = state.group_first[s.group]
+    while slot >= 0:
+        t = state.tasks[slot]
+        following = t.next_of_group
+        if t.set == row and t.state == RUNNING and t.ready:
+            _kill_main(state, slot, now)
+        slot = following
+
+
+@lean
+def _kill_main(state: State, slot: int, now: int) -> None:
+    """Kill the container of a RUNNING task that does its work: SIGKILL, exit code 137."""
+    t = state.tasks[slot]
+    s = state.sets[t.set]
+    t.next_exit_code, t.next_reason = EXIT_KILLED, _OUT_OF_MEMORY
+    if s.first_container >= 0:
+        cell = state.cells[slot, s.main]
+        cell.exits, cell.exit_code, cell.reason = now, EXIT_KILLED, _OUT_OF_MEMORY
+        if not ends_task(state, slot, s.main, now):
+            return
+    exits(state, slot, now)
 
 
 @entry
