@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.errors import InvariantViolation
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, InstanceState, TaskState
 from clustersim.world import tables
+from clustersim.world.image_invariants import check_images
 from clustersim.world.world import World
 
 
@@ -21,6 +22,7 @@ def check(world: World) -> None:
     _check_instants(world)
     _check_waiting(world)
     _check_slots(world)
+    check_images(world, _require)
 
 
 def _require(world: World, truth: bool, words: str) -> None:
@@ -182,7 +184,7 @@ def _check_instants(world: World) -> None:
     state = world.state
     tasks = state.tasks[world.live_tasks()]
     before = tasks["created"].copy()
-    for name in ("placed", "started", "healthy", "stopping"):
+    for name in ("placed", "pull_started", "pull_stopped", "started", "healthy", "stopping"):
         stamp = tasks[name]
         known = stamp >= 0
         _require(

@@ -192,7 +192,9 @@ def _pull_on_fargate(state: State, slot: int, now: int) -> tuple[int, int]:
     """Pull all images of a Fargate task, of which nothing is kept; returns as `pull_upfront`."""
     t = state.tasks[slot]
     s, place = state.sets[t.set], place_of(state, slot)
-    begin = now
+    if s.pulls == 0:
+        return now, 0
+    t.pull_started = begin = now
     for number in range(s.pulls):
         row = s.first_pull + number
         version = _wanted(state, row, now)
