@@ -22,6 +22,7 @@ from clustersim.world.tables import (
 )
 from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
+_SHORT = 1 << 30  # counts for so many tasks: more than anybody has
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
 
@@ -79,20 +80,17 @@ def fargate_zone(state: State, number: int) -> int:
     """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
     fewest tasks of the group; -1 where none has any.
 
-    Fargate does not look at addresses: where the last task found none, the next one only goes if it has to.
+    Fargate does not look at addresses: where tasks found none lately, the next one only goes if it has to.
     """
     lane = state.lanes[number]
     group = state.sets[lane.set].group
-    zone = -1
+    zone, fewest = -1, 0
     for z in range(state.lane_zones.shape[1]):
         if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:
             continue
-        if (
-            zone < 0
-            or zone == lane.short_zone
-            or (z != lane.short_zone and state.zone_counts[group, z] < state.zone_counts[group, zone])
-        ):
-            zone = z
+        count = state.zone_counts[group, z] + _SHORT * ((lane.short_zones >> z) & 1)
+        if zone < 0 or count < fewest:
+            zone, fewest = z, count
     return zone
 
 
@@ -114,12 +112,11 @@ def take_address(state: State, slot: int, zone: int) -> bool:
         return True
     subnet = roomiest(state.free_addresses, state.subnet_zones, state.lane_subnets[t.lane], zone)
     if subnet == NO_SUBNET:
-        if lane.fargate:
-            lane.short_zone = zone
+        lane.short_zones |= 1 << zone
         return False
     state.free_addresses[subnet] -= 1
     t.subnet = subnet
-    lane.short_zone = NEVER
+    lane.short_zones = 0
     return True
 
 

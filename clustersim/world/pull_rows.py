@@ -178,7 +178,6 @@ def write_lane(
     state, scenario = world.state, world.scenario
     named, public = network
     state.lanes[lane]["addresses"] = 0 if definition is None else addresses_of_task(definition.network_mode)
-    state.lanes[lane]["short_zone"] = NEVER
     state.lane_subnets[lane] = allowed = allowed_subnets(scenario, named)
     for zone, name in enumerate(scenario.zones):
         there = [s.name for s, use in zip(scenario.subnets, allowed, strict=True) if use and s.zone == name]

@@ -65,7 +65,10 @@ LANE = np.dtype(
         ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
         ("program_from", np.int64),
         ("program_to", np.int64),
-        ("short_zone", np.int64),  # Fargate: where the last task found no address; -1: it found one
+        (
+            "short_zones",
+            np.int64,
+        ),  # Fargate: bits of the zones without an address since the last task that got one
         ("eni", np.int8),
         ("addresses", np.int8),  # each task takes one of a subnet
         ("fargate", np.int8),
