@@ -47,6 +47,7 @@ from clustersim.world.risks import write_risks
 from clustersim.world.set_specs import service_spec
 from clustersim.world.tables import ENTRIES_DONE, NOW
 from clustersim.world.task_sets import TaskSets
+from clustersim.world.waiting import renew_reasons
 from clustersim.world.world import World
 
 ORDER = (
@@ -221,6 +222,7 @@ class Simulation:
         self.meter.end(self.end_ms)
         self.traffic.sample()
         self._take_chunks()
+        renew_reasons(self.world.core, self.end_ms)
         self.journal.close()
         self.scheduler.rollouts.write(self.recorder)
         simulated = time.process_time() - begun

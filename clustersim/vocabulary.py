@@ -204,7 +204,8 @@ class IncidentKind(IntEnum):
     AGENT_RECONNECTED = 2
     FARGATE_SPOT_INTERRUPTION = 3
     FARGATE_TASK_RETIREMENT = 4
-    NO_ADDRESS = 5
+    DAEMON_STARTED = 5
+    NO_ADDRESS = 6
 
 
 def instance_name(instance_id: int) -> str:
