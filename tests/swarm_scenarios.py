@@ -15,6 +15,7 @@ from typing import Any
 
 from tests import swarm_services
 from tests.harness import Block, definition, job, on, provider, service
+from tests.swarm_images import IMAGE_FEATURES, dress
 from tests.swarm_services import SERVICE_FEATURES
 
 FEATURES = (
@@ -29,6 +30,7 @@ FEATURES = (
     *("endless_jobs", "retries", "limit", "timeout", "initial_running", "warm_up", "cost_periods"),
     *("savings_plan", "reserved_instances", "empty_service"),
     *SERVICE_FEATURES,
+    *IMAGE_FEATURES,
 )
 
 LEAST_TASKS = 200
@@ -129,6 +131,7 @@ class _Drawing:
             written["warmUp"] = f"{self.luck.randint(1, 40)}m"
         if self.pick("cost_periods"):
             written["sampling"] = {"costPeriod": "20m", "interval": "5m"}
+        dress(self, written)
         return Drawn(number, frozenset(self.features), written, self.trace)
 
     def _cluster(self) -> Block:
