@@ -7,6 +7,7 @@ adds to it, and the reader raises all problems at once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,20 @@ class Findings:
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
     _places: set[Steps] = field(default_factory=set)
     _features: set[str] = field(default_factory=set)
+
+    def fork(self) -> Findings:
+        """The same findings to go on from in one of several ways: what is added here stays here."""
+        return Findings(
+            self.document,
+            copy.deepcopy(self.data),
+            list(self.overridden),
+            dict(self.origins),
+            dict(self.included),
+            list(self.problems),
+            list(self.warnings),
+            set(self._places),
+            set(self._features),
+        )
 
     def add(self, path: Steps, what: str, right: str = "") -> None:
         """Report a problem; a second one at the same place would be an echo of the first, and is dropped."""

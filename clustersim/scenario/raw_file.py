@@ -16,6 +16,7 @@ from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
 from clustersim.scenario.raw_later import Image, Role, Spot
+from clustersim.scenario.raw_sweep import Sweep
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,
@@ -139,13 +140,6 @@ class WrittenSampling(Written):
     interval: PositiveDurationMs | None = None
     cost_period: PositiveDurationMs = MS_PER_DAY
     cost_per_resource: bool = False
-
-
-class Sweep(Written):
-    """`sweep`: read by the sweep command, nothing to a run."""
-
-    vary: dict[str, list[Any]] = Field(default_factory=dict)
-    replications: AtLeastOne = 1
 
 
 class ScenarioFile(Written):

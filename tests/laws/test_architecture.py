@@ -16,7 +16,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent.parent / "clustersim"
 LAYERS = {
     **{"vocabulary": 0, "errors": 0, "engine": 1, "record": 1, "stats": 1, "policy": 2, "scenario": 3},
-    **{"world": 4, "control": 5, "simulation": 6, "study": 7, "cli": 8, "__init__": 9, "__main__": 9},
+    **{
+        "world": 4,
+        "control": 5,
+        "simulation": 6,
+        "study": 7,
+        "cli": 8,
+        "cli_sweeps": 8,
+        "__init__": 9,
+        "__main__": 9,
+    },
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_MODULE = 400

@@ -1,0 +1,137 @@
+"""Who does the work of a sweep: worker processes of this machine, this process itself, or a Dask cluster.
+
+Decides how a Dask client comes about and goes away. Must not know what the workers do. `dispatch` gets the
+client; whatever stands behind it is the same to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clustersim.engine.program import prepare
+from clustersim.errors import ResultsError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_S = 10
+FIRST_WORKER_S = 60
+
+_LOCAL = {
+    # A run that kills its worker is judged by `dispatch`, which knows what the worker was doing.
+    "distributed.scheduler.allowed-failures": 0,
+    # A kernel may keep a worker's only thread busy for long without being dead.
+    "distributed.scheduler.worker-ttl": None,
+    # Dask samples stacks a hundred times a second, for a dashboard that nobody has open.
+    "distributed.worker.profile.enabled": False,
+    # Its workers would stop taking work, or be killed, at a share of the memory that a run may well need.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+}
+
+
+class ClusterError(ResultsError):
+    """There is nobody to do the work."""
+
+
+def cores() -> int:
+    """How many processes this machine, or the part of it that we may use, runs at once."""
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+@contextmanager
+def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
+    """A Dask client: of the cluster at `scheduler`, or of `jobs` processes here (1: of this process itself).
+
+    The kernels are compiled before any worker starts. Raises ClusterError where no scheduler answers.
+    """
+    prepare()
+    import dask
+    from distributed import Client
+
+    for name in ("distributed", "tornado.application"):
+        # What goes wrong with a worker is told once, in our words, when the sweep knows what it means.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        # A trace of a million rows goes along with each batch on purpose: it is less than what a run takes.
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        if scheduler is not None:
+            yield from _existing(scheduler)
+            return
+        with dask.config.set(_LOCAL), _local(jobs or cores()) as address:
+            client = Client(address, set_as_default=False)
+            try:
+                with client.as_current():
+                    yield client
+            finally:
+                client.close(timeout=2)
+
+
+def _existing(address: str) -> Iterator[Client]:
+    """The cluster at `address`, once it has a worker."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "no answer"
+        raise ClusterError(f"no Dask scheduler answers at {address}: {reason}") from error
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER_S)
+    except TimeoutError as error:
+        client.close(timeout=2)
+        raise ClusterError(
+            f"the Dask scheduler at {address} has no workers; start one with `dask worker`"
+        ) from error
+    try:
+        with client.as_current():
+            yield client
+    finally:
+        client.close(timeout=2)
+
+
+@contextmanager
+def _local(jobs: int) -> Iterator[object]:
+    from distributed import LocalCluster
+
+    with _main_left_alone():
+        cluster = LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            processes=jobs > 1,
+            memory_limit=None,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+            host="127.0.0.1" if jobs > 1 else None,
+        )
+        try:
+            yield cluster
+        finally:
+            cluster.close(timeout=5)
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Workers need nothing of the program that started us, so they do not run it again.
+
+    Python's `spawn` imports the main module into every child; a script without an `if __name__` guard would
+    start its sweep in each worker. Without `__file__` and `__spec__` there is nothing to import.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)

@@ -1,0 +1,196 @@
+"""A sweep from its plan to its result: what is missing is done, what is there counts, then it becomes whole.
+
+Decides the order of things and what may be taken up again. Must not know terminals or processes. `cs.sweep`
+and the command line call `prepare` and then `Undertaking.run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustersim.errors import ResultsError, ScenarioError
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.raw_sweep import DesignKind
+from clustersim.study.cluster import workers
+from clustersim.study.dispatch import Dispatcher, in_order
+from clustersim.study.place import PAGE, TABLE, Place, complete_manifest, growing_plan, place_of
+from clustersim.study.plan import Plan, Request, read_plan
+from clustersim.study.summary import file_of, table_of
+from clustersim.study.sweep_results import Sweep
+from clustersim.study.terms import Terms, changes, terms_of
+from clustersim.study.vary import read_vary
+from clustersim.study.widths import LEAST, Width, more_tasks, read_width
+from clustersim.study.work import Row, Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+class Watcher:
+    """What a sweep tells while it goes on; by itself it tells nobody."""
+
+    def checking(self, share: float) -> None:
+        """So much of the points has been read."""
+
+    def total(self, runs: int) -> None:
+        """So many runs there will be, as far as is known."""
+
+    def done(self, row: Row) -> None:
+        """A run is there."""
+
+
+@dataclass
+class Undertaking:
+    """A sweep that may begin: its points are sound, and its place may be used."""
+
+    plan: Plan
+    place: Place
+    terms: Terms
+    widths: tuple[Width, ...]
+    resumed: bool
+    rows: list[Row] = field(default_factory=list)
+
+    def run(self, client: Client, watcher: Watcher) -> Sweep:
+        """Does what is missing and makes the result. Raises ResultsError where it cannot go on."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        content = _json(self.terms)
+        there: list[tuple[int, int]] = []
+        if self.resumed:
+            self.place.reopen(content)
+            there = self.place.runs()
+        else:
+            self.place.begin(content)
+        dispatcher = Dispatcher(client, self.place, content, self.plan.scenario)
+        points = range(len(self.plan.points))
+        tasks = [Task(point, number) for point in points for number in range(self.plan.replications)]
+        while tasks:
+            watcher.total(len(self.rows) + len(tasks))
+            for row in dispatcher.run(tasks):
+                self._check(row)
+                self.rows.append(row)
+                watcher.done(row)
+            tasks = more_tasks(self.rows, self.widths) if self.widths else []
+            if not tasks:  # more replications than are asked for now: they are there, so they count
+                tasks = sorted({Task(*run) for run in there} - {row.task for row in self.rows})
+                there = []
+        timings = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - cpu}
+        return self._finish(timings)
+
+    def _check(self, row: Row) -> None:
+        """A measure that no run has is said at the first of them."""
+        for width in self.widths if row.error is None else ():
+            if width.measure not in row.names:
+                hint = closest(width.measure, row.names)
+                raise ResultsError(f"--until-width: no run has the measure {width.measure!r}; {hint}")
+
+    def _finish(self, timings: Mapping[str, float]) -> Sweep:
+        """Table, page and manifest: with the last of them the sweep is a result."""
+        rows = in_order(self.rows)
+        values = {number: point.values for number, point in enumerate(self.plan.points)}
+        table = table_of(self.plan.paths, values, rows)
+        content = file_of(table)
+        self.place.write(TABLE, content)
+        summary = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
+        runs = {"runs_cpu_s": sum(row.cpu_s for row in rows), "reused": sum(row.reused for row in rows)}
+        manifest = {**self.terms, "tables": {"summary": summary}, "timings": {**timings, **runs}}
+        page = self._page(Sweep(self.place.shown, manifest, table))
+        if page is not None:
+            self.place.write(PAGE, page.encode())
+        self.place.finish(_json(manifest))
+        return Sweep(self.place.shown, manifest, table)
+
+    def _page(self, sweep: Sweep) -> str | None:
+        """The page with the charts; None where the libraries for it are not installed."""
+        return None
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        errors="backslashreplace"
+    )
+
+
+def prepare(
+    path: Path,
+    request: Request,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    until_width: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> Undertaking:
+    """Reads every point and looks at the place; nothing is written.
+
+    Raises ScenarioError for what is wrong with the scenario or the points, ResultsError for a place that is not
+    to be used, or a sweep that is not the one to be resumed.
+    """
+    widths = _widths(until_width)
+    plan = read_plan(path, request, (watcher or Watcher()).checking)
+    if widths:
+        plan.reading.replications = max(plan.replications, LEAST)
+    place = place_of(out, plan.base.name)
+    terms = terms_of(plan, {width.measure: str(width) for width in widths})
+    grows = growing_plan(place)
+    if grows is not None and not resume:
+        raise ResultsError(
+            f"an unfinished sweep is in {place.growing}; go on with it by --resume, or remove it"
+        )
+    before = complete_manifest(place) if grows is None else grows
+    if before is not None and resume:
+        found = changes(before, terms)
+        if found:
+            told = "; ".join(found)
+            raise ResultsError(
+                f"{place.shown} cannot be resumed: {told}. Undo that, or choose another place with --out"
+            )
+    return Undertaking(plan, place, terms, widths, resumed=resume and before is not None)
+
+
+def _widths(texts: Sequence[str]) -> tuple[Width, ...]:
+    try:
+        return tuple(read_width(text) for text in texts)
+    except ValueError as error:
+        raise ScenarioError([f"--until-width: {error}"]) from None
+
+
+def sweep(
+    path: str | Path,
+    *,
+    vary: Mapping[str, Any] | None = None,
+    design: DesignKind | None = None,
+    points: int | str | Path | None = None,
+    sensitivity: bool = False,
+    replications: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    out: str | Path = "sweeps",
+    resume: bool = False,
+    until_width: Mapping[str, str | float] | None = None,
+    seed: int | None = None,
+    set: Sequence[str] = (),
+) -> Sweep:
+    """Sweeps a scenario file into `out`/NAME and returns the result, as `clustersim sweep` does.
+
+    `vary` has a list of values, or a range like `{"from": 70, "to": 100, "integer": True}`, by path; without it
+    the scenario's `sweep` block says what is varied. Raises ScenarioError with every problem of the scenario and
+    its points, ResultsError where results cannot be written or resumed.
+    """
+    asked = Request(
+        vary=None if vary is None else read_vary(vary),
+        design=design,
+        points=Path(points) if isinstance(points, str) else points,
+        sensitivity=sensitivity,
+        replications=replications,
+        overrides=set,
+        seed=seed,
+    )
+    widths = [f"{measure}={width}" for measure, width in (until_width or {}).items()]
+    undertaking = prepare(Path(path), asked, out, resume=resume, until_width=widths)
+    with workers(jobs, scheduler) as client:
+        return undertaking.run(client, Watcher())

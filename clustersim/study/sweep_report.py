@@ -1,0 +1,164 @@
+"""The closing table of a sweep: each point with its intervals, the best one, and what can be told from chance.
+
+Decides what of a sweep is worth eighty columns. Must not compute anything that a `Sweep` does not. The command
+line calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+
+from clustersim.errors import ResultsError
+from clustersim.study.measures import label, main_measures, short_paths, told, value_told
+from clustersim.study.report import MAX_ROWS, WIDTH, Cells, Section, print_report
+from clustersim.study.sweep_results import Sweep
+
+MAX_ERRORS = 5
+
+
+def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), base: int = 0) -> None:
+    """Prints a sweep; `measures` in place of those that are shown by themselves, differences from point `base`."""
+    asked = list(measures) or varying(sweep, main_measures(sweep.measures))
+    if not asked:
+        sections = [_errors(sweep)]
+    else:
+        everything = bool(measures) or not console.is_terminal
+        sections = [_points(sweep, asked, base, everything), _sensitivity(sweep, asked), _errors(sweep)]
+    facts = _facts(sweep, asked[0] if asked else None, base)
+    print_report(facts, sections, f"results: {sweep.path}", console)
+
+
+def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:
+    """The first measure, and those others that are not the same in all runs."""
+    table = sweep.summary.to_arrow()
+    found: list[str] = []
+    for measure in measures:
+        values = {value for value in table.column(measure).to_pylist() if value is not None}
+        if not found or len(values) > 1:
+            found.append(measure)
+    return found
+
+
+def best_point(sweep: Sweep, measure: str) -> int | None:
+    """The point of the least mean of a measure; None where no run has it."""
+    means = [
+        (interval.mean, point)
+        for point in range(len(sweep.points))
+        if (interval := sweep.interval(measure, point))
+    ]
+    return min(means)[1] if means else None
+
+
+def values_told(sweep: Sweep, point: int) -> str:
+    """The values of a point in words."""
+    pairs = zip(short_paths(sweep.paths), sweep.points[point].values(), strict=True)
+    return ", ".join(f"{name}={value_told(value)}" for name, value in pairs)
+
+
+def _facts(sweep: Sweep, measure: str | None, base: int) -> list[tuple[str, str]]:
+    runs = len(sweep.summary)
+    failed = len(sweep.errors)
+    words = f"{runs:,} at {len(sweep.points):,} points" + (f", {failed:,} failed" if failed else "")
+    facts = [("runs", words)]
+    best = best_point(sweep, measure) if measure else None
+    if measure is None or best is None:
+        return facts
+    facts.append(
+        (f"least {label(measure)}", f"{told(measure, sweep.interval(measure, best))} at point {best}")
+    )
+    facts.append(("with", values_told(sweep, best)))
+    difference = sweep.difference(measure, best, base) if best != base else None
+    if difference is not None:
+        words = f"{told(measure, difference, signed=True)} against point {base}, in pairs"
+        if difference.n > 1:
+            words += "" if difference.excludes_zero else ": not told from chance"
+        facts.append(("difference", words))
+    return facts + _family(sweep, measure, base)
+
+
+def _family(sweep: Sweep, measure: str, base: int) -> list[tuple[str, str]]:
+    """Which points differ from the base even when all are compared at once."""
+    if len(sweep.points) < 3:
+        return []
+    try:
+        table = sweep.comparisons(measure, base)
+    except ResultsError:
+        return []
+    rows = table.to_pylist()
+    if not rows:
+        return []
+    lower = sum(row["high"] < 0 for row in rows)
+    higher = sum(row["low"] > 0 for row in rows)
+    words = f"{lower} points lower, {higher} higher than point {base}, {len(rows) - lower - higher} not told apart"
+    return [("all at once", f"{words} (Dunnett)")]
+
+
+def _points(sweep: Sweep, measures: Sequence[str], base: int, everything: bool) -> Section:
+    order = list(range(len(sweep.points)))
+    if len(order) > MAX_ROWS:
+        means = {p: sweep.interval(measures[0], p) for p in order}
+        order.sort(key=lambda p: (mean.mean if (mean := means[p]) else float("inf"), p))
+    shown = order[:MAX_ROWS]
+    columns: list[list[str]] = [["point", *(str(point) for point in shown)]]
+    for name, path in zip(short_paths(sweep.paths), sweep.paths, strict=True):
+        columns.append([name, *(value_told(sweep.points[point][path]) for point in shown)])
+    known = len(columns)
+    for number, measure in enumerate(measures):
+        columns.append([label(measure), *(told(measure, sweep.interval(measure, point)) for point in shown)])
+        if number == 0 and len(sweep.points) > 1:
+            cells = [
+                "-" if p == base else told(measure, sweep.difference(measure, p, base), signed=True)
+                for p in shown
+            ]
+            columns.append([f"vs {base}", *cells])
+    if not everything:
+        columns = _fitting(columns, known + 1)
+    headings, *rows = (tuple(cells) for cells in zip(*columns, strict=True))
+    return Section(headings, [_row(cells) for cells in rows], len(order) - len(shown))
+
+
+def _row(cells: Sequence[str]) -> Cells:
+    return tuple(cells)
+
+
+def _fitting(columns: list[list[str]], least: int) -> list[list[str]]:
+    """As many columns as eighty characters hold, the first `least` in any case."""
+    kept: list[list[str]] = []
+    width = 0
+    for column in columns:
+        width += max(map(cell_len, column)) + 2
+        if len(kept) >= least and width - 2 > WIDTH:
+            break
+        kept.append(column)
+    return kept
+
+
+def _sensitivity(sweep: Sweep, measures: Sequence[str]) -> Section:
+    """How much of each measure's variance each path explains, by itself and in all."""
+    headings = ("variance of", "explained by", "alone", "in all")
+    rows: list[Cells] = []
+    if sweep.manifest["design"]["sensitivity"]:
+        for measure in measures:
+            try:
+                found = sweep.sensitivity(measure)
+            except ResultsError:
+                continue
+            for path, short in zip(sweep.paths, short_paths(sweep.paths), strict=True):
+                index = found[path]
+                told_ = [
+                    f"{each.mean:.2f} ({each.low:.2f} to {each.high:.2f})"
+                    for each in (index.first_order, index.total_order)
+                ]
+                rows.append((label(measure), short, *told_))
+    return Section(headings, rows)
+
+
+def _errors(sweep: Sweep) -> Section:
+    rows: list[Cells] = [
+        (f"point {point}, replication {replication}", " ".join(error.split())[:40])
+        for point, replication, error in sweep.errors
+    ]
+    return Section(("failed", "why"), rows[:MAX_ERRORS], max(0, len(rows) - MAX_ERRORS))
