@@ -58,22 +58,36 @@ def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
     import dask
     from distributed import Client
 
-    for name in ("distributed", "tornado.application"):
-        # What goes wrong with a worker is told once, in our words, when the sweep knows what it means.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
+    with _silent(), warnings.catch_warnings():
         # A trace of a million rows goes along with each batch on purpose: it is less than what a run takes.
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
         if scheduler is not None:
             yield from _existing(scheduler)
             return
-        with dask.config.set(_LOCAL), _local(jobs or cores()) as address:
+        jobs = jobs or cores()
+        # Ctrl-C reaches all processes of a terminal; the workers leave it to the one that knows what to do.
+        preload = {"distributed.worker.preload": ["clustersim.study.deaf"] if jobs > 1 else []}
+        with dask.config.set(_LOCAL | preload), _local(jobs) as address:
             client = Client(address, set_as_default=False)
             try:
                 with client.as_current():
                     yield client
             finally:
                 client.close(timeout=2)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What goes wrong with a worker is told once, in our words, when the sweep knows what it means."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _existing(address: str) -> Iterator[Client]:

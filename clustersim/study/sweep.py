@@ -19,6 +19,7 @@ from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw_sweep import DesignKind
 from clustersim.study.cluster import workers
 from clustersim.study.dispatch import Dispatcher, in_order
+from clustersim.study.page import can_make_pages, page_of
 from clustersim.study.place import PAGE, TABLE, Place, complete_manifest, growing_plan, place_of
 from clustersim.study.plan import Plan, Request, read_plan
 from clustersim.study.summary import file_of, table_of
@@ -99,15 +100,11 @@ class Undertaking:
         summary = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
         runs = {"runs_cpu_s": sum(row.cpu_s for row in rows), "reused": sum(row.reused for row in rows)}
         manifest = {**self.terms, "tables": {"summary": summary}, "timings": {**timings, **runs}}
-        page = self._page(Sweep(self.place.shown, manifest, table))
-        if page is not None:
-            self.place.write(PAGE, page.encode())
+        sweep = Sweep(self.place.shown, manifest, table)
+        if can_make_pages():
+            self.place.write(PAGE, page_of(sweep).encode())
         self.place.finish(_json(manifest))
-        return Sweep(self.place.shown, manifest, table)
-
-    def _page(self, sweep: Sweep) -> str | None:
-        """The page with the charts; None where the libraries for it are not installed."""
-        return None
+        return sweep
 
 
 def _json(content: Any) -> bytes:

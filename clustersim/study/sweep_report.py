@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clustersim.errors import ResultsError
-from clustersim.study.measures import label, main_measures, short_paths, told, value_told
+from clustersim.study.measures import NOTHING, label, main_measures, short_paths, told, value_told
 from clustersim.study.report import MAX_ROWS, WIDTH, Cells, Section, print_report
 from clustersim.study.sweep_results import Sweep
 
@@ -27,19 +27,29 @@ def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), ba
     else:
         everything = bool(measures) or not console.is_terminal
         sections = [_points(sweep, asked, base, everything), _sensitivity(sweep, asked), _errors(sweep)]
-    facts = _facts(sweep, asked[0] if asked else None, base)
+    facts = facts_of(sweep, asked[0] if asked else None, base)
     print_report(facts, sections, f"results: {sweep.path}", console)
 
 
 def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:
-    """The first measure, and those others that are not the same in all runs."""
-    table = sweep.summary.to_arrow()
-    found: list[str] = []
-    for measure in measures:
-        values = {value for value in table.column(measure).to_pylist() if value is not None}
-        if not found or len(values) > 1:
-            found.append(measure)
-    return found
+    """The first measure, and those others that are not the same at all points."""
+    return [
+        measure
+        for number, measure in enumerate(measures)
+        if number == 0 or len(sweep.points) == 1 or differs(sweep, measure)
+    ]
+
+
+def differs(sweep: Sweep, measure: str) -> bool:
+    """Whether the mean of a measure is another at some point, by more than the order of additions makes it."""
+    means = means_of(sweep, measure)
+    return bool(means) and max(means.values()) - min(means.values()) > NOTHING
+
+
+def means_of(sweep: Sweep, measure: str) -> dict[int, float]:
+    """The mean of a measure by point, where some run has it."""
+    found = {point: sweep.interval(measure, point) for point in range(len(sweep.points))}
+    return {point: interval.mean for point, interval in found.items() if interval is not None}
 
 
 def best_point(sweep: Sweep, measure: str) -> int | None:
@@ -58,7 +68,8 @@ def values_told(sweep: Sweep, point: int) -> str:
     return ", ".join(f"{name}={value_told(value)}" for name, value in pairs)
 
 
-def _facts(sweep: Sweep, measure: str | None, base: int) -> list[tuple[str, str]]:
+def facts_of(sweep: Sweep, measure: str | None, base: int) -> list[tuple[str, str]]:
+    """The sweep in a few words: runs, the point of the least mean, and whether it differs from the base."""
     runs = len(sweep.summary)
     failed = len(sweep.errors)
     words = f"{runs:,} at {len(sweep.points):,} points" + (f", {failed:,} failed" if failed else "")
@@ -66,6 +77,9 @@ def _facts(sweep: Sweep, measure: str | None, base: int) -> list[tuple[str, str]
     best = best_point(sweep, measure) if measure else None
     if measure is None or best is None:
         return facts
+    if not differs(sweep, measure):
+        where = "" if len(sweep.points) == 1 else ", the same at every point"
+        return [*facts, (label(measure), told(measure, sweep.interval(measure, best)) + where)]
     facts.append(
         (f"least {label(measure)}", f"{told(measure, sweep.interval(measure, best))} at point {best}")
     )
