@@ -71,7 +71,7 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
     values = [point[sweep.paths[number]] for point in sweep.points]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     order = list(dict.fromkeys(map(value_told, values)))
-    ticks = {"tickMinStep": 1} if all(isinstance(value, int) for value in values) else {}
+    ticks: dict[str, Any] = {"tickMinStep": 1} if all(isinstance(value, int) for value in values) else {}
     x = (
         alt.X(
             f"x{number}:Q",

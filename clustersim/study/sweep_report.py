@@ -33,11 +33,9 @@ def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), ba
 
 def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:
     """The first measure, and those others that are not the same at all points."""
-    return [
-        measure
-        for number, measure in enumerate(measures)
-        if number == 0 or len(sweep.points) == 1 or differs(sweep, measure)
-    ]
+    alone = len(sweep.points) == 1
+    others = [measure for measure in measures[1:] if alone or differs(sweep, measure)]
+    return [*measures[:1], *others]
 
 
 def differs(sweep: Sweep, measure: str) -> bool:
