@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clustersim import stats
     from clustersim.study.results import Run
     from clustersim.study.running import run
+    from clustersim.study.search import Optimum, optimize
     from clustersim.study.sweep import sweep
     from clustersim.study.sweep_results import Sweep
     from clustersim.study.sweep_results import open_result as open
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ClustersimError",
+    "Optimum",
     "ResultsError",
     "Run",
     "ScenarioError",
     "SimulationError",
     "Sweep",
     "open",
+    "optimize",
     "run",
     "stats",
     "sweep",
@@ -40,6 +43,8 @@ _HOMES = {
     "run": ("clustersim.study.running", "run"),
     "open": ("clustersim.study.sweep_results", "open_result"),
     "sweep": ("clustersim.study.sweep", "sweep"),
+    "optimize": ("clustersim.study.search", "optimize"),
+    "Optimum": ("clustersim.study.search", "Optimum"),
     "Run": ("clustersim.study.results", "Run"),
     "Sweep": ("clustersim.study.sweep_results", "Sweep"),
 }

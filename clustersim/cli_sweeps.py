@@ -86,6 +86,24 @@ Measures = Annotated[
 Base = Annotated[int, typer.Option(help="The point that others are compared with.", min=0, metavar="N")]
 
 
+Minimize = Annotated[
+    str, typer.Option(help="The number of summary.json that is to be small.", metavar="MEASURE")
+]
+SubjectTo = Annotated[
+    list[str],
+    typer.Option(
+        help='A bound to keep: "services.web.availability>=0.999". May be repeated.', metavar="MEASURE>=VALUE"
+    ),
+]
+Trials = Annotated[int, typer.Option(help="How many points to propose.", min=1, metavar="N")]
+Repeated = Annotated[
+    int, typer.Option("--replications", help="Runs of each proposed point.", min=1, metavar="N")
+]
+Confirm = Annotated[
+    int, typer.Option(help="Runs of each of the best points with fresh seeds.", min=2, metavar="N")
+]
+
+
 def sweep(
     scenario: Scenario,
     vary: Vary = [],  # noqa: B006  (typer copies it)
@@ -129,6 +147,50 @@ def sweep(
         _show(result, measure, base)
     if result.errors:
         _tell_failures(bar, out)
+
+
+def optimize(
+    scenario: Scenario,
+    minimize: Minimize = "cost_usd",
+    subject_to: SubjectTo = [],  # noqa: B006
+    vary: Vary = [],  # noqa: B006
+    trials: Trials = 64,
+    replications: Repeated = 3,
+    confirm: Confirm = 10,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    out: Out = "searches",
+    resume: Resume = False,
+    seed: Seed = None,
+    set_: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Find the cheapest point that meets objectives, and run it again with fresh seeds before it is reported."""
+    from rich.console import Console
+
+    from clustersim.study.objectives import read_objectives
+    from clustersim.study.progress import Bar
+    from clustersim.study.search import prepare_search
+    from clustersim.study.search_report import print_optimum
+    from clustersim.study.tally import Goal
+
+    if jobs is not None and scheduler is not None:
+        fail("--jobs and --scheduler exclude each other; leave one out", 2)
+    request = _request(vary, None, None, False, None, seed, set_)
+    with Bar(Console(stderr=True, emoji=False), quiet) as bar:
+        try:
+            goal = Goal(minimize, read_objectives(subject_to), trials, replications, confirm)
+            search = prepare_search(scenario, request, goal, out, resume=resume)
+        except (ScenarioError, ResultsError) as error:
+            fail(str(error), 2)
+        bar.begin(search.base.name, search.base.warnings)
+        found = _through(lambda client: search.run(client, bar), jobs, scheduler, search.place.growing)
+    if not quiet:
+        print_optimum(found, Console())
+    if found.sweep.errors:
+        _tell_failures(bar, out)
+    if found.point is None:
+        raise typer.Exit(1)
 
 
 def _show(result: Sweep, measures: Sequence[str], base: int) -> None:

@@ -66,8 +66,10 @@ def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
             return
         jobs = jobs or cores()
         # Ctrl-C reaches all processes of a terminal; the workers leave it to the one that knows what to do.
-        preload = {"distributed.worker.preload": ["clustersim.study.deaf"] if jobs > 1 else []}
-        with dask.config.set(_LOCAL | preload), _local(jobs) as address:
+        preload = list(dask.config.get("distributed.worker.preload"))
+        if jobs > 1:
+            preload.append("clustersim.study.deaf")
+        with dask.config.set(_LOCAL | {"distributed.worker.preload": preload}), _local(jobs) as address:
             client = Client(address, set_as_default=False)
             try:
                 with client.as_current():

@@ -211,7 +211,10 @@ class Store:
 
     @property
     def shown(self) -> str:
-        return self.address.partition("?")[0]
+        # Neither the options nor a key that stands before the bucket: this goes into messages.
+        scheme, _, rest = self.address.partition("?")[0].partition("://")
+        head, slash, tail = rest.partition("/")
+        return f"{scheme}://{head.rpartition('@')[2]}{slash}{tail}"
 
     @property
     def growing(self) -> str:

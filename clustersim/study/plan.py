@@ -17,9 +17,10 @@ from clustersim.scenario.model import Scenario
 from clustersim.scenario.overrides import PathError, parse_path
 from clustersim.scenario.raw_sweep import Choices, DesignKind, Varied
 from clustersim.scenario.reader import Source
-from clustersim.study.designs import Design, DesignError, Values, lay_out, read_points
+from clustersim.study.designs import Design, DesignError, Values, lay_out, read_points, value_in
 
 MAX_PROBLEMS = 20  # lines about points; more of them say the same
+WITH = " (with "
 KEPT = 8  # scenarios in memory: a batch of runs seldom needs more at once
 RESERVED = {
     "sweep": "it is no part of what is simulated",
@@ -88,7 +89,7 @@ class Reading:
             rest = problem.removeprefix(f"--set {path}")
             if rest != problem and rest[:1] in (":", ".", "["):
                 return f"{self.labels[path]}{rest}"
-        return f"{problem} (with {values})"
+        return f"{problem}{WITH}{values})"
 
 
 @dataclass(frozen=True)
@@ -193,18 +194,58 @@ def read_plan(path: Path, request: Request, progress: Callable[[float], None] | 
         else:
             where = "--vary" if request.vary is not None else f"{reading.source.place(('sweep',))}: sweep"
         raise ScenarioError([f"{where}: {error}"]) from None
-    points, problems, warnings = [], dict[str, None](), dict[str, None]()
+    points, problems, warnings = [], dict[str, str](), dict[str, None]()
     for number, values in enumerate(rows):
         try:
             scenario = reading.scenario(values)
             points.append(Point(values, scenario.digest))
             warnings.update(dict.fromkeys(scenario.warnings))
         except ScenarioError as error:
-            problems.update(dict.fromkeys(error.problems))
+            for problem in error.problems:  # once, with the first values that have it
+                problems.setdefault(problem.partition(WITH)[0], problem)
         if progress is not None:
             progress((number + 1) / len(rows))
     if problems:
-        lines = list(problems)
+        lines = list(problems.values())
         more = len(lines) - MAX_PROBLEMS
         raise ScenarioError(lines[:MAX_PROBLEMS] + ([f"... and {more:,} more of these"] if more > 0 else []))
     return Plan(base, reading, tuple(points), tuple(warnings))
+
+
+def check_ends(reading: Reading) -> None:
+    """Each varied path at its ends, so that one that leads nowhere is said before a search begins.
+
+    A value is refused where it is wrong by itself and with all others at either end; values that clash with some
+    others only are found when they are proposed. Raises `ScenarioError`.
+    """
+    design = reading.design
+    if not design.varied:
+        raise ScenarioError(["--vary: nothing is varied; add a path with its values"])
+    ends = {path: _ends(varied) for path, varied in design.varied.items()}
+    problems = dict[str, None]()
+    for path, values in ends.items():
+        alone = Reading(
+            reading.source, reading.request, Design("grid", {path: design.varied[path]}), 1, reading.labels
+        )
+        for value in values:
+            found = [_problems_of(alone, (value,), path)]
+            for end in (0, -1):
+                point = tuple(value if other == path else of[end] for other, of in ends.items())
+                found.append(_problems_of(reading, point, path))
+            if all(found):
+                problems.update(dict.fromkeys(found[0]))
+    if problems:
+        raise ScenarioError(list(problems)[:MAX_PROBLEMS])
+
+
+def _ends(varied: Varied) -> tuple[Any, ...]:
+    return varied.values if isinstance(varied, Choices) else (value_in(varied, 0.0), value_in(varied, 1.0))
+
+
+def _problems_of(reading: Reading, values: Values, path: str) -> list[str]:
+    """What is wrong with `path` when these values stand in the scenario."""
+    try:
+        reading.scenario(values)
+    except ScenarioError as error:
+        return [problem for problem in error.problems if problem.startswith(reading.labels[path])]
+    return []

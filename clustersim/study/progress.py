@@ -17,7 +17,7 @@ from rich.table import Column
 
 from clustersim.engine.program import is_cold
 from clustersim.study.measures import short_paths, value_told
-from clustersim.study.sweep import Watcher
+from clustersim.study.outcome import Watcher
 from clustersim.study.work import Row
 
 LINE_S = 10.0  # between two lines where there is no terminal
@@ -59,6 +59,7 @@ class Bar(Watcher):
         self._begun = self._told = time.monotonic()
         self._runs = self._all = 0
         self._best = Best()
+        self._words = ""
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
             TextColumn("{task.description}"),
@@ -82,7 +83,11 @@ class Bar(Watcher):
         self._progress.update(self._task, completed=share)
 
     def begin(
-        self, name: str, warnings: Sequence[str], paths: Sequence[str], points: Sequence[Sequence[Any]]
+        self,
+        name: str,
+        warnings: Sequence[str],
+        paths: Sequence[str] = (),
+        points: Sequence[Sequence[Any]] = (),
     ) -> None:
         """The points are sound: what there is to warn of, and what is about to be done."""
         if not self._quiet:
@@ -105,7 +110,7 @@ class Bar(Watcher):
         self._best.add(row)
         now = time.monotonic()
         rate = self._runs / max(now - self._begun, 1e-9)
-        best = self._best.told()
+        best = self._words or self._best.told()
         counts = f"{self._runs:,}/{self._all:,} {rate:,.1f}/s"
         self._progress.update(self._task, completed=self._runs, counts=counts, best=best)
         if not (self._quiet or self._console.is_terminal) and now - self._told >= LINE_S:
@@ -113,3 +118,7 @@ class Bar(Watcher):
             left = (self._all - self._runs) / rate
             line = f"{self._runs:,} of {self._all:,} runs, {rate:,.1f}/s, {left:,.0f} s left, {best}"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def best(self, words: str) -> None:
+        self._words = words
+        self._progress.update(self._task, best=words)

@@ -6,44 +6,27 @@ and the command line call `prepare` and then `Undertaking.run`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.errors import ResultsError, ScenarioError
-from clustersim.scenario.overrides import closest
+from clustersim.errors import ScenarioError
 from clustersim.scenario.raw_sweep import DesignKind
 from clustersim.study.cluster import workers
-from clustersim.study.dispatch import Dispatcher, in_order
-from clustersim.study.page import can_make_pages, page_of
-from clustersim.study.place import PAGE, TABLE, Place, complete_manifest, growing_plan, place_of
+from clustersim.study.dispatch import Dispatcher
+from clustersim.study.outcome import Watcher, begin, check_measure, complete, take_up
+from clustersim.study.place import Place, place_of
 from clustersim.study.plan import Plan, Request, read_plan
-from clustersim.study.summary import file_of, table_of
 from clustersim.study.sweep_results import Sweep
-from clustersim.study.terms import Terms, changes, terms_of
+from clustersim.study.terms import Terms, terms_of
 from clustersim.study.vary import read_vary
 from clustersim.study.widths import LEAST, Width, more_tasks, read_width
 from clustersim.study.work import Row, Task
 
 if TYPE_CHECKING:
     from distributed import Client
-
-
-class Watcher:
-    """What a sweep tells while it goes on; by itself it tells nobody."""
-
-    def checking(self, share: float) -> None:
-        """So much of the points has been read."""
-
-    def total(self, runs: int) -> None:
-        """So many runs there will be, as far as is known."""
-
-    def done(self, row: Row) -> None:
-        """A run is there."""
 
 
 @dataclass
@@ -60,20 +43,16 @@ class Undertaking:
     def run(self, client: Client, watcher: Watcher) -> Sweep:
         """Does what is missing and makes the result. Raises ResultsError where it cannot go on."""
         wall, cpu = time.perf_counter(), time.process_time()
-        content = _json(self.terms)
-        there: list[tuple[int, int]] = []
-        if self.resumed:
-            self.place.reopen(content)
-            there = self.place.runs()
-        else:
-            self.place.begin(content)
+        content = begin(self.place, self.terms, self.resumed)
+        there = self.place.runs() if self.resumed else []
         dispatcher = Dispatcher(client, self.place, content, self.plan.scenario)
-        points = range(len(self.plan.points))
-        tasks = [Task(point, number) for point in points for number in range(self.plan.replications)]
+        numbers = range(self.plan.replications)
+        tasks = [Task(point, number) for point in range(len(self.plan.points)) for number in numbers]
         while tasks:
             watcher.total(len(self.rows) + len(tasks))
             for row in dispatcher.run(tasks):
-                self._check(row)
+                for width in self.widths:
+                    check_measure(row, width.measure, "--until-width")
                 self.rows.append(row)
                 watcher.done(row)
             tasks = more_tasks(self.rows, self.widths) if self.widths else []
@@ -81,36 +60,8 @@ class Undertaking:
                 tasks = sorted({Task(*run) for run in there} - {row.task for row in self.rows})
                 there = []
         timings = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - cpu}
-        return self._finish(timings)
-
-    def _check(self, row: Row) -> None:
-        """A measure that no run has is said at the first of them."""
-        for width in self.widths if row.error is None else ():
-            if width.measure not in row.names:
-                hint = closest(width.measure, row.names)
-                raise ResultsError(f"--until-width: no run has the measure {width.measure!r}; {hint}")
-
-    def _finish(self, timings: Mapping[str, float]) -> Sweep:
-        """Table, page and manifest: with the last of them the sweep is a result."""
-        rows = in_order(self.rows)
-        values = {number: point.values for number, point in enumerate(self.plan.points)}
-        table = table_of(self.plan.paths, values, rows)
-        content = file_of(table)
-        self.place.write(TABLE, content)
-        summary = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
-        runs = {"runs_cpu_s": sum(row.cpu_s for row in rows), "reused": sum(row.reused for row in rows)}
-        manifest = {**self.terms, "tables": {"summary": summary}, "timings": {**timings, **runs}}
-        sweep = Sweep(self.place.shown, manifest, table)
-        if can_make_pages():
-            self.place.write(PAGE, page_of(sweep).encode())
-        self.place.finish(_json(manifest))
-        return sweep
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
-        errors="backslashreplace"
-    )
+        points = {number: point.values for number, point in enumerate(self.plan.points)}
+        return complete(self.place, self.terms, points, self.rows, timings)
 
 
 def prepare(
@@ -133,20 +84,7 @@ def prepare(
         plan.reading.replications = max(plan.replications, LEAST)
     place = place_of(out, plan.base.name)
     terms = terms_of(plan, {width.measure: str(width) for width in widths})
-    grows = growing_plan(place)
-    if grows is not None and not resume:
-        raise ResultsError(
-            f"an unfinished sweep is in {place.growing}; go on with it by --resume, or remove it"
-        )
-    before = complete_manifest(place) if grows is None else grows
-    if before is not None and resume:
-        found = changes(before, terms)
-        if found:
-            told = "; ".join(found)
-            raise ResultsError(
-                f"{place.shown} cannot be resumed: {told}. Undo that, or choose another place with --out"
-            )
-    return Undertaking(plan, place, terms, widths, resumed=resume and before is not None)
+    return Undertaking(plan, place, terms, widths, take_up(place, terms, resume))
 
 
 def _widths(texts: Sequence[str]) -> tuple[Width, ...]:

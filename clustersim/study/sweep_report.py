@@ -28,7 +28,20 @@ def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), ba
         everything = bool(measures) or not console.is_terminal
         sections = [_points(sweep, asked, base, everything), _sensitivity(sweep, asked), _errors(sweep)]
     facts = facts_of(sweep, asked[0] if asked else None, base)
-    print_report(facts, sections, f"results: {sweep.path}", console)
+    print_report(facts, sections, where(sweep), console)
+
+
+def where(sweep: Sweep) -> str:
+    """The last words: where the result is, and its charts."""
+    from clustersim.study.page import can_make_pages
+    from clustersim.study.place import PAGE
+
+    page = (
+        f"{sweep.path}/{PAGE}"
+        if can_make_pages()
+        else "pip install 'clustersim[report]' makes a page of them"
+    )
+    return f"results: {sweep.path}\ncharts: {page}"
 
 
 def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:

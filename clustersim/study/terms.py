@@ -13,6 +13,7 @@ from typing import Any
 from clustersim.engine.chance import GENERATOR
 from clustersim.record.publication import versions
 from clustersim.record.schema import SCHEMA_VERSION
+from clustersim.scenario.model import Scenario
 from clustersim.scenario.raw_sweep import Choices, Varied
 from clustersim.study.designs import Design
 from clustersim.study.plan import Plan
@@ -25,20 +26,26 @@ Terms = dict[str, Any]
 
 def terms_of(plan: Plan, widths: Mapping[str, str]) -> Terms:
     """The terms of a sweep; how far it goes on (replications, widths) is said, but may change when it is resumed."""
-    base = plan.base
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "sweep",
+        **scenario_terms(plan.base),
+        "design": design_terms(plan.design),
+        "replications": plan.replications,
+        "until_width": dict(widths),
+        "points": [{"values": list(point.values), "scenario_digest": point.digest} for point in plan.points],
+    }
+
+
+def scenario_terms(base: Scenario) -> Terms:
+    """The scenario, its files, and what the bytes of a run depend on beside them."""
+    return {
         "scenario": base.resolved,
         "scenario_digest": base.digest,
         "inputs": [{"path": each.path, "sha256": each.sha256} for each in base.inputs],
         "seed": base.seed,
         "versions": versions(GENERATOR),
         "program": program_digest(),
-        "design": design_terms(plan.design),
-        "replications": plan.replications,
-        "until_width": dict(widths),
-        "points": [{"values": list(point.values), "scenario_digest": point.digest} for point in plan.points],
     }
 
 
@@ -77,9 +84,16 @@ def changes(before: Terms, now: Terms) -> list[str]:
     found += _differences(before.get("scenario", {}), now["scenario"])
     if before.get("design") != now["design"]:
         found.append(f"the design was {_told(before.get('design'))} and is {_told(now['design'])}")
-    elif [point["values"] for point in before.get("points", [])] != [p["values"] for p in now["points"]]:
+    elif now["kind"] == "sweep" and _values(before) != _values(now):
         found.append("the points have changed")
+    found += _differences(before.get("search", {}), now.get("search", {}))
+    if before.get("kind") != now["kind"]:
+        found.insert(0, f"it is a {before.get('kind')}, not a {now['kind']}")
     return found[:MAX_CHANGES] + ([f"{len(found) - MAX_CHANGES} more"] if len(found) > MAX_CHANGES else [])
+
+
+def _values(terms: Terms) -> list[Any]:
+    return [point["values"] for point in terms.get("points", [])]
 
 
 def _told(design: Any) -> str:
