@@ -131,7 +131,7 @@ def sweep(
     if jobs is not None and scheduler is not None:
         fail("--jobs and --scheduler exclude each other; leave one out", 2)
     request = _request(vary, design, points, sensitivity, replications, seed, set_)
-    with Bar(Console(stderr=True, emoji=False), quiet) as bar:
+    with Bar(Console(stderr=True), quiet) as bar:
         try:
             undertaking = prepare(scenario, request, out, resume=resume, until_width=until_width, watcher=bar)
         except (ScenarioError, ResultsError) as error:
@@ -177,7 +177,7 @@ def optimize(
     if jobs is not None and scheduler is not None:
         fail("--jobs and --scheduler exclude each other; leave one out", 2)
     request = _request(vary, None, None, False, None, seed, set_)
-    with Bar(Console(stderr=True, emoji=False), quiet) as bar:
+    with Bar(Console(stderr=True), quiet) as bar:
         try:
             goal = Goal(minimize, read_objectives(subject_to), trials, replications, confirm)
             search = prepare_search(scenario, request, goal, out, resume=resume)

@@ -92,9 +92,9 @@ class Bar(Watcher):
         """The points are sound: what there is to warn of, and what is about to be done."""
         if not self._quiet:
             for warning in warnings:
-                self._console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+                self._say(f"warning: {warning}")
             if is_cold():
-                self._console.print("compiling the kernels: once for this version, some ten seconds ...")
+                self._say("compiling the kernels: once for this version, some ten seconds ...")
         self._best = Best(paths, points)
         self._progress.update(self._task, description=name)
 
@@ -117,7 +117,10 @@ class Bar(Watcher):
             self._told = now
             left = (self._all - self._runs) / rate
             line = f"{self._runs:,} of {self._all:,} runs, {rate:,.1f}/s, {left:,.0f} s left, {best}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def best(self, words: str) -> None:
         self._words = words

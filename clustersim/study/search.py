@@ -77,6 +77,7 @@ class Search:
     place: Place
     terms: Terms
     resumed: bool
+    proposer: Proposer
     tally: Tally
     unsound: dict[str, None] = field(default_factory=dict)
 
@@ -117,8 +118,7 @@ class Search:
 
     def _explore(self, dispatcher: Dispatcher, watcher: Watcher) -> None:
         """Generation after generation, until the trials are used up or every point has been seen."""
-        proposer = Proposer(self.reading.design, self.base.seed)
-        left = self.goal.trials
+        proposer, left = self.proposer, self.goal.trials
         while left > 0 and len(self.tally.values) < proposer.size:
             proposals = proposer.ask(min(GENERATION, left))
             left -= len(proposals)
@@ -221,7 +221,8 @@ def prepare_search(
         },
         "points": [],
     }
-    return Search(reading, base, place, terms, take_up(place, terms, resume), Tally(goal))
+    proposer = Proposer(reading.design, base.seed)
+    return Search(reading, base, place, terms, take_up(place, terms, resume), proposer, Tally(goal))
 
 
 def optimize(

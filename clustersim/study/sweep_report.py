@@ -17,6 +17,7 @@ from clustersim.study.report import MAX_ROWS, WIDTH, Cells, Section, print_repor
 from clustersim.study.sweep_results import Sweep
 
 MAX_ERRORS = 5
+MAX_FAMILY = 16  # points compared all at once: the integral behind it takes seconds from there on
 
 
 def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), base: int = 0) -> None:
@@ -106,7 +107,7 @@ def facts_of(sweep: Sweep, measure: str | None, base: int) -> list[tuple[str, st
 
 def _family(sweep: Sweep, measure: str, base: int) -> list[tuple[str, str]]:
     """Which points differ from the base even when all are compared at once."""
-    if len(sweep.points) < 3:
+    if not 3 <= len(sweep.points) <= MAX_FAMILY:
         return []
     try:
         table = sweep.comparisons(measure, base)

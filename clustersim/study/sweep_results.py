@@ -118,6 +118,10 @@ class Sweep:
         return self._columns[measure]
 
     @cached_property
+    def _families(self) -> dict[tuple[str, int, float], dict[str, stats.Interval]]:
+        return {}
+
+    @cached_property
     def _columns(self) -> dict[str, Floats]:
         return {}
 
@@ -158,10 +162,14 @@ class Sweep:
         values = {point: self.values(measure, point) for point in range(len(self.points))}
         present = {point: each[~np.isnan(each)] for point, each in values.items()}
         groups = {str(p): each for p, each in present.items() if p != base and len(each) > 1}
-        try:
-            found = stats.compare_with_control(groups, present[base], confidence) if groups else {}
-        except ValueError as error:
-            raise ResultsError(f"points cannot be compared by {measure}: {error}") from None
+        asked = (measure, base, confidence)
+        if asked not in self._families:  # the table and the page both ask, and it takes long
+            try:
+                found = stats.compare_with_control(groups, present[base], confidence) if groups else {}
+            except ValueError as error:
+                raise ResultsError(f"points cannot be compared by {measure}: {error}") from None
+            self._families[asked] = found
+        found = self._families[asked]
         return self._table({int(point): interval for point, interval in found.items()}, True)
 
     def sensitivity(self, measure: str, confidence: float = 0.95) -> dict[str, stats.Sensitivity]:
