@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,9 +57,9 @@ def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
     import dask
     from distributed import Client
 
-    with _silent(), warnings.catch_warnings():
-        # A trace of a million rows goes along with each batch on purpose: it is less than what a run takes.
-        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+    # A trace of a million rows goes along with each batch on purpose: it is less than what its run takes.
+    patient = {"distributed.admin.large-graph-warning-threshold": "1TB"}
+    with _silent(), dask.config.set(patient):
         if scheduler is not None:
             yield from _existing(scheduler)
             return

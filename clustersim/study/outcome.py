@@ -15,7 +15,7 @@ from clustersim.errors import ResultsError
 from clustersim.scenario.overrides import closest
 from clustersim.study.designs import Values
 from clustersim.study.dispatch import in_order
-from clustersim.study.page import can_make_pages, page_of
+from clustersim.study.page import can_make_pages, load_ahead, page_of
 from clustersim.study.place import PAGE, TABLE, Place, complete_manifest, growing_plan
 from clustersim.study.summary import file_of, table_of
 from clustersim.study.sweep_results import Sweep
@@ -64,6 +64,7 @@ def take_up(place: Place, terms: Terms, resume: bool) -> bool:
 
 def begin(place: Place, terms: Terms, resumed: bool) -> bytes:
     """Makes the place grow; gives the plan that stands in it."""
+    load_ahead()
     content = as_json(terms)
     if resumed:
         place.reopen(content)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from clustersim.engine.program import cache_folder
@@ -31,6 +33,16 @@ NEEDED = ("altair", "vl_convert", "jinja2")
 def can_make_pages() -> bool:
     """Whether the libraries of the extra `report` are installed."""
     return all(find_spec(name) is not None for name in NEEDED)
+
+
+def load_ahead() -> None:
+    """Imports in a thread what the page needs, a second's work, while workers have this process wait."""
+
+    def load() -> None:
+        for name in ("scipy.stats", *(NEEDED if can_make_pages() else ())):
+            import_module(name)
+
+    Thread(target=load, name="clustersim-imports", daemon=True).start()
 
 
 def page_of(sweep: Sweep) -> str:

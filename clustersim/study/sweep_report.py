@@ -110,15 +110,13 @@ def _family(sweep: Sweep, measure: str, base: int) -> list[tuple[str, str]]:
     if not 3 <= len(sweep.points) <= MAX_FAMILY:
         return []
     try:
-        table = sweep.comparisons(measure, base)
+        found = sweep.family(measure, base).values()
     except ResultsError:
         return []
-    rows = table.to_pylist()
-    if not rows:
+    if not found:
         return []
-    lower = sum(row["high"] < 0 for row in rows)
-    higher = sum(row["low"] > 0 for row in rows)
-    words = f"{lower} points lower, {higher} higher than point {base}, {len(rows) - lower - higher} not told apart"
+    lower, higher = sum(each.high < 0 for each in found), sum(each.low > 0 for each in found)
+    words = f"{lower} points lower, {higher} higher than point {base}, {len(found) - lower - higher} not told apart"
     return [("all at once", f"{words} (Dunnett)")]
 
 

@@ -118,7 +118,7 @@ class Sweep:
         return self._columns[measure]
 
     @cached_property
-    def _families(self) -> dict[tuple[str, int, float], dict[str, stats.Interval]]:
+    def _families(self) -> dict[tuple[str, int, float], dict[int, stats.Interval]]:
         return {}
 
     @cached_property
@@ -159,18 +159,21 @@ class Sweep:
 
     def comparisons(self, measure: str, base: int = 0, confidence: float = 0.95) -> pa.Table:
         """The same for all points at once, as `stats.compare_with_control` has it; points of one value are left out."""
-        values = {point: self.values(measure, point) for point in range(len(self.points))}
-        present = {point: each[~np.isnan(each)] for point, each in values.items()}
-        groups = {str(p): each for p, each in present.items() if p != base and len(each) > 1}
+        return self._table(self.family(measure, base, confidence), True)
+
+    def family(self, measure: str, base: int = 0, confidence: float = 0.95) -> dict[int, stats.Interval]:
+        """The intervals of `comparisons` by point. Raises ResultsError where nothing can be compared."""
         asked = (measure, base, confidence)
         if asked not in self._families:  # the table and the page both ask, and it takes long
+            values = {point: self.values(measure, point) for point in range(len(self.points))}
+            present = {point: each[~np.isnan(each)] for point, each in values.items()}
+            groups = {str(p): each for p, each in present.items() if p != base and len(each) > 1}
             try:
                 found = stats.compare_with_control(groups, present[base], confidence) if groups else {}
             except ValueError as error:
                 raise ResultsError(f"points cannot be compared by {measure}: {error}") from None
-            self._families[asked] = found
-        found = self._families[asked]
-        return self._table({int(point): interval for point, interval in found.items()}, True)
+            self._families[asked] = {int(point): interval for point, interval in found.items()}
+        return self._families[asked]
 
     def sensitivity(self, measure: str, confidence: float = 0.95) -> dict[str, stats.Sensitivity]:
         """Sobol indices by path, of the mean of each point. Raises ResultsError for a design without them."""
