@@ -17,18 +17,21 @@ import numpy as np
 import simpy
 
 from clustersim.control.actions import Actions
+from clustersim.control.alarm_board import AlarmBoard
 from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
+from clustersim.control.failures import Failures
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
+from clustersim.control.measures import Measures
 from clustersim.control.meter import Meter
 from clustersim.control.quotas import exceeded_quotas
 from clustersim.control.routine import Routine
 from clustersim.control.scheduler import Scheduler
 from clustersim.control.summary import summarise
-from clustersim.control.traffic import Traffic
+from clustersim.control.traffic import TaskTimes, Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Format, Recorder
@@ -38,11 +41,22 @@ from clustersim.vocabulary import MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
 from clustersim.world.invariants import check
 from clustersim.world.populate import empty_world, group_names
+from clustersim.world.risks import write_risks
 from clustersim.world.tables import ENTRIES_DONE, NOW
 from clustersim.world.task_sets import TaskSets, service_spec
 from clustersim.world.world import World
 
-ORDER = ("actions", "calendar", "metrics", "schedules", "scheduler", "capacity", "ledger", "meter")
+ORDER = (
+    "failures",
+    "actions",
+    "calendar",
+    "metrics",
+    "schedules",
+    "scheduler",
+    "capacity",
+    "ledger",
+    "meter",
+)
 FIRST_RANK = 10  # SimPy keeps 0 and 1 for itself
 PROGRESS_STEPS = 200
 
@@ -81,21 +95,18 @@ class Simulation:
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         self.traffic = Traffic(scenario.services, scenario.task_definitions)
-        self.capacity = Capacity(self.world, task_sets, self.events)
-        self.scheduler = Scheduler(self.world, task_sets, self.events, self._note_deployment)
+        self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
+        self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
-        self.actions = Actions(self.world, self.scheduler, self.capacity, self.traffic, self.events)
+        self.failures = Failures(self.world, self.capacity.launcher, self.events)
+        self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
         self.metric_ms = min([MS_PER_MINUTE, *resolutions])
+        self.measures = Measures(self.world, self.traffic)
+        self.alarm_board = AlarmBoard(scenario.alarms, self.measures, self.metric_ms)
         self.autoscaler = Autoscaler(
-            scenario.services,
-            self.traffic.rows,
-            self.traffic.row_of,
-            (self._set_desired, self._record_activity),
-            self.metric_ms,
+            scenario.services, self.measures, (self._set_desired, self._record_activity), self.metric_ms
         )
-        self.deployments: dict[int, dict[str, Any]] = {}
-        self._ready_area = np.zeros(len(scenario.services), np.int64)
         self._schedules: dict[int, list[tuple[int, Any]]] = {}
         self._wire()
         self._begin(task_sets)
@@ -115,7 +126,7 @@ class Simulation:
         for number, service in enumerate(scenario.services):
             for key, _ in service.behaviors:
                 if key in definitions:
-                    task_sets.program(service_spec(scenario, number, key))
+                    task_sets.program(service_spec(scenario, service, number, key))
         for plan in self._plans:
             task_sets.program(plan.spec)
         size = len(scenario.services) + len(self._plans) + len(scenario.actions) + 4
@@ -124,6 +135,7 @@ class Simulation:
     def _wire(self) -> None:
         """An agenda per concern, in the written order."""
         acts: dict[str, Callable[[int], None]] = {
+            "failures": self.failures.act,
             "actions": self.actions.act,
             "calendar": self.routine.act,
             "metrics": self._measure,
@@ -136,8 +148,10 @@ class Simulation:
         self.agendas = {
             name: Agenda(self.env, FIRST_RANK + rank, name, acts[name]) for rank, name in enumerate(ORDER)
         }
-        for controller in (self.actions, self.scheduler, self.capacity):
+        for controller in (self.failures, self.actions, self.scheduler, self.capacity):
             controller.calendar = self.agendas["calendar"]
+        self.failures.agenda = self.agendas["failures"]
+        self.failures.capacity = self.agendas["capacity"]
         self.actions.agenda = self.agendas["actions"]
         self.scheduler.agenda = self.agendas["scheduler"]
         self.capacity.agenda = self.agendas["capacity"]
@@ -148,19 +162,15 @@ class Simulation:
     def _begin(self, task_sets: TaskSets) -> None:
         """The first instant: instances are registered, services and entries created."""
         scenario = self.scenario
-        classes = self.world.state.classes
-        if scenario.groups:
-            classes["failure"] = task_sets.distributions.row(scenario.failures.container_instances)
-        for group, of in enumerate(scenario.groups):
-            classes["launch"][classes["group"] == group] = task_sets.distributions.row(of.launch_time)
+        write_risks(scenario, self.world.state.classes, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         add_entries(self.world, task_sets, self._plans)
+        self.failures.draw_pool_events(task_sets.replication)
         self._plans = []
         table, values = task_sets.distributions.arrays()
         self.world.state = self.world.state._replace(distributions=table, values=values)
-        for group, of in enumerate(scenario.groups):
-            self.capacity.launch(group, of.desired_capacity, 0, at_once=True)
+        self.capacity.begin(0)
         if scenario.initial_state == "running":
             self.scheduler.start_running(0)
         for message in exceeded_quotas(scenario):
@@ -169,10 +179,14 @@ class Simulation:
     def _set_alarms(self) -> None:
         """The first alarm of every concern; each sets its own next one."""
         scenario = self.scenario
+        self.failures.schedule()
         self.actions.schedule()
         self.agendas["calendar"].ring()
         self.agendas["scheduler"].ring()
-        if any(s.load is not None or s.auto_scaling is not None for s in scenario.services):
+        self.agendas["capacity"].ring()
+        if scenario.alarms or any(
+            s.load is not None or s.auto_scaling is not None for s in scenario.services
+        ):
             self.agendas["metrics"].wake_at(self.metric_ms)
         self.agendas["meter"].wake_at(scenario.warm_up_ms)
         if scenario.warm_up_ms:
@@ -203,7 +217,7 @@ class Simulation:
         self.traffic.sample()
         self._take_chunks()
         self.journal.close()
-        self._write_deployments()
+        self.scheduler.rollouts.write(self.recorder)
         simulated = time.process_time() - begun
         rows = self.recorder.close()
         summary = summarise(self.world, self.journal, self.ledger, self.traffic)
@@ -242,12 +256,20 @@ class Simulation:
     def _measure(self, now: int) -> None:
         """A metric period has ended: load first, then the policies that look at it."""
         touch_all(self.world.core, now, np.zeros(0, np.int64))
-        area = self._counts("ready_area")
-        running = self._counts("running")
-        self.traffic.tick(now, running, area - self._ready_area)
-        self._ready_area = area
-        self.autoscaler.tick(now, running, self._counts("desired"))
+        sets = self.world.state.sets
+        self.traffic.tick(
+            now,
+            TaskTimes(*(sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))),
+        )
+        self.measures.take()
+        if self.alarm_board.evaluate(now):
+            self.scheduler.look_at_watched()
+        deploying = self.scheduler.deploying()
+        self.autoscaler.tick(now, self._counts("running"), self._counts("desired"), deploying)
         self.agendas["metrics"].wake_at(now + self.metric_ms)
+
+    def _in_alarm(self, name: str) -> bool:
+        return self.alarm_board.in_alarm(name)
 
     def _apply_schedules(self, now: int) -> None:
         for service, action in self._schedules.pop(now, []):
@@ -298,30 +320,3 @@ class Simulation:
             to_count=to_count,
             cause=cause,
         )
-
-    def _note_deployment(self, row: int, now: int, state: str) -> None:
-        """Remember how a deployment goes; the table is written at the end."""
-        if state == "IN_PROGRESS":
-            self.deployments[row] = {"created": now, "completed": None, "state": state}
-        elif self.deployments[row]["completed"] is None:
-            self.deployments[row].update(completed=now, state=state)
-
-    def _write_deployments(self) -> None:
-        names = self.world.names
-        for row, known in self.deployments.items():
-            s = self.world.state.sets[row]
-            service = int(s["service"])
-            completed = known["completed"] is not None
-            self.recorder.append_row(
-                "deployments",
-                deployment_id=f"ecs-svc/{s['deployment']}",
-                service=names.services[service],
-                task_definition=names.definitions[s["definition"]],
-                created_at=known["created"],
-                completed_at=known["completed"],
-                rollout_state=known["state"],
-                rollout_state_reason=f"ECS deployment ecs-svc/{s['deployment']} "
-                + ("completed." if completed else "in progress."),
-                failed_tasks=int(s["failed_tasks"]),
-                desired_count=int(self.world.state.services[service]["desired"]),
-            )

@@ -50,6 +50,23 @@ class InstanceState(IntEnum):
     TERMINATED = 3
 
 
+class HealthStatus(IntEnum):
+    """`healthStatus` of a task or a container (botocore: HealthStatus)."""
+
+    UNKNOWN = 0
+    HEALTHY = 1
+    UNHEALTHY = 2
+
+
+class DependencyCondition(IntEnum):
+    """What a container waits for in another (botocore: ContainerCondition)."""
+
+    START = 0
+    COMPLETE = 1
+    SUCCESS = 2
+    HEALTHY = 3
+
+
 class LaunchType(IntEnum):
     """Where a task runs, as the results name it."""
 
@@ -88,6 +105,8 @@ class WaitReason(IntEnum):
     PROVISIONING_LIMIT = 11
     FARGATE_VCPU_QUOTA = 12
     FARGATE_LAUNCH_RATE = 13
+    FARGATE_CAPACITY = 14
+    AGENT = 15
 
 
 WAIT_REASON_WORDS = (
@@ -105,6 +124,8 @@ WAIT_REASON_WORDS = (
     "ClientException: the limit of tasks in PROVISIONING is reached",
     "You've reached the limit on the number of vCPUs you can run concurrently",
     "Fargate launch rate",
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+    "AGENT",
 )
 
 
@@ -121,6 +142,10 @@ class StoppedReason(IntEnum):
     ELB_HEALTH_CHECK = 7
     CONTAINER_HEALTH_CHECK = 8
     INSTANCE_DRAINING = 9
+    DEPENDENCY_NOT_MET = 10
+    SPOT_INTERRUPTED = 11
+    MAINTENANCE = 12
+    ZONE_LOST = 13
 
 
 # `{deployment}`, `{instance}` and `{wait}` are filled from the task's own row.
@@ -135,6 +160,10 @@ STOPPED_REASON_WORDS = (
     "Task failed ELB health checks in (target-group {target_group})",
     "Task failed container health checks",
     "Task stopped during instance draining",
+    "TaskFailedToStart: a container it depends on did not reach its condition",
+    "Your Spot Task was interrupted.",
+    "ECS is performing maintenance on the underlying infrastructure hosting the task",
+    "The Availability Zone of the task is impaired",
 )
 
 
@@ -145,9 +174,28 @@ class TerminationReason(IntEnum):
     INSTANCE_FAILURE = 1
     SCALE_IN = 2
     USER = 3
+    SPOT_INTERRUPTION = 4
+    ZONE_OUTAGE = 5
+    REBALANCING = 6
+    IDLE = 7
+    UNDERUTILIZED = 8
+    LIFETIME = 9
 
 
-TERMINATION_REASON_WORDS = (None, "instance failure", "scale-in", "terminated by user")
+TERMINATION_REASON_WORDS = (
+    *(None, "instance failure", "scale-in", "terminated by user", "Spot interruption", "zone outage"),
+    *("Availability Zone rebalancing", "idle", "underutilized", "end of its lifetime"),
+)
+
+
+class IncidentKind(IntEnum):
+    """What compiled code reports, to be told in `events`."""
+
+    SPOT_NOTICE = 0
+    AGENT_DISCONNECTED = 1
+    AGENT_RECONNECTED = 2
+    FARGATE_SPOT_INTERRUPTION = 3
+    FARGATE_TASK_RETIREMENT = 4
 
 
 def instance_name(instance_id: int) -> str:

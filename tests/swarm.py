@@ -54,7 +54,7 @@ MUTATIONS = {
     ),
     "billed-twice": Mutation("        state.class_ms[:] = 0\n", ""),
     "wrong-rate": Mutation("price.gb_usd_per_hour / MIB_PER_GIB", "price.gb_usd_per_hour / 1_000"),
-    "free-volume": Mutation("monthly * group.root_volume_gib", "monthly * 8"),
+    "free-volume": Mutation("monthly * pool.root_volume_gib", "monthly * 8"),
     "lost-row": Mutation(
         "state.finished[: clock[FINISHED]]",
         "state.finished[: max(0, clock[FINISHED] - 1)]",

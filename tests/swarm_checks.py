@@ -485,7 +485,7 @@ def _instance_bill(ran: Ran) -> Iterator[str]:
     hours = dollars = 0.0
     for host in ran.instances():
         group, kind = groups[host["auto_scaling_group"]], kinds[host["instance_type"]]
-        spot = group.purchase_option == "spot" and kind.spot_usd_per_hour is not None
+        spot = host["purchase_option"] == "spot"
         price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
         price += ran.scenario.pricing.ebs_usd_per_gib_month * group.root_volume_gib / 730
         lived = _billed_ms(host["launched_at"], host["terminated_at"], _end(ran)) / HOUR

@@ -14,11 +14,10 @@ import numpy as np
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.scheduler import Scheduler
-from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.scenario.model import Action
 from clustersim.vocabulary import StopCode, StoppedReason, TerminationReason
-from clustersim.world.fleet import activate, drain, end_instance
+from clustersim.world.fleet import activate, drain
 from clustersim.world.orders import stop_tasks
 from clustersim.world.world import World
 
@@ -29,13 +28,10 @@ STOPPED_BY_USER = int(StoppedReason.STOPPED_BY_USER)
 class Actions:
     """Carries out the scenario's `actions` in order of time, then of the file."""
 
-    def __init__(
-        self, world: World, scheduler: Scheduler, capacity: Capacity, traffic: Traffic, events: EventLog
-    ) -> None:
+    def __init__(self, world: World, scheduler: Scheduler, capacity: Capacity, events: EventLog) -> None:
         self.world = world
         self.scheduler = scheduler
         self.capacity = capacity
-        self.traffic = traffic
         self.events = events
         self.agenda: Agenda
         self.calendar: Agenda
@@ -52,7 +48,6 @@ class Actions:
     def act(self, now: int) -> None:
         """Carry out what is scripted for this instant."""
         verbs: dict[str, Callable[[Mapping[str, Any], int], None]] = {
-            "updateService": self._update_service,
             "updateContainerInstancesState": self._update_instances,
             "setDesiredCapacity": self._set_desired_capacity,
             "terminateInstances": self._terminate_instances,
@@ -60,20 +55,22 @@ class Actions:
         }
         for action in self._due.pop(now, []):
             verb = verbs.get(action.operation)
-            if verb is not None:
+            if action.operation == "updateService":
+                self._update_service(action, now)
+            elif verb is not None:
                 verb(action.input, now)
         self.calendar.ring()
 
-    def _update_service(self, given: Mapping[str, Any], now: int) -> None:
-        """UpdateService: a new revision or forceNewDeployment deploys, a new desired count only counts."""
+    def _update_service(self, action: Action, now: int) -> None:
+        """UpdateService: a new revision, other providers or forceNewDeployment deploy, a desired count only counts."""
+        given = action.input
         service = self.world.names.services.index(str(given["service"]))
-        key = given.get("taskDefinition")
+        if action.changes:
+            self.scheduler.update_service(service, action.changes)
         current = self.scheduler.definition_of(service)
-        if key is not None or given.get("forceNewDeployment"):
-            wanted = str(key) if key is not None else current
-            if wanted != current or given.get("forceNewDeployment"):
-                self.scheduler.deploy(service, self._revision(wanted), now)
-                self.traffic.resize(service, self._revision(wanted))
+        wanted = self._revision(str(given.get("taskDefinition") or current))
+        if wanted != current or given.get("forceNewDeployment") or "strategy" in action.changes:
+            self.scheduler.deploy(service, wanted, now)
         if given.get("desiredCount") is not None:
             count = int(given["desiredCount"])
             before = int(self.world.state.services[service]["desired"])
@@ -107,14 +104,12 @@ class Actions:
     def _terminate_instances(self, given: Mapping[str, Any], now: int) -> None:
         """TerminateInstances: gone at once; a group replaces what it lost."""
         for slot in self._slots(given["instanceIds"]):
-            self.world.make_room(2 * int(self.world.state.instances["task_count"][slot]) + 64, 1)
-            self.capacity.say_gone(now, slot, "was terminated by a user")
-            end_instance(self.world.core, slot, now, int(TerminationReason.USER))
+            self.capacity.launcher.end(slot, now, TerminationReason.USER)
 
     def _set_desired_capacity(self, given: Mapping[str, Any], now: int) -> None:
         """SetDesiredCapacity of an Auto Scaling group."""
         del now
-        group = self.world.names.scaling_groups.index(str(given["autoScalingGroupName"]))
+        group = self.world.names.pools.index(str(given["autoScalingGroupName"]))
         self.capacity.set_desired(group, int(given["desiredCapacity"]))
 
     def _stop_task(self, given: Mapping[str, Any], now: int) -> None:

@@ -1,9 +1,9 @@
 """Service Auto Scaling: each metric period, from metrics through alarms and policies to desired counts.
 
-Keeps the alarms, bounds and cooldowns of all scalable targets; decides by `policy.alarms` and
-`policy.scaling`. It must not know tasks, placement or the clock: the wiring calls `tick` after
-`control.traffic` has closed the same metric period, and is called back with new desired counts and with rows
-of `scaling_activities`.
+Keeps the bounds and cooldowns of all scalable targets; decides by `policy.scaling` on the alarms of
+`control.alarm_rows`. It must not know tasks, placement or the clock: the wiring calls `tick` when the measures of
+the same metric period have been taken, and is called back with new desired counts and with rows of
+`scaling_activities`.
 
 As in AWS, a target tracking policy is two alarms (high: above the target 3 times of 3; low: below 0.9 of it
 for 15 minutes), a step scaling policy brings its own. An alarm in ALARM asks its policy again at each
@@ -13,24 +13,22 @@ datapoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine.pointer import pointer
+from clustersim.control.alarm_rows import AlarmTable, Owner
+from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
 from clustersim.policy import alarms, scaling
-from clustersim.policy.metrics import METRIC_NAMES, SUMMED, Expression, Metric, metric_named
+from clustersim.policy.metrics import Subject
 from clustersim.scenario.model import ScheduledAction, Service, StepScaling, TargetTracking
-from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
+from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 
 Int64s = npt.NDArray[np.int64]
 
-# Seen in real deployments: AlarmHigh of target tracking is 3 of 3 datapoints, AlarmLow 15 minutes of them.
-_HIGH_DATAPOINTS = 3
-_LOW_MS = 15 * MS_PER_MINUTE
 _NO_CAPACITY_LIMIT = 2**62
 
 
@@ -68,42 +66,29 @@ class _Policy(NamedTuple):
     alarm_name: str
 
 
-class _Source(NamedTuple):
-    """Where an alarm's number comes from: a metric or an expression, of a service."""
-
-    metric: int
-    custom: int
-    service: int
-    name: str
-
-
 class Autoscaler:
     """The scalable targets of a scenario.
 
-    `loads` and `row_of` are those of `Traffic`; `tick_ms` is the metric period the wiring ticks at, of which
-    every policy's resolution must be a multiple. Raises ScenarioError for metrics that are not simulated.
+    `tick_ms` is the metric period the wiring ticks at, of which every policy's resolution must be a multiple.
+    Raises ScenarioError for metrics that are not simulated.
     """
 
     def __init__(
         self,
         services: Sequence[Service],
-        loads: npt.NDArray[np.void],
-        row_of: Int64s,
+        measures: Measures,
         callbacks: tuple[SetDesired, Record],
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self._names = [service.name for service in services]
-        self._loads = loads
-        self._row_of = row_of
         self._set_desired, self._record = callbacks
-        self._tick_ms = tick_ms
         self._floor = np.zeros(len(services), np.int64)
         self._ceiling = np.full(len(services), _NO_CAPACITY_LIMIT, np.int64)
         self._in_until = np.full(len(services), NEVER, np.int64)
         self._cooldowns: dict[int, scaling.Cooldown] = {}
         self._policies: dict[int, list[_Policy]] = {}
-        self._expressions: list[tuple[Expression, int]] = []
-        self._rows: list[np.void] = []
+        self._alarms = AlarmTable(measures, tick_ms)
+        self._deploying = np.zeros(len(services), np.bool_)
         problems: list[str] = []
         for index, service in enumerate(services):
             if service.auto_scaling is None:
@@ -118,26 +103,16 @@ class Autoscaler:
                     problems.append(f"services.{service.name}.autoScaling.policies.{policy.name}: {problem}")
         if problems:
             raise ScenarioError(problems)
-        self._alarms: npt.NDArray[np.void] = np.zeros(len(self._rows), alarms.ALARM)
-        for position, row in enumerate(self._rows):
-            self._alarms[position] = row
-        self._custom = np.full(len(self._expressions), np.nan)
-        self._hot = np.zeros(len(self._rows), np.int64)
-        self._watch = pointer(
-            alarms.Watch(
-                self._alarms, loads, self._custom, self._floor, self._ceiling, self._in_until, self._hot
-            )
-        )
+        self._alarms.seal(self._floor, self._ceiling, self._in_until)
 
-    def tick(self, now_ms: int, running: Int64s, desired: Int64s) -> None:
-        """Take in the metric period that ends at `now_ms`; counts are per service, as of now."""
-        if self._alarms.size == 0:
-            return
-        for position, (expression, source) in enumerate(self._expressions):
-            self._custom[position] = self._worth(expression, source, running, desired)
-        found = alarms.evaluate(self._watch, now_ms, running, desired)
-        waiting = sorted({int(self._alarms["service"][position]) for position in self._hot[:found]})
-        for service in waiting:
+    def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: npt.NDArray[np.bool_]) -> None:
+        """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
+
+        `deploying` are the services with a deployment in progress: they are not scaled in (ECS Developer
+        Guide: service auto scaling and deployments).
+        """
+        self._deploying = deploying
+        for service in self._alarms.evaluate(now_ms, running, desired):
             self._act(now_ms, service, int(running[service]), int(desired[service]))
 
     def bounds(self, service: int) -> scaling.Bounds:
@@ -169,7 +144,7 @@ class Autoscaler:
         ]
         cooldown = self._cooldowns.get(service, scaling.Cooldown())
         decision = scaling.decide(now_ms, (running, desired), proposals, self.bounds(service), cooldown)
-        if decision is None:
+        if decision is None or (decision.count < desired and self._deploying[service]):
             return
         self._cooldowns[service] = decision.cooldown
         self._in_until[service] = decision.cooldown.in_until_ms
@@ -179,17 +154,17 @@ class Autoscaler:
         if isinstance(chosen.rule, TargetTracking):
             name += "-AlarmLow" if low else "-AlarmHigh"
         cause = f"monitor alarm {name} in state ALARM triggered policy {chosen.rule.name}"
-        value = float(self._alarms["value"][chosen.low if low else chosen.high])
+        value = self._alarms.value(chosen.low if low else chosen.high)
         self._set_desired(service, decision.count, cause)
         target = f"service/{self._names[service]}"
         self._record(now_ms, target, chosen.rule.name, chosen.metric, value, desired, decision.count, cause)
 
     def _proposal(self, position: int, policy: _Policy, running: int, desired: int) -> scaling.Proposal:
         """What one policy wants by the state of its alarms."""
-        high = self._alarms[policy.high]
+        high = self._alarms.rows[policy.high]
         rule = policy.rule
         value = float(high["value"])
-        ringing = high["state"] == alarms.IN_ALARM
+        ringing = self._alarms.in_alarm(policy.high)
         if isinstance(rule, StepScaling):
             capacity = running
             if ringing and not math.isnan(value):
@@ -206,7 +181,7 @@ class Autoscaler:
         direction = scaling.HOLD
         if not math.isnan(value) and (ringing or (running == 0 and desired == 0 and value > 0.0)):
             direction = scaling.OUT
-        elif self._alarms["state"][policy.low] == alarms.IN_ALARM and not math.isnan(value):
+        elif self._alarms.in_alarm(policy.low) and not math.isnan(value):
             direction = scaling.IN
         capacity = running
         if direction != scaling.HOLD:
@@ -220,100 +195,15 @@ class Autoscaler:
             may_scale_in=not rule.disable_scale_in,
         )
 
-    def _worth(self, expression: Expression, source: int, running: Int64s, desired: Int64s) -> float:
-        """The value of an expression over the metrics of service `source` in this period."""
-        row = int(self._row_of[source])
-        counts = int(running[source]), int(desired[source])
-        return expression.value(
-            lambda metric: float(alarms.read(int(metric), self._loads, row, counts[0], counts[1]))
-        )
-
     def _add(self, service: int, policy: TargetTracking | StepScaling, resolution_ms: int) -> None:
-        """Make the alarms of a policy."""
-        first = len(self._rows)
+        """Make the alarms of a policy; a step policy without an alarm never acts."""
+        owner = Owner(service, Subject.SERVICE, service)
         if isinstance(policy, StepScaling):
-            if policy.alarm is None:
-                return
-            source = self._source(service, policy.alarm, None)
-            self._rows.append(self._step_row(service, policy, policy.alarm, source))
-            name = str(policy.alarm.get("alarmName") or policy.name)
-            self._policies[service].append(_Policy(policy, source.name, first, -1, name))
+            added = self._alarms.add_step(owner, policy)
+            if added is not None:
+                name = str((policy.alarm or {}).get("alarmName") or policy.name)
+                self._policies[service].append(_Policy(policy, added[1], added[0], NEVER, name))
             return
-        source = self._source(service, policy.custom_metric or {}, policy.metric)
-        for role in (alarms.TRACKING_HIGH, alarms.TRACKING_LOW):
-            high = role == alarms.TRACKING_HIGH
-            row = self._row(service, source, resolution_ms)
-            row["role"] = role
-            row["target"] = policy.target
-            row["threshold"] = policy.target * (1.0 if high else scaling.LOW_SHARE_SERVICE)
-            row["comparison"] = alarms.GREATER if high else alarms.LESS
-            row["window"] = row["needed"] = _HIGH_DATAPOINTS if high else _LOW_MS // resolution_ms
-            self._rows.append(row)
+        high, low, metric = self._alarms.add_tracking(owner, policy, resolution_ms, scaling.LOW_SHARE_SERVICE)
         name = f"TargetTracking-service/{self._names[service]}"
-        self._policies[service].append(_Policy(policy, source.name, first, first + 1, name))
-
-    def _row(self, service: int, source: _Source, period_ms: int) -> np.void:
-        """An alarm record with what all kinds share."""
-        if period_ms % self._tick_ms:
-            raise ValueError(
-                f"a period of {period_ms / MS_PER_SECOND:g} s is no multiple of the metric period, "
-                f"{self._tick_ms / MS_PER_SECOND:g} s"
-            )
-        row: np.void = np.zeros(1, alarms.ALARM)[0]
-        row["service"], row["source"] = service, source.service
-        row["load"] = self._row_of[source.service]
-        row["policy"] = len(self._policies[service])
-        row["metric"], row["custom"] = source.metric, source.custom
-        row["statistic"] = alarms.SUM if Metric(source.metric) in SUMMED else alarms.AVERAGE
-        row["period_ticks"] = period_ms // self._tick_ms
-        row["value"] = math.nan
-        return row
-
-    def _step_row(
-        self, service: int, policy: StepScaling, alarm: Mapping[str, Any], source: _Source
-    ) -> np.void:
-        """The alarm of a step scaling policy, from the keys of PutMetricAlarm."""
-        row = self._row(service, source, int(alarm.get("period", 60)) * MS_PER_SECOND)
-        row["role"] = alarms.STEP
-        row["threshold"] = float(alarm.get("threshold", 0.0))
-        row["comparison"] = _code(alarms.COMPARISONS, alarm, "comparisonOperator", "GreaterThanThreshold")
-        if Metric(source.metric) not in SUMMED or "statistic" in alarm:
-            row["statistic"] = _code(alarms.STATISTICS, alarm, "statistic", policy.aggregation)
-        row["window"] = int(alarm.get("evaluationPeriods", 1))
-        row["needed"] = int(alarm.get("datapointsToAlarm", row["window"]))
-        if not 1 <= row["needed"] <= row["window"] <= alarms.LONGEST_WINDOW:
-            raise ValueError(
-                f"evaluationPeriods must be 1 to {alarms.LONGEST_WINDOW}, and datapointsToAlarm no more"
-            )
-        row["treatment"] = _code(alarms.TREATMENTS, alarm, "treatMissingData", "missing")
-        signs = {(adjustment > 0) - (adjustment < 0) for _, _, adjustment in policy.steps}
-        if len(signs) == 1 and policy.adjustment_type != "ExactCapacity":
-            row["direction"] = signs.pop()
-        return row
-
-    def _source(self, service: int, given: Mapping[str, Any], metric: str | None) -> _Source:
-        """The metric or the expression that a policy or alarm names, and the service it is of."""
-        source = service
-        for dimension in given.get("dimensions") or ():
-            if dimension.get("name") in {"ServiceName", "QueueName"}:
-                value = str(dimension.get("value"))
-                if value not in self._names:
-                    raise ValueError(f"dimension {dimension['name']} names no service: {value!r}")
-                source = self._names.index(value)
-        if given.get("metrics"):
-            expression = Expression(list(given["metrics"]))
-            self._expressions.append((expression, source))
-            return _Source(0, len(self._expressions) - 1, source, expression.text)
-        name = str(given.get("metricName") or metric)
-        known = metric_named(name)
-        if known is None:
-            raise ValueError(f"metric {name!r} is not simulated; one of {', '.join(METRIC_NAMES)}")
-        return _Source(int(known), -1, source, name)
-
-
-def _code(codes: Mapping[str, int], alarm: Mapping[str, Any], key: str, default: str) -> int:
-    """The code of an alarm's enum value; what is not simulated is named."""
-    word = str(alarm.get(key, default))
-    if word not in codes:
-        raise ValueError(f"{key} {word!r} is not simulated; one of {', '.join(codes)}")
-    return codes[word]
+        self._policies[service].append(_Policy(policy, metric, high, low, name))

@@ -10,7 +10,22 @@ from __future__ import annotations
 from clustersim.engine.compiled import Array
 from clustersim.policy.refusal import refusal_words
 from clustersim.record.recorder import Recorder
-from clustersim.vocabulary import MS_PER_HOUR, NEVER, instance_name
+from clustersim.vocabulary import MS_PER_HOUR, NEVER, TerminationReason, instance_name
+
+_GONE = {
+    TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
+    TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
+    TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
+    TerminationReason.SPOT_INTERRUPTION: ("SPOT_INTERRUPTION", "was reclaimed by EC2 Spot"),
+    TerminationReason.ZONE_OUTAGE: ("INSTANCE_FAILED", "was lost with its Availability Zone"),
+    TerminationReason.REBALANCING: (
+        "INSTANCE_TERMINATED",
+        "was terminated to balance the zones of its group",
+    ),
+    TerminationReason.IDLE: ("INSTANCE_TERMINATED", "was idle and has been terminated"),
+    TerminationReason.UNDERUTILIZED: ("INSTANCE_TERMINATED", "was underutilized and has been terminated"),
+    TerminationReason.LIFETIME: ("INSTANCE_TERMINATED", "was terminated at the end of its lifetime"),
+}
 
 REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
@@ -56,15 +71,71 @@ class EventLog:
         )
         self._once(now, service, "SERVICE_TASK_CONFIGURATION_FAILURE", words)
 
+    def deployment(self, now: int, service: int, name: str, kind: str, words: str) -> None:
+        """A deployment began, is complete, or has failed."""
+        message = f"(service {self._services[service]}) (deployment {name}) deployment {words}."
+        self._write(now, service, kind, message)
+
+    def rolling_back(self, now: int, service: int, name: str) -> None:
+        """A failed deployment is followed by the last that was completed."""
+        message = f"(service {self._services[service]}) rolling back to deployment {name}."
+        self._write(now, service, "SERVICE_DEPLOYMENT_IN_PROGRESS", message)
+
+    def protected(self, now: int, service: int, task_set: int) -> None:
+        """Tasks under scale-in protection are in the way."""
+        words = (
+            f"was unable to reach steady state because task set (ecs-svc/{task_set}) was unable to scale in. "
+            "Reason: The number of protected tasks are more than the desired count of tasks."
+        )
+        self._once(now, service, "SERVICE_TASK_PROTECTED", words)
+
+    def unhealthy(self, now: int, service: int, task_id: int, instance_id: int, target_group: str) -> None:
+        """A target was found unhealthy by its load balancer."""
+        where = f"(instance {instance_name(instance_id)}) " if instance_id >= 0 else ""
+        message = (
+            f"(service {self._services[service]}) {where}is unhealthy in (target-group {target_group}) "
+            "due to (reason Health checks failed)"
+        )
+        self._write(now, service, "SERVICE_TASK_UNHEALTHY", message, task_id, instance_id)
+
+    def rebalancing(self, now: int, service: int, state: str) -> None:
+        """Availability Zone rebalancing STARTED, COMPLETED or STOPPED."""
+        words = {
+            "STARTED": "has started Availability Zone rebalancing.",
+            "COMPLETED": "is balanced across Availability Zones.",
+            "STOPPED": "has stopped Availability Zone rebalancing.",
+        }
+        message = f"(service {self._services[service]}) {words[state]}"
+        self._write(now, service, f"SERVICE_REBALANCING_{state}", message)
+
+    def zone_full(self, now: int, service: int, zone: str) -> None:
+        """Rebalancing found no room in a zone."""
+        self._once(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", f"was unable to place a task in {zone}.")
+
     def not_placed(self, now: int, service: int, code: int, instance_id: int) -> None:
         """No container instance met the requirements of a task."""
         name = instance_name(instance_id) if instance_id >= 0 else None
         message = refusal_words(self._services[service], code, name)
         self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, instance_id=instance_id)
 
-    def instance(self, now: int, kind: str, instance_id: int, message: str) -> None:
+    def instance(self, now: int, kind: str, instance_id: int, words: str) -> None:
         """Something happened to a container instance."""
+        message = f"(container-instance {instance_name(instance_id)}) {words}."
         self._write(now, NEVER, kind, message, instance_id=instance_id)
+
+    def instance_gone(self, now: int, instance_id: int, reason: int) -> None:
+        """A container instance was terminated."""
+        kind, words = _GONE[TerminationReason(reason)]
+        self.instance(now, kind, instance_id, words)
+
+    def pool(self, now: int, kind: str, pool: str, words: str) -> None:
+        """Something happened to an Auto Scaling group or a provider of Managed Instances."""
+        self._write(now, NEVER, kind, f"({pool}) {words}")
+
+    def task(self, now: int, kind: str, service: int, task_id: int, words: str) -> None:
+        """Something happened to a task."""
+        of = f"(service {self._services[service]}) " if service >= 0 else ""
+        self._write(now, service, kind, f"{of}(task {task_id}) {words}.", task_id=task_id)
 
     def quota(self, now: int, message: str) -> None:
         """An AWS quota that does not stop the run was exceeded."""

@@ -21,6 +21,7 @@ from clustersim.vocabulary import (
     STOPPED_REASON_WORDS,
     TERMINATION_REASON_WORDS,
     WAIT_REASON_WORDS,
+    HealthStatus,
     LaunchType,
     StopCode,
     StoppedReason,
@@ -112,8 +113,10 @@ class Journal:
             "availability_zone": list(names.zones),
             "last_status": [state.name for state in TaskState],
             "wait_reason": list(WAIT_REASON_WORDS),
+            "health_status": [status.name for status in HealthStatus],
             "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
-            "auto_scaling_group": list(names.scaling_groups),
+            "auto_scaling_group": [group.name for group in world.scenario.groups]
+            + [None] * len(world.scenario.managed_instances),
             "instance_type": list(names.types),
             "purchase_option": ["on-demand", "spot"],
             "termination_reason": list(TERMINATION_REASON_WORDS),
@@ -167,6 +170,7 @@ class Journal:
             "stop_code": rows["stop_code"],
             "stopped_reason": self._reasons(rows, deployment),
             "exit_code": rows["exit_code"],
+            "health_status": np.where(sets["check_ms"][set_of] > 0, rows["health"], NEVER).astype(np.int32),
             "cost_usd": rows["cost"],
         }
         instants = (
@@ -233,6 +237,10 @@ class Journal:
                 for wait in _different(rows["wait"][mask]):
                     code = words.code(template.format(wait=WAIT_REASON_WORDS[wait] or WaitReason(wait).name))
                     codes[mask & (rows["wait"] == wait)] = code
+            elif reason == StoppedReason.ELB_HEALTH_CHECK:
+                for row in _different(rows["set"][mask]):
+                    group = self.world.names.target_groups[int(row)]
+                    codes[mask & (rows["set"] == row)] = words.code(template.format(target_group=group))
             else:
                 codes[mask] = words.code(template)
         return codes
@@ -301,9 +309,7 @@ class Journal:
         if rows.size == 0:
             return
         state = self.world.state
-        scenario = self.world.scenario
         classes = state.classes[rows["klass"]]
-        spot = np.array([group.purchase_option == "spot" for group in scenario.groups], np.int32)
         lived = (rows["touched"] - rows["registered"]).astype(np.float64)
         known = (rows["registered"] >= 0) & (lived > 0)
         lived[~known] = np.nan
@@ -315,7 +321,7 @@ class Journal:
                 "capacity_provider": classes["provider"],
                 "instance_type": classes["type"],
                 "availability_zone": classes["zone"],
-                "purchase_option": spot[classes["group"]],
+                "purchase_option": classes["spot"].astype(np.int32),
                 "launched_at": rows["launched"],
                 "registered_at": rows["registered"],
                 "draining_at": rows["draining"],

@@ -60,8 +60,9 @@ class Ledger:
         self.fargate_gb_hours = 0.0
         self.instance_hours = 0.0
         self._skus: list[tuple[str, Sku]] = []
+        self._sku_numbers: dict[tuple[str, Sku], int] = {}
         self._ec2_lines = (
-            [self._instance_lines(c) for c in range(len(world.state.classes))] if scenario.groups else []
+            [self._instance_lines(c) for c in range(len(world.state.classes))] if scenario.pools else []
         )
         self._fargate_lines = _fargate_lines(self, scenario)
         plan, reserved = commitments_of(scenario)
@@ -79,28 +80,45 @@ class Ledger:
 
     def sku(self, name: str, kind: Sku) -> int:
         """The number of a SKU."""
-        if (name, kind) not in self._skus:
+        number = self._sku_numbers.setdefault((name, kind), len(self._skus))
+        if number == len(self._skus):
             self._skus.append((name, kind))
-        return self._skus.index((name, kind))
+        return number
 
-    def _instance_lines(self, c: int) -> tuple[Line, Line]:
-        """An instance class is billed as the instance and its root volume."""
+    def _instance_lines(self, c: int) -> tuple[Line, ...]:
+        """An instance class is billed as the instance, its root volume, and the fee of who manages it."""
         world = self.world
         row = world.state.classes[c]
-        group = world.scenario.groups[row["group"]]
-        kind = next(k for k in world.scenario.instance_types if k.name == world.names.types[row["type"]])
-        spot = group.purchase_option == "spot"
+        pool = world.scenario.pools[row["group"]]
+        kind = world.scenario.instance_types[row["type"]]
+        spot = bool(row["spot"])
         provider = int(row["provider"]) if world.names.providers[row["provider"]] else NEVER
         sku = Sku(UsageKind.UNCOVERED) if spot else Sku(UsageKind.EC2, kind.name)
         usage = f"{'SpotUsage' if spot else 'BoxUsage'}:{kind.name}"
         monthly = world.scenario.pricing.ebs_usd_per_gib_month
         zone = int(row["zone"])
-        return (
+        lines = [
             Line(self.sku(usage, sku), EC2, "Instance", "Hours", kind.usd_per_hour,
-                 instance_usd_per_hour(group, kind), provider, zone),
+                 instance_usd_per_hour(kind, spot), provider, zone),
             Line(self.sku("EBS:VolumeUsage.gp3", Sku(UsageKind.UNCOVERED)), EC2, "Volume", "GiB-Months", monthly,
-                 monthly * group.root_volume_gib / HOURS_PER_MONTH, provider, zone),
-        )  # fmt: skip
+                 monthly * pool.root_volume_gib / HOURS_PER_MONTH, provider, zone),
+        ]  # fmt: skip
+        if pool.fee:
+            fee = pool.fee * kind.usd_per_hour
+            name = f"ManagedInstances:{kind.name}"
+            lines.append(
+                Line(
+                    self.sku(name, Sku(UsageKind.UNCOVERED)),
+                    ECS,
+                    "Instance",
+                    "Hours",
+                    fee,
+                    fee,
+                    provider,
+                    zone,
+                )
+            )
+        return tuple(lines)
 
     # --- reading the accounts ------------------------------------------------------------------------------
 

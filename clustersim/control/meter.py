@@ -13,9 +13,10 @@ import numpy as np
 
 from clustersim.control.capacity import Capacity
 from clustersim.control.scheduler import Scheduler
+from clustersim.control.services import IN_PROGRESS
 from clustersim.control.traffic import Traffic
 from clustersim.engine.compiled import Array
-from clustersim.policy.load import SAMPLE
+from clustersim.policy.load_sample import SAMPLE
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
@@ -71,7 +72,7 @@ class Meter:
         self.scheduler = scheduler
         self.capacity = capacity
         scenario = world.scenario
-        entities = max(1, len(scenario.services), len(scenario.groups) + 2)
+        entities = max(1, len(scenario.services), len(scenario.pools) + 2)
         self.interval_ms = scenario.sampling.interval_ms or default_interval_ms(
             entities, scenario.duration_ms
         )
@@ -87,7 +88,7 @@ class Meter:
         """The providers worth a row: those with a group, and Fargate where a lane leads there."""
         state = self.world.state
         lanes = state.lanes[: self.world.lanes_used]
-        used = set(state.classes["provider"].tolist()) if self.world.scenario.groups else set()
+        used = set(state.classes["provider"].tolist()) if self.world.scenario.pools else set()
         used |= set(lanes["provider"][lanes["fargate"] == 1].tolist())
         return np.array(sorted(p for p in used if self.world.names.providers[p]), np.int32)
 
@@ -136,7 +137,7 @@ class Meter:
         for i, row in enumerate(rows):
             group = groups.get(names.providers[row])
             if group is not None:
-                desired[i] = self.capacity.desired[names.scaling_groups.index(group)]
+                desired[i] = self.capacity.desired[names.pools.index(group)]
         ec2 = desired >= 0
         self._provider_counts = {
             "desired_instances": desired,
@@ -144,6 +145,9 @@ class Meter:
             "registered_instances": np.where(ec2, providers["registered"], -1).astype(np.int64),
             "provisioning_tasks": providers["provisioning"].astype(np.int64),
             "running_tasks": providers["running"].astype(np.int64),
+            "capacity_provider_reservation": np.array(
+                [self.capacity.scaling.reservation(names.providers[row]) for row in rows], np.float64
+            ),
             "cost_usd_per_hour": np.maximum(providers["usd_per_hour"], 0.0),
         }
         self._write_deployments(now)
@@ -178,21 +182,24 @@ class Meter:
         """A row per deployment of each service that has one in progress."""
         state = self.world.state
         for service, record in enumerate(self.scheduler.records):
-            if record.steady:
+            if record.steady and record.primary.state != IN_PROGRESS:
                 continue
-            ready = int(state.services[service]["ready"])
+            ready = sum(int(state.sets[each.row]["ready"]) for each in record.deployments)
             loaded = self.traffic.row_of[service] >= 0
-            for row in record.deployments:
-                s = state.sets[row]
-                share = 100.0 * int(s["healthy"]) / ready if loaded and ready else None
+            for each in record.deployments:
+                s = state.sets[each.row]
+                percent = 100.0 * int(s["ready"]) / ready if ready else None
+                if record.shift is not None:
+                    green = record.shift.green is each
+                    percent = record.shift.percent if green else 100.0 - record.shift.percent
                 self.recorder.append_row(
                     "deployment_series",
                     time=now,
                     service=self.world.names.services[service],
-                    deployment_id=f"ecs-svc/{s['deployment']}",
+                    deployment_id=each.name,
                     running_count=int(s["running"]),
                     healthy_count=int(s["healthy"]),
-                    traffic_percent=None if share is None else min(100.0, share),
+                    traffic_percent=percent if loaded else None,
                 )
 
 

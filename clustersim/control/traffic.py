@@ -1,23 +1,24 @@
-"""Who calls the services: keeps the load records, carries them through each metric period, samples them.
+"""Who calls the services: keeps the records of load, carries them through each metric period, samples them.
 
-Decides nothing itself (`policy.load` does); it knows which service has load and what its tasks are. It must
-not know scaling, placement or results files. The wiring calls `tick` at the end of each metric period with
-the ready task-milliseconds of that period, `control.autoscaler` reads `rows`, the meter calls `sample`. A
-sample is a whole number of ticks: sampling more often than the metric period gives rows without load.
+Decides nothing itself (`policy.load` does); it knows which service has load, which task sets answer it and what
+their tasks are. It must not know scaling, placement or results files. Deployments `open` and `close` backends
+and `shift` traffic between them; the wiring calls `tick` at the end of each metric period with what the world
+has counted of its task sets; `control.autoscaler` reads `flows`, the meter calls `sample`. A sample is a whole
+number of ticks: sampling more often than the metric period gives rows without load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from clustersim.engine.pointer import pointer
-from clustersim.policy import demand, load, response
+from clustersim.policy import demand, load, load_sample, response
 from clustersim.scenario.model import Load, Service, TaskDefinition
-from clustersim.vocabulary import CPU_UNITS_PER_VCPU
+from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER
 
 Int64s = npt.NDArray[np.int64]
 
@@ -33,41 +34,100 @@ class TrafficSummary(NamedTuple):
     response_time_p99_s: float
 
 
+class TaskTimes(NamedTuple):
+    """Task-milliseconds of every task set so far: running; able to answer; asked but no longer able."""
+
+    running_ms: Int64s
+    ready_ms: Int64s
+    hung_ms: Int64s
+
+
 class Traffic:
     """The load of all services of a scenario.
 
-    `rows` are `policy.load.LOAD` records, one per service with load; `row_of[service]` is its row or -1.
+    `flows` are `policy.load.FLOW` records, one per service with load; `row_of[service]` is its row or -1.
     """
 
     def __init__(self, services: Sequence[Service], task_definitions: Sequence[TaskDefinition]) -> None:
         self._services = services
         self._definitions: Mapping[str, TaskDefinition] = {each.key: each for each in task_definitions}
         loaded = [(index, each.load) for index, each in enumerate(services) if each.load is not None]
-        self.row_of: Int64s = np.full(len(services), -1, np.int64)
-        self.rows: npt.NDArray[np.void] = np.zeros(len(loaded), load.LOAD)
-        cursors, times, rates = demand.flatten([each.series for _, each in loaded])
-        histograms = np.zeros((len(loaded), response.BUCKETS))
-        self._whole = np.zeros_like(histograms)
-        readers = np.stack((cursors, cursors), axis=1)
-        self._flows = pointer(load.Flows(self.rows, readers, times, rates, histograms, self._whole))
+        self.row_of: Int64s = np.full(len(services), NEVER, np.int64)
+        self.flows: npt.NDArray[np.void] = np.zeros(len(loaded), load.FLOW)
+        self.backends: npt.NDArray[np.void] = np.zeros(0, load.BACKEND)
+        cursors, self._times, self._rates = demand.flatten([each.series for _, each in loaded])
+        self._readers = np.stack((cursors, cursors), axis=1)
+        self._histograms = np.zeros((len(loaded), response.BUCKETS))
+        self._whole = np.zeros_like(self._histograms)
+        self._set_of: Int64s = np.zeros(0, np.int64)  # of each backend; -1: the row is free
+        self._closing: set[int] = set()
+        self._seen = [
+            np.zeros(0, np.int64) for _ in TaskTimes._fields
+        ]  # task times of each backend, as last read
+        self._weight = np.zeros(0)  # of each backend, now
+        self._weighed_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
+        self._weight_since: Int64s = np.zeros(0, np.int64)
         self._now_ms = 0
         for row, (index, each) in enumerate(loaded):
             self.row_of[index] = row
-            _fill(self.rows[row], index, each)
-            self.resize(index, services[index].task_definition)
+            _fill_flow(self.flows[row], index, each)
+        self._grow(max(8, 2 * len(loaded)))
 
-    def resize(self, service: int, task_definition: str) -> None:
-        """From now on all tasks of `service` are of `task_definition`: their size, what a request costs.
+    def _grow(self, size: int) -> None:
+        """Make room for `size` backends."""
+        old = self.backends.size
+        backends = np.zeros(size, load.BACKEND)
+        backends[:old] = self.backends
+        backends["flow"][old:] = NEVER
+        self.backends = backends
+        self._set_of = np.append(self._set_of, np.full(size - old, NEVER, np.int64))
+        self._seen = [np.append(seen, np.zeros(size - old, np.int64)) for seen in self._seen]
+        self._weight = np.append(self._weight, np.full(size - old, load.BY_TARGETS))
+        self._weighed_ms = np.append(self._weighed_ms, np.zeros(size - old))
+        self._weight_since = np.append(self._weight_since, np.zeros(size - old, np.int64))
+        parts = (
+            self.flows,
+            self.backends,
+            self._readers,
+            self._times,
+            self._rates,
+            self._histograms,
+            self._whole,
+        )
+        self._load = pointer(load.Load(*parts))
 
-        A task without a CPU reservation counts as one vCPU, since it needs some speed. While two revisions
-        run side by side the load model knows one of them only; the caller says which.
+    # --- backends ------------------------------------------------------------------------------------------
+
+    def open(self, service: int, row: int, task_definition: str) -> None:
+        """Task set `row` of `service` answers from now on; its tasks are of `task_definition`.
+
+        A task without a CPU reservation counts as one vCPU, since it needs some speed.
         """
-        if self.row_of[service] < 0:
+        flow = int(self.row_of[service])
+        if flow < 0:
             return
-        row = self.rows[self.row_of[service]]
+        if row in self._set_of:
+            self._closing.discard(int(np.flatnonzero(self._set_of == row)[0]))
+            return
+        if not np.any(self._set_of < 0):
+            self._grow(2 * self._set_of.size)
+        index = int(np.argmax(self._set_of < 0))
+        self._set_of[index] = row
+        for seen in self._seen:
+            seen[index] = 0
+        self._weight[index] = load.BY_TARGETS
+        self._weighed_ms[index] = 0.0
+        self._weight_since[index] = self._now_ms
+        self.backends[index] = np.zeros((), load.BACKEND)
+        backend = self.backends[index]
+        backend["flow"], backend["next"] = flow, self.flows[flow]["first"]
+        self.flows[flow]["first"] = index
+        self._fill_backend(backend, service, task_definition)
+        load.derive(self._load, index)
+
+    def _fill_backend(self, row: np.void, service: int, task_definition: str) -> None:
+        """What a task of this revision is, and what a request costs it."""
         definition = self._definitions[task_definition]
-        row["vcpu"] = (definition.cpu or CPU_UNITS_PER_VCPU) / CPU_UNITS_PER_VCPU
-        row["memory_mib"] = max(definition.memory_mib, 1)
         asked = self._services[service].load
         assert asked is not None
         behavior = dict(self._services[service].behaviors).get(task_definition)
@@ -76,57 +136,109 @@ class Traffic:
             if behavior.cpu_time_per_request_ms is not None:
                 cpu_time_ms = behavior.cpu_time_per_request_ms
             memory = behavior.memory_per_task
+        row["vcpu"] = (definition.cpu or CPU_UNITS_PER_VCPU) / CPU_UNITS_PER_VCPU
+        row["memory_mib"] = max(definition.memory_mib, 1)
         row["cpu_time_s"] = cpu_time_ms / _MS_PER_SECOND
         row["memory_base_mib"] = asked.memory_base_mib if memory is None else memory.base_mib
         per_request = asked.memory_per_request_mib if memory is None else memory.per_concurrent_request_mib
         row["memory_per_request_mib"] = per_request
-        load.derive(self._flows, int(self.row_of[service]))
+        row["processing_s"] = asked.processing_time_ms / _MS_PER_SECOND
+        row["concurrency"] = max(asked.concurrency_per_task, 1)
 
-    def tick(self, now_ms: int, running: Int64s, ready_ms: Int64s) -> None:
-        """Carry all load to `now_ms`, the end of a metric period (ms).
+    def close(self, row: int) -> None:
+        """Task set `row` has no task left; its backend goes when what waited there has been counted."""
+        self._closing |= {int(index) for index in np.flatnonzero(self._set_of == row)}
 
-        `running` is the running count of each service now, `ready_ms` the integral since the last tick of its
-        tasks that can answer (task-milliseconds). Nothing happens when no time has passed.
-        """
-        if now_ms <= self._now_ms or self.rows.size == 0:
+    def _unlink(self, index: int) -> None:
+        """Take a backend out of the list of its flow."""
+        flow, after = int(self.backends["flow"][index]), int(self.backends["next"][index])
+        before = int(self.flows["first"][flow])
+        if before == index:
+            self.flows["first"][flow] = after
+        else:
+            while self.backends["next"][before] != index:
+                before = int(self.backends["next"][before])
+            self.backends["next"][before] = after
+        self.backends["flow"][index] = NEVER
+        self._set_of[index] = NEVER
+
+    def shift(self, now_ms: int, weights: Mapping[int, float]) -> None:
+        """From now on the task sets get these shares (0 to 1) of their service's requests; BY_TARGETS: as many
+        as their targets' part, which then holds for the whole metric period."""
+        for row, weight in weights.items():
+            for index in np.flatnonzero(self._set_of == row):
+                before = self._weight[index] if self._weight[index] >= 0.0 else weight
+                self._weighed_ms[index] += max(before, 0.0) * (now_ms - self._weight_since[index])
+                self._weight_since[index] = now_ms
+                self._weight[index] = weight
+
+    # --- time ----------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int, times: TaskTimes) -> None:
+        """Carry all load to `now_ms`, the end of a metric period; nothing happens when no time has passed."""
+        if now_ms <= self._now_ms or self.flows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
-        load.tick(self._flows, self._now_ms, now_ms, running, ready_ms)
+        used = np.flatnonzero(self._set_of >= 0)
+        passed = [np.zeros_like(seen) for seen in self._seen]
+        for part, seen, total in zip(passed, self._seen, times, strict=True):
+            part[used] = total[self._set_of[used]] - seen[used]
+            seen[used] = total[self._set_of[used]]
+        running_ms, ready_ms, hung_ms = passed
+        weights = self._mean_weights(now_ms)
+        load.tick(self._load, self._now_ms, now_ms, running_ms, ready_ms, hung_ms, weights)
         self._now_ms = now_ms
+        for index in sorted(self._closing):
+            if self.backends["backlog"][index] == 0.0:
+                self._unlink(index)
+                self._closing.discard(index)
+
+    def _mean_weights(self, now_ms: int) -> npt.NDArray[np.float64]:
+        """The mean weight of each backend since the last tick; BY_TARGETS where it is not weighed now."""
+        weighed = self._weighed_ms + self._weight * (now_ms - self._weight_since)
+        means = np.where(self._weight >= 0.0, weighed / (now_ms - self._now_ms), load.BY_TARGETS)
+        self._weighed_ms[:] = 0.0
+        self._weight_since[:] = now_ms
+        return means
+
+    def use_of_sets(self, size: int) -> npt.NDArray[np.float64]:
+        """The share of its reserved CPU that a running task of each of `size` task sets uses; 0 without load."""
+        use = np.zeros(size)
+        open_ = np.flatnonzero(self._set_of >= 0)
+        use[self._set_of[open_]] = np.nan_to_num(self.backends["cpu_utilization"][open_]) / 100.0
+        return use
 
     def sample(self) -> npt.NDArray[np.void]:
-        """The `policy.load.SAMPLE` of each service since the last call; NaN for a service without load."""
-        samples = np.zeros(len(self._services), load.SAMPLE)
-        for column in load.SAMPLE.names or ():
+        """The `policy.load_sample.SAMPLE` of each service since the last call; NaN for a service without load."""
+        samples = np.zeros(len(self._services), load_sample.SAMPLE)
+        for column in load_sample.SAMPLE.names or ():
             samples[column] = np.nan
-        load.close_sample(self._flows, samples)
+        load_sample.close_sample(self._load, samples)
         return samples
 
     def begin_summary(self) -> None:
         """Forget what was counted for the summary so far (the warm-up); call it right after a `sample`."""
         self._whole[:] = 0.0
-        self.rows["total_requests"] = 0.0
-        self.rows["total_failed"] = 0.0
+        self.flows["total_requests"] = 0.0
+        self.flows["total_failed"] = 0.0
 
     def summary(self, service: int) -> TrafficSummary | None:
         """What the summary says of a service's requests up to the last `sample`; None: it has no load."""
         index = int(self.row_of[service])
         if index < 0:
             return None
-        row = self.rows[index]
+        flow = self.flows[index]
         return TrafficSummary(
-            round(float(row["total_requests"])),
-            round(float(row["total_failed"])),
-            load.whole_quantile(self._flows, index, 0.50),
-            load.whole_quantile(self._flows, index, 0.99),
+            round(float(flow["total_requests"])),
+            round(float(flow["total_failed"])),
+            load_sample.whole_quantile(self._load, index, 0.50),
+            load_sample.whole_quantile(self._load, index, 0.99),
         )
 
 
-def _fill(row: np.void, service: int, asked: Load) -> None:
-    """What of a load record does not depend on the task definition."""
-    row["service"] = service
+def _fill_flow(row: Any, service: int, asked: Load) -> None:
+    """What of a flow does not change."""
+    row["service"], row["first"] = service, NEVER
     row["kind"] = load.MESSAGES if asked.kind == "messages" else load.REQUESTS
     row["timeout_s"] = asked.timeout_ms / _MS_PER_SECOND
-    row["processing_s"] = asked.processing_time_ms / _MS_PER_SECOND
-    row["concurrency"] = max(asked.concurrency_per_task, 1)
     row["cpu_utilization"] = row["memory_utilization"] = row["per_target"] = np.nan

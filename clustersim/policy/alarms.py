@@ -1,7 +1,7 @@
 """CloudWatch alarms as records: datapoints, M out of N, missing data; one call per metric period for all.
 
 Decides which alarms are in ALARM and could change something now. Knows no names and no cooldowns; what a
-policy then does is `policy.scaling`'s. Called by `control.autoscaler`.
+policy then does is `policy.scaling`'s. Called by whoever scales: `control.autoscaler`.
 
 A period without a task has no datapoint of utilisation. Missing data treated as `missing` begins the count of
 datapoints anew (CloudWatch would look further back for some): no policy acts without data.
@@ -15,7 +15,6 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, entry, lean
-from clustersim.policy.load import LOAD
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -33,7 +32,7 @@ TREATMENTS = {
     "breaching": BREACHING,
     "ignore": IGNORE,
 }
-TRACKING_HIGH, TRACKING_LOW, STEP = range(3)
+TRACKING_HIGH, TRACKING_LOW, STEP, WATCH = range(4)
 INSUFFICIENT_DATA, OK, IN_ALARM = range(3)
 
 LONGEST_WINDOW = 64
@@ -45,16 +44,14 @@ _DISTINCT = 1e9
 
 ALARM = np.dtype(
     [
-        ("service", np.int64),  # the one that is scaled
-        ("source", np.int64),  # the one whose metric it reads
-        ("load", np.int64),  # row of the source in the load table, -1: it has none
-        ("policy", np.int64),  # position in the service's policies
-        ("role", np.int64),  # TRACKING_HIGH, TRACKING_LOW or STEP
+        ("target", np.int64),  # what is scaled: a service, or a group; -1: nothing
+        ("subject", np.int64),  # whose metric it reads: a column of the measures
+        ("role", np.int64),  # TRACKING_HIGH, TRACKING_LOW, STEP or WATCH
         ("direction", np.int64),  # of STEP: 1 out, -1 in, 0 either
-        ("metric", np.int64),  # `policy.metrics.Metric`, by the rows of `read`
+        ("metric", np.int64),  # `policy.metrics.Metric`: a row of the measures
         ("custom", np.int64),  # position of an expression's value, -1: none
         ("threshold", np.float64),
-        ("target", np.float64),  # of target tracking
+        ("tracked", np.float64),  # the target value of target tracking
         ("comparison", np.int64),
         ("statistic", np.int64),
         ("period_ticks", np.int64),  # metric periods in one datapoint
@@ -74,10 +71,10 @@ ALARM = np.dtype(
 
 
 class Watch(NamedTuple):
-    """All alarms and what they look at; limits are per service."""
+    """All alarms of one kind of target, what they look at, and the limits of each target."""
 
     alarms: Annotated[Array, ALARM, 1]
-    loads: Annotated[Array, LOAD, 1]
+    measures: Annotated[Array, np.float64, 2]  # [Metric, subject]; NaN: no datapoint
     custom: Annotated[Array, np.float64, 1]  # the expressions' values
     floor: Annotated[Array, np.int64, 1]  # least capacity
     ceiling: Annotated[Array, np.int64, 1]
@@ -86,31 +83,6 @@ class Watch(NamedTuple):
 
 
 Counts = Annotated[Array, np.int64, 1]
-
-
-@entry
-def read(metric: int, loads: Annotated[Array, LOAD, 1], row: int, running: int, desired: int) -> float:
-    """The value of a `policy.metrics.Metric` in the period that just ended; NaN: no datapoint."""
-    if metric == 7:
-        return float(running)
-    if metric == 8:
-        return float(desired)
-    if row < 0:
-        return np.nan
-    load = loads[row]
-    if metric == 0:
-        return float(load.cpu_utilization)
-    if metric == 1:
-        return float(load.memory_utilization)
-    if metric == 2:
-        return float(load.requests)
-    if metric == 3:
-        return float(load.per_target)
-    if metric == 4:
-        return float(load.failed)
-    if metric == 5:
-        return float(load.backlog)
-    return float(load.oldest_age_s)
 
 
 @lean
@@ -182,9 +154,9 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
     if alarm.role == TRACKING_HIGH:
         if desired == 0 and running == 0:
             return value > 0.0 and ceiling > 0
-        wanted = max(math.ceil(running * value / alarm.target - 1e-9), running + 1)
+        wanted = max(math.ceil(running * value / alarm.tracked - 1e-9), running + 1)
         return alarm.state == IN_ALARM and desired < ceiling and max(wanted, floor) > desired
-    wanted = math.ceil(running * value / alarm.target - 1e-9)
+    wanted = math.ceil(running * value / alarm.tracked - 1e-9)
     return alarm.state == IN_ALARM and desired > floor and wanted < desired
 
 
@@ -192,23 +164,23 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
 def evaluate(watch: Watch, now_ms: int, running: Counts, desired: Counts) -> int:
     """Take in one metric period; how many alarms could act now, their positions being in `hot`.
 
-    `running` and `desired` are counts per service.
+    `running` and `desired` are counts per target.
     """
-    alarms, loads = watch.alarms, watch.loads
     found = 0
-    for index in range(alarms.size):
-        alarm = alarms[index]
-        service, source = alarm.service, alarm.source
-        if alarm.custom >= 0:
-            value = watch.custom[alarm.custom]
-        else:
-            value = read(alarm.metric, loads, alarm.load, running[source], desired[source])
+    for index in range(watch.alarms.size):
+        alarm = watch.alarms[index]
+        value = (
+            watch.custom[alarm.custom] if alarm.custom >= 0 else watch.measures[alarm.metric, alarm.subject]
+        )
         if not _fold(alarm, value):
             continue
         _judge(alarm)
-        cooling = alarm.role == TRACKING_LOW and now_ms < watch.in_until[service]
-        floor, ceiling = watch.floor[service], watch.ceiling[service]
-        if not cooling and _could_act(alarm, running[service], desired[service], floor, ceiling):
+        target = alarm.target
+        if target < 0:
+            continue
+        cooling = alarm.role == TRACKING_LOW and now_ms < watch.in_until[target]
+        floor, ceiling = watch.floor[target], watch.ceiling[target]
+        if not cooling and _could_act(alarm, running[target], desired[target], floor, ceiling):
             watch.hot[found] = index
             found += 1
     return found

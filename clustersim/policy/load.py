@@ -1,22 +1,26 @@
 """The fluid model of load: what a metric period's arrivals do to the tasks that can answer.
 
-Decides utilisation, backlog, failures and response times of every service with load, one record each, in one
-call per metric period. Knows no clock but the period's two ends, no tasks but their ready task-milliseconds,
-no names. `control.traffic` owns the records and calls `tick` and `close_sample`.
+Decides utilisation, backlog, failures and response times of every service with load in one call per metric
+period. A *flow* is what one service is asked for; a *backend* is one of its task sets, since two revisions of
+a service may differ in size and in what a request costs. Knows no clock but the period's two ends, no tasks
+but their task-milliseconds, no names. `control.traffic` owns the records and calls `tick`;
+`policy.load_sample` closes the samples.
 
-Within a period both the arrival rate and the capacity are constant (their means). A task answers requests
-with its reserved CPU and no more, also on EC2, where a real container may borrow idle CPU: utilisation never
-exceeds 100 %. A request is one thread: a task of less than one vCPU stretches its CPU time, one of more runs
-that many requests side by side.
+Within a period arrival rate and capacity are constant (their means). A task answers requests with its
+reserved CPU and no more, also on EC2, where a real container may borrow idle CPU: utilisation never exceeds
+100 %. A request is one thread: a task of less than one vCPU stretches its CPU time, one of more runs that many
+requests side by side. Utilisation is percent of what the running tasks reserve, those not yet ready included.
 
-Requests (first come, first served by all ready tasks together)
+Requests (each backend first come, first served by its ready tasks together)
+  share           by targets, as a load balancer deals them out (hung targets included: what they get fails),
+                  or by the weights of a deployment that shifts traffic
   capacity        ready task-seconds x vCPU per task / CPU time per request
   served          min(backlog + arrivals, capacity)
   backlog         what is left; it waits backlog / capacity rate, and what would wait longer than the timeout
                   fails at once; with no ready task in the period everything in it fails
   response time   while there is a backlog: its delay plus an exponential service time; else M/M/c
   concurrency     in service by Little's law, plus the mean backlog, plus the M/M/c queue (Sakasegawa)
-Messages (of a queue; they never fail)
+Messages (of one queue, which all backends work off; they never fail)
   capacity        ready task-seconds x concurrency / processing time, or what the CPU allows if that is less
   CPU             served x CPU time where a CPU time is given, else the busy share of the workers
   oldest message  exact: a second reader of the demand follows what has been served
@@ -33,35 +37,18 @@ import numpy as np
 
 from clustersim.engine.compiled import Array, entry, inlined, lean
 from clustersim.policy.demand import CURSOR, advance_by, advance_to
-from clustersim.policy.response import (
-    add_ramp,
-    add_stationary,
-    histogram_quantile,
-    mean_delay_probability,
-    pour,
-    queue_length,
-    response_quantile,
-    sustained_utilization,
-)
+from clustersim.policy.response import add_ramp, queue_length
 
 REQUESTS, MESSAGES = range(2)
+BY_TARGETS = -1.0
+"""The weight of a backend whose share of the requests is that of its targets."""
 
-LOAD = np.dtype(
+FLOW = np.dtype(
     [
-        # what the service is; fixed but for `resize`
-        ("service", np.int64),  # position of the service in `running` and `ready_ms`
+        ("service", np.int64),
         ("kind", np.int64),  # REQUESTS or MESSAGES
-        ("vcpu", np.float64),  # reserved per task
-        ("memory_mib", np.float64),  # reserved per task
-        ("cpu_time_s", np.float64),  # of one vCPU, per request or message
-        ("memory_base_mib", np.float64),
-        ("memory_per_request_mib", np.float64),
+        ("first", np.int64),  # its backends are a list; the first is that of the newest task set
         ("timeout_s", np.float64),
-        ("processing_s", np.float64),
-        ("concurrency", np.float64),  # messages a task works on at a time
-        # what follows from the above, by `derive`
-        ("pace", np.float64),  # requests or messages per ready task-second; infinite where they cost nothing
-        ("service_s", np.float64),  # one alone in a task
         # the state and the metrics of the period that just ended; NaN: no datapoint
         ("backlog", np.float64),
         ("served", np.float64),
@@ -69,19 +56,25 @@ LOAD = np.dtype(
         ("failed", np.float64),
         ("cpu_utilization", np.float64),  # percent of reserved
         ("memory_utilization", np.float64),
-        ("per_target", np.float64),  # requests per ready task
+        ("per_target", np.float64),  # requests per target
         ("oldest_age_s", np.float64),
+        ("response_s", np.float64),  # mean
+        # sums over the backends, within a period
+        ("targets_s", np.float64),
+        ("capacity", np.float64),
+        ("running_s", np.float64),
+        ("busy", np.float64),  # vCPU-seconds (or worker-seconds) used
+        ("reserved", np.float64),
+        ("inside", np.float64),  # mean requests in service or waiting
+        ("memory_used", np.float64),  # MiB-seconds
+        ("memory_reserved", np.float64),
         # sums since the last sample
         ("sum_requests", np.float64),
         ("sum_failed", np.float64),
         ("sum_per_target", np.float64),
-        ("sum_weight", np.float64),  # ready task-seconds, the weight of the utilisations
+        ("sum_weight", np.float64),  # running task-seconds, the weight of the utilisations
         ("sum_cpu", np.float64),
         ("sum_memory", np.float64),
-        ("calm_requests", np.float64),  # of the stretches without a backlog
-        ("calm_s", np.float64),
-        ("calm_task_s", np.float64),
-        ("congested_requests", np.float64),
         ("opening_backlog", np.float64),  # as of the sample's first instant
         ("opening_age_s", np.float64),
         # sums since `begin_summary`
@@ -91,48 +84,64 @@ LOAD = np.dtype(
     align=True,
 )
 
-SAMPLE = np.dtype(
+BACKEND = np.dtype(
     [
+        # what the task set is; fixed
+        ("flow", np.int64),  # -1: the row is free
+        ("next", np.int64),  # of the same flow; -1: the last
+        ("vcpu", np.float64),  # reserved per task
+        ("memory_mib", np.float64),  # reserved per task
+        ("cpu_time_s", np.float64),  # of one vCPU, per request or message
+        ("memory_base_mib", np.float64),
+        ("memory_per_request_mib", np.float64),
+        ("processing_s", np.float64),
+        ("concurrency", np.float64),  # messages a task works on at a time
+        # what follows from the above, by `derive`
+        ("pace", np.float64),  # requests or messages per ready task-second; infinite where they cost nothing
+        ("service_s", np.float64),  # one alone in a task
+        # the period that just ended
+        ("share", np.float64),
+        ("backlog", np.float64),
+        ("requests", np.float64),
+        ("served", np.float64),
+        ("failed", np.float64),
         ("cpu_utilization", np.float64),
-        ("memory_utilization", np.float64),
-        ("request_count", np.float64),
-        ("request_count_per_target", np.float64),
-        ("failed_request_count", np.float64),
-        ("response_time_p50_s", np.float64),
-        ("response_time_p90_s", np.float64),
-        ("response_time_p99_s", np.float64),
-        ("queue_depth", np.float64),
-        ("oldest_message_age_s", np.float64),
+        # sums since the last sample: of the stretches without a backlog, and with one
+        ("calm_requests", np.float64),
+        ("calm_s", np.float64),
+        ("calm_task_s", np.float64),
+        ("congested_requests", np.float64),
     ],
     align=True,
 )
-"""The load columns of a `service_series` row, by their public names; NaN is null."""
 
 
-class Flows(NamedTuple):
-    """The load of all services: one row each, its readers of the demand, and the response times so far."""
+class Load(NamedTuple):
+    """The load of all services: flows with their readers of the demand and their response times, and backends."""
 
-    rows: Annotated[Array, LOAD, 1]
-    readers: Annotated[Array, CURSOR, 2]  # [row, 2]: arrivals, head of the queue
+    flows: Annotated[Array, FLOW, 1]
+    backends: Annotated[Array, BACKEND, 1]
+    readers: Annotated[Array, CURSOR, 2]  # [flow, 2]: arrivals, head of the queue
     times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms
     rates: Annotated[Array, np.float64, 1]  # per second
-    histograms: Annotated[Array, np.float64, 2]  # [row, bucket]: of the sample under way
-    whole: Annotated[Array, np.float64, 2]  # [row, bucket]: of all samples closed
+    histograms: Annotated[Array, np.float64, 2]  # [flow, bucket]: of the sample under way
+    whole: Annotated[Array, np.float64, 2]  # [flow, bucket]: of all samples closed
 
 
-Counts = Annotated[Array, np.int64, 1]
+Millis = Annotated[Array, np.int64, 1]
+Shares = Annotated[Array, np.float64, 1]
 
 # A task that runs but cannot answer yet has a datapoint (of 0 %) but next to no weight in a longer mean.
 _NO_WEIGHT = 1e-9
 
 
 @entry
-def derive(flows: Flows, index: int) -> None:
-    """Set `pace` and `service_s` of a row; to be called whenever a field that describes the service has changed."""
-    row = flows.rows[index]
+def derive(load: Load, index: int) -> None:
+    """Set `pace` and `service_s` of a backend; to be called when its row has been filled."""
+    row = load.backends[index]
     row.pace = row.vcpu / row.cpu_time_s if row.cpu_time_s > 0.0 else np.inf
     row.service_s = row.cpu_time_s / min(row.vcpu, 1.0)
-    if row.kind == MESSAGES and row.processing_s > 0.0:
+    if load.flows[row.flow].kind == MESSAGES and row.processing_s > 0.0:
         row.pace = min(row.pace, row.concurrency / row.processing_s)
         row.service_s = max(row.service_s, row.processing_s)
 
@@ -145,9 +154,9 @@ def _capacity(row: Any, ready_s: float) -> float:
 
 @lean
 def _flow_requests(
-    row: Any, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
+    row: Any, timeout_s: float, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
-    """Serve one period of requests; returns the mean backlog over it (requests)."""
+    """Serve one period of a backend's requests; returns the mean backlog over it (requests)."""
     capacity = _capacity(row, ready_s)
     if capacity <= 0.0:
         row.failed = row.backlog + arrivals
@@ -155,7 +164,7 @@ def _flow_requests(
         row.backlog = 0.0
         return 0.0
     rate = capacity / period_s
-    limit = rate * row.timeout_s
+    limit = rate * timeout_s
     before = min(row.backlog, limit)
     row.failed = row.backlog - before
     row.served = min(before + arrivals, capacity)
@@ -202,133 +211,147 @@ def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
 
 
 @lean
-def _utilize(row: Any, ready_s: float, period_s: float, waiting: float) -> None:
-    """CPU and memory utilisation of a period with ready tasks, in percent of reserved, 100 at most."""
-    tasks = ready_s / period_s
-    busy = row.served * row.cpu_time_s / (ready_s * row.vcpu)
-    if row.kind == MESSAGES and row.cpu_time_s <= 0.0:
-        busy = row.served * row.processing_s / (ready_s * row.concurrency)
-    row.cpu_utilization = 100.0 * min(busy, 1.0)
+def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float, waiting: float) -> None:
+    """Add what a backend used and reserved in the period to its flow."""
+    busy = row.served * row.cpu_time_s
+    reserved = running_s * row.vcpu
+    if flow.kind == MESSAGES and row.cpu_time_s <= 0.0:
+        busy = row.served * row.processing_s
+        reserved = running_s * row.concurrency
     inside = row.served * row.service_s / period_s
-    if row.kind == REQUESTS and row.memory_per_request_mib > 0.0:
+    if flow.kind == REQUESTS:
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
-    used = row.memory_base_mib + row.memory_per_request_mib * inside / tasks
-    row.memory_utilization = 100.0 * min(used / row.memory_mib, 1.0)
-    row.per_target = row.requests / tasks
-
-
-@entry
-def tick(flows: Flows, from_ms: int, to_ms: int, running: Counts, ready_ms: Counts) -> None:
-    """Carry every service with load from one instant to a later one (ms).
-
-    `running` is the count at the end of the period, `ready_ms` the integral over it of the tasks that can
-    answer; both per service.
-    """
-    rows, readers, histograms = flows.rows, flows.readers, flows.histograms
-    times, rates = flows.times, flows.rates
-    now_ms = float(to_ms)
-    period_s = (to_ms - from_ms) / 1_000.0
-    for index in range(rows.size):
-        row = rows[index]
-        ready_s = ready_ms[row.service] / 1_000.0
-        arrivals = advance_to(readers[index, 0], times, rates, now_ms)
-        row.requests = arrivals
-        waiting = 0.0
-        if row.kind == REQUESTS:
-            waiting = _flow_requests(row, histograms[index], arrivals, ready_s, period_s)
-        else:
-            offered = row.backlog + arrivals
-            row.failed = 0.0
-            row.served = min(offered, _capacity(row, ready_s))
-            row.backlog = offered - row.served
-            head = readers[index, 1]
-            if row.backlog > 0.0:
-                advance_by(head, times, rates, row.served, now_ms)
-            else:
-                advance_to(head, times, rates, now_ms)
-            row.oldest_age_s = (now_ms - head.at_ms) / 1_000.0
-        if ready_s > 0.0:
-            _utilize(row, ready_s, period_s, waiting)
-            row.sum_per_target += row.per_target
-        elif running[row.service] > 0:
-            row.cpu_utilization = 0.0
-            row.memory_utilization = 100.0 * min(row.memory_base_mib / row.memory_mib, 1.0)
-            row.per_target = np.nan
-        else:
-            row.cpu_utilization = np.nan
-            row.memory_utilization = np.nan
-            row.per_target = np.nan
-        if ready_s > 0.0 or running[row.service] > 0:
-            weight = ready_s + _NO_WEIGHT
-            row.sum_weight += weight
-            row.sum_cpu += weight * row.cpu_utilization
-            row.sum_memory += weight * row.memory_utilization
-        row.sum_requests += arrivals
-        row.sum_failed += row.failed
-        row.total_requests += arrivals
-        row.total_failed += row.failed
+        flow.inside += inside
+    used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
+    flow.running_s += running_s
+    flow.busy += min(busy, reserved)
+    flow.reserved += reserved
+    flow.memory_used += min(used, row.memory_mib * running_s)
+    flow.memory_reserved += running_s * row.memory_mib
+    row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
 
 
 @lean
-def _response_times(row: Any, histogram: np.ndarray, sample: Any) -> None:
-    """Percentiles of the sample: closed form where no backlog was met, else read from the histogram."""
-    calm = row.calm_requests > 0.0 and row.calm_task_s > 0.0
-    delayed = 0.0
-    service_rate = np.inf
-    drain_rate = np.inf
-    if calm and row.cpu_time_s > 0.0:
-        service_rate = 1.0 / row.service_s
-        completions = row.calm_task_s * row.pace
-        servers = row.calm_task_s / row.calm_s * max(row.vcpu, 1.0)
-        offered = min(row.calm_requests / completions, 1.0)
-        utilization = sustained_utilization(servers, offered, completions)
-        delayed = mean_delay_probability(servers, utilization)
-        drain_rate = completions / row.calm_s * (1.0 - utilization)
-        add_stationary(histogram, row.calm_requests, delayed, service_rate, drain_rate)
-    elif calm:
-        histogram[0] += row.calm_requests
-    if row.congested_requests > 0.0:
-        sample.response_time_p50_s = histogram_quantile(histogram, 0.50)
-        sample.response_time_p90_s = histogram_quantile(histogram, 0.90)
-        sample.response_time_p99_s = histogram_quantile(histogram, 0.99)
-    elif calm and row.cpu_time_s > 0.0:
-        sample.response_time_p50_s = response_quantile(0.50, delayed, service_rate, drain_rate)
-        sample.response_time_p90_s = response_quantile(0.90, delayed, service_rate, drain_rate)
-        sample.response_time_p99_s = response_quantile(0.99, delayed, service_rate, drain_rate)
-    elif calm:
-        sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = 0.0
+def _begin(load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: np.ndarray) -> None:
+    """Open the period of a flow: what arrives, and what its backends have to meet it."""
+    flow = load.flows[index]
+    flow.requests = advance_to(load.readers[index, 0], load.times, load.rates, to_ms)
+    flow.served = flow.failed = flow.targets_s = flow.capacity = 0.0
+    flow.running_s = flow.busy = flow.reserved = flow.memory_used = flow.memory_reserved = flow.inside = 0.0
+    b = flow.first
+    while b >= 0:
+        row = load.backends[b]
+        flow.targets_s += (ready_ms[b] + hung_ms[b]) / 1_000.0
+        flow.capacity += _capacity(row, ready_ms[b] / 1_000.0)
+        b = row.next
+
+
+@inlined
+def _share(flow: Any, index: int, weight: float, targets_s: float) -> float:
+    """The share of its flow's requests that a backend gets; where there is no target, the newest is asked."""
+    if weight >= 0.0:
+        return weight
+    if flow.targets_s > 0.0:
+        return float(targets_s / flow.targets_s)
+    return 1.0 if flow.first == index else 0.0
+
+
+@lean
+def _answer(
+    flow: Any, row: Any, histogram: np.ndarray, share: float, ready_s: float, hung_s: float, period_s: float
+) -> float:
+    """One period of a backend's requests; what goes to hung targets is lost. Returns its mean backlog."""
+    row.share = share
+    row.requests = flow.requests * share
+    lost = row.requests * hung_s / (ready_s + hung_s) if hung_s > 0.0 else 0.0
+    waiting = _flow_requests(row, flow.timeout_s, histogram, row.requests - lost, ready_s, period_s)
+    row.failed += lost
+    flow.served += row.served
+    flow.failed += row.failed
+    flow.backlog += row.backlog
+    return waiting
+
+
+@lean
+def _work_off(load: Load, index: int, to_ms: float) -> None:
+    """Serve one period of a flow's messages, oldest first, and find the age of the oldest left."""
+    flow = load.flows[index]
+    offered = flow.backlog + flow.requests
+    flow.served = min(offered, flow.capacity)
+    flow.backlog = offered - flow.served
+    head = load.readers[index, 1]
+    if flow.backlog > 0.0:
+        advance_by(head, load.times, load.rates, flow.served, to_ms)
+    else:
+        advance_to(head, load.times, load.rates, to_ms)
+    flow.oldest_age_s = (to_ms - head.at_ms) / 1_000.0
+
+
+@lean
+def _take_part(flow: Any, row: Any, ready_s: float) -> None:
+    """A backend's part of the messages that its flow served: by its capacity."""
+    if math.isfinite(flow.capacity):
+        row.share = _capacity(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
+    else:
+        row.share = ready_s / flow.targets_s
+    row.requests = row.served = flow.served * row.share
+
+
+@lean
+def _end(flow: Any, period_s: float) -> None:
+    """Close the period of a flow: its metrics, and its part of the sample."""
+    flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
+    if flow.kind == REQUESTS and flow.served > 0.0:
+        flow.response_s = flow.inside * period_s / flow.served
+    if flow.running_s > 0.0:
+        flow.cpu_utilization = 100.0 * min(flow.busy / flow.reserved, 1.0)
+        flow.memory_utilization = 100.0 * min(flow.memory_used / flow.memory_reserved, 1.0)
+        weight = flow.running_s + _NO_WEIGHT
+        flow.sum_weight += weight
+        flow.sum_cpu += weight * flow.cpu_utilization
+        flow.sum_memory += weight * flow.memory_utilization
+    if flow.targets_s > 0.0:
+        flow.per_target = flow.requests / (flow.targets_s / period_s)
+        flow.sum_per_target += flow.per_target
+    flow.sum_requests += flow.requests
+    flow.sum_failed += flow.failed
+    flow.total_requests += flow.requests
+    flow.total_failed += flow.failed
 
 
 @entry
-def close_sample(flows: Flows, samples: Annotated[Array, SAMPLE, 1]) -> None:
-    """Fill `samples` (one per service) for the interval since the last call, add it to `whole`, begin anew.
+def tick(
+    load: Load,
+    from_ms: int,
+    to_ms: int,
+    running_ms: Millis,
+    ready_ms: Millis,
+    hung_ms: Millis,
+    weights: Shares,
+) -> None:
+    """Carry all load from one instant to a later one (ms).
 
-    Services without load are left as they are. Queue depth and age are those of the interval's first instant.
+    Per backend: the integrals over the period of its running tasks, of those that can answer and of those
+    that are asked but no longer can (task-milliseconds), and its weight (BY_TARGETS, or a share of 1).
     """
-    rows, histograms, whole = flows.rows, flows.histograms, flows.whole
-    for index in range(rows.size):
-        row = rows[index]
-        sample = samples[row.service]
-        sample.cpu_utilization = row.sum_cpu / row.sum_weight if row.sum_weight > 0.0 else np.nan
-        sample.memory_utilization = row.sum_memory / row.sum_weight if row.sum_weight > 0.0 else np.nan
-        sample.request_count = row.sum_requests
-        sample.failed_request_count = row.sum_failed
-        sample.request_count_per_target = row.sum_per_target if row.sum_weight > 0.0 else np.nan
-        sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = np.nan
-        if row.kind == REQUESTS:
-            _response_times(row, histograms[index], sample)
-            pour(histograms[index], whole[index])
+    period_s = (to_ms - from_ms) / 1_000.0
+    for index in range(load.flows.size):
+        flow = load.flows[index]
+        _begin(load, index, float(to_ms), ready_ms, hung_ms)
+        if flow.kind == MESSAGES:
+            _work_off(load, index, float(to_ms))
         else:
-            sample.queue_depth = row.opening_backlog
-            sample.oldest_message_age_s = row.opening_age_s
-        row.opening_backlog = row.backlog
-        row.opening_age_s = row.oldest_age_s
-        row.sum_requests = row.sum_failed = row.sum_per_target = 0.0
-        row.sum_weight = row.sum_cpu = row.sum_memory = 0.0
-        row.calm_requests = row.calm_s = row.calm_task_s = row.congested_requests = 0.0
-
-
-@entry
-def whole_quantile(flows: Flows, index: int, share: float) -> float:
-    """The response time (s) that `share` of a row's requests did not exceed, over all samples closed; NaN: none."""
-    return float(histogram_quantile(flows.whole[index], share))
+            flow.backlog = 0.0
+        b = flow.first
+        while b >= 0:
+            row = load.backends[b]
+            ready_s, hung_s = ready_ms[b] / 1_000.0, hung_ms[b] / 1_000.0
+            waiting = 0.0
+            if flow.kind == MESSAGES:
+                _take_part(flow, row, ready_s)
+            else:
+                share = _share(flow, b, weights[b], ready_s + hung_s)
+                waiting = _answer(flow, row, load.histograms[index], share, ready_s, hung_s, period_s)
+            _use(flow, row, running_ms[b] / 1_000.0, ready_s, period_s, waiting)
+            b = row.next
+        _end(flow, period_s)

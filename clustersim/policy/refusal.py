@@ -17,7 +17,7 @@ from clustersim.policy.hosts import (
     Hosts,
     Request,
 )
-from clustersim.vocabulary import RESOURCES, WaitReason
+from clustersim.vocabulary import RESOURCES, WAIT_REASON_WORDS, WaitReason
 
 _FIRST_RESOURCE = int(WaitReason.RESOURCE_CPU)  # the five RESOURCE codes follow one another as the rows do
 _PORTS = int(WaitReason.RESOURCE_PORTS)
@@ -26,12 +26,15 @@ _MEMBER_OF = int(WaitReason.MEMBER_OF)
 _DISTINCT = int(WaitReason.DISTINCT_INSTANCE)
 _NO_INSTANCES = int(WaitReason.NO_ACTIVE_INSTANCES)
 
+_FARGATE = (WaitReason.FARGATE_VCPU_QUOTA, WaitReason.FARGATE_CAPACITY)
+
 _CLOSEST_WORDS = {
     WaitReason.RESOURCE_CPU: "has insufficient CPU units available.",
     WaitReason.RESOURCE_MEMORY: "has insufficient memory available.",
     WaitReason.RESOURCE_GPU: 'encountered error "RESOURCE:GPU".',
     WaitReason.RESOURCE_ENI: 'encountered error "RESOURCE:ENI".',
     WaitReason.RESOURCE_PORTS: "is already using a port required by your task.",
+    WaitReason.AGENT: 'encountered error "AGENT".',
     WaitReason.ATTRIBUTE: "is missing an attribute required by your task.",
     WaitReason.MEMBER_OF: 'encountered error "MemberOf placement constraint unsatisfied.".',
     WaitReason.DISTINCT_INSTANCE: 'encountered error "DistinctInstance placement constraint unsatisfied.".',
@@ -107,6 +110,8 @@ def refusal_words(service: str, code: int, instance_name: str | None) -> str:
 
     `instance_name` is the closest container instance, None when there is none.
     """
+    if code in _FARGATE:
+        return f"(service {service}) was unable to place a task. Reason: {WAIT_REASON_WORDS[code]}."
     words = (
         f"(service {service}) was unable to place a task "
         "because no container instance met all of its requirements."

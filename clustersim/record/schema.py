@@ -128,6 +128,11 @@ TASKS = Table(
             "USD",
             "what the task cost between `start` and the end: its share of an instance, or Fargate",
         ),
+        _name(
+            "health_status",
+            "healthStatus by its containers' health checks; null: it has none",
+            null=True,
+        ),
     ),
 )
 

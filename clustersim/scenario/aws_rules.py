@@ -262,19 +262,9 @@ NEWER_MEMBERS: dict[str, dict[str, dict[str, str]]] = {
 _PLACED_ROWS = {"volumeConfigurations": _feature("Amazon EBS volumes of tasks")}
 _UPDATED_ROWS = {
     **_PLACED_ROWS,
-    "availabilityZoneRebalancing": _feature("Availability Zone rebalancing", "ENABLED"),
     "deploymentController.type": _feature(
         "deployments by CodeDeploy or an external controller", "CODE_DEPLOY", "EXTERNAL"
     ),
-    "deploymentConfiguration.alarms.enable": _feature("deployment alarms", True),
-    "deploymentConfiguration.deploymentCircuitBreaker.enable": _feature(
-        "the deployment circuit breaker", True
-    ),
-    "deploymentConfiguration.strategy": _feature(
-        "traffic-shifting deployments", "BLUE_GREEN", "LINEAR", "CANARY"
-    ),
-    "deploymentConfiguration.lifecycleHooks": _feature("deployment lifecycle hooks"),
-    "deploymentConfiguration.earlySuccessCriteria.enable": _feature("early success of deployments", True),
     "loadBalancers[].loadBalancerName": _feature("Classic Load Balancers"),
     "serviceConnectConfiguration.enabled": _feature("Service Connect", True),
     "vpcLatticeConfigurations": _feature("VPC Lattice"),
@@ -282,17 +272,10 @@ _UPDATED_ROWS = {
 }
 
 NOT_SIMULATED: dict[str, dict[str, Feature]] = {
-    "ecs.CreateService": {
-        **_UPDATED_ROWS,
-        "schedulingStrategy": _feature("the DAEMON scheduling strategy", "DAEMON"),
-    },
+    "ecs.CreateService": _UPDATED_ROWS,
     "ecs.UpdateService": _UPDATED_ROWS,
     "ecs.RunTask": {**_PLACED_ROWS, "overrides": _feature("task overrides")},
     "ecs.RegisterTaskDefinition": {
-        "containerDefinitions[].restartPolicy.enabled": _feature("container restart policies", True),
-        "containerDefinitions[].dependsOn[].condition": _feature(
-            "the start order of containers", "COMPLETE", "SUCCESS", "HEALTHY"
-        ),
         "containerDefinitions[].resourceRequirements[].type": _feature(
             "accelerators other than GPUs", "InferenceAccelerator", "NeuronDevice"
         ),
@@ -311,7 +294,6 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         ),
     },
     "ecs.CreateCapacityProvider": {
-        "autoScalingGroupProvider.managedScaling.status": _feature("managed scaling", "ENABLED"),
         "managedInstancesProvider": _feature("ECS Managed Instances"),
     },
     "application-autoscaling.RegisterScalableTarget": {

@@ -106,6 +106,8 @@ class Catalog:
         if listed is None:
             _require_whole(own)
         usd, spot_usd = self._prices_of(own, region, spot, in_catalogue=listed is not None)
+        if listed is not None and region in self._index.regions:
+            listed = {**listed, **self._region_prices(region).get(name, {})}
         return _resolve(own, listed or {}, usd, spot_usd)
 
     def spot_band(self, region: str, name: str) -> SpotBand | None:
@@ -231,6 +233,8 @@ def _resolve(own: WrittenInstanceType, listed: Row, usd: float, spot_usd: float 
         registered = registered_memory_mib(own.name, arch, memory, vcpus, own.reserved_memory_mib)
     enis = whole(own.max_enis, "max_enis", _DEFAULT_ENIS)
     network = own.network_gbps
+    low_high = _BANDS.get(listed.get("spot_interruption", ""))
+    reclaimed = None if low_high is None else sum(low_high) / 2
     return InstanceType(
         name=own.name,
         vcpus=vcpus,
@@ -244,5 +248,6 @@ def _resolve(own: WrittenInstanceType, listed: Row, usd: float, spot_usd: float 
         arch=arch,
         usd_per_hour=usd,
         spot_usd_per_hour=spot_usd,
+        spot_interruption=reclaimed if own.spot_interruption is None else own.spot_interruption,
         network_gbps=network if network is not None else float(listed.get("network_gbps") or 0.0),
     )

@@ -35,21 +35,17 @@ class Findings:
     problems: list[tuple[int, int, str]] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
     _places: set[Steps] = field(default_factory=set)
+    _inside: list[tuple[str, Steps]] = field(default_factory=list)
     _features: set[str] = field(default_factory=set)
 
     def fork(self) -> Findings:
         """The same findings to go on from in one of several ways: what is added here stays here."""
-        return Findings(
-            self.document,
-            copy.deepcopy(self.data),
-            list(self.overridden),
-            dict(self.origins),
-            dict(self.included),
-            list(self.problems),
-            list(self.warnings),
-            set(self._places),
-            set(self._features),
-        )
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict | set):
+                setattr(other, name, copy.copy(value))
+        other.data = copy.deepcopy(self.data)
+        return other
 
     def add(self, path: Steps, what: str, right: str = "") -> None:
         """Report a problem; a second one at the same place would be an echo of the first, and is dropped."""
@@ -81,6 +77,18 @@ class Findings:
         """Report a problem on a line of a file that the field at `path` names, such as a trace."""
         order = self.document.place(self._as_written(path))
         self.problems.append((*order[:2], f"{label}:{line}:1: {spell(path, self.data)}: {message}"))
+        self._places.add(path)
+
+    def add_inside(self, path: Steps, document: Document, problem: Problem) -> None:
+        """Report a problem at a place of a file that the field at `path` names; each place once."""
+        if any(label == document.label and place == problem.path for label, place in self._inside):
+            return
+        self._inside.append((document.label, problem.path))
+        order = self.document.place(self._as_written(path))
+        line, column, _ = document.place(problem.path)
+        spelled = spell(problem.path, document.value) or spell(path, self.data)
+        text = f"{problem.what}; {problem.right}" if problem.right else problem.what
+        self.problems.append((*order[:2], f"{document.label}:{line}:{column}: {spelled}: {text}"))
         self._places.add(path)
 
     def warn(self, path: Steps, text: str) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from clustersim.policy.permissions import Call
+from clustersim.scenario.model_access import Access, Roles, Subnet
 from clustersim.scenario.model_base import (
     Constraint,
     Distribution,
@@ -26,12 +26,19 @@ from clustersim.scenario.model_capacity import (
     AutoScalingGroup,
     CapacityProvider,
     FargatePrice,
+    InstancePool,
     InstanceType,
+    ManagedInstances,
     Pricing,
     SavingsPlan,
 )
+from clustersim.scenario.model_columns import Float64s, Int64s, TraceTable
+from clustersim.scenario.model_deployment import Deployment
+from clustersim.scenario.model_failures import Failures
+from clustersim.scenario.model_images import ImagePulls, Images, Registry
 
 __all__ = [
+    "Access",
     "Action",
     "AutoScaling",
     "AutoScalingGroup",
@@ -40,17 +47,25 @@ __all__ = [
     "Cluster",
     "Constraint",
     "Container",
+    "ContainerBehavior",
+    "Deployment",
     "Distribution",
     "Failures",
     "FargatePrice",
     "HealthCheck",
+    "ImagePulls",
+    "Images",
     "InputFile",
+    "InstancePool",
     "InstanceType",
     "Load",
+    "ManagedInstances",
     "MemoryPerTask",
     "PlacementRule",
     "Pricing",
+    "Registry",
     "Resolved",
+    "Roles",
     "RunTask",
     "Sampling",
     "SavingsPlan",
@@ -60,15 +75,12 @@ __all__ = [
     "Service",
     "StepScaling",
     "StrategyItem",
+    "Subnet",
     "TargetGroup",
     "TargetTracking",
     "TaskDefinition",
     "TraceTable",
 ]
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Float64s = npt.NDArray[np.float64]
 
 
 class Cluster(Resolved):
@@ -84,6 +96,8 @@ class Cluster(Resolved):
     eni_attach: Distribution = Distribution(a=5_000.0)
     fargate_start: Distribution
     service_launch_per_minute: float = 500.0
+    launch_retry_ms: int = 60_000
+    image_pulls: ImagePulls = ImagePulls()
 
 
 class HealthCheck(Resolved):
@@ -111,6 +125,8 @@ class Container(Resolved):
     depends_on: tuple[tuple[str, str], ...] = ()
     health_check: HealthCheck | None = None
     restart_policy: dict[str, Any] | None = None
+    credentials: str | None = None
+    version_consistency: bool = True
 
 
 class TaskDefinition(Resolved):
@@ -134,6 +150,7 @@ class TaskDefinition(Resolved):
     health_check: HealthCheck | None = None
     containers: tuple[Container, ...] = ()
     behavior: dict[str, Any] = Field(default_factory=dict)
+    access: Access = Access()
 
 
 class MemoryPerTask(Resolved):
@@ -143,18 +160,36 @@ class MemoryPerTask(Resolved):
     per_concurrent_request_mib: float = 0.0
 
 
+class ContainerBehavior(Resolved):
+    """What one container does; `duration` is of one that ends when its work is done, `ready_time_ms` None never."""
+
+    startup_time: Distribution = Distribution()
+    ready_time_ms: int | None = 0
+    duration: Distribution | None = None
+    time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    start_failure_probability: float = 0.0
+    exit_code: int = 1
+    stop_time: Distribution | None = Distribution(a=1_000.0)
+    stop_exit_code: int = 143
+
+
 class Behavior(Resolved):
     """What the application does; a task definition's own keys win over the service's, key by key."""
 
     startup_time: Distribution = Distribution()
-    ready_time_ms: int = 0
+    ready_time_ms: int | None = 0
     time_to_failure: Distribution | None = None
+    time_to_hang: Distribution | None = None
+    protection_ms: int = 0
+    containers: tuple[tuple[str, ContainerBehavior], ...] = ()
     start_failure_probability: float = 0.0
     exit_code: int = 1
     cpu_time_per_request_ms: float | None = None
     memory_per_task: MemoryPerTask | None = None
     stop_time: Distribution | None = Distribution(a=1_000.0)
     stop_exit_code: int = 143
+    calls: tuple[Call, ...] = ()
 
 
 class Series(Resolved):
@@ -251,34 +286,21 @@ class Service(Resolved):
     placement_strategy: tuple[PlacementRule, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
+    deployment: Deployment = Deployment()
+    zone_rebalancing: bool = False
     target_groups: tuple[str, ...] = ()
+    balanced_container: str | None = None
     health_check_grace_ms: int = 0
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
     load: Load | None = None
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     behaviors: tuple[tuple[str, Behavior], ...] = ()
 
     def behavior(self, key: str) -> Behavior:
         """The behaviour of tasks of task definition `key` ('web:2') under this service."""
         return dict(self.behaviors)[key]
-
-
-class TraceTable(Resolved):
-    """The rows of a task trace as columns, sorted by `submit_ms` (ms since `start`)."""
-
-    submit_ms: Int64s
-    duration_ms: Int64s
-    cpu: Int32s
-    memory_mib: Int32s
-    gpus: Int32s
-    instances: Int32s
-    group: tuple[str, ...] | None = None
-    reference_id: Any = None  # Arrow strings, or None
-
-    def __len__(self) -> int:
-        return len(self.submit_ms)
 
 
 class RunTask(Resolved):
@@ -302,23 +324,21 @@ class RunTask(Resolved):
     placement_constraints: tuple[Constraint, ...] = ()
     zones: tuple[str, ...]
     behavior: Behavior = Behavior()
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     group: str
 
 
 class Action(Resolved):
-    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs."""
+    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs.
+
+    `changes` are the fields of `Service` that an UpdateService sets, resolved.
+    """
 
     at_ms: int
     operation: str
     input: dict[str, Any]
-
-
-class Failures(Resolved):
-    """What breaks; `spot_interruptions` and `zone_outages` are kept as written."""
-
-    container_instances: Distribution | None = None
-    spot_interruptions: str | dict[str, Any] = "catalogue"
-    zone_outages: tuple[dict[str, Any], ...] = ()
+    changes: dict[str, Any] = Field(default_factory=dict)
 
 
 class Sampling(Resolved):
@@ -343,16 +363,27 @@ class Scenario(Resolved):
     pricing: Pricing
     cluster: Cluster
     groups: tuple[AutoScalingGroup, ...] = ()
+    managed_instances: tuple[ManagedInstances, ...] = ()
     providers: tuple[CapacityProvider, ...] = ()
     task_definitions: tuple[TaskDefinition, ...] = ()
     services: tuple[Service, ...] = ()
     run_tasks: tuple[RunTask, ...] = ()
     actions: tuple[Action, ...] = ()
+    alarms: tuple[dict[str, Any], ...] = ()
     target_groups: tuple[TargetGroup, ...] = ()
     failures: Failures = Failures()
     sampling: Sampling = Sampling()
     instance_types: tuple[InstanceType, ...] = ()
+    images: Images = Images()
+    registries: tuple[Registry, ...] = ()
+    roles: Roles = Roles()
+    subnets: tuple[Subnet, ...] = ()
     inputs: tuple[InputFile, ...] = ()
     warnings: tuple[str, ...] = ()
     resolved: dict[str, Any]
     digest: str
+
+    @property
+    def pools(self) -> tuple[InstancePool, ...]:
+        """Everything that launches instances: the groups, then the providers of Managed Instances."""
+        return (*self.groups, *self.managed_instances)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
-
 from clustersim.scenario.model_base import Distribution, Resolved
+from clustersim.scenario.model_images import AgentSettings
 
 
 class FargatePrice(Resolved):
@@ -56,31 +55,82 @@ class InstanceType(Resolved):
     arch: Literal["x86_64", "arm64"] = "x86_64"
     usd_per_hour: float
     spot_usd_per_hour: float | None = None
+    spot_interruption: float | None = None
+    """Share of its Spot instances that is reclaimed in a month; None where nobody knows."""
     network_gbps: float = 0.0
 
 
-class AutoScalingGroup(Resolved):
-    """An EC2 Auto Scaling group; a group's first `desired_capacity` is registered at the first instant."""
+PurchaseOption = Literal["on-demand", "spot"]
+
+
+class InstancePool(Resolved):
+    """What launches container instances of some types into some zones, and what all its instances share."""
 
     name: str
     provider: str | None = None
     instance_types: tuple[str, ...]
-    purchase_option: Literal["on-demand", "spot"] = "on-demand"
-    min_size: int = 0
-    max_size: int
-    desired_capacity: int
+    purchase_options: tuple[PurchaseOption, ...] = ("on-demand",)
     launch_time: Distribution
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     zones: tuple[str, ...]
     root_volume_gib: int = 30
-    managed: dict[str, Any] = Field(default_factory=dict)
+    spot_draining: bool = False
+    """Whether the agent drains its instance at a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING)."""
+    fee: float = 0.0
+    """The management fee, as a share of the on-demand price."""
+    agent: AgentSettings = AgentSettings()
+    instance_role: str | None = None
+    subnets: tuple[str, ...] = ()
+
+
+class InstancesDistribution(Resolved):
+    """How a group divides its instances (EC2 Auto Scaling API: InstancesDistribution)."""
+
+    on_demand_base: int = 0
+    on_demand_percent: int = 100
+    on_demand_strategy: str = "prioritized"
+    spot_strategy: str = "prioritized"
+    spot_pools: int = 2
+
+
+class AutoScalingGroup(InstancePool):
+    """An EC2 Auto Scaling group; a group's first `desired_capacity` is registered at the first instant."""
+
+    min_size: int = 0
+    max_size: int
+    desired_capacity: int
+    distribution: InstancesDistribution = InstancesDistribution()
+    termination_policies: tuple[str, ...] = ("Default",)
+    protects_new: bool = False
+    """NewInstancesProtectedFromScaleIn."""
+    balanced_only: bool = False
+    """Launches that fail in a zone are not tried in another (AvailabilityZoneDistribution: balanced-only)."""
+
+
+class ManagedInstances(InstancePool):
+    """A provider of ECS Managed Instances: ECS launches and ends them by itself."""
+
+    scale_in_after_ms: int | None = 300_000
+    """How long an instance is idle or underutilized before it goes; None: for ever."""
+    drains_at_ms: int = 1_209_600_000
+    ends_at_ms: int = 1_814_400_000
+
+
+class ManagedScaling(Resolved):
+    """Cluster auto scaling of a provider's group (ECS API: ManagedScaling)."""
+
+    target_capacity: int = 100
+    minimum_step: int = 1
+    maximum_step: int = 10_000
+    warmup_ms: int = 300_000
 
 
 class CapacityProvider(Resolved):
-    """A capacity provider over an Auto Scaling group; FARGATE and FARGATE_SPOT are implicit."""
+    """A capacity provider; FARGATE and FARGATE_SPOT are implicit. `group` is None with Managed Instances."""
 
     name: str
-    group: str
-    managed_scaling: dict[str, Any] | None = None
+    group: str | None = None
+    managed_scaling: ManagedScaling | None = None
     managed_termination_protection: bool = False
     managed_draining: bool = True
+    draining_timeout_ms: int = 172_800_000

@@ -62,6 +62,7 @@ class WrittenInstanceType(Written):
     arch: Literal["x86_64", "arm64"] | None = None
     usd_per_hour: float | None = Field(None, ge=0)
     spot_usd_per_hour: float | None = Field(None, ge=0)
+    spot_interruption: float | None = Field(None, ge=0, lt=1, description="share reclaimed in a month")
     network_gbps: float | None = Field(None, ge=0)
 
 

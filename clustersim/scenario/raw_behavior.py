@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.scenario.distributions import DurationDistribution, duration_distribution
 from clustersim.scenario.model import Distribution
-from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw import Written
+from clustersim.scenario.raw_roles import WrittenCall
 from clustersim.scenario.units import (
     AtLeastOne,
-    DurationMs,
     MemoryMib,
     Positive,
     PositiveDurationMs,
     PreciseMs,
     Share,
     count,
+    duration_ms,
     positive,
     shown,
     wrong,
@@ -48,6 +49,17 @@ def _clock_ms(value: Any) -> int:
     return int(hours) * MS_PER_HOUR + int(minutes) * MS_PER_MINUTE
 
 
+def _ready(value: Any) -> int | None:
+    return None if value == "never" else duration_ms(value)
+
+
+def _protection(value: Any) -> int:
+    minutes = count(value)
+    if not 1 <= minutes <= 2_880:  # ECS API: UpdateTaskProtection.expiresInMinutes
+        raise wrong(f"{minutes} minutes are out of range", "1 to 2880")
+    return minutes
+
+
 NeverOrDistribution = Annotated[
     Distribution | None,
     BeforeValidator(_or_never),
@@ -68,20 +80,39 @@ class WrittenMemory(Written):
     per_concurrent_request: MemoryMib = 0.0
 
 
-class WrittenBehavior(Written):
-    """`behavior`: of all revisions under a service, or of one task definition."""
+class TaskProtection(Written):
+    """`taskProtection`: each task asks for scale-in protection when it starts (UpdateTaskProtection)."""
+
+    expires_in_minutes: Annotated[int, BeforeValidator(_protection)] = 120
+
+
+class Life(Written):
+    """What a container does, or the task as a whole."""
 
     startup_time: DurationDistribution = Distribution()
-    ready_time: DurationMs = 0
+    ready_time: Annotated[int | None, BeforeValidator(_ready)] = 0
     time_to_failure: NeverOrDistribution = None
+    time_to_hang: NeverOrDistribution = None
     start_failure_probability: Share = 0.0
     exit_code: ExitCode = 1
-    cpu_time_per_request: PreciseMs | None = None
-    memory_per_task: WrittenMemory | None = None
     stop_time: NeverOrDistribution = Distribution(a=1.0 * MS_PER_SECOND)
     stop_exit_code: ExitCode = 143
-    calls: Any = None
-    containers: FreeMapping | None = None
+
+
+class WrittenContainer(Life):
+    """An entry of `behavior.containers`: what one container does that the task as a whole does not."""
+
+    duration: DurationDistribution | None = None
+
+
+class WrittenBehavior(Life):
+    """`behavior`: of all revisions under a service, or of one task definition."""
+
+    cpu_time_per_request: PreciseMs | None = None
+    memory_per_task: WrittenMemory | None = None
+    task_protection: TaskProtection | None = None
+    calls: list[WrittenCall] = Field(default_factory=list)
+    containers: dict[str, WrittenContainer] = Field(default_factory=dict)
 
 
 class Daily(Written):

@@ -15,10 +15,20 @@ from clustersim.engine.chance import LOGNORMAL
 from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw_agent import EcsConfig
 from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad
 from clustersim.scenario.raw_later import VirtualMachines
-from clustersim.scenario.units import AboveZero, AtLeastOne, Count, DiskGib, DurationMs, shown, wrong
-from clustersim.vocabulary import MS_PER_SECOND
+from clustersim.scenario.units import (
+    AboveZero,
+    AtLeastOne,
+    Count,
+    DiskGib,
+    DurationMs,
+    PositiveDurationMs,
+    shown,
+    wrong,
+)
+from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
 
 INSTANCE_LAUNCH = Distribution(code=LOGNORMAL, a=90.0 * MS_PER_SECOND, b=0.3)
 
@@ -53,7 +63,18 @@ class OwnGroup(Written):
     launch_time: DurationDistribution = INSTANCE_LAUNCH
     attributes: Attributes = Field(default_factory=dict)
     root_volume: DiskGib = 30
+    system_disk: DiskGib = 3
+    ecs_config: EcsConfig = EcsConfig()
+    instance_role: str | None = None
+    preloaded_images: list[str] = Field(default_factory=list)
     scaling_policies: list[FreeMapping] = Field(default_factory=list)
+    spot_instance_draining: bool = False
+
+
+class OwnProvider(Written):
+    """The keys of our own in an `autoScalingGroupProvider`, beside the group itself."""
+
+    managed_draining_timeout: PositiveDurationMs = 48 * MS_PER_HOUR
 
 
 class OwnTaskDefinition(Written):
@@ -104,10 +125,11 @@ def _keys(model: type[Written]) -> dict[str, None]:
 
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "autoScalingGroups": _keys(OwnGroup),
-    "capacityProviders": {"autoScalingGroupProvider": {"autoScalingGroup": None}},
+    "capacityProviders": {"autoScalingGroupProvider": {"autoScalingGroup": None, **_keys(OwnProvider)}},
     "taskDefinitions": _keys(OwnTaskDefinition),
     "targetGroups": _keys(OwnTargetGroup),
-    "services": _keys(OwnService),
+    "services": {**_keys(OwnService), "deploymentConfiguration": {"lifecycleHooks": {"result": None}}},
+    "updateService": {"deploymentConfiguration": {"lifecycleHooks": {"result": None}}},
     "runTasks": _keys(OwnRunTask),
     "policies": {"alarm": None},
     "autoScaling": {"policies": None, "scheduledActions": None},

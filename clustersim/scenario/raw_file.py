@@ -15,7 +15,9 @@ from clustersim.scenario import raw_aws
 from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
-from clustersim.scenario.raw_later import Image, Role, Spot
+from clustersim.scenario.raw_failures import WrittenFailures
+from clustersim.scenario.raw_images import WrittenImagePulls, WrittenRegistry, WrittenVersions
+from clustersim.scenario.raw_roles import WrittenRole
 from clustersim.scenario.raw_sweep import Sweep
 from clustersim.scenario.units import (
     AboveZero,
@@ -69,6 +71,8 @@ class WrittenCluster(Written):
     eni_attach_time: DurationDistribution = Distribution(a=5.0 * MS_PER_SECOND)
     fargate_start_time: DurationDistribution = FARGATE_START
     service_launch_rate_per_minute: AboveZero = 500.0
+    launch_retry_time: PositiveDurationMs = MS_PER_MINUTE
+    image_pulls: WrittenImagePulls = WrittenImagePulls()
 
 
 class Discount(Written):
@@ -111,29 +115,6 @@ class Subnet(Written):
     cidr_block: str | None = None
 
 
-class InstanceFailures(Written):
-    """`containerInstances`: when instances break."""
-
-    time_to_failure: DurationDistribution
-
-
-class Outage(Written):
-    """A zone that is gone for a while."""
-
-    availability_zone: str
-    at: DurationMs
-    duration: PositiveDurationMs
-
-
-class WrittenFailures(Written):
-    """`failures`: what breaks."""
-
-    container_instances: InstanceFailures | None = None
-    spot_interruptions: Spot = "catalogue"
-    zone_outages: list[Outage] = Field(default_factory=list)
-    capacity_shortages: list[FreeMapping] = Field(default_factory=list)
-
-
 class WrittenSampling(Written):
     """`sampling`: widths of rows."""
 
@@ -160,8 +141,9 @@ class ScenarioFile(Written):
     auto_scaling_groups: list[raw_aws.Group] = Field(default_factory=list)
     capacity_providers: list[raw_aws.Provider] = Field(default_factory=list)
     task_definitions: list[raw_aws.TaskDefinitionBlock] = Field(default_factory=list)
-    images: dict[str, Image] = Field(default_factory=dict)
-    roles: list[Role] = Field(default_factory=list)
+    images: dict[str, WrittenVersions] = Field(default_factory=dict)
+    registries: list[WrittenRegistry] = Field(default_factory=list)
+    roles: list[WrittenRole] = Field(default_factory=list)
     target_groups: list[raw_aws.TargetGroupBlock] = Field(default_factory=list)
     alarms: list[raw_aws.AlarmBlock] = Field(default_factory=list)
     services: list[raw_aws.ServiceBlock] = Field(default_factory=list)

@@ -1,40 +1,13 @@
 """Sections that are read and checked, but whose features are not simulated yet.
 
-Decides the shape of registries' images, IAM roles, virtual machines and shortages. Must not know anything
-else. A model moves away from here when its feature is simulated.
+Decides the shape of virtual machines. Must not know anything else. A model moves away from here when its feature
+is simulated.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-
-from clustersim.scenario.distributions import DurationDistribution
-from clustersim.scenario.raw import FreeMapping, Written
-from clustersim.scenario.units import MemoryMib, shown, wrong
-
-
-class Layer(Written):
-    """A layer of an image, shared by its digest."""
-
-    digest: str
-    size: MemoryMib
-
-
-class Image(Written):
-    """What a registry holds under an image's name."""
-
-    registry: str = "ecr"
-    layers: list[Layer] = Field(default_factory=list)
-    size: MemoryMib | None = None
-
-
-class Role(Written):
-    """An IAM role and its policies: documents, or files that hold them."""
-
-    role_name: str
-    policies: list[FreeMapping] = Field(default_factory=list)
+from clustersim.scenario.raw import Written
+from clustersim.scenario.units import MemoryMib
 
 
 class GuestSystem(Written):
@@ -48,30 +21,3 @@ class VirtualMachines(Written):
 
     instance_type: str
     guest_os: GuestSystem = GuestSystem()
-
-
-class SpotInterruptions(Written):
-    """`spotInterruptions` other than by the catalogue."""
-
-    time_to_interruption: DurationDistribution
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_mapping(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise wrong(f"{shown(value)} is not known here", "catalogue, none or {timeToInterruption: ...}")
-        return value
-
-
-def _spot(value: Any) -> Any:
-    if value in ("catalogue", "none"):
-        return value
-    SpotInterruptions.model_validate(value)
-    return value
-
-
-Spot = Annotated[
-    Any,
-    BeforeValidator(_spot),
-    WithJsonSchema({"anyOf": [{"enum": ["catalogue", "none"]}, {"type": "object"}]}),
-]

@@ -8,45 +8,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.scenario.blocks import check, check_all
-from clustersim.scenario.document import Steps, read_document
+from clustersim.scenario.blocks import check, check_all, in_camel_case
 from clustersim.scenario.fargate_prices import FargateFactors, FargateUse
 from clustersim.scenario.model import (
     AutoScalingGroup,
     Cluster,
-    Failures,
     FargatePrice,
     Pricing,
     Sampling,
     SavingsPlan,
 )
 from clustersim.scenario.offers import CatalogError
-from clustersim.scenario.overrides import closest
+from clustersim.scenario.resolve_access import roles, with_access
 from clustersim.scenario.resolve_actions import actions, later_definitions
 from clustersim.scenario.resolve_capacity import groups_and_providers
 from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.resolve_failures import failures
+from clustersim.scenario.resolve_images import image_pulls, registries_and_images
 from clustersim.scenario.resolve_jobs import run_tasks
 from clustersim.scenario.resolve_placement import strategy_items
+from clustersim.scenario.resolve_scaling import check_source
 from clustersim.scenario.resolve_services import service_blocks, services, target_groups
+from clustersim.scenario.resolve_subnets import subnets
 from clustersim.scenario.resolve_tasks import task_definitions
 
 _LATER_SECTIONS = {
     "images": "the pull of images",
+    "registries": "what registries limit",
     "roles": "what IAM roles allow",
-    "alarms": "CloudWatch alarms",
 }
 
 
 def resolve(context: Context) -> dict[str, Any]:
     """The fields of `Scenario` that its sections fill; problems are in the findings."""
-    _subnets(context)
+    listed_subnets = subnets(context)
+    listed_roles = roles(context)
     _instance_types(context)
     capacity = groups_and_providers(context)
     context.default_strategy = _default_strategy(context)
     definitions = task_definitions(context)
+    registries, images = registries_and_images(context)
+    definitions = with_access(context, definitions, images, registries)
     groups = target_groups(context)
     blocks = service_blocks(context)
-    done = actions(context)
+    alarms = _alarms(context)
+    done = actions(context, blocks)
     found = services(context, blocks, groups, later_definitions(done))
     jobs = run_tasks(context)
     _not_simulated(context)
@@ -54,6 +60,7 @@ def resolve(context: Context) -> dict[str, Any]:
         context.findings.add((), "nothing runs", "add services or runTasks")
     return {
         "groups": tuple(capacity.groups),
+        "managed_instances": tuple(capacity.managed_instances),
         "providers": tuple(capacity.providers),
         "instance_types": tuple(capacity.instance_types.values()),
         "task_definitions": definitions,
@@ -61,23 +68,37 @@ def resolve(context: Context) -> dict[str, Any]:
         "services": found,
         "run_tasks": jobs,
         "actions": done,
+        "alarms": alarms,
         "cluster": _cluster(context),
-        "failures": _failures(context),
+        "failures": failures(context),
         "sampling": _sampling(context),
         "pricing": _pricing(context, capacity.groups),
+        "images": images,
+        "registries": registries,
+        "roles": listed_roles,
+        "subnets": listed_subnets,
     }
 
 
-def _subnets(context: Context) -> None:
-    for index, subnet in enumerate(context.file.subnets):
-        path = ("subnets", index)
-        context.declare("subnet", subnet.subnet_id, (*path, "subnetId"))
-        context.subnets[subnet.subnet_id] = subnet.availability_zone
-        if subnet.availability_zone not in context.zones:
-            what = f"{subnet.availability_zone} is no zone of this scenario"
-            context.findings.add((*path, "availabilityZone"), what, f"one of: {', '.join(context.zones)}")
-        if subnet.cidr_block is not None:
-            context.findings.not_simulated((*path, "cidrBlock"), "running out of addresses in a subnet")
+def _alarms(context: Context) -> tuple[dict[str, Any], ...]:
+    """The CloudWatch alarms that deployments may name, in camelCase."""
+    found = []
+    for block in check_all(context.findings, "alarms"):
+        name = block.value.get("AlarmName")
+        if not isinstance(name, str):
+            context.findings.add(block.path, "the alarm has no name", "add alarmName: too-many-errors")
+            continue
+        context.declare("alarm", name, block.at("AlarmName"))
+        alarm = in_camel_case(block.value)
+        if not block.sound:
+            continue
+        if not alarm.get("dimensions") and not alarm.get("metrics"):
+            place = block.path
+            context.findings.add(place, f"the alarm {name} says of no service", "add dimensions: ServiceName")
+            continue
+        check_source(context, alarm, block.path)
+        found.append(alarm)
+    return tuple(found)
 
 
 def _instance_types(context: Context) -> None:
@@ -119,16 +140,8 @@ def _cluster(context: Context) -> Cluster:
         eni_attach=written.eni_attach_time,
         fargate_start=written.fargate_start_time,
         service_launch_per_minute=written.service_launch_rate_per_minute,
-    )
-
-
-def _failures(context: Context) -> Failures:
-    written = context.file.failures
-    instances = written.container_instances
-    return Failures(
-        container_instances=None if instances is None else instances.time_to_failure,
-        spot_interruptions=written.spot_interruptions,
-        zone_outages=tuple(outage.model_dump(by_alias=True) for outage in written.zone_outages),
+        launch_retry_ms=written.launch_retry_time,
+        image_pulls=image_pulls(context),
     )
 
 
@@ -194,34 +207,8 @@ def _not_simulated(context: Context) -> None:
     for section, words in _LATER_SECTIONS.items():
         if findings.data.get(section):
             findings.not_simulated((section,), words)
-    for index, role in enumerate(file.roles):
-        for number, policy in enumerate(role.policies):
-            if "file" in policy:
-                _policy_file(context, policy["file"], ("roles", index, "policies", number, "file"))
-    failures = file.failures
-    for index, outage in enumerate(failures.zone_outages):
-        findings.not_simulated(("failures", "zoneOutages"), "the outage of a zone")
-        if outage.availability_zone not in context.zones:
-            what = f"{outage.availability_zone} is no zone of this scenario"
-            right = closest(outage.availability_zone, context.zones)
-            findings.add(("failures", "zoneOutages", index, "availabilityZone"), what, right)
-    if failures.capacity_shortages:
-        findings.not_simulated(("failures", "capacityShortages"), "a shortage of capacity")
+    for index, subnet in enumerate(file.subnets):
+        if subnet.cidr_block is not None:
+            findings.not_simulated(("subnets", index, "cidrBlock"), "running out of addresses in a subnet")
     if file.sampling.cost_per_resource:
         findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")
-    if context.spot_used_at is not None and failures.spot_interruptions != "none":
-        written = "spot_interruptions" in failures.model_fields_set
-        place = ("failures", "spotInterruptions") if written else context.spot_used_at
-        findings.not_simulated(place, "the interruption of Spot capacity")
-
-
-def _policy_file(context: Context, name: Any, path: Steps) -> None:
-    """A file with an IAM policy: it has to be there, and to be a mapping."""
-    target = context.scenario.parent / str(name)
-    document = read_document(target)
-    if document.faults:
-        context.findings.add_text(document, path)
-    elif not isinstance(document.value, dict):
-        context.findings.add(path, f"{name} holds no policy", "a JSON document with a Statement")
-    if document.sha256:
-        context.inputs[str(name)] = document.sha256

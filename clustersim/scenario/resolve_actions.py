@@ -16,7 +16,10 @@ from clustersim.scenario.document import Steps
 from clustersim.scenario.model import Action
 from clustersim.scenario.overrides import closest
 from clustersim.scenario.resolve_context import FARGATE_PROVIDERS, Context
+from clustersim.scenario.resolve_deployment import deployment
 from clustersim.scenario.resolve_jobs import read_at
+from clustersim.scenario.resolve_placement import strategy_items
+from clustersim.vocabulary import MS_PER_SECOND
 
 _APIS = ("ecs", "autoscaling", "application-autoscaling")
 SIMULATED = frozenset(
@@ -29,7 +32,19 @@ SIMULATED = frozenset(
     }
 )
 """Operations that the simulator carries out; the others are read with a warning."""
-_UPDATED = frozenset({"service", "cluster", "taskDefinition", "desiredCount", "forceNewDeployment"})
+_UPDATED = frozenset(
+    {
+        "service",
+        "cluster",
+        "taskDefinition",
+        "desiredCount",
+        "forceNewDeployment",
+        "deploymentConfiguration",
+        "healthCheckGracePeriodSeconds",
+        "availabilityZoneRebalancing",
+        "capacityProviderStrategy",
+    }
+)
 """Fields of UpdateService that the simulator carries out."""
 _IDS = ("containerInstances", "instanceIds", "containerInstance", "task")
 """Fields that hold ids of container instances or tasks, which are numbers in a simulation."""
@@ -53,9 +68,13 @@ def _operations() -> dict[str, str]:
     return found
 
 
-def actions(context: Context) -> tuple[Action, ...]:
-    """All sound actions, in the order of the file."""
+def actions(context: Context, services: list[Block]) -> tuple[Action, ...]:
+    """All sound actions, in the order of the file; `services` are the checked blocks they may update."""
     found = []
+    configurations = {
+        str(block.value.get("serviceName")): dict(block.value.get("deploymentConfiguration") or {})
+        for block in services
+    }
     items = context.findings.data.get("actions")
     for index, item in enumerate(items if isinstance(items, list) else ()):
         path: Steps = ("actions", index)
@@ -64,13 +83,19 @@ def actions(context: Context) -> tuple[Action, ...]:
         if "at" not in item:
             context.findings.add(path, "at is missing", "add at: 2d")
         at_ms = read_at(context, item["at"], (*path, "at")) if "at" in item else None
-        action = _action(context, item, path, at_ms)
+        action = _action(context, item, path, at_ms, configurations)
         if action is not None:
             found.append(action)
     return tuple(found)
 
 
-def _action(context: Context, item: dict[str, Any], path: Steps, at_ms: int | None) -> Action | None:
+def _action(
+    context: Context,
+    item: dict[str, Any],
+    path: Steps,
+    at_ms: int | None,
+    configurations: dict[str, dict[str, Any]],
+) -> Action | None:
     """One action; None if anything is wrong with it."""
     names = [key for key in item if key != "at"]
     if len(names) != 1:
@@ -98,7 +123,28 @@ def _action(context: Context, item: dict[str, Any], path: Steps, at_ms: int | No
         _number_ids(context, block, value)
     if not block.sound or at_ms is None:
         return None
-    return Action(at_ms=at_ms, operation=operation, input=value)
+    changes = _changes(context, block, value, configurations) if operation == "updateService" else {}
+    return Action(at_ms=at_ms, operation=operation, input=value, changes=changes)
+
+
+def _changes(
+    context: Context, block: Block, value: dict[str, Any], configurations: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The fields of a service that an update sets; what a deployment configuration leaves out stays as it was."""
+    changes: dict[str, Any] = {}
+    if "deploymentConfiguration" in value:
+        current = configurations.setdefault(str(value.get("service")), {})
+        current.update(value["deploymentConfiguration"])
+        changes["deployment"] = deployment(context, block, current, daemon=False)
+    if "healthCheckGracePeriodSeconds" in value:
+        changes["health_check_grace_ms"] = value["healthCheckGracePeriodSeconds"] * MS_PER_SECOND
+    if "availabilityZoneRebalancing" in value:
+        changes["zone_rebalancing"] = value["availabilityZoneRebalancing"] == "ENABLED"
+    if value.get("capacityProviderStrategy"):
+        place = block.at("capacityProviderStrategy")
+        changes["strategy"] = strategy_items(context, value["capacityProviderStrategy"], place)
+        changes["launch_type"] = None
+    return changes
 
 
 def _with_text_ids(body: Any) -> Any:

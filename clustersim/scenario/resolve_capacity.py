@@ -1,33 +1,22 @@
-"""Auto Scaling groups, capacity providers and instance types, resolved.
+"""Auto Scaling groups and capacity providers, resolved.
 
-Decides which instance types, zones and sizes a group has, and which group stands behind a provider. Must not
-know tasks. The reader calls `groups_and_providers` before services are resolved.
+Decides which group stands behind a provider, and how ECS manages it. Must not know tasks. The reader calls
+`groups_and_providers` before services are resolved; what a group is, `resolve_groups` decides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from clustersim.scenario.aws import name_in_arn
 from clustersim.scenario.blocks import Block, check, check_all
-from clustersim.scenario.document import Steps
-from clustersim.scenario.model import AutoScalingGroup, CapacityProvider, InstanceType
-from clustersim.scenario.offers import CatalogError
+from clustersim.scenario.model import CapacityProvider
+from clustersim.scenario.model_capacity import ManagedScaling
 from clustersim.scenario.raw import validate
-from clustersim.scenario.raw_blocks import OwnGroup, own_part
+from clustersim.scenario.raw_blocks import OwnProvider, own_part
 from clustersim.scenario.resolve_context import FARGATE_PROVIDERS, Context
-
-_MANAGED = ("managedScaling", "managedTerminationProtection", "managedDraining")
-
-
-@dataclass
-class Capacity:
-    """What tasks may run on."""
-
-    groups: list[AutoScalingGroup] = field(default_factory=list)
-    providers: list[CapacityProvider] = field(default_factory=list)
-    instance_types: dict[str, InstanceType] = field(default_factory=dict)
+from clustersim.scenario.resolve_groups import Capacity, group
+from clustersim.vocabulary import MS_PER_SECOND
 
 
 def groups_and_providers(context: Context) -> Capacity:
@@ -53,8 +42,31 @@ def groups_and_providers(context: Context) -> Capacity:
     for block in group_blocks:
         name = block.value.get("AutoScalingGroupName")
         if isinstance(name, str):
-            _group(context, capacity, block, (name, owners.get(name)))
+            group(context, capacity, block, name, owners.get(name))
+    _check_protection(context, capacity, provider_blocks)
     return capacity
+
+
+def _check_protection(context: Context, capacity: Capacity, blocks: list[Block]) -> None:
+    """AWS refuses managed termination protection over a group that does not protect its instances.
+
+    A group inside its provider is ours to write, and need not say so.
+    """
+    unprotected = {group.name for group in capacity.groups if not group.protects_new}
+    for block in blocks:
+        inner = block.value.get("autoScalingGroupProvider")
+        if not isinstance(inner, dict) or inner.get("managedTerminationProtection") != "ENABLED":
+            continue
+        arn = inner.get("autoScalingGroupArn")
+        if isinstance(arn, str) and name_in_arn(arn) in unprotected:
+            what = (
+                "The managed termination protection setting for the capacity provider is invalid. To enable managed "
+                "termination protection for a capacity provider, the Auto Scaling group must have instance "
+                "protection from scale in enabled."
+            )
+            place = block.at("autoScalingGroupProvider", "managedTerminationProtection")
+            right = "newInstancesProtectedFromScaleIn: true in the group"
+            context.findings.add(place, what, right)
 
 
 def _provider(context: Context, capacity: Capacity, block: Block, owners: dict[str, str]) -> None:
@@ -65,17 +77,39 @@ def _provider(context: Context, capacity: Capacity, block: Block, owners: dict[s
         if block.sound and not block.has("managedInstancesProvider"):
             context.findings.add(block.path, "has nothing behind it", "add autoScalingGroupProvider")
         return
-    group = _group_behind(context, capacity, block, inner, owners)
-    if group is None or not block.sound:
+    path = block.at("autoScalingGroupProvider")
+    own = validate(OwnProvider, own_part(OwnProvider, inner), path, context.findings)
+    behind = _group_behind(context, capacity, block, inner, owners)
+    if behind is None or own is None or not block.sound:
         return
+    scaling = _managed_scaling(inner)
+    protected = inner.get("managedTerminationProtection") == "ENABLED"
+    if protected and scaling is None:
+        # API AutoScalingGroupProvider: "otherwise managed termination protection doesn't work"
+        place = block.at("autoScalingGroupProvider", "managedTerminationProtection")
+        context.findings.warn(place, "does nothing without managed scaling; add managedScaling")
     capacity.providers.append(
         CapacityProvider(
             name=name,
-            group=group,
-            managed_scaling=inner.get("managedScaling"),
-            managed_termination_protection=inner.get("managedTerminationProtection") == "ENABLED",
+            group=behind,
+            managed_scaling=scaling,
+            managed_termination_protection=protected and scaling is not None,
             managed_draining=inner.get("managedDraining", "ENABLED") == "ENABLED",
+            draining_timeout_ms=own.managed_draining_timeout,
         )
+    )
+
+
+def _managed_scaling(inner: dict[str, Any]) -> ManagedScaling | None:
+    """The settings of managed scaling; without the block it is off, in a block without `status` it is on."""
+    written = inner.get("managedScaling")
+    if written is None or written.get("status", "ENABLED") != "ENABLED":
+        return None
+    return ManagedScaling(
+        target_capacity=written.get("targetCapacity", 100),
+        minimum_step=written.get("minimumScalingStepSize", 1),
+        maximum_step=written.get("maximumScalingStepSize", 10_000),
+        warmup_ms=MS_PER_SECOND * written.get("instanceWarmupPeriod", 300),
     )
 
 
@@ -94,8 +128,7 @@ def _group_behind(
             findings.add(place, f"a second Auto Scaling group is named {name}", "name it otherwise")
             return None
         context.declare("Auto Scaling group", name, place)
-        managed = {key: inner[key] for key in _MANAGED if key in inner}
-        _group(context, capacity, group_block, (name, provider), managed)
+        group(context, capacity, group_block, name, provider)
         return name
     if not isinstance(arn, str):
         findings.add(path, "has no group", "add autoScalingGroup, or autoScalingGroupArn: NAME")
@@ -105,103 +138,3 @@ def _group_behind(
     if found is not None and owners.setdefault(found, provider) != provider:
         findings.add(place, f"{found} already serves {owners[found]}", "one provider per group")
     return found
-
-
-def _group(
-    context: Context,
-    capacity: Capacity,
-    block: Block,
-    names: tuple[str, str | None],
-    managed: dict[str, Any] | None = None,
-) -> None:
-    """Resolve one group into `capacity`; `names` are its own and its provider's."""
-    name, provider = names
-    own = validate(OwnGroup, own_part(OwnGroup, block.value), block.path, context.findings)
-    if own is None:
-        return
-    value = block.value
-    spot = own.purchase_option == "spot" if own.purchase_option else _mixed_spot(context, block)
-    types = _instance_types(context, capacity, block, own, spot)
-    if own.purchase_option == "spot" or spot:
-        context.spot_used_at = context.spot_used_at or block.path
-    if own.scaling_policies:
-        _check_policies(context, block)
-    zones = _zones(context, block)
-    if not types or not block.sound:
-        return
-    minimum = int(value["MinSize"])
-    capacity.groups.append(
-        AutoScalingGroup(
-            name=name,
-            provider=provider,
-            instance_types=types,
-            purchase_option="spot" if spot else "on-demand",
-            min_size=minimum,
-            max_size=int(value["MaxSize"]),
-            desired_capacity=int(value.get("DesiredCapacity", minimum)),
-            launch_time=own.launch_time,
-            attributes=tuple((key, values) for key, values in own.attributes.items()),
-            zones=zones,
-            root_volume_gib=own.root_volume,
-            managed=managed or {},
-        )
-    )
-
-
-def _check_policies(context: Context, block: Block) -> None:
-    """The scaling policies of a group: checked, but not simulated yet."""
-    for index, policy in enumerate(block.value["scalingPolicies"]):
-        check(context.findings, (*block.at("scalingPolicies"), index), policy, "scalingPolicies")
-
-
-def _mixed_spot(context: Context, block: Block) -> bool:
-    """Whether a mixed instances policy asks for Spot alone; a mix is not simulated."""
-    policy = block.value.get("MixedInstancesPolicy") or {}
-    distribution = policy.get("InstancesDistribution") or {}
-    share = distribution.get("OnDemandPercentageAboveBaseCapacity", 100)
-    if share not in (0, 100):
-        place = block.at(
-            "MixedInstancesPolicy", "InstancesDistribution", "OnDemandPercentageAboveBaseCapacity"
-        )
-        context.findings.not_simulated(place, "a mix of On-Demand and Spot")
-    return bool(share == 0)
-
-
-def _instance_types(
-    context: Context, capacity: Capacity, block: Block, own: OwnGroup, spot: bool
-) -> tuple[str, ...]:
-    """The instance types of a group, known to the catalogue or the scenario."""
-    named: list[tuple[str, Steps]] = []
-    if own.instance_types is not None:
-        place = block.at("instanceTypes")
-        named = [(name, (*place, index)) for index, name in enumerate(own.instance_types)]
-    else:
-        launch = (block.value.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
-        for index, override in enumerate(launch.get("Overrides") or ()):
-            if isinstance(override.get("InstanceType"), str):
-                steps = ("MixedInstancesPolicy", "LaunchTemplate", "Overrides", index, "InstanceType")
-                named.append((override["InstanceType"], block.at(*steps)))
-    if not named and block.sound and not context.findings.found_at(block.path):
-        context.findings.add(block.path, "no instance types", "add instanceTypes: [m6i.large]")
-    found = []
-    for name, path in named:
-        try:
-            kind = context.catalog.instance_type(name, context.region, context.file.instance_types, spot=spot)
-        except CatalogError as error:
-            context.findings.add(path, error.what, error.right)
-            continue
-        known = capacity.instance_types.get(name)
-        if known is None or known.spot_usd_per_hour is None:
-            capacity.instance_types[name] = kind
-        found.append(name)
-    return tuple(dict.fromkeys(found))
-
-
-def _zones(context: Context, block: Block) -> tuple[str, ...]:
-    """The zones of a group: its own, those of its subnets, or all."""
-    named = block.value.get("AvailabilityZones")
-    if named:
-        return context.check_zones(named, block.at("AvailabilityZones"))
-    subnets = str(block.value.get("VPCZoneIdentifier") or "")
-    place = block.at("VPCZoneIdentifier")
-    return context.zones_of((name_in_arn(part.strip()), place) for part in subnets.split(",") if part.strip())

@@ -48,7 +48,10 @@ class Context:
     fargate_uses: dict[FargateUse, Steps] = field(default_factory=dict)
     traces: dict[tuple[str, str | None], Any] = field(default_factory=dict)
     """Columns of request traces by file and column; None for those that cannot be used."""
-    spot_used_at: Steps | None = None
+    fargate_spot_used_at: Steps | None = None
+    spot_types_without_band: dict[str, Steps] = field(default_factory=dict)
+    types_used: set[str] = field(default_factory=set)
+    """The instance types that something launches."""
 
     @property
     def begin_ms(self) -> int:
@@ -89,6 +92,11 @@ class Context:
             if name is not None and name in self.subnets:
                 found.add(self.subnets[name])
         return tuple(zone for zone in self.zones if zone in found) or self.zones
+
+    def subnets_of(self, references: Iterable[str]) -> tuple[str, ...]:
+        """The listed subnets that are meant; empty is all of them (`zones_of` reports what is unknown)."""
+        names = dict.fromkeys(name_in_arn(reference) for reference in references)
+        return tuple(name for name in names if name in self.subnets)
 
     def check_zones(self, zones: Iterable[str], path: Steps) -> tuple[str, ...]:
         """`zones`, if they are the scenario's."""

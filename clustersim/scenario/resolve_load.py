@@ -8,14 +8,25 @@ call it.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clustersim.scenario.document import Steps
-from clustersim.scenario.model import Behavior, Load, MemoryPerTask, Series
-from clustersim.scenario.raw_behavior import Daily, WrittenBehavior, WrittenLoad, WrittenMemory, WrittenSeries
+from clustersim.scenario.model import Behavior, ContainerBehavior, Load, MemoryPerTask, Series
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.raw_behavior import (
+    Daily,
+    Life,
+    WrittenBehavior,
+    WrittenContainer,
+    WrittenLoad,
+    WrittenMemory,
+    WrittenSeries,
+)
+from clustersim.scenario.resolve_access import calls
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.traces import TraceError, read_counts, rotate, sha256_of
 from clustersim.vocabulary import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND
@@ -28,18 +39,31 @@ def behavior(service: WrittenBehavior, definition: WrittenBehavior | None) -> Be
     merged: dict[str, Any] = {name: getattr(service, name) for name in service.model_fields_set}
     if definition is not None:
         merged |= {name: getattr(definition, name) for name in definition.model_fields_set}
+        merged["containers"] = {**service.containers, **definition.containers}
     written = WrittenBehavior.model_construct(**merged)
+    protection = written.task_protection
     return Behavior(
-        startup_time=written.startup_time,
-        ready_time_ms=written.ready_time,
-        time_to_failure=written.time_to_failure,
-        start_failure_probability=written.start_failure_probability,
-        exit_code=written.exit_code,
+        **_life(written, merged),
         cpu_time_per_request_ms=written.cpu_time_per_request,
         memory_per_task=_memory(written.memory_per_task),
-        stop_time=written.stop_time,
-        stop_exit_code=written.stop_exit_code,
+        protection_ms=0 if protection is None else protection.expires_in_minutes * MS_PER_MINUTE,
+        containers=tuple((name, _container(each)) for name, each in written.containers.items()),
+        calls=calls(written.calls),
     )
+
+
+def _container(written: WrittenContainer) -> ContainerBehavior:
+    """The behaviour of one container; only what is written counts as its own."""
+    given = set(written.model_fields_set)
+    if "duration" in given:
+        return ContainerBehavior(**_life(written, given), duration=written.duration)
+    return ContainerBehavior(**_life(written, given))
+
+
+def _life(written: Life, given: Collection[str]) -> dict[str, Any]:
+    """The fields of a resolved behaviour that are `given`."""
+    names = {name: name for name in Life.model_fields} | {"ready_time": "ready_time_ms"}
+    return {resolved: getattr(written, name) for name, resolved in names.items() if name in given}
 
 
 def _memory(written: WrittenMemory | None) -> MemoryPerTask | None:
@@ -48,11 +72,18 @@ def _memory(written: WrittenMemory | None) -> MemoryPerTask | None:
     return MemoryPerTask(base_mib=written.base, per_concurrent_request_mib=written.per_concurrent_request)
 
 
+def check_containers(context: Context, written: WrittenBehavior, known: Collection[str], path: Steps) -> None:
+    """Report behaviours of containers that no task definition in question has."""
+    for name in written.containers:
+        if name not in known:
+            place = (*path, "behavior", "containers", name)
+            context.findings.add(place, f"no container is named {name}", closest(name, sorted(known)))
+
+
 def note_unsimulated(context: Context, written: WrittenBehavior, path: Steps) -> None:
     """Warn of keys of a behaviour that are read, but not simulated yet."""
     for name, words in {
-        "calls": "calls between services",
-        "containers": "the behavior of one container",
+        "calls": "what a task's calls to AWS come to",
     }.items():
         if name in written.model_fields_set:
             context.findings.not_simulated((*path, "behavior", name), words)

@@ -31,6 +31,8 @@ class Where:
     placement_strategy: tuple[PlacementRule, ...]
     placement_constraints: tuple[Constraint, ...]
     zones: tuple[str, ...]
+    subnets: tuple[str, ...]
+    public_address: bool
 
     def fields(self) -> dict[str, Any]:
         """Its fields, for the constructors of `Service` and `RunTask`."""
@@ -69,6 +71,8 @@ def where(context: Context, block: Block, definition: TaskDefinition | None) -> 
         placement_strategy=_rules(context, block),
         placement_constraints=constraints(context, block),
         zones=context.zones_of(subnets),
+        subnets=context.subnets_of(name for name, _ in subnets),
+        public_address=network.get("assignPublicIp") == "ENABLED",
     )
 
 
@@ -144,7 +148,7 @@ def _on_fargate(
     spots = {item.capacity_provider == "FARGATE_SPOT" for item in strategy} or {False}
     for spot in sorted(spots):
         if spot:
-            context.spot_used_at = context.spot_used_at or block.path
+            context.fargate_spot_used_at = context.fargate_spot_used_at or block.path
         ephemeral = definition.ephemeral_gib > INCLUDED_EPHEMERAL_GIB
         context.fargate_uses.setdefault(FargateUse(definition.arch, spot, ephemeral), block.path)
 

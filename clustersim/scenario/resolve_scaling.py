@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from clustersim.policy.metrics import METRIC_NAMES, Expression, metric_named
+from clustersim.policy.metrics import METRIC_NAMES, Expression, Subject, metric_named
 from clustersim.scenario import schedule
 from clustersim.scenario.blocks import Block, check, in_camel_case
 from clustersim.scenario.document import Steps
@@ -25,6 +25,12 @@ from clustersim.vocabulary import MS_PER_SECOND
 _HIGH_RESOLUTION = "HighResolution"
 _TARGET = "TargetTrackingScalingPolicyConfiguration"
 _STEP = "StepScalingPolicyConfiguration"
+_OWNERS = {
+    "ServiceName": "service",
+    "QueueName": "service",
+    "AutoScalingGroupName": "Auto Scaling group",
+    "CapacityProviderName": "capacity provider",
+}
 _REGISTER = "application-autoscaling.RegisterScalableTarget"
 
 
@@ -99,7 +105,7 @@ def _policy(context: Context, block: Block) -> tuple[TargetTracking | StepScalin
         place = block.at(_TARGET, "CustomizedMetricSpecification")
         metric = str(custom.get("MetricName", "customized"))
         custom = in_camel_case(custom)
-        _check_source(context, custom, place)
+        check_source(context, custom, place)
     else:
         metric = written["PredefinedMetricSpecification"]["PredefinedMetricType"]
     policy = TargetTracking(
@@ -139,7 +145,7 @@ def _step_scaling(context: Context, block: Block, name: str) -> StepScaling | No
         alarm_block = check(context.findings, block.at("alarm"), block.value["alarm"], "alarms")
         alarm = in_camel_case(alarm_block.value)
         if alarm_block.sound:
-            _check_source(context, alarm, alarm_block.path)
+            check_source(context, alarm, alarm_block.path)
     else:
         context.findings.warn(block.path, "has no own `alarm`: nothing ever triggers it")
     return StepScaling(
@@ -153,21 +159,22 @@ def _step_scaling(context: Context, block: Block, name: str) -> StepScaling | No
     )
 
 
-def _check_source(context: Context, given: dict[str, Any], path: Steps) -> None:
-    """Report a metric that is not simulated, or dimensions that name no service."""
+def check_source(
+    context: Context, given: dict[str, Any], path: Steps, own: Subject = Subject.SERVICE
+) -> None:
+    """Report a metric that is not simulated, or dimensions that name what the scenario does not have."""
     for index, dimension in enumerate(given.get("dimensions") or ()):
-        if dimension.get("name") in ("ServiceName", "QueueName"):
-            context.find("service", str(dimension.get("value")), (*path, "dimensions", index, "value"))
+        kind = _OWNERS.get(str(dimension.get("name")))
+        if kind is not None:
+            context.find(kind, str(dimension.get("value")), (*path, "dimensions", index, "value"))
     try:
         if given.get("metrics"):
-            Expression(list(given["metrics"])).value(lambda metric: float(metric) + 1.0)
-        elif "metricName" in given and metric_named(str(given["metricName"])) is None:
+            Expression(list(given["metrics"]), own).value(lambda named: float(named.metric) + 1.0)
+        elif "metricName" in given:
             name = str(given["metricName"])
-            context.findings.add(
-                (*path, "metricName"),
-                f"the metric {name} is not simulated",
-                closest(name, list(METRIC_NAMES)),
-            )
+            if metric_named(name, given.get("dimensions"), own) is None:
+                what = f"the metric {name} is not simulated"
+                context.findings.add((*path, "metricName"), what, closest(name, METRIC_NAMES))
     except ValueError as error:
         context.findings.add((*path, "metrics"), str(error), "like m1 / m2")
     except ArithmeticError:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 from clustersim.scenario.aws import name_in_arn
 from clustersim.scenario.blocks import Block, check_all
-from clustersim.scenario.model import Service, TargetGroup, TaskDefinition
+from clustersim.scenario.model import Behavior, Service, TargetGroup, TaskDefinition
 from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnService, OwnTargetGroup, own_part
 from clustersim.scenario.resolve_context import Context
-from clustersim.scenario.resolve_load import behavior, load, note_unsimulated
+from clustersim.scenario.resolve_deployment import deployment
+from clustersim.scenario.resolve_load import behavior, check_containers, load, note_unsimulated
 from clustersim.scenario.resolve_placement import where
 from clustersim.scenario.resolve_scaling import auto_scaling
 from clustersim.vocabulary import MS_PER_SECOND
@@ -83,32 +84,62 @@ def services(
         if not block.sound or definition is None or key is None:
             continue
         keys = sorted({key} | later_definitions.get(block.value["serviceName"], set()))
-        deployment = block.value.get("deploymentConfiguration") or {}
         daemon = block.value.get("schedulingStrategy") == "DAEMON"
-        minimum = deployment.get("minimumHealthyPercent", 0 if daemon else 100)
-        maximum = deployment.get("maximumPercent", 100 if daemon else 200)
-        if minimum > maximum:
-            at = block.at("deploymentConfiguration", "minimumHealthyPercent")
-            context.findings.add(at, f"{minimum} is above maximumPercent {maximum}", f"at most {maximum}")
         found.append(
             Service(
                 name=block.value["serviceName"],
                 task_definition=key,
                 desired_count=block.value.get("desiredCount", 1),
                 scheduling_strategy="DAEMON" if daemon else "REPLICA",
-                minimum_healthy_percent=minimum,
-                maximum_percent=maximum,
+                deployment=deployment(
+                    context, block, block.value.get("deploymentConfiguration") or {}, daemon
+                ),
+                zone_rebalancing=_rebalanced(block, daemon),
                 target_groups=balanced,
+                balanced_container=_balanced_container(block) if balanced else None,
                 health_check_grace_ms=block.value.get("healthCheckGracePeriodSeconds", 0) * MS_PER_SECOND,
                 auto_scaling=scaling,
                 load=rate,
-                behaviors=tuple(
-                    (each, behavior(own.behavior, context.definition_behaviors.get(each))) for each in keys
-                ),
+                behaviors=_behaviors(context, own, keys, block),
                 **place.fields(),
             )
         )
     return tuple(found)
+
+
+def _behaviors(
+    context: Context, own: OwnService, keys: list[str], block: Block
+) -> tuple[tuple[str, Behavior], ...]:
+    """What tasks of each revision do under this service."""
+    revisions = [context.definitions[each] for each in keys if each in context.definitions]
+    names = {container.name for revision in revisions for container in revision.containers}
+    check_containers(context, own.behavior, names, block.path)
+    return tuple((each, behavior(own.behavior, context.definition_behaviors.get(each))) for each in keys)
+
+
+def _rebalanced(block: Block, daemon: bool) -> bool:
+    """Whether Availability Zone rebalancing is on: by default, where the service may have it.
+
+    ECS Developer Guide, service rebalancing: a REPLICA service whose first strategy spreads over zones (or that
+    has none), with a maximumPercent above 100 and no constraint on zones.
+    """
+    value = block.value
+    wanted = value.get("availabilityZoneRebalancing", "ENABLED") == "ENABLED"
+    strategies = value.get("placementStrategy") or ()
+    by_zone = not strategies or strategies[0].get("field") == "attribute:ecs.availability-zone"
+    constraints = value.get("placementConstraints") or ()
+    on_zones = any("ecs.availability-zone" in str(rule.get("expression")) for rule in constraints)
+    maximum = (value.get("deploymentConfiguration") or {}).get("maximumPercent", 200)
+    return wanted and by_zone and not daemon and not on_zones and maximum > 100
+
+
+def _balanced_container(block: Block) -> str | None:
+    """The container behind the first load balancer."""
+    for balancer in block.value.get("loadBalancers") or ():
+        if "targetGroupArn" in balancer:
+            name = balancer.get("containerName")
+            return name if isinstance(name, str) else None
+    return None
 
 
 def _target_groups(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10
 FIRST_WORKER_S = 60
+NOBODY = "127.0.0.1:0"
 
 _LOCAL = {
     # A run that kills its worker is judged by `dispatch`, which knows what the worker was doing.
@@ -124,7 +125,9 @@ def _local(jobs: int) -> Iterator[object]:
             threads_per_worker=1,
             processes=jobs > 1,
             memory_limit=None,
-            dashboard_address=None,
+            # No dashboard; and the page that Dask serves all the same is for this machine only, on any port.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": NOBODY},
+            worker_dashboard_address=NOBODY if jobs == 1 else None,
             silence_logs=logging.CRITICAL,
             host="127.0.0.1" if jobs > 1 else None,
         )

@@ -87,12 +87,13 @@ def complete(
     place.write(TABLE, content)
     summary = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
     runs = {"runs_cpu_s": sum(row.cpu_s for row in rows), "reused": sum(row.reused for row in rows)}
-    manifest = {**terms, "tables": {"summary": summary}, "timings": {**timings, **runs}}
+    page = PAGE if can_make_pages() else None
+    manifest = {**terms, "tables": {"summary": summary}, "page": page, "timings": {**timings, **runs}}
     # As it will be read: what is shown now is what `cs.open` shows.
     manifest = json.loads(as_json(manifest))
     sweep = Sweep(place.shown, manifest, table)
-    if can_make_pages():
-        place.write(PAGE, page_of(sweep).encode())
+    if page is not None:
+        place.write(page, page_of(sweep).encode())
     place.finish(as_json(manifest))
     return sweep
 

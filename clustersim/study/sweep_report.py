@@ -34,15 +34,9 @@ def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), ba
 
 def where(sweep: Sweep) -> str:
     """The last words: where the result is, and its charts."""
-    from clustersim.study.page import can_make_pages
-    from clustersim.study.place import PAGE
-
-    page = (
-        f"{sweep.path}/{PAGE}"
-        if can_make_pages()
-        else "pip install 'clustersim[report]' makes a page of them"
-    )
-    return f"results: {sweep.path}\ncharts: {page}"
+    page = sweep.manifest.get("page")
+    words = f"{sweep.path}/{page}" if page else "pip install 'clustersim[report]' makes a page of them"
+    return f"results: {sweep.path}\ncharts: {words}"
 
 
 def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:

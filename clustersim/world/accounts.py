@@ -16,7 +16,7 @@ from clustersim.engine.chance import sample, uniform
 from clustersim.engine.compiled import Array, entry, inlined, lean
 from clustersim.engine.heap import RANK_SHIFT, push
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.tables import END, HEAP_SIZE, SEQUENCE, WINDOW_START, State
+from clustersim.world.tables import END, HEAP_SIZE, INCIDENTS, SEQUENCE, SETS_USED, WINDOW_START, State
 
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
@@ -30,6 +30,15 @@ def note(state: State, at: int, rank: int, subject: int, serial: int) -> None:
     push(state.heap, clock[HEAP_SIZE], at, (rank << RANK_SHIFT) | clock[SEQUENCE], subject, serial)
     clock[HEAP_SIZE] += 1
     clock[SEQUENCE] += 1
+
+
+@inlined
+def tell(state: State, now: int, kind: int, instance_id: int, task_id: int, service: int) -> None:
+    """Report an incident, to be told in `events`; the caller made sure of room."""
+    i = state.incidents[state.clock[INCIDENTS]]
+    i.at, i.kind = now, kind
+    i.instance_id, i.task_id, i.service = instance_id, task_id, service
+    state.clock[INCIDENTS] += 1
 
 
 @lean
@@ -48,12 +57,23 @@ def touch_service(state: State, service: int, now: int) -> None:
     if passed <= 0:
         return
     s.running_area += s.running * passed
-    s.ready_area += s.ready * passed
     if s.running >= s.threshold:
         s.available += passed
     if s.healthy >= s.threshold:
         s.available_healthy += passed
     s.touched = now
+
+
+@lean
+def touch_set(state: State, row: int, now: int) -> None:
+    """Bring the areas of a task set up to `now`, before one of its counts changes."""
+    s = state.sets[row]
+    passed = now - s.touched
+    if passed > 0:
+        s.running_area += s.running * passed
+        s.ready_area += s.ready * passed
+        s.hung_area += s.hung * passed
+        s.touched = now
 
 
 @lean
@@ -176,6 +196,8 @@ def touch_all(state: State, now: int, instance_slots: Slots) -> None:
     """Bring every area up to `now`: the end of a sample."""
     for service in range(state.services.size):
         touch_service(state, service, now)
+    for row in range(state.clock[SETS_USED]):
+        touch_set(state, row, now)
     for provider in range(state.providers.size):
         touch_provider(state, provider, now)
     for slot in instance_slots:

@@ -14,15 +14,22 @@ from clustersim.engine.compiled import entry, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.accounts import draw
-from clustersim.world.fleet import TERMINATED, end_instance, register
+from clustersim.world.containers import CELL_SHIFT, ends_task
+from clustersim.world.fleet import RECLAIMED, TERMINATED, end_instance, register
+from clustersim.world.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
 from clustersim.world.lives import (
     exits,
     finish,
-    healthy,
-    place_on_fargate,
-    ready,
+    lose_protection,
     start,
+    start_fails,
     terminate,
+)
+from clustersim.world.mishaps import (
+    befall_task,
+    find_agent,
+    give_notice,
+    lose_agent,
 )
 from clustersim.world.tables import (
     ARRIVAL_COPY,
@@ -37,31 +44,44 @@ from clustersim.world.tables import (
     State,
 )
 from clustersim.world.transitions import (
+    AGENT_BACK,
+    AGENT_LOST,
+    CONTAINER_EXITS,
     DEACTIVATING,
     FARGATE_ACCEPTED,
     INSTANCE_FAILS,
+    INSTANCE_NOTICED,
+    INSTANCE_RECLAIMED,
     INSTANCE_REGISTERS,
     PENDING,
     PROVISION_TIMEOUT,
     PROVISIONING,
     RUNNING,
+    START_FAILS,
     STOPPING,
     TARGET_DEREGISTERED,
+    TARGET_UNWELL,
     TASK_EXITS,
     TASK_GONE,
+    TASK_HANGS,
     TASK_HEALTHY,
+    TASK_INTERRUPTED,
     TASK_READY,
+    TASK_RETIRED,
     TASK_RETRIED,
     TASK_STARTED,
+    TASK_UNPROTECTED,
+    TASK_UNWELL,
     new_task,
 )
-from clustersim.world.waiting import give_up, has_room, seek, serve
+from clustersim.world.waiting import accept_on_fargate, give_up, has_room, seek, serve
 
 IDLE, BELL, ROOM = range(3)
 FOREVER = 1 << 62
 DRAWN = -1  # ARRIVAL.duration: from the set's distribution
 ENDLESS = -2
 ROOM_PER_ENTRY = 16
+SLOTS = (1 << CELL_SHIFT) - 1
 
 _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 
@@ -71,7 +91,8 @@ def choose_lane(state: State, row: int) -> int:
     """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
 
     Rounding for counts that do not divide is not published; the greedy rule gives the documented ratio
-    (MODEL.md, goldens 39 and 40). A lane of weight 0 gets nothing beyond its base.
+    (MODEL.md, goldens 39 and 40). A lane of weight 0 gets nothing beyond its base. A task that a lane refused
+    in the call under way counts as given: what has no capacity falls over to nobody else.
     """
     s = state.sets[row]
     best = s.first_lane
@@ -80,14 +101,23 @@ def choose_lane(state: State, row: int) -> int:
     best_deficit = -1.0
     for lane in range(s.first_lane, s.first_lane + s.lanes):
         way = state.lanes[lane]
-        if way.live < way.base:
+        given = way.live + way.missed
+        if given < way.base:
             return lane
         if way.weight > 0:
-            deficit = way.weight / (way.live - way.base + 1.0)
+            deficit = way.weight / (given - way.base + 1.0)
             if deficit > best_deficit:
                 best = lane
                 best_deficit = deficit
     return int(best)
+
+
+@lean
+def forget_missed(state: State, row: int) -> None:
+    """The call is over: the next one tries every lane of set `row` again."""
+    s = state.sets[row]
+    for lane in range(s.first_lane, s.first_lane + s.lanes):
+        state.lanes[lane].missed = 0
 
 
 @lean
@@ -106,33 +136,54 @@ def arrive(state: State, now: int) -> None:
         t.duration = draw(state, s.duration, s.duration_key, ordinal, 0)
     elif a.duration >= 0:
         t.duration = a.duration
+    identity = t.task_id
+    seek(state, slot, now)
+    if state.tasks[slot].task_id != identity:  # refused at once
+        state.lanes[lane].missed += 1
     clock[ARRIVAL_COPY] += 1
     if clock[ARRIVAL_COPY] >= a.copies:
         clock[ARRIVAL_COPY] = 0
         clock[NEXT_ARRIVAL] += 1
-    seek(state, slot, now)
+        forget_missed(state, row)
+
+
+@lean
+def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what was due for a task that runs."""
+    t = state.tasks[slot]
+    if kind == TASK_EXITS:
+        exits(state, slot, now)
+    elif kind == TASK_READY:
+        ready(state, slot, now)
+    elif kind == TASK_HEALTHY:
+        if t.healthy < 0:
+            healthy(state, slot, now)
+    elif kind == TASK_HANGS:
+        hang(state, slot, now)
+    elif kind == TASK_UNWELL:
+        turn_unwell(state, slot, now, BY_CONTAINERS)
+    elif kind == TARGET_UNWELL:
+        turn_unwell(state, slot, now, BY_TARGET)
+    elif kind == TASK_UNPROTECTED:
+        lose_protection(state, slot, now)
 
 
 @lean
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
-    if kind == TASK_EXITS:
-        if t.state == RUNNING:
-            exits(state, slot, now)
+    if t.state == RUNNING:
+        _running_entry(state, kind, slot, now)
     elif kind == TASK_STARTED:
         if t.state == PENDING:
             start(state, slot, now)
+    elif kind == START_FAILS:
+        if t.state == PENDING:
+            start_fails(state, slot, now)
     elif kind == TASK_GONE:
         if t.state == STOPPING:
             t.exit_code = t.next_exit_code
             finish(state, slot, now)
-    elif kind == TASK_READY:
-        if t.state == RUNNING:
-            ready(state, slot, now)
-    elif kind == TASK_HEALTHY:
-        if t.state == RUNNING and t.healthy < 0:
-            healthy(state, slot, now)
     elif kind == TARGET_DEREGISTERED:
         if t.state == DEACTIVATING:
             terminate(state, slot, now)
@@ -140,30 +191,52 @@ def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
         give_up(state, slot, now)
     elif kind == FARGATE_ACCEPTED:
         if t.state == PROVISIONING:
-            place_on_fargate(state, slot, now)
+            accept_on_fargate(state, slot, now)
     elif kind == TASK_RETRIED and t.state == PROVISIONING:
         seek(state, slot, now)
 
 
 @lean
+def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what was due for an instance that still lives."""
+    if kind == INSTANCE_FAILS:
+        end_instance(state, slot, now, _INSTANCE_FAILURE)
+    elif kind == INSTANCE_RECLAIMED:
+        end_instance(state, slot, now, RECLAIMED)
+    elif kind == INSTANCE_NOTICED:
+        give_notice(state, slot, now)
+    elif kind == AGENT_LOST:
+        lose_agent(state, slot, now)
+    elif kind == AGENT_BACK:
+        find_agent(state, slot, now)
+    else:
+        register(state, slot, now)
+
+
+@lean
 def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
-    if kind == INSTANCE_FAILS or kind == INSTANCE_REGISTERS:
+    if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS or kind == AGENT_BACK:
         h = state.instances[subject]
         if h.instance_id == serial and h.state != TERMINATED:
-            if kind == INSTANCE_FAILS:
-                end_instance(state, subject, now, _INSTANCE_FAILURE)
-            else:
-                register(state, subject, now)
+            _instance_entry(state, kind, subject, now)
+    elif kind == CONTAINER_EXITS:
+        slot, position = subject & SLOTS, subject >> CELL_SHIFT
+        t = state.tasks[slot]
+        if t.task_id == serial and t.state == RUNNING and ends_task(state, slot, position, now):
+            exits(state, slot, now)
     elif state.tasks[subject].task_id == serial:
-        _task_entry(state, kind, subject, now)
+        if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
+            befall_task(state, kind, subject, now)
+        else:
+            _task_entry(state, kind, subject, now)
 
 
 @lean
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Whether the arrays have room for what this entry may do."""
-    lives = ROOM_PER_ENTRY
-    if kind == INSTANCE_FAILS:
+    lives = ROOM_PER_ENTRY + state.daemons.size
+    if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS:
         lives += 2 * state.instances[subject].task_count
         if state.lost.size - state.clock[LOST] < 1:
             return False

@@ -7,7 +7,8 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
-from clustersim.policy.hosts import close_host, open_host
+from clustersim.policy.hosts import ELIGIBLE, close_host, open_host
+from clustersim.policy.placement import fits
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -18,6 +19,7 @@ from clustersim.vocabulary import (
     InstanceState,
     StopCode,
     StoppedReason,
+    TerminationReason,
 )
 from clustersim.world.accounts import (
     Slots,
@@ -30,26 +32,32 @@ from clustersim.world.accounts import (
 from clustersim.world.holdings import (
     mark_freed,
 )
-from clustersim.world.lives import (
-    ask_stop,
-    finish,
-)
+from clustersim.world.lives import ask_stop, finish, place_on_host
 from clustersim.world.tables import (
     BELL_CAPACITY,
+    BELL_SCHEDULER,
     BELLS,
     CAPACITY_EPOCH,
+    DISCONNECTED,
+    END,
     FREE_INSTANCES,
     LOST,
     NEXT_INSTANCE,
+    ZONES_CHANGED,
     State,
 )
 from clustersim.world.transitions import (
+    AGENT_LOST,
     INSTANCE_FAILS,
+    INSTANCE_NOTICED,
     INSTANCE_REGISTERS,
     PENDING,
     RUNNING,
+    new_task,
+    ring_daemons,
     ring_scheduler,
 )
+from clustersim.world.waiting import request_of
 
 # 100 reserved host ports an instance, of which the agent and SSH hold five (MODEL.md).
 HOST_PORTS_PER_INSTANCE = 100 - 5
@@ -59,7 +67,10 @@ ACTIVE = int(InstanceState.ACTIVE)
 DRAINING = int(InstanceState.DRAINING)
 TERMINATED = int(InstanceState.TERMINATED)
 
+RECLAIMED = int(TerminationReason.SPOT_INTERRUPTION)
+
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
+_SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 _HOST_TERMINATED = int(StoppedReason.HOST_TERMINATED)
 _DRAINED = int(StoppedReason.INSTANCE_DRAINING)
@@ -76,16 +87,22 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     clock[NEXT_INSTANCE] += 1
     h.ordinal = ordinal
     h.launched = h.accrued = now
-    h.registered = h.draining = h.terminated = NEVER
-    h.touched = now
+    h.registered = h.draining = h.terminated = h.notice = NEVER
+    h.touched = h.changed = now
     h.cpu_area = h.memory_area = h.tasks_started = 0
     h.cost = 0.0
     h.klass = klass
     h.first_task = NEVER
-    h.task_count = h.used_cpu = h.used_memory = 0
+    h.task_count = h.working = h.used_cpu = h.used_memory = 0
     h.state = REGISTERING
-    h.reason = h.freed = 0
+    h.reason = h.freed = h.terminating = h.protected = 0
+    h.connected = 1
+    state.hosts.facts[:, slot] = 0
     k = state.classes[klass]
+    if k.interruption >= 0:
+        note_within(
+            state, now + draw(state, k.interruption, k.interruption_key, ordinal, 0), INSTANCE_NOTICED, slot
+        )
     touch_provider(state, k.provider, now)
     state.providers[k.provider].instances += 1
     state.providers[k.provider].usd_per_hour += k.usd_per_hour
@@ -96,13 +113,25 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     return int(slot)
 
 
+@lean
+def note_within(state: State, at: int, rank: int, slot: int) -> None:
+    """Note what happens to an instance, if it happens before the end: most lives are longer than a run."""
+    if at < state.clock[END]:
+        note(state, at, rank, slot, state.instances[slot].instance_id)
+
+
 @entry
-def launch_many(state: State, klasses: Slots, ordinals: Slots, now: int, at_once: bool) -> None:
-    """`launch` for a whole batch, in its order; registered at once (the first ones of a run) or after launchTime."""
+def launch_many(
+    state: State, klasses: Slots, ordinals: Slots, now: int, at_once: bool, launched: Slots
+) -> None:
+    """`launch` for a whole batch, in its order; registered at once (the first ones of a run) or after launchTime.
+
+    The slots of the instances go to `launched`.
+    """
     for i in range(klasses.size):
         k = state.classes[klasses[i]]
         delay = 0 if at_once else max(1, draw(state, k.launch, k.launch_key, ordinals[i], 0))
-        launch(state, klasses[i], ordinals[i], now, now + delay)
+        launched[i] = launch(state, klasses[i], ordinals[i], now, now + delay)
 
 
 @lean
@@ -121,7 +150,6 @@ def register(state: State, slot: int, now: int) -> None:
     free[ENI, slot] = k.enis
     free[HOST_PORTS, slot] = HOST_PORTS_PER_INSTANCE
     state.hosts.ports[slot, :] = 0
-    state.hosts.facts[:, slot] = 0
     state.hosts.facts[1, slot] = now
     state.hosts.facts[2, slot] = h.instance_id
     state.hosts.facts[3, slot] = 1
@@ -134,7 +162,40 @@ def register(state: State, slot: int, now: int) -> None:
     if k.failure >= 0:
         life = max(1, draw(state, k.failure, k.failure_key, h.ordinal, 0))
         note(state, now + life, INSTANCE_FAILS, slot, h.instance_id)
+    if k.disconnect >= 0:
+        note_within(
+            state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
+        )
+    if h.launched < now:
+        state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
+        open_zone(state)
+    _start_daemons(state, slot, now)
     mark_freed(state, slot)
+    if h.notice >= 0 and k.drains_on_notice:
+        drain(state, slot, now)
+
+
+@lean
+def open_zone(state: State) -> None:
+    """A zone may have capacity that it had not: the scheduler looks whether services are spread evenly."""
+    state.clock[ZONES_CHANGED] = 1
+    state.clock[BELLS] |= BELL_SCHEDULER
+
+
+@lean
+def _start_daemons(state: State, slot: int, now: int) -> None:
+    """Daemons are the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
+    klass = state.instances[slot].klass
+    for row in state.daemons:
+        s = state.sets[row]
+        if state.eligible[s.first_lane, klass] == ELIGIBLE and fits(
+            state.hosts, request_of(state, s.first_shape), slot
+        ):
+            service = state.services[s.service]
+            task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
+            service.ordinal += 1
+            place_on_host(state, task, slot, now)
+    ring_daemons(state)
 
 
 @entry
@@ -149,12 +210,16 @@ def drain(state: State, slot: int, now: int) -> None:
     h.state = DRAINING
     h.draining = now
     close_host(state.hosts, slot)
+    state.clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
         following = t.next_on_host
         s = state.sets[t.set]
-        if s.service >= 0 and t.state == PENDING:
+        if s.daemon:
+            pass  # the last to stop
+        elif s.service >= 0 and t.state == PENDING:
             ask_stop(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
         elif s.service >= 0 and t.state == RUNNING:
             t.leaving = 1
@@ -167,11 +232,14 @@ def drain(state: State, slot: int, now: int) -> None:
 def activate(state: State, slot: int, now: int) -> None:
     """DRAINING -> ACTIVE again; its service tasks may stay."""
     h = state.instances[slot]
-    if h.state != DRAINING:
+    if h.state != DRAINING or h.terminating:
         return
     h.state = ACTIVE
     h.draining = NEVER
-    open_host(state.hosts, slot, h.klass)
+    open_zone(state)
+    ring_daemons(state)
+    if h.connected:
+        open_host(state.hosts, slot, h.klass)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
@@ -190,11 +258,14 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     k = state.classes[h.klass]
     if h.state == ACTIVE:
         close_host(state.hosts, slot)
+    if h.connected == 0:
+        state.clock[DISCONNECTED] -= 1
     h.state = TERMINATED
     while h.first_task >= 0:
         t = state.tasks[h.first_task]
         if t.stopping < 0:
-            t.stop_code, t.reason = _TERMINATION_NOTICE, _HOST_TERMINATED
+            t.stop_code = _SPOT_INTERRUPTION if reason == RECLAIMED else _TERMINATION_NOTICE
+            t.reason = _HOST_TERMINATED
         finish(state, h.first_task, now)
     if h.registered >= 0:
         touch_instance(state, slot, now)
@@ -212,6 +283,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     clock = state.clock
     clock[CAPACITY_EPOCH] += 1
     clock[BELLS] |= BELL_CAPACITY
+    ring_daemons(state)
     state.lost[clock[LOST]] = h
     clock[LOST] += 1
     h.instance_id = NEVER

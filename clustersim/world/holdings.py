@@ -13,13 +13,16 @@ from clustersim.vocabulary import (
 )
 from clustersim.world.accounts import touch_instance, touch_provider
 from clustersim.world.tables import (
+    BELL_CAPACITY,
+    BELLS,
     CAPACITY_EPOCH,
     FREED,
     State,
 )
-from clustersim.world.transitions import PENDING, fill_need, move
+from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
 _ACTIVE = int(InstanceState.ACTIVE)
+_DRAINING = int(InstanceState.DRAINING)
 
 
 @lean
@@ -52,6 +55,8 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
         state.tasks[h.first_task].previous_on_host = slot
     h.first_task = slot
     h.task_count += 1
+    h.changed = now
+    h.working += 1 - state.sets[t.set].daemon
     h.tasks_started += 1
     h.used_cpu += t.cpu
     h.used_memory += t.memory
@@ -69,17 +74,27 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
 
 
 @lean
+def fargate_zone(state: State, number: int) -> int:
+    """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
+    fewest tasks of the group; -1 where none has any."""
+    lane = state.lanes[number]
+    group = state.sets[lane.set].group
+    zone = -1
+    for z in range(state.lane_zones.shape[1]):
+        if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:
+            continue
+        if zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]:
+            zone = z
+    return zone
+
+
+@lean
 def hold_fargate(state: State, slot: int, now: int) -> None:
-    """Take a slot of AWS's own fleet, in the zone that holds the fewest tasks of the group."""
+    """Take a slot of AWS's own fleet; the caller made sure that some zone has capacity."""
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
     group = state.sets[t.set].group
-    zone = -1
-    for z in range(state.lane_zones.shape[1]):
-        if state.lane_zones[t.lane, z] and (
-            zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]
-        ):
-            zone = z
+    zone = t.zone if t.zone >= 0 else fargate_zone(state, t.lane)  # zone rebalancing has chosen
     touch_provider(state, lane.provider, now)
     move(state, slot, PENDING, now)
     t.placed = t.accrued = now
@@ -107,10 +122,16 @@ def let_go(state: State, slot: int, now: int) -> None:
     if lane.fargate:
         price = state.fargate_prices[lane.price]
         p.usd_per_hour -= 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
+        state.clock[CAPACITY_EPOCH] += 1  # a vCPU quota has room again
         return
     touch_instance(state, t.slot, now)
     h = state.instances[t.slot]
     h.task_count -= 1
+    h.changed = now
+    h.working -= 1 - state.sets[t.set].daemon
+    if h.working == 0 and h.state == _DRAINING:
+        state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
+        ring_daemons(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:

@@ -73,13 +73,29 @@ def _check_hosts(world: World) -> None:
         bool(np.all(counted[live] == state.instances["task_count"][live])),
         "an instance's task count is not the number of its tasks",
     )
+    working = placed[state.sets["daemon"][placed["set"]] == 0]
+    counted = np.bincount(working["slot"], minlength=state.instances.size)
+    _require(
+        world,
+        bool(np.all(counted[live] == state.instances["working"][live])),
+        "an instance's working tasks are not those that are no daemons",
+    )
+    _check_open(world, live)
+
+
+def _check_open(world: World, live: np.ndarray) -> None:
+    """The placer sees exactly the instances that are ACTIVE and whose agent is connected."""
+    state = world.state
     active = state.instances["state"][live] == InstanceState.ACTIVE
+    active &= state.instances["connected"][live] == 1
     opened = state.hosts.klass[live] >= 0
     _require(
         world,
         bool(np.all(active == opened)),
-        "an instance is open that is not ACTIVE, or the other way round",
+        "an instance is open that is not ACTIVE and connected, or the other way round",
     )
+    silent = np.count_nonzero(state.instances["connected"][live] == 0)
+    _require(world, silent == state.clock[tables.DISCONNECTED], "disconnected agents are miscounted")
 
 
 def _check_counts(world: World) -> None:
@@ -92,15 +108,22 @@ def _check_counts(world: World) -> None:
         "pending": (state_of > TaskState.PROVISIONING) & (state_of < TaskState.RUNNING),
         "running": state_of == TaskState.RUNNING,
         "stopping": state_of > TaskState.RUNNING,
-        "healthy": (state_of == TaskState.RUNNING) & (tasks["healthy"] >= 0),
+        "healthy": (state_of == TaskState.RUNNING) & (tasks["healthy"] >= 0) & (tasks["unwell"] == 0),
+        "unwell": (state_of == TaskState.RUNNING) & (tasks["unwell"] > 0),
+        "ready": tasks["ready"] == 1,
+        "hung": tasks["hung"] == 1,
         "leaving": tasks["leaving"] == 1,
     }
     for name, mask in masks.items():
         counted = np.bincount(tasks["set"][mask], minlength=state.sets.size)
         _require(world, bool(np.all(counted == state.sets[name])), f"a task set miscounts its {name} tasks")
     service_of = state.sets["service"][tasks["set"]]
-    masks["ready"] = tasks["ready"] == 1
-    for name in ("provisioning", "pending", "running", "healthy", "ready"):
+    _require(
+        world,
+        not bool(np.any((tasks["ready"] == 1) & (tasks["hung"] == 1))),
+        "a task answers and does not answer",
+    )
+    for name in ("provisioning", "pending", "running", "healthy"):
         mask = masks[name] & (service_of >= 0)
         counted = np.bincount(service_of[mask], minlength=state.services.size)[: state.services.size]
         _require(
@@ -108,7 +131,7 @@ def _check_counts(world: World) -> None:
         )
     lanes = np.bincount(tasks["lane"], minlength=state.lanes.size)
     _require(world, bool(np.all(lanes == state.lanes["live"])), "a lane miscounts its tasks")
-    spread = tasks[(state_of <= TaskState.RUNNING) & (tasks["zone"] >= 0)]
+    spread = tasks[(state_of <= TaskState.RUNNING) & (tasks["placed"] >= 0)]
     zones = np.zeros_like(state.zone_counts)
     np.add.at(zones, (state.sets["group"][spread["set"]], spread["zone"]), 1)
     _require(world, bool(np.array_equal(zones, state.zone_counts)), "a group miscounts its tasks per zone")

@@ -6,17 +6,22 @@ calls them for what is routine, `orders` for what a controller decided.
 
 from __future__ import annotations
 
+from typing import Any
+
 from clustersim.engine.chance import uniform
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import inlined, lean
 from clustersim.vocabulary import (
     NEVER,
     StopCode,
     StoppedReason,
 )
-from clustersim.world.accounts import draw, note, settle_task, touch_service
+from clustersim.world.accounts import draw, note, settle_task
+from clustersim.world.containers import note_lives, plan, plan_settled, stopping_time
+from clustersim.world.health import healthy, leave_duty, note_health, ready
 from clustersim.world.holdings import hold_fargate, hold_host, let_go
 from clustersim.world.queues import leave_queue
 from clustersim.world.tables import (
+    END,
     FINISHED,
     FREE_TASKS,
     State,
@@ -24,26 +29,30 @@ from clustersim.world.tables import (
 from clustersim.world.transitions import (
     DEACTIVATING,
     RUNNING,
+    START_FAILS,
     STOPPED,
     STOPPING,
     TARGET_DEREGISTERED,
     TASK_EXITS,
     TASK_GONE,
-    TASK_HEALTHY,
-    TASK_READY,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
     TASK_RETRIED,
     TASK_STARTED,
+    TASK_UNPROTECTED,
     move,
     new_task,
     ring_scheduler,
 )
 
-HEALTHY_WITHOUT_CHECKS_MS = 40_000  # botocore: DeploymentConfiguration.minimumHealthyPercent (golden 13)
 EXIT_KILLED = 137  # SIGKILL (MODEL.md)
 
 _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _CONTAINER_EXITED = int(StopCode.EssentialContainerExited)
 _USER_INITIATED = int(StopCode.UserInitiated)
+_SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
+_TERMINATION_NOTICE = int(StopCode.TerminationNotice)
+_MAINTENANCE = int(StoppedReason.MAINTENANCE)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 _START_FAILED = int(StoppedReason.START_FAILED)
 
@@ -59,7 +68,29 @@ def place_on_host(state: State, slot: int, host: int, now: int) -> None:
 def place_on_fargate(state: State, slot: int, now: int) -> None:
     """Give the task a Fargate slot and let it start there."""
     hold_fargate(state, slot, now)
+    expect_back(state, slot, now)
     schedule_start(state, slot, now)
+
+
+@lean
+def expect_back(state: State, slot: int, now: int) -> None:
+    """Note when Fargate will want a slot back: Spot interruption, retirement."""
+    t = state.tasks[slot]
+    s = state.sets[t.set]
+    lane = state.lanes[t.lane]
+    if lane.interruption >= 0:
+        at = now + draw(state, lane.interruption, s.interruption_key, t.ordinal, t.attempt)
+        _note_within(state, at, TASK_INTERRUPTED, slot)
+    if lane.retirement >= 0:
+        at = now + draw(state, lane.retirement, s.retirement_key, t.ordinal, t.attempt)
+        _note_within(state, at, TASK_RETIRED, slot)
+
+
+@lean
+def _note_within(state: State, at: int, rank: int, slot: int) -> None:
+    """Note what happens to a task, if it happens before the end: such entries outlive most tasks."""
+    if at < state.clock[END]:
+        note(state, at, rank, slot, state.tasks[slot].task_id)
 
 
 @lean
@@ -71,35 +102,64 @@ def schedule_start(state: State, slot: int, now: int) -> None:
     delay = 0
     if lane.provision >= 0:
         delay += draw(state, lane.provision, s.provision_key, t.ordinal, t.attempt)
+    if s.first_container >= 0:
+        plan(state, slot, now + delay)
+        return
     if s.startup >= 0:
         delay += draw(state, s.startup, s.startup_key, t.ordinal, t.attempt)
-    if delay > 0 or s.start_failure > 0.0:
+    if s.start_failure > 0.0 and uniform(s.start_failure_key, t.ordinal, t.attempt) < s.start_failure:
+        t.next_reason = _START_FAILED
+        note(state, now + delay, START_FAILS, slot, t.task_id)
+    elif delay > 0:
         note(state, now + delay, TASK_STARTED, slot, t.task_id)
     else:
         start(state, slot, now)
 
 
 @lean
+def start_fails(state: State, slot: int, now: int) -> None:
+    """A task stops before it was RUNNING; the reason was noted when that became clear."""
+    t = state.tasks[slot]
+    t.reason = t.next_reason
+    if t.reason == _EXITED:
+        t.exit_code = t.next_exit_code
+        t.stop_code = _CONTAINER_EXITED
+    else:
+        t.stop_code = _FAILED_TO_START
+    finish(state, slot, now)
+
+
+@lean
 def start(state: State, slot: int, now: int) -> None:
-    """PENDING -> RUNNING; notes the task's own end and its health."""
+    """PENDING -> RUNNING; notes the task's own end, its protection and its health."""
     t = state.tasks[slot]
     s = state.sets[t.set]
-    if s.start_failure > 0.0 and uniform(s.start_failure_key, t.ordinal, t.attempt) < s.start_failure:
-        t.stop_code, t.reason = _FAILED_TO_START, _START_FAILED
-        finish(state, slot, now)
-        return
     move(state, slot, RUNNING, now)
     t.started = now
     s.failed_starts = 0
+    s.ran += 1
     note_end(state, slot, now)
-    if s.service >= 0:
-        if s.ready_ms > 0 and s.target_ms < 0:
-            note(state, now + s.ready_ms, TASK_READY, slot, t.task_id)
-        elif s.target_ms < 0:
-            ready(state, slot, now)
-        ring_scheduler(state, s.service)
-    if s.service >= 0 or s.check_ms >= 0:
-        note(state, now + healthy_after(state, t.set), TASK_HEALTHY, slot, t.task_id)
+    if s.service >= 0 and s.protect_ms > 0:
+        t.protected_until = now + s.protect_ms
+        note(state, t.protected_until, TASK_UNPROTECTED, slot, t.task_id)
+    if s.first_container >= 0:
+        note_lives(state, slot, now)
+    elif s.service >= 0 or s.check_ms > 0:
+        note_health(state, slot, now)
+    ring_scheduler(state, s.service)
+
+
+@lean
+def start_settled(state: State, slot: int, now: int) -> None:
+    """A placed task that has been there for long: RUNNING, answering and healthy at once."""
+    s = state.sets[state.tasks[slot].set]
+    ready_ms, s.ready_ms = s.ready_ms, 0
+    if s.first_container >= 0:
+        plan_settled(state, slot, now)
+    start(state, slot, now)
+    s.ready_ms = ready_ms
+    healthy(state, slot, now)
+    ready(state, slot, now)
 
 
 @lean
@@ -109,7 +169,7 @@ def note_end(state: State, slot: int, now: int) -> None:
     s = state.sets[t.set]
     end = t.duration
     t.next_exit_code = 0
-    if s.failure >= 0:
+    if s.failure >= 0 and s.first_container < 0:
         life = max(1, draw(state, s.failure, s.failure_key, t.ordinal, t.attempt))
         if end < 0 or life < end:
             end = life
@@ -119,69 +179,12 @@ def note_end(state: State, slot: int, now: int) -> None:
 
 
 @lean
-def healthy_after(state: State, row: int) -> int:
-    """The ms from RUNNING until a task of set `row` counts as healthy.
-
-    Without any check 40 s (golden 13). A check happens each interval from RUNNING on and passes once the
-    application is ready; with a load balancer and a container check both must pass (MODEL.md).
-    """
-    s = state.sets[row]
-    if s.target_ms < 0 and s.check_ms < 0:
-        return HEALTHY_WITHOUT_CHECKS_MS
-    after = 0
-    if s.check_ms > 0:
-        after = max(1, (s.ready_ms + s.check_ms - 1) // s.check_ms) * s.check_ms
-    if s.target_ms > 0:
-        first = max(1, (s.ready_ms + s.target_ms - 1) // s.target_ms)
-        after = max(after, (first + s.target_checks - 1) * s.target_ms)
-    return after
-
-
-@lean
-def ready(state: State, slot: int, now: int) -> None:
-    """Count a RUNNING task among those that answer."""
+def lose_protection(state: State, slot: int, now: int) -> None:
+    """Task scale-in protection has expired: what waited to stop this task may now."""
     t = state.tasks[slot]
-    service = state.sets[t.set].service
-    if t.ready == 0 and service >= 0:
-        touch_service(state, service, now)
-        t.ready = 1
-        state.services[service].ready += 1
-
-
-@lean
-def healthy(state: State, slot: int, now: int) -> None:
-    """A RUNNING task counts as healthy; behind a load balancer it now gets requests."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    t.healthy = now
-    s.healthy += 1
-    if s.service >= 0:
-        touch_service(state, s.service, now)
-        state.services[s.service].healthy += 1
-        if s.target_ms >= 0:
-            ready(state, slot, now)
-        ring_scheduler(state, s.service)
-
-
-@lean
-def leave_duty(state: State, slot: int, now: int) -> None:
-    """A task that stops counts no longer as ready, healthy, spread or leaving."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    if s.service >= 0:
-        touch_service(state, s.service, now)
-    if t.ready:
-        t.ready = 0
-        state.services[s.service].ready -= 1
-    if t.state == RUNNING and t.healthy >= 0:
-        s.healthy -= 1
-        if s.service >= 0:
-            state.services[s.service].healthy -= 1
-    if t.state <= RUNNING and t.zone >= 0:
-        state.zone_counts[s.group, t.zone] -= 1
-    if t.leaving:
-        t.leaving = 0
-        s.leaving -= 1
+    if t.protected_until == now:
+        t.protected_until = NEVER
+        ring_scheduler(state, state.sets[t.set].service)
 
 
 @lean
@@ -192,6 +195,8 @@ def ask_stop(state: State, slot: int, now: int, code: int, reason: int) -> None:
     if t.state > RUNNING:
         return
     t.stop_code, t.reason = code, reason
+    if t.leaving and state.lanes[t.lane].fargate:
+        t.reason = _MAINTENANCE  # whoever stops it now does so because it is to be retired
     if t.state < RUNNING:
         finish(state, slot, now)
         return
@@ -212,7 +217,9 @@ def terminate(state: State, slot: int, now: int) -> None:
     move(state, slot, STOPPING, now)
     wait = s.stop_timeout_ms
     t.next_exit_code = EXIT_KILLED
-    if s.stop >= 0:
+    if s.first_container >= 0:
+        wait = stopping_time(state, slot, now)
+    elif s.stop >= 0:
         own = draw(state, s.stop, s.stop_key, t.ordinal, t.attempt)
         if own <= wait:
             wait = own
@@ -228,9 +235,9 @@ def finish(state: State, slot: int, now: int) -> None:
     leave_duty(state, slot, now)
     if t.state == RUNNING:
         t.stopping = now
-    if t.started < 0 and t.stop_code == _FAILED_TO_START:
+    if t.started < 0 and (t.stop_code == _FAILED_TO_START or t.stop_code == _CONTAINER_EXITED):
         s.failed_starts += 1
-        s.failed_tasks += 1
+        s.never_ran += 1
     if t.waiting:
         leave_queue(state, slot)
     if t.placed >= 0:
@@ -250,7 +257,7 @@ def finish(state: State, slot: int, now: int) -> None:
         state.group_first[s.group] = t.next_of_group
     if s.service >= 0:
         ring_scheduler(state, s.service)
-    elif t.attempt <= s.retries and t.exit_code != 0 and t.stop_code != _USER_INITIATED:
+    elif t.attempt <= s.retries and _ended_badly(t) and t.stop_code != _USER_INITIATED:
         _retry(state, slot, now)
     clock = state.clock
     state.finished[clock[FINISHED]] = t
@@ -258,6 +265,12 @@ def finish(state: State, slot: int, now: int) -> None:
     t.task_id = NEVER
     state.free_tasks[clock[FREE_TASKS]] = slot
     clock[FREE_TASKS] += 1
+
+
+@inlined
+def _ended_badly(t: Any) -> bool:
+    """A refusal, a failure, or an interruption, whatever the application then said."""
+    return bool(t.exit_code != 0 or t.stop_code == _SPOT_INTERRUPTION or t.stop_code == _TERMINATION_NOTICE)
 
 
 @lean

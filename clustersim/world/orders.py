@@ -10,48 +10,58 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry
+from clustersim.engine.compiled import Array, entry, lean
+from clustersim.policy.hosts import ELIGIBLE
+from clustersim.policy.placement import fits
 from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER
 from clustersim.world.accounts import Slots
-from clustersim.world.calendar import choose_lane
-from clustersim.world.lives import (
-    ask_stop,
-    healthy,
-    place_on_fargate,
-    place_on_host,
-    ready,
-)
-from clustersim.world.tables import State
+from clustersim.world.calendar import choose_lane, forget_missed
+from clustersim.world.holdings import hold_fargate, hold_host
+from clustersim.world.lives import ask_stop, expect_back, place_on_host, start_settled
+from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
     RUNNING,
     new_task,
 )
-from clustersim.world.waiting import find_host, seek
+from clustersim.world.waiting import fargate_refusal, find_host, request_of, seek
 
 Matrix = Annotated[Array, np.int64, 2]
+
+ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
 
 
 @entry
 def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
 
-    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no row for it.
-    `shape` is that of the set's first lane.
+    With launch type EC2 a task that fits nowhere is not created, and ends the batch: ECS makes no row for it.
+    Nor is one that Fargate refuses; the tasks of other lanes are. `clock[REFUSED]` is then the wait reason of
+    Fargate, else 0. `shape` is that of the set's first lane.
     """
     s = state.sets[row]
     service = state.services[s.service]
+    state.clock[REFUSED] = 0
     done = 0
-    while done < count:
+    for _ in range(count):
         lane = choose_lane(state, row)
         way = state.lanes[lane]
+        wanted = shape + lane - s.first_lane
         host = NEVER
         refusable = way.fargate == 0 and way.queues == 0
         if refusable:
-            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+            host = find_host(state, wanted, service.ordinal)
             if host < 0:
                 break
-        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        elif way.fargate:
+            code = fargate_refusal(state, lane, state.shapes[wanted].cpu)
+            if code > 0:
+                state.clock[REFUSED] = code
+                if s.lanes == 1:
+                    break
+                way.missed += 1
+                continue
+        slot = new_task(state, row, lane, wanted, service.ordinal, now)
         service.ordinal += 1
         started[done] = state.tasks[slot].task_id
         done += 1
@@ -59,6 +69,69 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
             place_on_host(state, slot, host, now)
         else:
             seek(state, slot, now)
+    forget_missed(state, row)
+    if state.clock[REFUSED] > 0:
+        state.refusals[state.clock[REFUSED]] += 1
+    return done
+
+
+@entry
+def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, started: Slots) -> int:
+    """Start one task of a service's set `row` in `zone` if there is room for it; 1 and its id, or 0."""
+    s = state.sets[row]
+    service = state.services[s.service]
+    lane = choose_lane(state, row)
+    way = state.lanes[lane]
+    host = NEVER
+    if way.fargate:
+        closed = state.fargate_closed[way.bucket, zone] > 0
+        if closed or state.lane_zones[lane, zone] == 0:
+            return 0
+    else:
+        host = find_host_in(state, shape + lane - s.first_lane, service.ordinal, zone)
+        if host < 0:
+            return 0
+    slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+    service.ordinal += 1
+    started[0] = state.tasks[slot].task_id
+    if way.fargate:
+        state.tasks[slot].zone = zone
+        seek(state, slot, now)
+    else:
+        place_on_host(state, slot, host, now)
+    return 1
+
+
+@lean
+def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
+    """The host the placer chooses in `zone` alone; -1 where nothing fits there."""
+    lane = state.shapes[shape].lane
+    for k in range(state.classes.size):
+        if state.classes[k].zone != zone and state.eligible[lane, k] == ELIGIBLE:
+            state.eligible[lane, k] = ELSEWHERE
+    host = find_host(state, shape, ordinal)
+    for k in range(state.classes.size):
+        if state.eligible[lane, k] == ELSEWHERE:
+            state.eligible[lane, k] = ELIGIBLE
+    return host
+
+
+@entry
+def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
+    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits.
+
+    Their ids go to `started`, their number is returned.
+    """
+    s = state.sets[row]
+    service = state.services[s.service]
+    done = 0
+    for host in hosts:
+        if fits(state.hosts, request_of(state, shape), host):
+            slot = new_task(state, row, s.first_lane, shape, service.ordinal, now)
+            service.ordinal += 1
+            started[done] = state.tasks[slot].task_id
+            done += 1
+            place_on_host(state, slot, host, now)
     return done
 
 
@@ -67,30 +140,24 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
     """`initialState: running`: create tasks that are RUNNING and healthy at once; returns how many fitted."""
     s = state.sets[row]
     service = state.services[s.service]
-    saved_failure, saved_startup = s.start_failure, s.startup
-    s.start_failure, s.startup = 0.0, NEVER
     done = 0
     while done < count:
         lane = choose_lane(state, row)
-        way = state.lanes[lane]
-        provision, way.provision = way.provision, NEVER
+        fargate = state.lanes[lane].fargate
         host = NEVER
-        if way.fargate == 0:
+        if not fargate:
             host = find_host(state, shape + lane - s.first_lane, service.ordinal)
-        if way.fargate or host >= 0:
-            slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
-            service.ordinal += 1
-            if way.fargate:
-                place_on_fargate(state, slot, now)
-            else:
-                place_on_host(state, slot, host, now)
-            healthy(state, slot, now)
-            ready(state, slot, now)
-        way.provision = provision
-        if way.fargate == 0 and host < 0:
-            break
+            if host < 0:
+                break
+        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        service.ordinal += 1
+        if fargate:
+            hold_fargate(state, slot, now)
+            expect_back(state, slot, now)
+        else:
+            hold_host(state, slot, host, now)
+        start_settled(state, slot, now)
         done += 1
-    s.start_failure, s.startup = saved_failure, saved_startup
     return done
 
 

@@ -15,7 +15,8 @@ from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.engine.heap import new_heap
 from clustersim.policy.hosts import INDEX_FROM, new_hosts
-from clustersim.scenario.model import AutoScalingGroup, Distribution, InstanceType, Scenario
+from clustersim.scenario.model import Distribution, InstanceType, Scenario
+from clustersim.scenario.model_capacity import InstancePool
 from clustersim.vocabulary import (
     MIB_PER_GIB,
     MS_PER_HOUR,
@@ -25,7 +26,7 @@ from clustersim.vocabulary import (
     WEIGHT_PER_MIB,
     WaitReason,
 )
-from clustersim.world import tables
+from clustersim.world import tables, task_records
 from clustersim.world.tables import State
 from clustersim.world.world import Names, World, push_free
 
@@ -33,6 +34,7 @@ HOURS_PER_MONTH = 730  # what AWS divides a month's price by
 CHUNK_ROWS = 65_536
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
+ENTRIES_OF_ONE_LIFE = 6  # what the calendar may hold of a task of one life
 
 
 def group_names(scenario: Scenario) -> tuple[list[str], list[int]]:
@@ -57,20 +59,18 @@ def names_of(scenario: Scenario) -> Names:
         entries=entries,
         definitions=[definition.key for definition in scenario.task_definitions],
         providers=[provider.name for provider in scenario.providers] + ["FARGATE", "FARGATE_SPOT", ""],
-        scaling_groups=[group.name for group in scenario.groups],
+        pools=[pool.name for pool in scenario.pools],
         types=[kind.name for kind in scenario.instance_types],
         zones=list(scenario.zones),
     )
 
 
-def deals_of(group: AutoScalingGroup) -> int:
-    """How many different sets of attribute values the group deals out in turn."""
-    return math.lcm(1, *(len(values) for _, values in group.attributes))
+def deals_of(pool: InstancePool) -> int:
+    """How many different sets of attribute values the pool deals out in turn."""
+    return math.lcm(1, *(len(values) for _, values in pool.attributes))
 
 
-def class_attributes(
-    scenario: Scenario, group: AutoScalingGroup, kind: InstanceType, zone: str, deal: int
-) -> dict[str, str]:
+def class_attributes(pool: InstancePool, kind: InstanceType, zone: str, deal: int) -> dict[str, str]:
     """The built-in and custom attributes of an instance (Developer Guide: task placement constraints)."""
     attributes = {
         "ecs.availability-zone": zone,
@@ -79,7 +79,7 @@ def class_attributes(
         "ecs.os-family": "linux",
         "ecs.cpu-architecture": kind.arch,
     }
-    for name, values in group.attributes:
+    for name, values in pool.attributes:
         attributes[name] = values[deal % len(values)]
     return attributes
 
@@ -87,22 +87,27 @@ def class_attributes(
 def classes_of(
     scenario: Scenario, names: Names
 ) -> tuple[Array, list[dict[str, str]], dict[tuple[int, ...], int]]:
-    """The classes of instances, their attributes, and the class of (group, type, zone, deal)."""
+    """The classes of instances, their attributes, and the class of (pool, type, zone, deal, whether Spot)."""
     kinds = {kind.name: kind for kind in scenario.instance_types}
-    rows: list[tuple[AutoScalingGroup, InstanceType, str, int]] = []
+    rows: list[tuple[InstancePool, InstanceType, str, int]] = []
     numbers: dict[tuple[int, ...], int] = {}
-    for g, group in enumerate(scenario.groups):
-        for type_name, zone, deal in itertools.product(
-            group.instance_types, group.zones, range(deals_of(group))
+    pools, spots = [], []
+    for p, pool in enumerate(scenario.pools):
+        for type_name, zone, deal, option in itertools.product(
+            pool.instance_types, pool.zones, range(deals_of(pool)), pool.purchase_options
         ):
-            numbers[g, names.types.index(type_name), names.zones.index(zone), deal] = len(rows)
-            rows.append((group, kinds[type_name], zone, deal))
+            spot = option == "spot"
+            numbers[p, names.types.index(type_name), names.zones.index(zone), deal, int(spot)] = len(rows)
+            rows.append((pool, kinds[type_name], zone, deal))
+            pools.append(p)
+            spots.append(spot)
     classes = np.zeros(max(1, len(rows)), tables.CLASS)
     classes["weight"] = 1
-    for c, (group, kind, zone, _) in enumerate(rows):
+    for c, (pool, kind, zone, _) in enumerate(rows):
         row = classes[c]
-        row["group"] = names.scaling_groups.index(group.name)
-        row["provider"] = names.providers.index(group.provider or "")
+        row["group"], row["spot"] = pools[c], spots[c]
+        row["drains_on_notice"] = pool.spot_draining
+        row["provider"] = names.providers.index(pool.provider or "")
         row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
         row["cpu"], row["memory"] = kind.registered_cpu, kind.registered_memory_mib
         row["gpus"] = kind.gpus
@@ -111,22 +116,25 @@ def classes_of(
         row["weight"] = (
             WEIGHT_PER_CPU_UNIT * kind.registered_cpu + WEIGHT_PER_MIB * kind.registered_memory_mib
         )
-        row["usd_per_hour"] = instance_usd_per_hour(group, kind) + volume_usd_per_hour(scenario, group)
-        row["failure"] = row["launch"] = NEVER
-    attributes = [class_attributes(scenario, *row) for row in rows] or [{}]
+        row["usd_per_hour"] = (
+            instance_usd_per_hour(kind, spots[c])
+            + volume_usd_per_hour(scenario, pool)
+            + pool.fee * kind.usd_per_hour
+        )
+        for luck in ("failure", "launch", "interruption", "disconnect", "silence"):
+            row[luck] = NEVER
+    attributes = [class_attributes(*row) for row in rows] or [{}]
     return classes, attributes, numbers
 
 
-def instance_usd_per_hour(group: AutoScalingGroup, kind: InstanceType) -> float:
+def instance_usd_per_hour(kind: InstanceType, spot: bool) -> float:
     """The instance's own price: on-demand, or the Spot price."""
-    if group.purchase_option == "spot" and kind.spot_usd_per_hour is not None:
-        return kind.spot_usd_per_hour
-    return kind.usd_per_hour
+    return kind.spot_usd_per_hour if spot and kind.spot_usd_per_hour is not None else kind.usd_per_hour
 
 
-def volume_usd_per_hour(scenario: Scenario, group: AutoScalingGroup) -> float:
+def volume_usd_per_hour(scenario: Scenario, pool: InstancePool) -> float:
     """The price of the EBS root volume (gp3) of one instance."""
-    return scenario.pricing.ebs_usd_per_gib_month * group.root_volume_gib / HOURS_PER_MONTH
+    return scenario.pricing.ebs_usd_per_gib_month * pool.root_volume_gib / HOURS_PER_MONTH
 
 
 def spread_attributes(scenario: Scenario) -> list[str]:
@@ -209,10 +217,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     lanes, shapes = 2 * task_sets, 2 * task_sets
     names = names_of(scenario)
     classes, attributes, _ = classes_of(scenario, names)
-    for c in range(classes.size):
-        group = names.scaling_groups[classes[c]["group"]] if names.scaling_groups else ""
-        for luck in ("failure", "launch"):
-            classes[c][f"{luck}_key"] = stream_key(scenario.seed, replication, f"group/{group}/{luck}")
+    _write_keys(scenario, replication, classes)
     values = attribute_values(attributes, spread_attributes(scenario), names.zones)
     instances = sum(group.desired_capacity for group in scenario.groups) + 64
     tasks = sum(service.desired_count for service in scenario.services) + 1_024
@@ -225,21 +230,23 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     state = State(
         clock=clock,
         heap=new_heap(4 * (tasks + instances)),
-        tasks=_free_rows(tasks, tables.TASK, "task_id"),
+        tasks=_free_rows(tasks, task_records.TASK, "task_id"),
         free_tasks=np.zeros(tasks, np.int64),
         instances=_free_rows(instances, tables.INSTANCE, "instance_id", "klass"),
         free_instances=np.zeros(instances, np.int64),
         hosts=new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM),
-        sets=np.zeros(task_sets, tables.TASK_SET),
+        sets=np.zeros(task_sets, task_records.TASK_SET),
         lanes=np.zeros(lanes, tables.LANE),
         shapes=np.zeros(shapes, tables.SHAPE),
         services=services,
+        **_no_containers(tasks),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
         buckets=fargate_buckets(scenario),
         fargate_prices=fargate_prices(scenario),
         eligible=np.zeros((lanes, classes.size), np.uint8),
         lane_zones=np.zeros((lanes, zones), np.uint8),
+        fargate_closed=np.zeros((2, zones), np.int64),
         lane_ports=np.zeros((lanes, words), np.uint64),
         chains=np.zeros((task_sets, 8, 2), np.int64),
         program=np.zeros((0, 3), np.int64),
@@ -251,19 +258,46 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         arrivals=np.zeros(0, tables.ARRIVAL),
         distributions=np.zeros(1, tables.DISTRIBUTION),
         values=np.zeros(1, np.float64),
-        finished=np.zeros(CHUNK_ROWS, tables.TASK),
+        finished=np.zeros(CHUNK_ROWS, task_records.TASK),
         lost=np.zeros(1_024, tables.INSTANCE),
+        incidents=np.zeros(CHUNK_ROWS, tables.INCIDENT),
         freed=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
+        daemons=np.zeros(0, np.int64),
         dirty=np.zeros(max(1, services.size), np.int64),
         refusals=np.zeros(len(WaitReason), np.int64),
-        weight_ms=np.zeros((groups, classes.size), np.int64),
-        fargate_ms=np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
-        class_ms=np.zeros(classes.size, np.int64),
+        **_no_use(groups, classes.size, zones),
     )
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
+
+
+def _no_use(groups: int, classes: int, zones: int) -> dict[str, Array]:
+    """What is billed or reserved in a cost period, before the first."""
+    return {
+        "weight_ms": np.zeros((groups, classes), np.int64),
+        "fargate_ms": np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
+        "class_ms": np.zeros(classes, np.int64),
+    }
+
+
+def _no_containers(tasks: int) -> dict[str, Array]:
+    """The tables of containers with lives of their own; `container_rows` makes them longer."""
+    return {
+        "containers": np.zeros(0, task_records.CONTAINER),
+        "dependencies": np.zeros((0, 2), np.int64),
+        "exit_codes": np.zeros(0, np.int64),
+        "cells": np.zeros((tasks, 0), task_records.CELL),
+    }
+
+
+def _write_keys(scenario: Scenario, replication: int, classes: Array) -> None:
+    """Where the luck of each pool's instances lives."""
+    for p, pool in enumerate(scenario.pools):
+        for luck in ("failure", "launch", "interruption", "pool", "agent"):
+            key = stream_key(scenario.seed, replication, f"group/{pool.name}/{luck}")
+            classes[f"{luck}_key"][classes["group"] == p] = key
 
 
 def _first_clock(scenario: Scenario) -> Array:
@@ -272,6 +306,7 @@ def _first_clock(scenario: Scenario) -> Array:
     clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
     clock[tables.WINDOW_START] = scenario.warm_up_ms
     clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
+    clock[tables.ENTRIES_PER_LIFE] = ENTRIES_OF_ONE_LIFE
     limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
     clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
     clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout

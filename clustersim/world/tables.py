@@ -1,4 +1,4 @@
-"""What the world is made of: one record per task, container instance, task set, lane, service ...
+"""What the world is made of: one record per task (`task_records`), container instance, lane, service ...
 
 Each table is a numpy array of records: columns to numpy, rows to a kernel, one argument to both. A *slot* is
 a row; a serial (`task_id`, `instance_id`) is an identity: slots are used again, serials never. Instants are
@@ -13,51 +13,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import Hosts
-
-TASK = np.dtype(
-    [
-        ("task_id", np.int64),
-        ("ordinal", np.int64),  # n-th of its service or entry: the address of its luck
-        ("created", np.int64),
-        ("placed", np.int64),
-        ("pull_started", np.int64),
-        ("pull_stopped", np.int64),
-        ("started", np.int64),
-        ("healthy", np.int64),
-        ("stopping", np.int64),
-        ("stopped", np.int64),
-        ("duration", np.int64),  # ms from RUNNING to its own end; -1: until stopped
-        ("accrued", np.int64),  # cost is accrued up to this instant
-        ("instance_id", np.int64),
-        ("cost", np.float64),  # USD, so far
-        ("set", np.int64),
-        ("lane", np.int64),
-        ("shape", np.int64),
-        ("slot", np.int64),  # of the container instance; -1: none
-        ("reference", np.int64),  # row of the trace; -1: none
-        ("attempt", np.int64),
-        ("cpu", np.int64),
-        ("memory", np.int64),
-        ("gpus", np.int64),
-        ("next_of_group", np.int64),
-        ("previous_of_group", np.int64),
-        ("next_on_host", np.int64),
-        ("previous_on_host", np.int64),
-        ("next_waiting", np.int64),
-        ("previous_waiting", np.int64),
-        ("exit_code", np.int16),  # -1: null
-        ("next_exit_code", np.int16),  # what the end that is due will show
-        ("state", np.int8),
-        ("zone", np.int8),
-        ("stop_code", np.int8),
-        ("reason", np.int8),
-        ("wait", np.int8),
-        ("waiting", np.int8),  # in the queue of its shape
-        ("ready", np.int8),  # counted among those that answer
-        ("leaving", np.int8),  # on a draining instance
-    ],
-    align=True,
-)
+from clustersim.world.task_records import CELL, CONTAINER, TASK, TASK_SET
 
 INSTANCE = np.dtype(
     [
@@ -67,6 +23,8 @@ INSTANCE = np.dtype(
         ("registered", np.int64),
         ("draining", np.int64),
         ("terminated", np.int64),
+        ("notice", np.int64),  # Spot: it is reclaimed two minutes later
+        ("changed", np.int64),  # a task was last placed here or ended here
         ("touched", np.int64),  # the areas below reach up to this instant
         ("accrued", np.int64),
         ("cpu_area", np.int64),  # reserved CPU units x ms since registration
@@ -76,55 +34,15 @@ INSTANCE = np.dtype(
         ("klass", np.int64),
         ("first_task", np.int64),
         ("task_count", np.int64),
+        ("working", np.int64),  # its tasks that are not of daemon services: without any it counts as empty
         ("used_cpu", np.int64),
         ("used_memory", np.int64),
         ("state", np.int8),
         ("reason", np.int8),
         ("freed", np.int8),  # on the list of hosts that gained room at this instant
-    ],
-    align=True,
-)
-
-TASK_SET = np.dtype(
-    [  # what equal tasks share: a deployment of a service, or an entry (and group) of runTasks
-        ("service", np.int64),  # -1: standalone
-        ("group", np.int64),  # who pays, and whose tasks are spread
-        ("definition", np.int64),
-        ("deployment", np.int64),  # number for `ecs-svc/N`; -1: none
-        ("first_lane", np.int64),
-        ("lanes", np.int64),
-        ("provisioning", np.int64),  # live tasks by state
-        ("pending", np.int64),
-        ("running", np.int64),
-        ("healthy", np.int64),
-        ("stopping", np.int64),
-        ("leaving", np.int64),  # PENDING or RUNNING on draining instances
-        ("failed_starts", np.int64),  # since the last task that reached RUNNING
-        ("failed_tasks", np.int64),
-        ("retries", np.int64),
-        ("startup", np.int64),  # rows of the distributions; -1: does not apply
-        ("failure", np.int64),
-        ("stop", np.int64),
-        ("duration", np.int64),
-        ("start_failure", np.float64),
-        ("ready_ms", np.int64),
-        ("check_ms", np.int64),  # container health check interval; -1: none
-        ("target_ms", np.int64),  # target group's interval; -1: no load balancer
-        ("target_checks", np.int64),
-        ("deregistration_ms", np.int64),
-        ("stop_timeout_ms", np.int64),
-        ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
-        ("exit_code", np.int16),
-        ("stop_exit_code", np.int16),
-        ("distinct", np.int8),
-        ("counts", np.int8),  # placement needs the tasks per instance of its group
-        ("startup_key", np.uint64),
-        ("failure_key", np.uint64),
-        ("start_failure_key", np.uint64),
-        ("stop_key", np.uint64),
-        ("duration_key", np.uint64),
-        ("provision_key", np.uint64),
-        ("place_key", np.uint64),
+        ("terminating", np.int8),  # its group or provider has given it up: it drains, then it is gone
+        ("protected", np.int8),  # from scale-in, by its group or by somebody
+        ("connected", np.int8),  # its agent: without one nothing is placed, and what runs runs on
     ],
     align=True,
 )
@@ -136,9 +54,12 @@ LANE = np.dtype(
         ("weight", np.int64),
         ("base", np.int64),
         ("live", np.int64),
+        ("missed", np.int64),  # tasks it was given and refused, in the call under way
         ("provision", np.int64),  # distribution of ENI attachment or Fargate start; -1: none
         ("bucket", np.int64),  # Fargate: which launch quota (0 on-demand, 1 Spot)
         ("price", np.int64),  # Fargate: row of the Fargate prices
+        ("interruption", np.int64),  # Fargate Spot: distribution of the time to a task's notice; -1: never
+        ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
         ("program_from", np.int64),
         ("program_to", np.int64),
         ("eni", np.int8),
@@ -174,11 +95,9 @@ SERVICE = np.dtype(
         ("pending", np.int64),
         ("running", np.int64),
         ("healthy", np.int64),
-        ("ready", np.int64),
         ("dirty", np.int8),
         ("touched", np.int64),
         ("running_area", np.int64),  # task x ms
-        ("ready_area", np.int64),
         ("available", np.int64),  # ms with running >= threshold
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
@@ -208,8 +127,8 @@ PROVIDER = np.dtype(
 )
 
 CLASS = np.dtype(
-    [  # instances that nothing distinguishes: group, type, zone, attributes
-        ("group", np.int64),
+    [  # instances that nothing distinguishes: pool, type, zone, attributes, purchase option
+        ("group", np.int64),  # position in the scenario's pools: its groups, then its managed instances
         ("provider", np.int64),  # row of PROVIDER; groups without a provider share the last
         ("type", np.int64),
         ("zone", np.int64),
@@ -219,10 +138,18 @@ CLASS = np.dtype(
         ("enis", np.int64),
         ("failure", np.int64),  # distribution of time to failure; -1: never
         ("launch", np.int64),  # distribution of the time from request to registration
+        ("interruption", np.int64),  # of a Spot instance's time to its notice, taken singly; -1: never
+        ("disconnect", np.int64),  # of the time until its agent loses the connection; -1: never
+        ("silence", np.int64),  # of how long the agent is then gone
         ("weight", np.int64),
-        ("usd_per_hour", np.float64),  # instance and root volume
+        ("usd_per_hour", np.float64),  # instance, root volume and fee
         ("failure_key", np.uint64),
         ("launch_key", np.uint64),
+        ("interruption_key", np.uint64),
+        ("pool_key", np.uint64),
+        ("agent_key", np.uint64),
+        ("spot", np.int8),
+        ("drains_on_notice", np.int8),  # ECS_ENABLE_SPOT_INSTANCE_DRAINING
     ],
     align=True,
 )
@@ -267,6 +194,17 @@ DISTRIBUTION = np.dtype(
     align=True,
 )
 
+INCIDENT = np.dtype(
+    [  # what happened in compiled code and is to be told in `events`
+        ("at", np.int64),
+        ("kind", np.int64),
+        ("instance_id", np.int64),
+        ("task_id", np.int64),
+        ("service", np.int64),
+    ],
+    align=True,
+)
+
 # Scalars of the world: positions in `State.clock`.
 (
     NOW,
@@ -296,8 +234,14 @@ DISTRIBUTION = np.dtype(
     KERNEL_CALLS,
     STOPPED_SETS,
     CLOSEST,
-) = range(27)
-CLOCK_SIZE = 32
+    ENTRIES_PER_LIFE,
+    SETS_USED,
+    INCIDENTS,
+    DISCONNECTED,
+    REFUSED,
+    ZONES_CHANGED,
+) = range(33)
+CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1
 BELL_CAPACITY = 2
@@ -317,12 +261,17 @@ class State(NamedTuple):
     lanes: Annotated[Array, LANE, 1]
     shapes: Annotated[Array, SHAPE, 1]
     services: Annotated[Array, SERVICE, 1]
+    containers: Annotated[Array, CONTAINER, 1]
+    dependencies: Annotated[Array, np.int64, 2]  # [row, 2]: container (position in its set), condition
+    exit_codes: Annotated[Array, np.int64, 1]  # that restart policies ignore
+    cells: Annotated[Array, CELL, 2]  # [task slot, container]
     providers: Annotated[Array, PROVIDER, 1]
     classes: Annotated[Array, CLASS, 1]
     buckets: Annotated[Array, BUCKET, 1]
     fargate_prices: Annotated[Array, FARGATE_PRICE, 1]
     eligible: Annotated[Array, np.uint8, 2]  # [lane, class]
     lane_zones: Annotated[Array, np.uint8, 2]  # [lane, zone]
+    fargate_closed: Annotated[Array, np.int64, 2]  # [bucket, zone]: outages and shortages under way
     lane_ports: Annotated[Array, np.uint64, 2]  # [lane, word]
     chains: Annotated[Array, np.int64, 3]  # [set, rule, 2]
     program: Annotated[Array, np.int64, 2]  # [row, 3], of all lanes
@@ -338,8 +287,10 @@ class State(NamedTuple):
     values: Annotated[Array, np.float64, 1]  # of the empirical ones
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
+    incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
+    daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task
     dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must look at
     refusals: Annotated[Array, np.int64, 1]  # [wait reason]: how often
     weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began

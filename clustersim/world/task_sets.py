@@ -43,8 +43,17 @@ from clustersim.scenario.model import (
     TaskDefinition,
 )
 from clustersim.vocabulary import NEVER
+from clustersim.world.container_rows import containers_apart, write_containers
 from clustersim.world.populate import ARCHITECTURES, Distributions, classes_of, names_of, spread_attributes
+from clustersim.world.risks import single_interruptions
+from clustersim.world.tables import SETS_USED
 from clustersim.world.world import World
+
+LUCK = (
+    *("startup", "failure", "hang", "start_failure", "stop", "duration", "provision", "place"),
+    *("interruption", "retirement"),
+)
+"""What is drawn for a task, each from a stream of its own."""
 
 FREE_STORAGE_GIB = 20  # Fargate's ephemeral storage without charge (MODEL.md)
 FARGATE_NAMES = ("FARGATE", "FARGATE_SPOT")
@@ -69,11 +78,13 @@ class SetSpec:
     target_group: TargetGroup | None = None
     duration: Distribution | None = None
     retries: int = 0
+    grace_ms: int = 0
+    balanced: str | None = None  # the container behind the load balancer
+    daemon: bool = False
 
 
-def service_spec(scenario: Scenario, number: int, definition_key: str) -> SetSpec:
-    """The task set of service `number` with a revision of its task definition."""
-    service: Service = scenario.services[number]
+def service_spec(scenario: Scenario, service: Service, number: int, definition_key: str) -> SetSpec:
+    """The task set of `service`, the `number`-th of the scenario, with a revision of its task definition."""
     definition = next(d for d in scenario.task_definitions if d.key == definition_key)
     targets = {target.name: target for target in scenario.target_groups}
     target = targets.get(service.target_groups[0]) if service.target_groups else None
@@ -90,6 +101,9 @@ def service_spec(scenario: Scenario, number: int, definition_key: str) -> SetSpe
         constraints=(*definition.placement_constraints, *service.placement_constraints),
         zones=service.zones,
         target_group=target,
+        grace_ms=service.health_check_grace_ms,
+        balanced=service.balanced_container,
+        daemon=service.scheduling_strategy == "DAEMON",
     )
 
 
@@ -157,10 +171,17 @@ class TaskSets:
         for name, value in self._set_values(spec, deployment).items():
             s[name] = value
         s["first_lane"], s["lanes"] = world.lanes_used, len(shapes)
+        if spec.definition is not None and containers_apart(spec.definition, spec.behavior):
+            stream = (self.scenario.seed, self.replication, spec.stream)
+            write_containers(
+                world, row, spec.definition, spec.behavior, spec.balanced, self.distributions, stream
+            )
+            state = world.state
         chain = self._chain(spec)
         state.chains[row, : len(chain)] = chain
         s["counts"] = needs_counts(chain, int(s["distinct"]))
         first_shape = world.shapes_used
+        s["first_shape"] = first_shape
         program = self.program(spec)
         span = self._append_program(world, program)
         for position, item in enumerate(shapes):
@@ -174,6 +195,7 @@ class TaskSets:
             world.lanes_used += 1
         world.shapes_used += len(shapes) * len(spec.sizes)
         world.sets_used += 1
+        world.state.clock[SETS_USED] = world.sets_used
         world.first_shape.append(first_shape)
         if spec.target_group is not None:
             world.names.target_groups[row] = spec.target_group.name
@@ -199,13 +221,22 @@ class TaskSets:
             "retries": spec.retries,
             "startup": NEVER if trivial else row(behavior.startup_time),
             "failure": row(behavior.time_to_failure),
+            "hang": row(behavior.time_to_hang),
             "stop": row(behavior.stop_time),
             "duration": row(spec.duration),
             "start_failure": behavior.start_failure_probability,
-            "ready_ms": behavior.ready_time_ms,
+            "ready_ms": NEVER if behavior.ready_time_ms is None else behavior.ready_time_ms,
             "check_ms": check.interval_ms if check else NEVER,
+            "check_retries": check.retries if check else 0,
+            "check_start_ms": check.start_period_ms if check else 0,
             "target_ms": target.interval_ms if target else NEVER,
             "target_checks": target.initial_health_checks if target else 0,
+            "target_healthy": target.healthy_threshold if target else 0,
+            "target_unhealthy": target.unhealthy_threshold if target else 0,
+            "grace_ms": spec.grace_ms,
+            "protect_ms": behavior.protection_ms if spec.service >= 0 else 0,
+            "daemon": int(spec.daemon),
+            "first_container": NEVER,
             "deregistration_ms": target.deregistration_delay_ms if target else 0,
             "stop_timeout_ms": definition.stop_timeout_ms if definition else 30_000,
             "extra_gib": extra,
@@ -213,7 +244,7 @@ class TaskSets:
             "stop_exit_code": behavior.stop_exit_code,
             "distinct": int(any(c.type == "distinctInstance" for c in spec.constraints)),
         }
-        for purpose in ("startup", "failure", "start_failure", "stop", "duration", "provision", "place"):
+        for purpose in LUCK:
             name = f"{spec.stream}/{purpose}"
             values[f"{purpose}_key"] = stream_key(self.scenario.seed, self.replication, name)
         return values
@@ -263,6 +294,12 @@ class TaskSets:
         lane["eni"] = int(awsvpc and not fargate)
         lane["bucket"] = int(provider == "FARGATE_SPOT")
         lane["price"] = 2 * ARCHITECTURES.index(arch) + int(provider == "FARGATE_SPOT")
+        failures = self.scenario.failures
+        spot = lane["bucket"] == 1
+        fargate_spot = failures.fargate_spot if fargate and spot else None
+        share = fargate_spot.monthly_share if fargate_spot else None
+        lane["interruption"] = self.distributions.row(single_interruptions(fargate_spot, share))
+        lane["retirement"] = self.distributions.row(failures.fargate_task_retirement if fargate else None)
         lane["provision"] = self.distributions.row(
             cluster.fargate_start if fargate else (cluster.eni_attach if awsvpc else None)
         )

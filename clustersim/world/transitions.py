@@ -19,7 +19,7 @@ from clustersim.vocabulary import (
     NEVER,
     TaskState,
 )
-from clustersim.world.accounts import touch_service
+from clustersim.world.accounts import touch_service, touch_set
 from clustersim.world.tables import (
     BELL_SCHEDULER,
     BELLS,
@@ -32,17 +32,29 @@ from clustersim.world.tables import (
 # What is due, in the order in which it happens at one instant (the rank of a heap entry).
 (
     INSTANCE_FAILS,
+    INSTANCE_RECLAIMED,
+    INSTANCE_NOTICED,
+    AGENT_LOST,
     TASK_GONE,
     TASK_EXITS,
+    CONTAINER_EXITS,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
     PROVISION_TIMEOUT,
+    START_FAILS,
     TASK_STARTED,
     TASK_READY,
+    TASK_HANGS,
     TASK_HEALTHY,
+    TASK_UNWELL,
+    TARGET_UNWELL,
+    TASK_UNPROTECTED,
     TARGET_DEREGISTERED,
     FARGATE_ACCEPTED,
     INSTANCE_REGISTERS,
+    AGENT_BACK,
     TASK_RETRIED,
-) = range(11)
+) = range(23)
 
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)
@@ -97,6 +109,7 @@ def move(state: State, slot: int, to: int, now: int) -> None:
     service = state.sets[t.set].service
     if service >= 0:
         touch_service(state, service, now)
+        touch_set(state, t.set, now)
     _count(state, t.set, int(t.state), -1)
     if t.state == PROVISIONING:
         state.providers[state.lanes[t.lane].provider].provisioning -= 1
@@ -112,6 +125,13 @@ def ring_scheduler(state: State, service: int) -> None:
         state.dirty[state.clock[DIRTY]] = service
         state.clock[DIRTY] += 1
         state.clock[BELLS] |= BELL_SCHEDULER
+
+
+@lean
+def ring_daemons(state: State) -> None:
+    """Tell the scheduler that it must look at every DAEMON service: the instances they run on have changed."""
+    for row in state.daemons:
+        ring_scheduler(state, state.sets[row].service)
 
 
 @lean
@@ -138,7 +158,9 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     t.exit_code = t.next_exit_code = NEVER
     t.state = PROVISIONING
     t.zone = NEVER
-    t.stop_code = t.reason = t.wait = t.waiting = t.ready = t.leaving = 0
+    t.stop_code = t.reason = t.wait = t.waiting = t.leaving = 0
+    t.ready = t.hung = t.unwell = t.health = t.next_reason = 0
+    t.protected_until = NEVER
     s = state.sets[row]
     head = state.group_first[s.group]
     t.previous_of_group, t.next_of_group = NEVER, head

@@ -10,11 +10,23 @@ On Fargate a token bucket accepts launches (section 6.3). Which host is the plac
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, inlined, lean
-from clustersim.policy.hosts import Request
+from clustersim.policy.hosts import ELIGIBLE, Request
 from clustersim.policy.placement import choose
 from clustersim.policy.refusal import refusal
-from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, StopCode, StoppedReason, WaitReason
+from clustersim.vocabulary import (
+    CPU,
+    ENI,
+    GPU,
+    HOST_PORTS,
+    MEMORY,
+    RESOURCES,
+    InstanceState,
+    StopCode,
+    StoppedReason,
+    WaitReason,
+)
 from clustersim.world.accounts import note
+from clustersim.world.holdings import fargate_zone
 from clustersim.world.lives import (
     finish,
     place_on_fargate,
@@ -23,10 +35,13 @@ from clustersim.world.lives import (
 from clustersim.world.queues import join_queue, leave_queue
 from clustersim.world.tables import (
     CLOSEST,
+    DISCONNECTED,
+    ENTRIES_PER_LIFE,
     FINISHED,
     FREE_TASKS,
     FREED,
     HEAP_SIZE,
+    INCIDENTS,
     PROVISIONING_LIMIT,
     PROVISIONING_TIMEOUT,
     ROUND,
@@ -47,6 +62,9 @@ _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _PLACEMENT_FAILED = int(StoppedReason.PLACEMENT_FAILED)
 _PROVISIONING_LIMIT = int(WaitReason.PROVISIONING_LIMIT)
 _VCPU_QUOTA = int(WaitReason.FARGATE_VCPU_QUOTA)
+_FARGATE_CAPACITY = int(WaitReason.FARGATE_CAPACITY)
+_AGENT = int(WaitReason.AGENT)
+_ACTIVE = int(InstanceState.ACTIVE)
 
 
 @entry
@@ -55,8 +73,9 @@ def has_room(state: State, lives: int) -> bool:
     clock = state.clock
     return bool(
         clock[FREE_TASKS] >= lives
-        and state.heap.shape[0] - clock[HEAP_SIZE] >= 4 * lives
+        and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
         and state.finished.size - clock[FINISHED] >= lives
+        and state.incidents.size - clock[INCIDENTS] >= lives
     )
 
 
@@ -112,11 +131,32 @@ def why_refused(state: State, shape: int) -> int:
     if s.counts:
         count_on_hosts(state, s.group, 1)
     code, closest = refusal(state.hosts, request_of(state, shape))
+    if state.clock[DISCONNECTED] > 0:
+        silent = _silent_host(state, shape)
+        if silent >= 0:
+            code, closest = _AGENT, silent
     if s.counts:
         count_on_hosts(state, s.group, 0)
     state.refusals[code] += 1
     state.clock[CLOSEST] = closest
     return code
+
+
+@lean
+def _silent_host(state: State, shape: int) -> int:
+    """The first instance that would have room for `shape` if its agent were connected; -1: none."""
+    fill_need(state, shape)
+    lane = state.shapes[shape].lane
+    for slot in range(state.hosts.size[0]):
+        h = state.instances[slot]
+        if h.instance_id < 0 or h.state != _ACTIVE or h.connected:
+            continue
+        room = state.eligible[lane, h.klass] == ELIGIBLE
+        for resource in range(RESOURCES):
+            room = room and state.hosts.free[resource, slot] >= state.need[resource]
+        if room:
+            return slot
+    return -1
 
 
 @lean
@@ -159,13 +199,23 @@ def seek(state: State, slot: int, now: int) -> None:
 
 
 @lean
+def fargate_refusal(state: State, lane: int, cpu: int) -> int:
+    """Why Fargate refuses `cpu` units more on `lane`: the vCPU quota, or no zone with capacity; 0: it does not."""
+    b = state.buckets[state.lanes[lane].bucket]
+    if b.cpu_limit >= 0 and b.cpu + cpu > b.cpu_limit:
+        return _VCPU_QUOTA
+    return 0 if fargate_zone(state, lane) >= 0 else _FARGATE_CAPACITY
+
+
+@lean
 def _seek_fargate(state: State, slot: int, now: int) -> None:
-    """Ask Fargate: over the vCPU quota it refuses, else it accepts when the token bucket allows (golden 67)."""
+    """Ask Fargate: it refuses, or it accepts when the token bucket allows (golden 67)."""
     t = state.tasks[slot]
     b = state.buckets[state.lanes[t.lane].bucket]
-    if b.cpu_limit >= 0 and b.cpu > b.cpu_limit:
-        state.refusals[_VCPU_QUOTA] += 1
-        refuse(state, slot, now, _VCPU_QUOTA)
+    code = fargate_refusal(state, t.lane, 0)  # the quota's count holds the task already
+    if code > 0:
+        state.refusals[code] += 1
+        refuse(state, slot, now, code)
         return
     now_us = now * US_PER_MS
     b.next_us = max(b.next_us, now_us)
@@ -175,6 +225,16 @@ def _seek_fargate(state: State, slot: int, now: int) -> None:
         place_on_fargate(state, slot, now)
     else:
         note(state, (accepted_us + US_PER_MS - 1) // US_PER_MS, FARGATE_ACCEPTED, slot, t.task_id)
+
+
+@lean
+def accept_on_fargate(state: State, slot: int, now: int) -> None:
+    """The token bucket has come to this task; if the last zone has closed meanwhile, it is refused after all."""
+    if fargate_zone(state, state.tasks[slot].lane) >= 0:
+        place_on_fargate(state, slot, now)
+    else:
+        state.refusals[_FARGATE_CAPACITY] += 1
+        refuse(state, slot, now, _FARGATE_CAPACITY)
 
 
 @inlined

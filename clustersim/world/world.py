@@ -18,17 +18,17 @@ from clustersim.policy.hosts import grown_hosts
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
+    ENTRIES_PER_LIFE,
     FINISHED,
     FREE_INSTANCES,
     FREE_TASKS,
     HEAP_SIZE,
+    INCIDENTS,
     LOST,
     NOW,
     WAITING_SHAPES,
     State,
 )
-
-ENTRIES_PER_LIFE = 4
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Names:
     entries: list[int] = field(default_factory=list)  # group -> runTasks entry, -1 for services
     definitions: list[str] = field(default_factory=list)  # `web:2`
     providers: list[str] = field(default_factory=list)  # the last is that of groups without one: ""
-    scaling_groups: list[str] = field(default_factory=list)
+    pools: list[str] = field(default_factory=list)  # the groups, then the managed instances
     types: list[str] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
     target_groups: dict[int, str] = field(default_factory=dict)  # set -> target group
@@ -85,24 +85,26 @@ class World:
         """The slots of all instances that are not terminated, in slot order."""
         return np.flatnonzero(self.state.instances["instance_id"] >= 0)
 
-    def instances_of(self, scaling_group: int) -> Array:
-        """The slots of the instances of an Auto Scaling group that are not terminated, by instance id."""
+    def instances_of(self, pool: int) -> Array:
+        """The slots of the instances of a pool that are not terminated, by instance id."""
         slots = self.live_instances()
         klasses = self.state.instances["klass"][slots]
-        slots = slots[self.state.classes["group"][klasses] == scaling_group]
+        slots = slots[self.state.classes["group"][klasses] == pool]
         ordered: Array = slots[np.argsort(self.state.instances["instance_id"][slots])]
         return ordered
 
     def make_room(self, lives: int = 64, instances: int = 0) -> None:
         """Grow what must grow so that `lives` tasks can be created, moved and ended, and `instances` launched.
 
-        The chunks of finished tasks and lost instances are made longer here when they are not emptied first.
+        The chunks of finished tasks, lost instances and incidents grow here when they are not emptied first.
         """
         clock = self.state.clock
+        lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        if self.state.heap.shape[0] - clock[HEAP_SIZE] < ENTRIES_PER_LIFE * lives + instances * 2:
-            wanted = int(clock[HEAP_SIZE]) + ENTRIES_PER_LIFE * lives + instances * 2
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * 2
+        if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
+            wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))
         if self.state.finished.size - clock[FINISHED] < lives:
             self._replace(finished=_longer(self.state.finished, int(clock[FINISHED]) + 2 * lives))
@@ -110,6 +112,9 @@ class World:
             self._grow_instances(instances)
         if self.state.lost.size - clock[LOST] < instances + 1:
             self._replace(lost=_longer(self.state.lost, int(clock[LOST]) + 2 * (instances + 1)))
+        if self.state.incidents.size - clock[INCIDENTS] < lives + instances:
+            wanted = int(clock[INCIDENTS]) + 2 * (lives + instances)
+            self._replace(incidents=_longer(self.state.incidents, wanted))
         if self.state.waiting_shapes.size < self.state.shapes.size:
             kept = self.state.waiting_shapes[: clock[WAITING_SHAPES]]
             longer = np.zeros(self.state.shapes.size, np.int64)
@@ -125,7 +130,7 @@ class World:
         tasks = _longer(self.state.tasks, capacity)
         tasks["task_id"][old:] = NEVER
         free = _longer(self.state.free_tasks, capacity)
-        self._replace(tasks=tasks, free_tasks=free)
+        self._replace(tasks=tasks, free_tasks=free, cells=_longer(self.state.cells, capacity))
         push_free(free, self.state.clock, FREE_TASKS, old, capacity)
 
     def _grow_instances(self, instances: int) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from clustersim.control.autoscaler import Autoscaler
+from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
-from clustersim.policy import load
+from clustersim.policy.metrics import Metric, Named
 from clustersim.scenario.model import AutoScaling, ScheduledAction, Service, StepScaling, TargetTracking
 
 MINUTE = 60_000
@@ -28,6 +29,20 @@ def stepping(steps: Any, kind: str = "ChangeInCapacity", **fields: Any) -> StepS
     return StepScaling(**{**known, **fields})
 
 
+class FixedMeasures:
+    """The measures of two services, set by hand."""
+
+    def __init__(self) -> None:
+        self.values = np.full((len(Metric), 2), math.nan)
+
+    def column(self, named: Named, own: int) -> int:
+        if named.owner is None:
+            return own
+        if named.owner not in ("web", "jobs"):
+            raise ValueError(f"the dimension names no service: {named.owner!r}")
+        return ("web", "jobs").index(named.owner)
+
+
 class Cluster:
     """One scaled service whose tasks run the instant they are wanted, and synthetic metrics."""
 
@@ -40,17 +55,15 @@ class Cluster:
             name="web", task_definition="w:1", desired_count=count, zones=("a",), auto_scaling=scaling
         )
         other = Service(name="jobs", task_definition="w:1", desired_count=1, zones=("a",))
-        self.loads = np.zeros(2, load.LOAD)
-        self.loads["service"] = [0, 1]
+        self.measures = FixedMeasures()
         self.rows: list[tuple[Any, ...]] = []
         self.causes: list[str] = []
         self.desired = np.array([count, 1])
         self.running = self.desired
         self.now_ms = 0
         self.tick_ms = tick_ms
-        self.scaler = Autoscaler(
-            [web, other], self.loads, np.array([0, 1]), (self.set_desired, self.record), tick_ms
-        )
+        measures = cast(Measures, self.measures)
+        self.scaler = Autoscaler([web, other], measures, (self.set_desired, self.record), tick_ms)
 
     def set_desired(self, service: int, count: int, cause: str) -> None:
         self.desired[service] = count
@@ -59,13 +72,16 @@ class Cluster:
     def record(self, *row: Any) -> None:
         self.rows.append(row)
 
-    def minutes(self, *values: float, field: str = "cpu_utilization", service: int = 0) -> list[int]:
+    def minutes(
+        self, *values: float, metric: Metric = Metric.CPU, service: int = 0, deploying: bool = False
+    ) -> list[int]:
         """The desired count after each metric period in which the metric had the given value."""
         counts = []
         for value in values:
-            self.loads[field][service] = value
+            self.measures.values[metric, service] = value
+            self.measures.values[Metric.RUNNING_TASKS, :2] = self.running
             self.now_ms += self.tick_ms
-            self.scaler.tick(self.now_ms, self.running, self.desired)
+            self.scaler.tick(self.now_ms, self.running, self.desired, np.array([deploying, False]))
             counts.append(int(self.desired[0]))
         return counts
 
@@ -89,13 +105,13 @@ def test_of_two_policies_the_larger_wins_out_and_both_must_want_in() -> None:
     """10 tasks, CPU 60 of 50 wants 12, memory 75 of 50 wants 15. Then CPU 30 wants in, memory 48 holds."""
     both = (tracking(), tracking("memory", metric="ECSServiceAverageMemoryUtilization"))
     cluster = Cluster(*both)
-    cluster.loads["memory_utilization"] = 75.0
+    cluster.measures.values[Metric.MEMORY] = 75.0
     assert cluster.minutes(60, 60, 60) == [10, 10, 15]
     assert cluster.rows[0][2] == "memory"
     cluster = Cluster(*both)
-    cluster.loads["memory_utilization"] = 48.0
+    cluster.measures.values[Metric.MEMORY] = 48.0
     assert cluster.minutes(*[30.0] * 40) == [10] * 40
-    cluster.loads["memory_utilization"] = 40.0
+    cluster.measures.values[Metric.MEMORY] = 40.0
     assert cluster.minutes(*[30.0] * 15)[-1] == 8
 
 
@@ -155,6 +171,14 @@ def test_the_maximum_holds_and_a_count_outside_the_bounds_is_brought_back_by_its
     assert Cluster(tracking(), count=20, bounds=(5, 12)).minutes(*[90.0] * 5)[-1] == 20
 
 
+def test_scale_in_waits_for_a_deployment_to_end_and_scale_out_does_not() -> None:
+    """ECS Developer Guide: scale-in is off while a deployment is in progress, scale-out goes on."""
+    cluster = Cluster(tracking())
+    assert cluster.minutes(*[40.0] * 20, deploying=True)[-1] == 10
+    assert cluster.minutes(40.0) == [8]
+    assert Cluster(tracking()).minutes(90, 90, 90, deploying=True)[-1] == 18
+
+
 def test_a_policy_without_scale_in_only_scales_out() -> None:
     cluster = Cluster(tracking(disable_scale_in=True))
     assert cluster.minutes(*[10.0] * 30)[-1] == 10
@@ -164,29 +188,29 @@ def test_a_policy_without_scale_in_only_scales_out() -> None:
 def test_from_zero_one_datapoint_is_enough() -> None:
     """A queue has a metric without tasks, CPU has none (ECS Developer Guide: minimum capacity 0)."""
     cluster = Cluster(tracking("queue", 100.0, "custom", custom_metric=QUEUE), count=0)
-    assert cluster.minutes(0, 0, 3, field="backlog") == [0, 0, 1]
+    assert cluster.minutes(0, 0, 3, metric=Metric.QUEUE_DEPTH) == [0, 0, 1]
     cluster = Cluster(tracking("queue", 100.0, "custom", custom_metric=QUEUE), count=0, bounds=(2, 9))
-    assert cluster.minutes(3, field="backlog") == [2]
+    assert cluster.minutes(3, metric=Metric.QUEUE_DEPTH) == [2]
     assert Cluster(tracking(), count=0).minutes(*[math.nan] * 5) == [0] * 5
 
 
 def test_a_queue_at_rest_scales_in_to_zero() -> None:
     """5 tasks, nothing waiting for 15 minutes: none are needed."""
     cluster = Cluster(tracking("queue", 100.0, "custom", custom_metric=QUEUE), count=5)
-    assert cluster.minutes(*[0.0] * 15, field="backlog")[-1] == 0
+    assert cluster.minutes(*[0.0] * 15, metric=Metric.QUEUE_DEPTH)[-1] == 0
 
 
 def test_metric_math_gives_the_backlog_per_task_of_another_services_queue() -> None:
     """The queue of `jobs`, tasks of web: 300 messages over 10 tasks are 30 each, 15 wanted: 20 tasks."""
+    of_jobs = {"dimensions": [{"name": "QueueName", "value": "jobs"}]}
     queries = [
-        {"id": "m1", "metricStat": {"metric": QUEUE, "stat": "Average"}, "returnData": False},
+        {"id": "m1", "metricStat": {"metric": {**QUEUE, **of_jobs}, "stat": "Average"}, "returnData": False},
         {"id": "m2", "metricStat": {"metric": {"metricName": "RunningTaskCount"}}, "returnData": False},
-        {"id": "e1", "expression": "m1 / 10"},
+        {"id": "e1", "expression": "m1 / m2"},
     ]
-    custom = {"metrics": queries, "dimensions": [{"name": "QueueName", "value": "jobs"}]}
-    cluster = Cluster(tracking("backlog", 15.0, "custom", custom_metric=custom))
-    assert cluster.minutes(300, 300, 300, field="backlog", service=1) == [10, 10, 20]
-    assert cluster.rows[0][3:5] == ("m1 / 10", 30.0)
+    cluster = Cluster(tracking("backlog", 15.0, "custom", custom_metric={"metrics": queries}))
+    assert cluster.minutes(300, 300, 300, metric=Metric.QUEUE_DEPTH, service=1) == [10, 10, 20]
+    assert cluster.rows[0][3:5] == ("m1 / m2", 30.0)
 
 
 def test_steps_follow_the_size_of_the_breach() -> None:
@@ -227,7 +251,9 @@ def test_sixty_second_metrics_are_means_of_faster_ticks() -> None:
     """Ticks of 20 s, a policy of 60 s: nine ticks of 90 make three datapoints; counts are summed."""
     assert Cluster(tracking(), tick_ms=20_000).minutes(*[90.0] * 9)[-2:] == [10, 18]
     per_target = tracking("rate", 300.0, "ALBRequestCountPerTarget")
-    assert Cluster(per_target, tick_ms=20_000).minutes(*[200.0] * 9, field="per_target")[-1] == 20
+    assert (
+        Cluster(per_target, tick_ms=20_000).minutes(*[200.0] * 9, metric=Metric.REQUESTS_PER_TARGET)[-1] == 20
+    )
 
 
 def test_a_scheduled_action_sets_bounds_and_ignores_cooldowns() -> None:

@@ -10,8 +10,21 @@ import pytest
 
 from clustersim.engine.compiled import ENTRIES, Array
 from clustersim.engine.pointer import ArrayKind, layout, pointer
-from clustersim.policy import alarms, load
+from clustersim.policy import demand, load, load_sample, response
 from clustersim.world.orders import tasks_of_group
+
+NO_HISTOGRAM = np.zeros((1, response.BUCKETS))
+NO_LOAD = pointer(
+    load.Load(
+        np.zeros(0, load.FLOW),
+        np.zeros(0, load.BACKEND),
+        np.zeros((0, 2), demand.CURSOR),
+        np.zeros(0, np.int64),
+        np.zeros(0),
+        np.zeros((1, response.BUCKETS)),
+        NO_HISTOGRAM,
+    )
+)
 
 
 class Inner(NamedTuple):
@@ -48,21 +61,19 @@ def test_an_array_of_another_kind_is_refused() -> None:
 
 def test_an_entry_refuses_what_it_was_not_made_for() -> None:
     """A pointer to another block, an array of another kind, an argument too few."""
-    rows = np.zeros(1, load.LOAD)
     with pytest.raises(TypeError, match="takes no array"):
-        alarms.read(0, np.zeros(1), 0, 0, 0)
+        load_sample.close_sample(NO_LOAD, np.zeros(1))
     with pytest.raises(TypeError, match="takes a pointer to State"):
         tasks_of_group(pointer(Inner(np.zeros(1, np.int32), np.zeros((1, 1)))), 0, np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="shorter"):
-        alarms.read(0, rows)  # type: ignore[call-arg]
+        load.derive(NO_LOAD)  # type: ignore[call-arg]
 
 
 def test_numbers_come_back_as_they_are() -> None:
     """Floats, NaN among them, from a native function; numpy's whole numbers are taken like Python's."""
-    rows = np.zeros(1, load.LOAD)
-    rows[0]["cpu_utilization"] = 12.5
-    assert alarms.read(np.int64(0), rows, 0, 0, 0) == 12.5  # type: ignore[arg-type]
-    assert math.isnan(alarms.read(0, rows, -1, 0, 0))
+    assert math.isnan(load_sample.whole_quantile(NO_LOAD, np.int64(0), 0.5))  # type: ignore[arg-type]
+    NO_HISTOGRAM[0, 0] = 1.0
+    assert load_sample.whole_quantile(NO_LOAD, 0, 0.5) == 0.0
 
 
 def test_every_entry_has_a_symbol_of_its_own() -> None:

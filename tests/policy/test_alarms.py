@@ -10,17 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.pointer import pointer
-from clustersim.policy import alarms, load
-from clustersim.policy.metrics import Metric
+from clustersim.policy import alarms
 
-NO_LOADS = np.zeros(0, load.LOAD)
+NO_MEASURES = np.zeros((1, 1))
 FIVE = np.array([5])
 
 
 def alarm(**fields: float) -> np.ndarray:
     """One step alarm that reads an expression's value."""
     table = np.zeros(1, alarms.ALARM)
-    known = {"role": alarms.STEP, "threshold": 50.0, "period_ticks": 1, "window": 3, "needed": 3, "load": -1}
+    known = {"role": alarms.STEP, "threshold": 50.0, "period_ticks": 1, "window": 3, "needed": 3}
     for name, value in {**known, **fields}.items():
         table[name] = value
     return table
@@ -31,7 +30,7 @@ def evaluate(
 ) -> int:
     """Take in one metric period; `limits` are floor, ceiling and the end of the scale-in cooldown."""
     bounds = [np.array([limit]) for limit in limits]
-    watch = alarms.Watch(table, NO_LOADS, np.array([float(value)]), *bounds, np.zeros(1, np.int64))
+    watch = alarms.Watch(table, NO_MEASURES, np.array([float(value)]), *bounds, np.zeros(1, np.int64))
     return alarms.evaluate(pointer(watch), now_ms, counts, counts)
 
 
@@ -84,13 +83,13 @@ def test_what_is_at_its_bound_asks_nobody() -> None:
         limits = (2, 9, -1 if now_ms == 0 else 300_000)
         return evaluate(table, value, np.array([desired]), limits, now_ms)
 
-    low = {"role": alarms.TRACKING_LOW, "comparison": alarms.LESS, "target": 50.0, "window": 1, "needed": 1}
+    low = {"role": alarms.TRACKING_LOW, "comparison": alarms.LESS, "tracked": 50.0, "window": 1, "needed": 1}
     assert hot_count(alarm(**low), 10.0, 2) == 0
     assert hot_count(alarm(**low), 10.0, 3) == 1
     assert hot_count(alarm(**low), 10.0, 3, now_ms=299_999) == 0  # the scale-in cooldown
     assert hot_count(alarm(**low), 10.0, 3, now_ms=300_000) == 1
     assert hot_count(alarm(**low), 44.0, 4) == 0  # ceil(4 x 44 / 50) is 4
-    high = {"role": alarms.TRACKING_HIGH, "target": 50.0, "window": 1, "needed": 1}
+    high = {"role": alarms.TRACKING_HIGH, "tracked": 50.0, "window": 1, "needed": 1}
     assert hot_count(alarm(**high), 60.0, 9) == 0
     assert hot_count(alarm(**high), 60.0, 8) == 1
     step = {"window": 1, "needed": 1}
@@ -99,23 +98,20 @@ def test_what_is_at_its_bound_asks_nobody() -> None:
     assert hot_count(alarm(direction=-1, **step), 60.0, 2) == 0
 
 
-def test_metrics_are_read_from_the_load_or_the_counts() -> None:
-    rows = np.zeros(1, load.LOAD)
-    fields = {
-        Metric.CPU: "cpu_utilization",
-        Metric.MEMORY: "memory_utilization",
-        Metric.REQUESTS: "requests",
-        Metric.REQUESTS_PER_TARGET: "per_target",
-        Metric.FAILED_REQUESTS: "failed",
-        Metric.QUEUE_DEPTH: "backlog",
-        Metric.OLDEST_AGE: "oldest_age_s",
-    }
-    for metric, name in fields.items():
-        rows[0][name] = 10.0 + metric
-        assert alarms.read(int(metric), rows, 0, 3, 4) == 10.0 + metric
-        assert math.isnan(alarms.read(int(metric), rows, -1, 3, 4))
-    assert alarms.read(int(Metric.RUNNING_TASKS), rows, -1, 3, 4) == 3.0
-    assert alarms.read(int(Metric.DESIRED_TASKS), rows, -1, 3, 4) == 4.0
+def test_a_cell_of_the_measures_is_read() -> None:
+    """Row by metric, column by whose it is."""
+    table = alarm(custom=-1, metric=2, subject=1, window=1, needed=1)
+    measures = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 70.0]])
+    watch = alarms.Watch(table, measures, np.zeros(0), *(np.zeros(1, np.int64) for _ in range(4)))
+    alarms.evaluate(pointer(watch), 0, FIVE, FIVE)
+    assert (table["value"][0], table["state"][0]) == (70.0, alarms.IN_ALARM)
+
+
+def test_an_alarm_that_only_watches_asks_nobody() -> None:
+    """It has a state, which a deployment looks at."""
+    table = alarm(target=-1, role=alarms.WATCH, window=1, needed=1)
+    assert evaluate(table, 60.0, FIVE, (0, 100, -1)) == 0
+    assert table["state"][0] == alarms.IN_ALARM
 
 
 @settings(max_examples=200, deadline=None)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.pointer import pointer
-from clustersim.policy import demand, load, response
+from clustersim.policy import demand, load, load_sample, response
 
 
 @dataclass
@@ -29,7 +29,8 @@ class Bench:
         series = Series(np.arange(len(minutes), dtype=np.int64) * 60_000, np.array(minutes, np.float64))
         cursors, times, rates = demand.flatten([series])
         readers = np.stack((cursors, cursors), axis=1)
-        self.rows = np.zeros(1, load.LOAD)
+        self.flows, self.backends = np.zeros(1, load.FLOW), np.zeros(1, load.BACKEND)
+        self.backends["next"] = -1
         known = {
             "vcpu": 1.0,
             "memory_mib": 1_000.0,
@@ -38,25 +39,30 @@ class Bench:
             "concurrency": 1.0,
         }
         for name, value in {**known, **fields}.items():
-            self.rows[0][name] = value
+            table = self.flows if name in (load.FLOW.names or ()) else self.backends
+            table[0][name] = value
         self.whole = np.zeros((1, response.BUCKETS))
         histograms = np.zeros_like(self.whole)
-        self.flows = pointer(load.Flows(self.rows, readers, times, rates, histograms, self.whole))
-        load.derive(self.flows, 0)
+        parts = (self.flows, self.backends, readers, times, rates, histograms, self.whole)
+        self.load = pointer(load.Load(*parts))
+        load.derive(self.load, 0)
         self.now_ms = 0
 
-    def minute(self, tasks: float, running: int | None = None, length_ms: int = 60_000) -> Any:
+    def minute(
+        self, tasks: float, running: float | None = None, length_ms: int = 60_000, hung: float = 0.0
+    ) -> Any:
+        """One period with so many tasks that answer; `running` are all, by default those that answer or hang."""
         begin, self.now_ms = self.now_ms, self.now_ms + length_ms
-        counts = np.array([math.ceil(tasks) if running is None else running])
-        ready = np.array([round(tasks * length_ms)])
-        load.tick(self.flows, begin, self.now_ms, counts, ready)
-        return self.rows[0]
+        counts = (tasks + hung if running is None else running, tasks, hung)
+        running_ms, ready_ms, hung_ms = (np.array([round(count * length_ms)]) for count in counts)
+        load.tick(self.load, begin, self.now_ms, running_ms, ready_ms, hung_ms, np.array([load.BY_TARGETS]))
+        return self.flows[0]
 
     def sample(self) -> Any:
-        samples = np.zeros(1, load.SAMPLE)
-        for name in load.SAMPLE.names or ():
+        samples = np.zeros(1, load_sample.SAMPLE)
+        for name in load_sample.SAMPLE.names or ():
             samples[name] = np.nan
-        load.close_sample(self.flows, samples)
+        load_sample.close_sample(self.load, samples)
         return samples[0]
 
 
@@ -183,7 +189,7 @@ def test_all_answered_requests_are_in_the_histogram() -> None:
 
 
 def test_a_sample_is_any_number_of_ticks() -> None:
-    """Two minutes in one row: counts are summed, utilisation is weighed by the ready tasks."""
+    """Two minutes in one row: counts are summed, utilisation is weighed by the running tasks."""
     bench = Bench([4.0, 12.0])
     bench.minute(1)
     bench.minute(3)
@@ -271,7 +277,7 @@ def test_arrivals_are_served_failed_or_waiting(
         memory_per_request_mib=3.0,
     )
     for rate, tasks in minutes:
-        before = float(bench.rows[0]["backlog"])
+        before = float(bench.flows[0]["backlog"])
         row = bench.minute(tasks)
         assert row["requests"] == pytest.approx(rate * 60.0, abs=1e-6)
         change = row["backlog"] - before
@@ -291,7 +297,7 @@ def test_arrivals_are_served_failed_or_waiting(
 def test_a_minute_equals_many_small_steps(rate: float, backlog: float, tasks: float) -> None:
     """The closed form of a period against Euler steps of 10 ms: served and failed within a few requests."""
     bench = Bench([rate])
-    bench.rows[0]["backlog"] = backlog
+    bench.backends[0]["backlog"] = backlog
     row = bench.minute(tasks)
     capacity = round(tasks * 60_000) / 60_000 * 10.0
     waiting, served, failed, step = backlog, 0.0, 0.0, 0.01

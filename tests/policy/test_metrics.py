@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clustersim.policy.metrics import Expression, Metric, metric_named
+from clustersim.policy.metrics import Expression, Metric, Subject, metric_named
 
 
 def stat(name: str, metric: str) -> dict[str, Any]:
@@ -20,7 +20,7 @@ TASKS = stat("m2", "RunningTaskCount")
 
 def value(text: str, queue: float, tasks: float) -> float:
     expression = Expression([QUEUE, TASKS, {"id": "e1", "expression": text, "returnData": True}])
-    return expression.value(lambda metric: queue if metric == Metric.QUEUE_DEPTH else tasks)
+    return expression.value(lambda named: queue if named.metric == Metric.QUEUE_DEPTH else tasks)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,33 @@ def test_what_is_not_simulated_is_said(queries: list[dict[str, Any]], said: str)
 
 
 def test_the_twenty_second_metrics_are_the_same_metrics() -> None:
-    assert metric_named("ECSServiceAverageCPUUtilizationHighResolution") == Metric.CPU
-    assert metric_named("ECSServiceAverageMemoryUtilization") == Metric.MEMORY
+    assert metric_named("ECSServiceAverageCPUUtilizationHighResolution") == (
+        Metric.CPU,
+        Subject.SERVICE,
+        None,
+    )
+    assert metric_named("ECSServiceAverageMemoryUtilization") == (Metric.MEMORY, Subject.SERVICE, None)
     assert metric_named("Mystery") is None
+
+
+def dimension(name: str, value: str) -> list[dict[str, str]]:
+    return [{"name": "ClusterName", "value": "prod"}, {"name": name, "value": value}]
+
+
+def test_dimensions_say_whose_metric_it_is() -> None:
+    """CPUUtilization is a service's, a group's or the cluster's; a target group is named by the end of its ARN."""
+    of_service = metric_named("CPUUtilization", dimension("ServiceName", "web"))
+    assert of_service == (Metric.CPU, Subject.SERVICE, "web")
+    of_group = metric_named("CPUUtilization", dimension("AutoScalingGroupName", "nodes"))
+    assert of_group == (Metric.CPU, Subject.GROUP, "nodes")
+    cluster = [{"name": "ClusterName", "value": "prod"}]
+    assert metric_named("CPUReservation", cluster) == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)
+    balanced = metric_named("TargetResponseTime", dimension("TargetGroup", "targetgroup/front/0a1b"))
+    assert balanced == (Metric.RESPONSE_TIME, Subject.SERVICE, "front")
+    assert metric_named("MemoryReservation", dimension("ServiceName", "web")) is None
+
+
+def test_without_dimensions_it_is_ones_own() -> None:
+    """A policy of a group means the group's instances, one of a service the service's tasks."""
+    assert metric_named("CPUUtilization", (), Subject.GROUP) == (Metric.CPU, Subject.GROUP, None)
+    assert metric_named("CPUReservation") == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)

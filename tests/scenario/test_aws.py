@@ -337,11 +337,6 @@ def test_newer_circuit_breaker_fields_are_known_to_an_older_model(monkeypatch: p
     [
         ("ecs.CreateService", service(schedulingStrategy="DAEMON"), "the DAEMON scheduling strategy"),
         (
-            "ecs.CreateCapacityProvider",
-            {"name": "g", "autoScalingGroupProvider": {"managedScaling": {"status": "ENABLED"}}},
-            "managed scaling",
-        ),
-        (
             "ecs.RegisterTaskDefinition",
             task(containerDefinitions=[{**CONTAINER, "restartPolicy": {"enabled": True}}]),
             "container restart policies",

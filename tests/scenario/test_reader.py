@@ -11,7 +11,7 @@ import pytest
 
 from clustersim.engine import chance
 from clustersim.errors import ScenarioError
-from clustersim.scenario.model import Scenario, StepScaling, TargetTracking
+from clustersim.scenario.model import Deployment, Scenario, StepScaling, TargetTracking
 from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.reader import DEFAULTS, check_same_names, json_schema, read_scenario
 
@@ -76,7 +76,7 @@ def test_a_small_scenario_has_the_contracts_defaults(write: Any) -> None:
     assert (scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms) == (500, 1_800_000)
     assert scenario.cluster.fargate_quota_vcpu is None
     web = scenario.services[0]
-    assert (web.minimum_healthy_percent, web.maximum_percent, web.task_definition) == (100, 200, "web:1")
+    assert (web.deployment, web.zone_rebalancing, web.task_definition) == (Deployment(), True, "web:1")
     group = scenario.groups[0]
     assert (group.name, group.provider, group.desired_capacity, group.max_size) == (
         "general",
@@ -353,14 +353,13 @@ images:
 services:
   - serviceName: a
     taskDefinition: web
-    deploymentConfiguration: {deploymentCircuitBreaker: &cb {enable: true, rollback: true}}
-  - {serviceName: b, taskDefinition: web, deploymentConfiguration: {deploymentCircuitBreaker: *cb}}
-failures:
-  zoneOutages: [{availabilityZone: us-east-1a, at: 3d, duration: 2h}]
+    serviceConnectConfiguration: &sc {enabled: true}
+  - {serviceName: b, taskDefinition: web, serviceConnectConfiguration: *sc}
+sampling: {costPerResource: true}
 """
     warnings = read_scenario(write(text)).warnings
     assert len(warnings) == 3
-    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["2:1", "7:62", "10:3"]
+    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["2:1", "7:39", "9:12"]
     assert all("not simulated yet" in line for line in warnings)
 
 

@@ -57,6 +57,7 @@ def made_up(
         "versions": {"clustersim": "1.2.3"},
         "design": {"design": "grid", "paths": list(paths), "points": None, "sensitivity": False, **design},
         "points": [{"values": list(values)} for values in points],
+        "page": "report.html",
     }
     table = table_of(paths, dict(enumerate(points)), rows)
     return Sweep("sweeps/web-shop", manifest, table)
@@ -257,7 +258,9 @@ def test_failed_runs_stand_on_the_page() -> None:
 def test_without_its_libraries_there_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "find_spec", lambda name: None if name == "altair" else object())
     assert not pages.can_make_pages()
-    assert printed(made_up(TWO))[-1] == "charts: pip install 'clustersim[report]' makes a page of them"
+    sweep = made_up(TWO)
+    sweep.manifest["page"] = None
+    assert printed(sweep)[-1] == "charts: pip install 'clustersim[report]' makes a page of them"
 
 
 def test_the_bundle_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

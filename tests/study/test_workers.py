@@ -280,3 +280,18 @@ def test_threads_end_with_the_sweep(tmp_path: Path) -> None:
     for number in range(2):
         cs.sweep(save(tmp_path), vary={COUNT: [1]}, jobs=1, out=tmp_path / str(number))
     assert threading.active_count() <= before + 4, "Dask keeps its event loop and a pool, once"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_nobody_else_can_reach_it(jobs: int) -> None:
+    """All that listens is for this machine; and two sweeps at once do not want the same port."""
+    with cluster.workers(jobs, None), cluster.workers(1, None):
+        here = psutil.Process()
+        listening = [
+            connection.laddr.ip
+            for process in (here, *here.children(recursive=True))
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert listening
+        assert set(listening) == {"127.0.0.1"}

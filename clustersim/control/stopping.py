@@ -1,0 +1,150 @@
+"""Stopping tasks of services: which ones, why, and what is said of it.
+
+The scheduler says how many of which kind; this module finds the candidates, leaves out those under task scale-in
+protection, lets `policy.victims` choose among equals and gives the order. ECS Developer Guide: task placement
+strategies (which task to stop), task scale-in protection.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustersim.control.event_words import EventLog
+from clustersim.control.services import Rollout, ServiceRecord
+from clustersim.engine.compiled import Array
+from clustersim.policy.victims import scratch_for
+from clustersim.vocabulary import StopCode, StoppedReason, TaskState
+from clustersim.world.health import BY_TARGET
+from clustersim.world.orders import pick_victims, stop_tasks, tasks_of_group
+from clustersim.world.world import World
+
+SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
+SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
+BY_REASON = {
+    1: int(StoppedReason.CONTAINER_HEALTH_CHECK),
+    2: int(StoppedReason.ELB_HEALTH_CHECK),
+}
+
+
+class Stopper:
+    """One for all services."""
+
+    def __init__(self, world: World, events: EventLog) -> None:
+        self.world = world
+        self.events = events
+
+    def candidates(self, record: ServiceRecord, rollouts: list[Rollout]) -> Array:
+        """The slots of the tasks of these deployments that are not stopping, newest first."""
+        state = self.world.state
+        live = state.services[record.number]
+        out = np.zeros(int(live["provisioning"] + live["pending"] + live["running"]), np.int64)
+        slots = out[: tasks_of_group(self.world.core, record.number, out)]
+        return slots[np.isin(state.tasks["set"][slots], [rollout.row for rollout in rollouts])]
+
+    def unprotected(self, slots: Array, now: int) -> Array:
+        """Those of `slots` that may be stopped by scale-in or a deployment."""
+        return slots[self.world.state.tasks["protected_until"][slots] <= now]
+
+    def stop_surplus(
+        self, record: ServiceRecord, rollouts: list[Rollout], count: int, now: int, fresh: bool = False
+    ) -> int:
+        """Stop `count` tasks of these deployments: not yet running ones first, then as the strategy says.
+
+        With `fresh` only those that were to stay: neither leaving nor unhealthy. How many were stopped:
+        protected tasks stay, and then ECS says so.
+        """
+        state = self.world.state
+        slots = self.candidates(record, rollouts)
+        if fresh:
+            slots = slots[(state.tasks["leaving"][slots] == 0) & (state.tasks["unwell"][slots] == 0)]
+        free = self.unprotected(slots, now)
+        if free.size < count:
+            self.events.protected(now, record.number, rollouts[-1].number)
+        tasks = state.tasks[free]
+        starting = free[tasks["state"] < TaskState.RUNNING]
+        chosen = list(starting[:count])
+        well = (tasks["healthy"] >= 0) & (tasks["unwell"] == 0)
+        ailing = free[(tasks["state"] == TaskState.RUNNING) & ~well]
+        chosen += list(ailing[: count - len(chosen)])
+        left = count - len(chosen)
+        if left > 0:
+            settled = free[(tasks["state"] == TaskState.RUNNING) & well]
+            chosen += list(settled[self._victims(record, rollouts[-1], settled, left)])
+        self._stop(record, np.array(chosen, np.int64), now, SCALING_ACTIVITY)
+        return len(chosen)
+
+    def stop_leaving(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> None:
+        """Stop tasks that are to be replaced (on draining instances, or retired), oldest first."""
+        slots = self.candidates(record, [rollout])
+        leaving = slots[self.world.state.tasks["leaving"][slots] == 1]
+        self._stop(record, np.ascontiguousarray(leaving[::-1][:count]), now, SCALING_ACTIVITY)
+
+    def stop_unwell(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
+        """Stop unhealthy tasks, longest running first; how many."""
+        state = self.world.state
+        slots = self.candidates(record, [rollout])
+        unwell = slots[
+            (state.tasks["unwell"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+        ]
+        chosen = np.ascontiguousarray(unwell[::-1][:count])
+        for kind, reason in BY_REASON.items():
+            of_kind = chosen[state.tasks["unwell"][chosen] == kind]
+            self._stop(record, np.ascontiguousarray(of_kind), now, reason)
+        return int(chosen.size)
+
+    def stop_one_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> bool:
+        """Stop one running task in a zone, not the one with id `kept`; whether there was one to stop."""
+        there = self.stoppable_in(record, zone, kept, now)
+        if there.size == 0:
+            return False
+        chosen = there[self._victims(record, record.primary, there, 1)]
+        self._stop(record, chosen, now, SCALING_ACTIVITY)
+        return True
+
+    def stoppable_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> Array:
+        """The slots of running tasks in a zone that may be stopped, without the one with id `kept`."""
+        slots = self.unprotected(self.candidates(record, [record.primary]), now)
+        tasks = self.world.state.tasks[slots]
+        here = (tasks["zone"] == zone) & (tasks["task_id"] != kept) & (tasks["state"] == TaskState.RUNNING)
+        return np.ascontiguousarray(slots[here])
+
+    def stop_slots(self, record: ServiceRecord, slots: Array, now: int) -> None:
+        """Stop these tasks as part of a deployment or of scaling in."""
+        self._stop(record, np.ascontiguousarray(slots, np.int64), now, SCALING_ACTIVITY)
+
+    def tell_unwell(self, record: ServiceRecord, now: int) -> None:
+        """Say of each target that is newly unhealthy what ECS says."""
+        state = self.world.state
+        if sum(int(state.sets[each.row]["unwell"]) for each in record.deployments) == 0:
+            record.told_unwell.clear()
+            return
+        slots = self.candidates(record, record.deployments)
+        for slot in slots[state.tasks["unwell"][slots] == BY_TARGET][::-1]:
+            t = state.tasks[slot]
+            identity = int(t["task_id"])
+            if identity not in record.told_unwell:
+                record.told_unwell.add(identity)
+                group = self.world.names.target_groups[int(t["set"])]
+                self.events.unhealthy(now, record.number, identity, int(t["instance_id"]), group)
+
+    def _victims(self, record: ServiceRecord, rollout: Rollout, slots: Array, count: int) -> Array:
+        """Positions of the tasks in `slots` that the placement strategy gives up first."""
+        state = self.world.state
+        victims = np.zeros(min(count, slots.size), np.int64)
+        places = np.zeros((2, slots.size), np.int64)
+        work = scratch_for(state.hosts, slots.size, state.zone_counts.shape[1])
+        ordinal = int(state.services[record.number]["ordinal"])
+        pick_victims(self.world.core, rollout.row, ordinal, slots, places, victims, work)
+        return victims
+
+    def _stop(self, record: ServiceRecord, slots: Array, now: int, reason: int) -> None:
+        """Give the order and say so."""
+        if slots.size == 0:
+            return
+        self.world.make_room(2 * int(slots.size) + 64)
+        state = self.world.state
+        ids = state.tasks["task_id"][slots]
+        running = state.tasks["state"][slots] == TaskState.RUNNING
+        stop_tasks(self.world.core, slots, now, SCHEDULER_INITIATED, reason)
+        record.steady = False
+        self.events.stopped(now, record.number, ids[running])

@@ -1,0 +1,522 @@
+"""Worked examples of deployments, as whole runs: what may start and stop, the circuit breaker, shifts of traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clustersim.policy.deployment import breaker_threshold, healthy_bounds, traffic_steps
+from tests.harness import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    Block,
+    Ran,
+    definition,
+    fargate_definition,
+    run,
+    service,
+    world,
+)
+
+AT = 10 * MINUTE
+UPDATE: Block = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
+
+
+def rolled(desired: int, least: int, most: int, nodes: int = 8, **more: Any) -> Block:
+    """A service of revision 1 that runs, and an update to revision 2 at minute 10."""
+    limits = {"minimumHealthyPercent": least, "maximumPercent": most}
+    return world(
+        nodes,
+        initialState="running",
+        taskDefinitions=[definition(), definition()],
+        services=[
+            service(
+                count=desired,
+                taskDefinition="app:1",
+                deploymentConfiguration=limits,
+                availabilityZoneRebalancing="DISABLED",
+                **more,
+            )
+        ],
+        actions=[UPDATE],
+    )
+
+
+def moves(ran: Ran) -> list[tuple[int, int, int]]:
+    """(seconds since the update, new tasks started, old tasks stopped), for each instant at which something moved."""
+    begun = Counter(task["created_at"] for task in ran.tasks(revision=2))
+    stopped = Counter(task["stopping_at"] for task in ran.tasks(revision=1))
+    instants = sorted(set(begun) | {at for at in stopped if at is not None})
+    return [((at - AT) // SECOND, begun[at], stopped[at]) for at in instants]
+
+
+# --- the healthy percents --------------------------------------------------------------------------------------
+
+
+@pytest.mark.golden(1)
+def test_half_of_four_may_stop_before_any_starts(tmp_path: Path) -> None:
+    """Desired 4, minimum 50 %, maximum 100 %: two old tasks stop at once; two new start when they are gone."""
+    first, second, *_ = moves(run(rolled(4, 50, 100), tmp_path))
+    assert (first, second) == ((0, 0, 2), (1, 2, 0))
+
+
+@pytest.mark.golden(2)
+def test_three_quarters_of_two_are_two(tmp_path: Path) -> None:
+    """Desired 2, minimum 75 %: the lower bound is 2, so no old task stops before a new one is healthy (40 s)."""
+    ran = run(rolled(2, 75, 200), tmp_path)
+    assert moves(ran)[0] == (0, 2, 0)
+    assert min(task["stopping_at"] for task in ran.tasks(revision=1)) == AT + 40 * SECOND
+
+
+@pytest.mark.golden(3)
+def test_twice_four_lets_four_start_first(tmp_path: Path) -> None:
+    """Desired 4, maximum 200 %: four new start (the launch rate spreads them over a second), then old ones stop."""
+    ran = run(rolled(4, 100, 200), tmp_path)
+    assert max(task["created_at"] for task in ran.tasks(revision=2)) <= AT + SECOND
+    assert min(task["stopping_at"] for task in ran.tasks(revision=1)) == AT + 40 * SECOND
+
+
+@pytest.mark.golden(4)
+def test_a_quarter_more_than_three_is_three(tmp_path: Path) -> None:
+    """Desired 3, maximum 125 %: the upper bound is 3; only with a minimum below 100 % can anything move."""
+    first, *_ = moves(run(rolled(3, 50, 125), tmp_path))
+    assert first == (0, 0, 1)
+    stuck = run(rolled(3, 100, 125), tmp_path)
+    assert moves(stuck) == []
+    assert len(stuck.messages("SERVICE_TASK_CONFIGURATION_FAILURE")) == 1
+
+
+@pytest.mark.golden(7)
+def test_six_tasks_with_room_for_eight_go_in_three_rounds(tmp_path: Path) -> None:
+    """Minimum 100 %, maximum 200 %, launch type EC2: +2, -2, +2, -2, +2, -2; never under 6 healthy or over 8."""
+    written = rolled(6, 100, 200, nodes=1, launchType="EC2")
+    written["taskDefinitions"] = [definition(cpu=512, memory=1024)] * 2  # eight on a node of 4 vCPU
+    ran = run(written, tmp_path)
+    rounds = [(new, old) for _, new, old in moves(ran)]
+    assert sum(new for new, _ in rounds) == sum(old for _, old in rounds) == 6
+    running = 6
+    for new, old in rounds:
+        running += new - old
+        assert 6 <= running <= 8
+    stops = sorted(task["stopping_at"] for task in ran.tasks(revision=1))
+    assert [stops.count(at) for at in sorted(set(stops))] == [2, 2, 2]
+    (full,) = set(ran.messages("SERVICE_TASK_PLACEMENT_FAILURE"))
+    assert "was unable to place a task because no container instance met all of its requirements" in full
+
+
+@pytest.mark.golden(9)
+def test_with_ample_room_half_goes_first(tmp_path: Path) -> None:
+    """Desired 6, minimum 50 %: three old stop at once, six new start, then the last three old stop."""
+    ran = run(rolled(6, 50, 200), tmp_path)
+    stops = sorted(task["stopping_at"] - AT for task in ran.tasks(revision=1))
+    assert stops[:3] == [0, 0, 0]
+    started = [task["created_at"] - AT for task in ran.tasks(revision=2)]
+    assert len(started) == 6 and max(started) <= SECOND
+    assert min(stops[3:]) >= 40 * SECOND
+
+
+@pytest.mark.golden(10)
+def test_one_task_and_three_ways_to_replace_it(tmp_path: Path) -> None:
+    """100 to 200 %: one more, then stop; 50 to 100 %: ceil(0.5) = 1 to 1, stuck; 0 to 100 %: stop, then start."""
+    assert moves(run(rolled(1, 100, 200), tmp_path)) == [(0, 1, 0), (40, 0, 1)]
+    stuck = run(rolled(1, 50, 100), tmp_path)
+    assert moves(stuck) == []
+    assert len(stuck.messages("SERVICE_TASK_CONFIGURATION_FAILURE")) == 1
+    assert moves(run(rolled(1, 0, 100), tmp_path)) == [(0, 0, 1), (1, 1, 0)]
+
+
+@pytest.mark.golden(14)
+def test_host_network_on_one_instance_cannot_have_a_second_task(tmp_path: Path) -> None:
+    """Its port is taken: with 200 % the new task is never placed; with 0 to 100 % it takes the old one's place.
+
+    ECS refuses zone rebalancing with a maximum of 100 %, so it is off there by itself.
+    """
+    app = definition(networkMode="host", container={"portMappings": [{"containerPort": 80}]})
+    hanging = rolled(1, 100, 200, nodes=1)
+    hanging["taskDefinitions"] = [app, app]
+    ran = run(hanging, tmp_path)
+    assert [task["revision"] for task in ran.tasks(last_status="RUNNING")] == [1]
+    assert {task["wait_reason"] for task in ran.tasks(revision=2)} == {"RESOURCE:PORTS"}
+    assert ran.rows("deployments")[-1]["rollout_state"] == "IN_PROGRESS"
+    moving = rolled(1, 0, 100, nodes=1)
+    moving["taskDefinitions"] = [app, app]
+    del moving["services"][0]["availabilityZoneRebalancing"]
+    ran = run(moving, tmp_path)
+    assert [task["revision"] for task in ran.tasks(last_status="RUNNING")] == [2]
+    assert ran.messages("SERVICE_REBALANCING_STARTED") == []
+
+
+# --- the circuit breaker ---------------------------------------------------------------------------------------
+
+
+def broken(desired: int, breaker: Block | None = None, nodes: int = 1, **more: Any) -> Block:
+    """A service whose first revision runs, and an update at minute 10 to one whose tasks never start."""
+    configuration = {"deploymentCircuitBreaker": {"enable": True, "rollback": True, **(breaker or {})}}
+    return world(
+        nodes,
+        initialState="running",
+        capacityProviders=[],
+        taskDefinitions=[
+            fargate_definition(),
+            fargate_definition(behavior={"startFailureProbability": 1}),
+        ],
+        services=[
+            service(
+                count=desired,
+                taskDefinition="app:1",
+                launchType="FARGATE",
+                deploymentConfiguration=configuration,
+                **more,
+            )
+        ],
+        actions=[UPDATE],
+        cluster={
+            "fargateStartTime": "20s",
+            "serviceLaunchRatePerMinute": 60_000,
+            "fargateLaunchRate": {"burst": 1000},
+        },
+    )
+
+
+@pytest.mark.golden(15)
+@pytest.mark.golden(16)
+@pytest.mark.parametrize(
+    ("desired", "threshold"),
+    [(1, 3), (25, 13), (400, 200), (800, 200), (5, 3), (6, 3), (7, 4), (399, 200), (401, 200)],
+)
+def test_half_of_the_desired_count_must_fail_within_bounds(
+    desired: int, threshold: int, tmp_path: Path
+) -> None:
+    """ceil(0.5 x desired), at least 3, at most 200: no deployment fails before so many tasks have."""
+    assert breaker_threshold(desired) == threshold
+    ran = run(broken(desired), tmp_path, checked=False)
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    fallen = sorted(
+        task["stopped_at"] for task in ran.tasks(revision=2) if task["stop_code"] == "TaskFailedToStart"
+    )
+    assert fallen[threshold - 1] == failed["completed_at"]
+    assert ran.states(revision=1)["RUNNING"] == desired
+
+
+@pytest.mark.golden(17)
+def test_the_third_failure_in_a_row_fails_the_deployment(tmp_path: Path) -> None:
+    """Threshold 3: FAILED at the instant the third task has stopped; nothing of it starts any more."""
+    ran = run(broken(1), tmp_path)
+    failed = ran.rows("deployments")[1]
+    tasks = ran.tasks(revision=2)
+    assert len(tasks) == 3
+    assert failed["completed_at"] == max(task["stopped_at"] for task in tasks)
+    assert (failed["rollout_state"], failed["failed_tasks"]) == ("FAILED", 3)
+    assert failed["rollout_state_reason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert "(service web) (deployment ecs-svc/2) deployment failed: tasks failed to start." in ran.messages()
+    assert "(service web) rolling back to deployment ecs-svc/1." in ran.messages()
+
+
+@pytest.mark.golden(19)
+@pytest.mark.parametrize(
+    ("desired", "kind", "value", "threshold"),
+    [(1000, "COUNT", 5, 5), (2, "BOUNDED_PERCENT", 50, 3), (2, "UNBOUNDED_PERCENT", 50, 1)],
+)
+def test_a_threshold_of_ones_own(desired: int, kind: str, value: int, threshold: int, tmp_path: Path) -> None:
+    """The settings of 2026: a count is taken as it is, a bounded percent is 3 to 200, an unbounded one is not."""
+    assert breaker_threshold(desired, kind, value) == threshold
+    ran = run(
+        broken(desired, {"thresholdConfiguration": {"type": kind, "value": value}}), tmp_path, checked=False
+    )
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    fallen = sorted(
+        task["stopped_at"] for task in ran.tasks(revision=2) if task["stop_code"] == "TaskFailedToStart"
+    )
+    assert fallen[threshold - 1] == failed["completed_at"]
+
+
+@pytest.mark.golden(20)
+def test_a_failure_while_going_back_has_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """1 COMPLETED, 2 fails: back to 1, which is IN_PROGRESS; 3 begins then and fails: no rollback, no launches."""
+    written = broken(1)
+    bad = fargate_definition(behavior={"startFailureProbability": 1})
+    written["taskDefinitions"] = [fargate_definition(), bad, bad]
+    # While it goes back to 1 a task of 1 is started anew, and healthy a minute later: in between comes 3.
+    written["services"][0]["deploymentConfiguration"] |= {"minimumHealthyPercent": 0, "maximumPercent": 100}
+    written["actions"].append({"at": "12m", "updateService": {"service": "web", "taskDefinition": "app:3"}})
+    ran = run(written, tmp_path)
+    first, second, third = ran.rows("deployments")
+    assert second["rollout_state"] == third["rollout_state"] == "FAILED"
+    assert second["completed_at"] < 12 * MINUTE < third["completed_at"]
+    assert first["rollout_state"] == "IN_PROGRESS"
+    assert ran.messages().count("(service web) rolling back to deployment ecs-svc/1.") == 1
+    last = third["completed_at"]
+    assert not [task for task in ran.tasks() if task["created_at"] > last]
+
+
+def test_a_crash_loop_after_running_is_no_failure_of_the_deployment(tmp_path: Path) -> None:
+    """The classic surprise: tasks that run and exit again and again leave the deployment IN_PROGRESS for ever."""
+    written = broken(2)
+    written["taskDefinitions"][1] = fargate_definition(behavior={"timeToFailure": "15s"})
+    ran = run(written, tmp_path)
+    crashing = ran.rows("deployments")[-1]
+    assert (crashing["rollout_state"], crashing["failed_tasks"]) == ("IN_PROGRESS", 0)
+    assert len(ran.tasks(revision=2, exit_code=1)) > 20
+    assert ran.states(revision=1)["RUNNING"] == 2
+
+
+def test_without_rollback_a_failed_deployment_stays_where_it_is(tmp_path: Path) -> None:
+    """It launches no more tasks; the old tasks, which the minimum held, go on."""
+    ran = run(broken(1, {"rollback": False}), tmp_path)
+    assert ran.rows("deployments")[-1]["rollout_state"] == "FAILED"
+    assert len(ran.tasks(revision=2)) == 3
+    assert ran.states(revision=1) == {"RUNNING": 1}
+
+
+@pytest.mark.parametrize(("reset", "state"), [(True, "IN_PROGRESS"), (False, "FAILED")])
+def test_a_task_that_becomes_healthy_forgives_earlier_failures_unless_told_otherwise(
+    reset: bool, state: str, tmp_path: Path
+) -> None:
+    """Tasks of revision 2 are healthy after 10 s, hang 5 s later and are found unhealthy at 20 s; one starts every
+    10 s, so there are never three healthy ones. Each is replaced: a failure each, but one becomes healthy in between.
+    """
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10, "retries": 1}}
+    written = broken(3, {"resetOnHealthyTask": reset})
+    written["taskDefinitions"][1] = fargate_definition(container=check, behavior={"timeToHang": "15s"})
+    written["cluster"] = {"fargateStartTime": "1s", "serviceLaunchRatePerMinute": 6}
+    ran = run(written, tmp_path)
+    assert ran.rows("deployments")[-1]["rollout_state"] == state
+    unhealthy = ran.tasks(revision=2, health_status="UNHEALTHY")
+    replaced = [task for task in unhealthy if task["stopped_reason"] == "Task failed container health checks"]
+    assert len(replaced) >= 3
+    if reset:
+        assert len(replaced) == len(unhealthy)
+    else:
+        assert "ECS deployment circuit breaker: tasks failed health checks." in {
+            row["rollout_state_reason"] for row in ran.rows("deployments")
+        }
+
+
+# --- shifts of traffic -----------------------------------------------------------------------------------------
+
+BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
+LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
+PORT = {"portMappings": [{"containerPort": 80}]}
+
+
+def shifted(configuration: Block, duration: str = "4h", second: Block | None = None, **more: Any) -> Block:
+    """Two tasks behind a load balancer, healthy 10 s after RUNNING, and an update at minute 10."""
+    return world(
+        2,
+        duration,
+        initialState="running",
+        taskDefinitions=[definition(container=PORT), definition(container=PORT, **(second or {}))],
+        targetGroups=[{"name": "web", "healthCheckIntervalSeconds": 10, "deregistrationDelay": "0s"}],
+        services=[
+            service(
+                count=2,
+                taskDefinition="app:1",
+                deploymentConfiguration=configuration,
+                availabilityZoneRebalancing="DISABLED",
+                **BALANCED,
+                **LOAD,
+                **more,
+            )
+        ],
+        actions=[UPDATE],
+        sampling={"interval": "60s"},
+    )
+
+
+def green(ran: Ran) -> dict[int, float]:
+    """Percent of traffic on the second deployment, by minutes since the update."""
+    rows = ran.rows("deployment_series", deployment_id="ecs-svc/2")
+    return {(row["time"] - AT) // MINUTE: row["traffic_percent"] for row in rows}
+
+
+@pytest.mark.golden(73)
+def test_linear_by_default_takes_nine_bakes_of_six_minutes(tmp_path: Path) -> None:
+    """Ten shifts of 10 %, nine bakes: 54 minutes from the first to the last, then bakeTimeInMinutes."""
+    steps = traffic_steps("LINEAR", 10.0, 360_000)
+    assert len(steps) == 10 and sum(step.then_ms for step in steps) == 54 * MINUTE
+    ran = run(shifted({"strategy": "LINEAR", "bakeTimeInMinutes": 5}), tmp_path)
+    percents = green(ran)
+    assert [percents[1 + 6 * n] for n in range(10)] == [10.0 * (n + 1) for n in range(10)]
+    done = ran.rows("deployments")[-1]
+    assert done["rollout_state"] == "COMPLETED"
+    # Green is healthy at its first check, 10 s after the update; blue is gone a second after it was told to stop.
+    assert done["completed_at"] - AT - 10 * SECOND in (59 * MINUTE, 59 * MINUTE + SECOND)
+
+
+@pytest.mark.golden(74)
+def test_linear_by_quarters_shifts_at_0_10_20_and_30_minutes(tmp_path: Path) -> None:
+    """25 % and 10 minutes; what is no multiple of 0.1 of at least 3 % is refused."""
+    linear = {"stepPercent": 25.0, "stepBakeTimeInMinutes": 10}
+    percents = green(
+        run(shifted({"strategy": "LINEAR", "linearConfiguration": linear, "bakeTimeInMinutes": 5}), tmp_path)
+    )
+    assert [percents[minute] for minute in (1, 9, 11, 19, 21, 29, 31)] == [25, 25, 50, 50, 75, 75, 100]
+
+
+@pytest.mark.golden(75)
+def test_canary_sends_a_little_first_and_then_everything(tmp_path: Path) -> None:
+    """5 % for 10 minutes, then 100 %; with 10 % blue keeps 90 %."""
+    percents = green(run(shifted({"strategy": "CANARY", "bakeTimeInMinutes": 5}), tmp_path))
+    assert [percents[minute] for minute in (1, 9, 11)] == [5.0, 5.0, 100.0]
+    canary = {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 10}, "bakeTimeInMinutes": 5}
+    ran = run(shifted(canary), tmp_path)
+    shares = {
+        row["deployment_id"]: row["traffic_percent"]
+        for row in ran.rows("deployment_series", time=AT + 2 * MINUTE)
+    }
+    assert shares == {"ecs-svc/1": 90.0, "ecs-svc/2": 10.0}
+
+
+def test_blue_green_moves_all_traffic_at_once_and_keeps_blue_until_it_has_baked(tmp_path: Path) -> None:
+    """Green has its full count before traffic moves (twice the tasks); blue stops when the bake time is over."""
+    ran = run(shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 15}), tmp_path)
+    blue, new = ran.tasks(revision=1), ran.tasks(revision=2)
+    ready = max(task["healthy_at"] for task in new)
+    assert {task["stopping_at"] for task in blue} == {ready + 15 * MINUTE}
+    assert ran.running_at(AT + 5 * MINUTE) == 4
+    assert green(ran)[1] == 100.0
+    failed = ran.summary["services"]["web"]["requests_failed"]
+    assert failed == 0
+    assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+def test_a_release_that_never_starts_costs_blue_green_a_day_and_no_customer(tmp_path: Path) -> None:
+    """Green never has its tasks; a stage lasts 24 hours at most, then the deployment is rolled back."""
+    never = {"behavior": {"startFailureProbability": 1}}
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5}, "26h", never)
+    ran = run(written, tmp_path, checked=False)
+    failed = ran.rows("deployments")[-1]
+    assert (failed["rollout_state"], failed["completed_at"]) == ("FAILED", AT + 24 * HOUR)
+    assert ran.summary["services"]["web"]["requests_failed"] == 0
+    assert ran.states(revision=1) == {"RUNNING": 2}
+
+
+def test_a_failing_hook_goes_back_and_a_slow_one_waits(tmp_path: Path) -> None:
+    """The hook of POST_TEST_TRAFFIC_SHIFT answers after 2 minutes; FAILED flips back before any customer saw green."""
+    for status, state in (("SUCCEEDED", "COMPLETED"), ("FAILED", "FAILED")):
+        hook = {
+            "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:test",
+            "roleArn": "arn:aws:iam::1:role/x",
+            "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"],
+            "result": {"after": "2m", "status": status},
+        }
+        ran = run(
+            shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": [hook]}), tmp_path
+        )
+        ready = max(task["healthy_at"] for task in ran.tasks(revision=2))
+        row = ran.rows("deployments")[-1]
+        assert row["rollout_state"] == state
+        assert green(ran)[1] == 0.0
+        late = 5 * MINUTE if state == "COMPLETED" else 0
+        assert 0 <= row["completed_at"] - (ready + 2 * MINUTE + late) <= 2 * SECOND
+        assert ran.states(revision=2 if state == "COMPLETED" else 1)["RUNNING"] == 2
+
+
+def test_a_hook_that_never_answers_times_out_as_it_was_told_to(tmp_path: Path) -> None:
+    """Ten minutes, then CONTINUE or ROLLBACK."""
+    for action, state in (("CONTINUE", "COMPLETED"), ("ROLLBACK", "FAILED")):
+        hook = {
+            "targetType": "PAUSE",
+            "lifecycleStages": ["PRE_SCALE_UP"],
+            "timeoutConfiguration": {"timeoutInMinutes": 10, "action": action},
+            "result": {"status": "IN_PROGRESS"},
+        }
+        written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": [hook]})
+        ran = run(written, tmp_path)
+        assert ran.rows("deployments")[-1]["rollout_state"] == state
+        if state == "COMPLETED":
+            assert min(task["created_at"] for task in ran.tasks(revision=2)) == AT + 10 * MINUTE
+        else:
+            assert ran.rows("deployments")[-1]["completed_at"] == AT + 10 * MINUTE
+            assert ran.tasks(revision=2) == []
+
+
+def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block:
+    """An alarm of the service over so many minutes."""
+    return {
+        "alarmName": name,
+        "namespace": "AWS/ApplicationELB",
+        "metricName": metric,
+        "dimensions": [{"name": "ServiceName", "value": "web"}],
+        "threshold": threshold,
+        "comparisonOperator": "GreaterThanThreshold",
+        "evaluationPeriods": periods,
+        "period": 60,
+        "statistic": "Sum",
+    }
+
+
+def test_an_alarm_during_the_bake_time_flips_traffic_back(tmp_path: Path) -> None:
+    """Revision 2 needs so much CPU that requests time out: errors for two minutes, then blue has all traffic again."""
+    slow = {"behavior": {"cpuTimePerRequest": "2s"}}
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 30, "alarms": alarms}, second=slow)
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    ran = run(written, tmp_path)
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    assert failed["rollout_state_reason"] == "ECS deployment alarms: alarm errors is in state ALARM."
+    assert 2 * MINUTE <= failed["completed_at"] - AT <= 4 * MINUTE
+    errors = [
+        count for at, count in ran.series("failed_request_count") if at > failed["completed_at"] + MINUTE
+    ]
+    assert max(errors) == 0
+    assert ran.states(revision=1)["RUNNING"] == 2
+
+
+def test_an_alarm_fails_a_rolling_deployment_and_one_already_on_is_ignored(tmp_path: Path) -> None:
+    """ECS Developer Guide, deployment alarms: ALARM at the beginning turns alarms off for that deployment."""
+    alarms = {"alarmNames": ["busy"], "enable": True, "rollback": True}
+    for threshold, state in ((5_000.0, "COMPLETED"), (10.0, "COMPLETED")):
+        written = shifted({"alarms": alarms}, "2h")
+        written["alarms"] = [alarmed("busy", "RequestCount", threshold)]
+        assert run(written, tmp_path).rows("deployments")[-1]["rollout_state"] == state
+    slow = {"behavior": {"cpuTimePerRequest": "2s"}}
+    written = shifted({"alarms": alarms}, "2h", slow)
+    written["alarms"] = [alarmed("busy", "HTTPCode_ELB_5XX_Count", 10)]
+    ran = run(written, tmp_path)
+    assert ran.rows("deployments")[-1]["rollout_state"] == "FAILED"
+    assert ran.states(revision=1)["RUNNING"] == 2
+
+
+def test_a_rolling_deployment_with_alarms_bakes_as_long_as_they_look_back(tmp_path: Path) -> None:
+    """Two periods of 60 s after the last old task has stopped."""
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
+    written = shifted({"alarms": alarms}, "2h")
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    ran = run(written, tmp_path)
+    last = max(task["stopped_at"] for task in ran.tasks(revision=1))
+    assert ran.rows("deployments")[-1]["completed_at"] == last + 2 * MINUTE
+
+
+@pytest.mark.parametrize("cleanup", ["BLOCKING", "DEFERRED"])
+def test_early_success_completes_before_all_are_healthy(cleanup: str, tmp_path: Path) -> None:
+    """100 to 150 % of four: two new tasks are healthy after 40 s, two more after 80 s, when the last old ones go.
+
+    With 50 % the deployment is COMPLETED at 40 s, or, if the old tasks must be gone, at 80 s.
+    """
+    early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
+    written = rolled(4, 100, 150)
+    written["services"][0]["deploymentConfiguration"] |= {"earlySuccessCriteria": early}
+    ran = run(written, tmp_path)
+    done = ran.rows("deployments")[-1]["completed_at"]
+    healthy = sorted(task["healthy_at"] for task in ran.tasks(revision=2))
+    gone = max(task["stopped_at"] for task in ran.tasks(revision=1))
+    assert healthy[1] < gone
+    assert done == (healthy[1] if cleanup == "DEFERRED" else gone)
+    assert ran.states(last_status="RUNNING") == {"RUNNING": 4}
+
+
+@pytest.mark.golden(11)
+def test_bounds_are_rounded_towards_the_desired_count() -> None:
+    """The minimum up, the maximum down; the whole runs are in tests/laws/test_deployment_bounds.py."""
+    assert healthy_bounds(10, 90, 110) == (9, 11)
+    assert healthy_bounds(5, 100, 150) == (5, 7)
+    assert healthy_bounds(7, 33, 133) == (3, 9)
+    assert healthy_bounds(3, 50, 150) == (2, 4)
