@@ -17,7 +17,7 @@ from clustersim.study.sweep_results import Sweep
 
 Spec = dict[str, Any]
 
-WIDTH, HEIGHT = 390, 240
+WIDTH, HEIGHT = 400, 250
 MAX_COLOURS = 8  # values of a second path that are told apart by colour
 INK, MARK, SOFT = "#1f2933", "#1f6feb", "#9aa5b1"
 COLOURS = ["#1f6feb", "#d9730d", "#2f9e44", "#c2255c", "#7048e8", "#0c8599", "#a61e4d", "#5c940d"]
@@ -39,7 +39,9 @@ def front_chart(sweep: Sweep, cost: str, share: str) -> Spec | None:
         row["front"] = best is None or row["mean1"] > best
         best = row["mean1"] if best is None else max(best, row["mean1"])
     data = alt.Data(values=rows)
-    x = alt.X("mean0:Q", title=label(cost), scale=alt.Scale(zero=False), axis=alt.Axis(format="$,.2f"))
+    x = alt.X(
+        "mean0:Q", title=label(cost), scale=alt.Scale(zero=False), axis=alt.Axis(format="$,.6~g", tickCount=8)
+    )
     y = alt.Y("mean1:Q", title=label(share), scale=alt.Scale(zero=False), axis=alt.Axis(format=".3%"))
     tooltip = _tooltip(sweep, [cost, share])
     front = alt.Chart(data).transform_filter("datum.front").mark_line(color=MARK, interpolate="step-after")
@@ -59,7 +61,8 @@ def sensitivity_chart(sweep: Sweep, measure: str) -> Spec:
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("path:N", title=None), yOffset="order:N")
     x = alt.X("index:Q", title=f"share of the variance of {label(measure)}")
-    colour = alt.Color("order:N", title=None, scale=alt.Scale(range=COLOURS))
+    legend = alt.Legend(orient="top")
+    colour = alt.Color("order:N", title=None, scale=alt.Scale(range=COLOURS), legend=legend)
     bars = base.mark_bar().encode(x=x, color=colour)
     limits = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
     return _spec(alt.layer(bars, limits), WIDTH, height=60 * len(sweep.paths))
@@ -76,8 +79,8 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
         alt.X(
             f"x{number}:Q",
             title=name,
-            scale=alt.Scale(zero=False, padding=12),
-            axis=alt.Axis(format="~g", **ticks),
+            scale=alt.Scale(zero=False, nice=False, padding=14),
+            axis=alt.Axis(**ticks),
         )
         if numeric
         else alt.X(f"x{number}:N", title=name, sort=order, axis=alt.Axis(labelAngle=0))
@@ -112,7 +115,9 @@ def _colour(sweep: Sweep, number: int) -> Any:
         if other != number and len(sweep.paths) == 2 and 1 < len(seen) <= MAX_COLOURS:
             title = short_paths(sweep.paths)[other]
             scale = alt.Scale(domain=seen, range=COLOURS[: len(seen)])
-            return alt.Color(f"name{other}:N", title=title, sort=seen, scale=scale)
+            return alt.Color(
+                f"name{other}:N", title=title, sort=seen, scale=scale, legend=alt.Legend(orient="top")
+            )
     return alt.value(MARK)
 
 

@@ -16,10 +16,10 @@ from clustersim import stats
 _CHOSEN = (
     "cost_usd",
     "services.*.availability",
-    "services.*.availability_healthy",
     "services.*.response_time_p99_s",
     "run_tasks.*.wait_mean_s",
     "run_tasks.*.makespan_s",
+    "services.*.availability_healthy",
 )
 """What people ask first, in that order."""
 
@@ -99,6 +99,11 @@ def told(measure: str, interval: stats.Interval | None, *, signed: bool = False)
         return _with_half(interval, scale, 2 if unit != "ms" else 0, unit, signed=signed)
     digits = 0 if interval.mean == int(interval.mean) or abs(interval.mean) >= 1_000 else 2
     return _with_half(interval, 1.0, digits, "", signed=signed)
+
+
+def figure(measure: str, value: float) -> str:
+    """A single number as `told` writes a mean."""
+    return told(measure, stats.Interval(value, math.nan, math.nan, 1, 0.95, "t"))
 
 
 def _with_half(

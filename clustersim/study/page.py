@@ -21,12 +21,13 @@ from typing import Any
 
 from clustersim.engine.program import cache_folder
 from clustersim.errors import ResultsError
-from clustersim.study.measures import is_share, label, main_measures, short_paths, told, value_told
+from clustersim.study.measures import label, main_measures, short_paths, told, value_told
 from clustersim.study.sweep_report import best_point, facts_of, varying
 from clustersim.study.sweep_results import Sweep
 
 MAX_TABLE = 500  # points on the page; `summary.arrow` has them all
 MAX_MEASURES = 12
+COST = "cost_usd"
 NEEDED = ("altair", "vl_convert", "jinja2")
 
 
@@ -55,25 +56,27 @@ def page_of(sweep: Sweep) -> str:
     charts: dict[str, Any] = {}
     sections = []
 
-    def section(title: str, words: str, specs: Sequence[Any]) -> None:
+    def section(title: str, measure: str, words: str, specs: Sequence[Any]) -> None:
         names = [f"chart-{len(charts) + number}" for number in range(len(specs))]
         charts.update(zip(names, specs, strict=True))
         if names:
-            sections.append({"title": title, "words": words, "charts": names})
+            sections.append({"title": title, "measure": measure, "words": words, "charts": names})
 
     for measure in measures:
-        words = f"`{measure}`: the mean of each point over its replications, and its 95 % interval (t)."
-        section(label(measure).capitalize(), words, measure_charts(sweep, measure))
-    for share in filter(is_share, measures):
-        spec = front_chart(sweep, "cost_usd", share)
-        words = "Each dot is a point. Along the line nothing is both cheaper and more often available."
-        section(f"Cost and {label(share)}", words, [spec] if spec else [])
+        words = "the mean of each point over its replications, and its 95 % interval (t)."
+        section(label(measure).capitalize(), measure, words, measure_charts(sweep, measure))
+        if measure == COST:
+            for share in (each for each in measures if each.endswith(".availability")):
+                spec = front_chart(sweep, COST, share)
+                words = (
+                    "Each dot is a point. Along the line nothing is both cheaper and more often available."
+                )
+                section(f"Cost and {label(share)}", "", words, [spec] if spec else [])
     if sweep.manifest["design"]["sensitivity"]:
         for measure in measures:
             words = "Sobol indices: how much of the variance each path explains, alone and with all it takes part in."
-            section(
-                f"What {label(measure)} depends on", words, _sensitivity(sweep, measure, sensitivity_chart)
-            )
+            specs = _sensitivity(sweep, measure, sensitivity_chart)
+            section(f"What {label(measure)} depends on", "", words, specs)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(
         files("clustersim").joinpath("study/page.html.j2").read_text(encoding="utf-8")

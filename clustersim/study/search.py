@@ -22,7 +22,7 @@ from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.scenario.model import Scenario
 from clustersim.study.cluster import workers
 from clustersim.study.dispatch import Dispatcher
-from clustersim.study.measures import short_paths, told, value_told
+from clustersim.study.measures import figure, short_paths, value_told
 from clustersim.study.objectives import read_objectives
 from clustersim.study.outcome import Watcher, begin, check_measure, complete, take_up
 from clustersim.study.place import Place, place_of
@@ -189,9 +189,10 @@ class Search:
             return "no point keeps the bounds yet"
         measure = self.goal.minimize
         mean = self.tally.means(feasible[0], self.goal.searching)[measure]
-        figure = told(measure, stats.Interval(mean, math.nan, math.nan, 1, 0.95, "t"))
         pairs = zip(short_paths(self.reading.design.paths), self.tally.values[feasible[0]], strict=True)
-        return " ".join([f"best {figure}", *(f"{name}={value_told(value)}" for name, value in pairs)])
+        return " ".join(
+            [f"best {figure(measure, mean)}", *(f"{name}={value_told(value)}" for name, value in pairs)]
+        )
 
 
 def prepare_search(

@@ -6,12 +6,9 @@ command line calls it.
 
 from __future__ import annotations
 
-import math
-
 from rich.console import Console
 
-from clustersim import stats
-from clustersim.study.measures import label, told
+from clustersim.study.measures import figure, label, told
 from clustersim.study.objectives import Objective
 from clustersim.study.report import Cells, Section, print_report
 from clustersim.study.search import Optimum
@@ -61,20 +58,14 @@ def _nothing(found: Optimum) -> list[tuple[str, str]]:
         worst = found.nearest[0]
         miss = worst.objective.miss(worst.mean)
         if miss > 0:
-            amount = _figure(worst.objective.measure, miss)
+            amount = figure(worst.objective.measure, miss)
             facts.append(("hardest", f"{label(worst.objective.measure)}: never nearer than {amount} off"))
     return facts
 
 
-def _figure(measure: str, value: float) -> str:
-    return told(measure, stats.Interval(value, math.nan, math.nan, 1, 0.95, "t"), signed=True).removeprefix(
-        "+"
-    )
-
-
 def _bound(objective: Objective) -> str:
     sign = ">=" if objective.at_least else "<="
-    return f"{sign} {_figure(objective.measure, objective.bound)}"
+    return f"{sign} {figure(objective.measure, objective.bound)}"
 
 
 def _confirmed(found: Optimum) -> Section:
@@ -84,7 +75,7 @@ def _confirmed(found: Optimum) -> Section:
         (
             label(measure),
             words,
-            _figure(measure, found.searched[measure]),
+            figure(measure, found.searched[measure]),
             told(measure, found.confirmed.get(measure)),
         )
         for measure, words in wanted.items()
@@ -98,9 +89,9 @@ def _reached(found: Optimum) -> Section:
         (
             label(near.objective.measure),
             _bound(near.objective),
-            _figure(near.objective.measure, near.mean),
+            figure(near.objective.measure, near.mean),
             str(near.point),
-            _figure(near.objective.measure, max(0.0, near.objective.miss(near.mean))),
+            figure(near.objective.measure, max(0.0, near.objective.miss(near.mean))),
         )
         for near in found.nearest
     ]

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clustersim.errors import ResultsError
-from clustersim.study.measures import NOTHING, label, main_measures, short_paths, told, value_told
+from clustersim.study.measures import figure, label, main_measures, short_paths, told, value_told
 from clustersim.study.report import MAX_ROWS, WIDTH, Cells, Section, print_report
 from clustersim.study.sweep_results import Sweep
 
@@ -47,9 +47,8 @@ def varying(sweep: Sweep, measures: Sequence[str]) -> list[str]:
 
 
 def differs(sweep: Sweep, measure: str) -> bool:
-    """Whether the mean of a measure is another at some point, by more than the order of additions makes it."""
-    means = means_of(sweep, measure)
-    return bool(means) and max(means.values()) - min(means.values()) > NOTHING
+    """Whether a measure is another at some point, as far as its figures show."""
+    return len({figure(measure, mean) for mean in means_of(sweep, measure).values()}) > 1
 
 
 def means_of(sweep: Sweep, measure: str) -> dict[int, float]:
@@ -115,43 +114,36 @@ def _family(sweep: Sweep, measure: str, base: int) -> list[tuple[str, str]]:
 
 
 def _points(sweep: Sweep, measures: Sequence[str], base: int, everything: bool) -> Section:
+    """A row per point, the first twenty by the first measure; `everything`: however wide that is."""
     order = list(range(len(sweep.points)))
     if len(order) > MAX_ROWS:
         means = {p: sweep.interval(measures[0], p) for p in order}
         order.sort(key=lambda p: (mean.mean if (mean := means[p]) else float("inf"), p))
     shown = order[:MAX_ROWS]
-    columns: list[list[str]] = [["point", *(str(point) for point in shown)]]
+    known = [["point" if everything else "#", *map(str, shown)]]
     for name, path in zip(short_paths(sweep.paths), sweep.paths, strict=True):
-        columns.append([name, *(value_told(sweep.points[point][path]) for point in shown)])
-    known = len(columns)
-    for number, measure in enumerate(measures):
-        columns.append([label(measure), *(told(measure, sweep.interval(measure, point)) for point in shown)])
-        if number == 0 and len(sweep.points) > 1:
-            cells = [
-                "-" if p == base else told(measure, sweep.difference(measure, p, base), signed=True)
-                for p in shown
-            ]
-            columns.append([f"vs {base}", *cells])
-    if not everything:
-        columns = _fitting(columns, known + 1)
-    headings, *rows = (tuple(cells) for cells in zip(*columns, strict=True))
-    return Section(headings, [_row(cells) for cells in rows], len(order) - len(shown))
+        known.append([name, *(value_told(sweep.points[point][path]) for point in shown)])
+    figures = [
+        [label(each), *(told(each, sweep.interval(each, point)) for point in shown)] for each in measures
+    ]
+    if len(sweep.points) > 1:
+        differences = {p: sweep.difference(measures[0], p, base) for p in shown if p != base}
+        against = [f"vs {base}", *(told(measures[0], differences.get(p), signed=True) for p in shown)]
+        with_it = [figures[0], against, *figures[1:]]
+        # A second measure says more than the difference, where there is no room for both.
+        if everything or len(figures) == 1 or _width([*known, *with_it[:3]]) <= WIDTH:
+            figures = with_it
+    least = len(known) + 1
+    columns = [*known, *figures]
+    while not everything and len(columns) > least and _width(columns) > WIDTH:
+        columns.pop()
+    headings, *rows = zip(*columns, strict=True)
+    return Section(headings, rows, len(order) - len(shown))
 
 
-def _row(cells: Sequence[str]) -> Cells:
-    return tuple(cells)
-
-
-def _fitting(columns: list[list[str]], least: int) -> list[list[str]]:
-    """As many columns as eighty characters hold, the first `least` in any case."""
-    kept: list[list[str]] = []
-    width = 0
-    for column in columns:
-        width += max(map(cell_len, column)) + 2
-        if len(kept) >= least and width - 2 > WIDTH:
-            break
-        kept.append(column)
-    return kept
+def _width(columns: Sequence[Sequence[str]]) -> int:
+    """How many characters a table of these columns takes."""
+    return sum(max(map(cell_len, column)) + 2 for column in columns) - 2
 
 
 def _sensitivity(sweep: Sweep, measures: Sequence[str]) -> Section:

@@ -29,9 +29,7 @@ KIND = "capacityProviders.general.autoScalingGroupProvider.autoScalingGroup.inst
 AVAILABLE, P99 = "services.web.availability", "services.web.response_time_p99_s"
 
 
-def made_up(
-    points: list[tuple[Any, ...]], paths: tuple[str, ...] = (TARGET,), failed: int = 0, **design: Any
-) -> Sweep:
+def made_up(points: list[tuple[Any, ...]], paths: tuple[str, ...] = (TARGET,), failed: int = 0) -> Sweep:
     """A sweep of three replications: points cost 100, 90, 80 ... USD, less cost less available, one dollar of luck."""
     rows = []
     for point in range(len(points)):
@@ -55,7 +53,7 @@ def made_up(
         "scenario_digest": "0123456789abcdef",
         "seed": 7,
         "versions": {"clustersim": "1.2.3"},
-        "design": {"design": "grid", "paths": list(paths), "points": None, "sensitivity": False, **design},
+        "design": {"design": "grid", "paths": list(paths), "points": None, "sensitivity": False},
         "points": [{"values": list(values)} for values in points],
         "page": "report.html",
     }
@@ -79,7 +77,7 @@ def test_the_table_says_what_there_is_to_know() -> None:
     assert lines[1] == "least cost  $90.00 ±2.48 at point 1"  # t at 2 degrees 4.303, s = 1, n = 3
     assert lines[2] == "with        targetCapacity=100"
     assert lines[3] == "difference  -$10.00 ±0.00 against point 0, in pairs"
-    assert lines[5].split() == ["point", "targetCapacity", "cost", "vs", "0", "web", "available"]
+    assert lines[5].split() == ["#", "targetCapacity", "cost", "vs", "0", "web", "available"]
     assert lines[6].split() == ["0", "80", "$100.00", "±2.48", "-", "99.990%", "±0.000"]
     assert lines[7].split() == ["1", "100", "$90.00", "±2.48", "-$10.00", "±0.00", "99.890%", "±0.000"]
     assert lines[-2:] == ["results: sweeps/web-shop", "charts: sweeps/web-shop/report.html"]
@@ -96,9 +94,17 @@ def test_a_terminal_of_eighty_columns_holds_it(sweep: Sweep) -> None:
 
 def test_many_points_are_the_cheapest_twenty() -> None:
     lines = printed(made_up(MANY, (TARGET, KIND)))
-    first = next(index for index, line in enumerate(lines) if line.startswith("point"))
+    first = next(index for index, line in enumerate(lines) if line.startswith("#"))
     assert lines[first + 1].split()[0] == "29", "the cheapest comes first"
     assert "... and 10 more" in lines
+
+
+def test_a_second_measure_comes_before_the_difference() -> None:
+    """Where eighty columns do not hold both."""
+    points = [(number, ["m6i.2xlarge", "c6i.2xlarge"]) for number in (80, 90)]
+    text = "\n".join(printed(made_up(points, (TARGET, KIND))))
+    assert "web available" in text
+    assert "vs 0" not in text
 
 
 def test_lines_for_a_pipe() -> None:
@@ -224,7 +230,7 @@ def test_each_measure_over_each_path_and_the_front() -> None:
     )
     charts = specs(page)
     titles = re.findall(r"^<h2>(.*?)</h2>$", page, re.MULTILINE)
-    assert titles == ["Cost", "Web available", "Cost and web available", "All points"]
+    assert titles == ["Cost", "Cost and web available", "Web available", "All points"]
     assert len(charts) == 2 + 2 + 1
     cost = charts["chart-0"]
     rows = cost["data"]["values"] if "values" in cost["data"] else next(iter(cost["datasets"].values()))
@@ -242,6 +248,17 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert values.count('"front": true') == 3
     same = front_chart(made_up([(80,), (90,), (100,)]), "cost_usd", P99)
     assert json.dumps(same).count('"front": true') == 1
+
+
+def test_what_a_measure_depends_on() -> None:
+    """Two base points of one path: A, B, and A with the path of B, so six points in all; a bar per order."""
+    points = [(number,) for number in (80, 90, 100, 85, 100, 85)]
+    sweep = made_up(points)
+    sweep.manifest["design"].update(design="sobol", points=2, sensitivity=True)
+    page = page_of(sweep)
+    assert "<h2>What cost depends on</h2>" in page
+    assert "share of the variance of cost" in page
+    assert any(line.startswith("variance of") for line in printed(sweep))
 
 
 def test_the_page_is_the_same_bytes_again() -> None:
