@@ -246,6 +246,8 @@ def sensitivity(
     ab = np.array([_sample(values) for values in mixed])[:, None, :]
     if ab.shape[2] != len(a) or len(a) != len(b):
         raise ValueError("A, B and every mixed sample need one value per point")
+    if len(ab) == 1:  # scipy knows no design of one input; a copy of it changes nothing
+        ab = np.repeat(ab, 2, axis=0)
     if np.ptp(np.concatenate([a, b])) == 0:
         raise ValueError("the measure is the same at every point: there is no variance to explain")
 

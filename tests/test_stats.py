@@ -176,6 +176,14 @@ def test_sobol_indices_of_a_sum() -> None:
         assert found.total_order.low <= share <= found.total_order.high
 
 
+def test_one_input_explains_everything() -> None:
+    """Whatever the measure does with it."""
+    first, second = luck(6).random(64), luck(7).random(64)
+    (only,) = stats.sensitivity(first**2, second**2, [second**2])
+    assert only.first_order.mean == pytest.approx(1.0, abs=0.3)
+    assert only.total_order.mean == pytest.approx(1.0, abs=0.3)
+
+
 def test_sensitivity_of_what_never_changes() -> None:
     with pytest.raises(ValueError, match="no variance"):
         stats.sensitivity([1.0, 1.0], [1.0, 1.0], [[1.0, 1.0]])
