@@ -27,7 +27,7 @@ MEASURE = "cost_usd"
 class Best:
     """The point of the least mean cost so far."""
 
-    def __init__(self, paths: Sequence[str] = (), points: Sequence[Sequence[Any]] = ()) -> None:
+    def __init__(self, paths: Sequence[str], points: Sequence[Sequence[Any]]) -> None:
         self._names = short_paths(paths)
         self._points = points
         self._sums: dict[int, tuple[float, int]] = {}
@@ -58,7 +58,7 @@ class Bar(Watcher):
         self._quiet = quiet
         self._begun = self._told = time.monotonic()
         self._runs = self._all = 0
-        self._best = Best()
+        self._best: Best | None = None  # a search says it in its own words
         self._words = ""
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
@@ -95,7 +95,7 @@ class Bar(Watcher):
                 self._say(f"warning: {warning}")
             if is_cold():
                 self._say("compiling the kernels: once for this version, some ten seconds ...")
-        self._best = Best(paths, points)
+        self._best = Best(paths, points) if paths else None
         self._progress.update(self._task, description=name)
 
     def total(self, runs: int) -> None:
@@ -107,16 +107,19 @@ class Bar(Watcher):
     def done(self, row: Row) -> None:
         self._runs += 1
         self.trace = self.trace or row.trace
-        self._best.add(row)
+        if self._best is not None:
+            self._best.add(row)
+            self._words = self._best.told()
         now = time.monotonic()
         rate = self._runs / max(now - self._begun, 1e-9)
-        best = self._words or self._best.told()
         counts = f"{self._runs:,}/{self._all:,} {rate:,.1f}/s"
-        self._progress.update(self._task, completed=self._runs, counts=counts, best=best)
+        self._progress.update(self._task, completed=self._runs, counts=counts, best=self._words)
         if not (self._quiet or self._console.is_terminal) and now - self._told >= LINE_S:
             self._told = now
             left = (self._all - self._runs) / rate
-            line = f"{self._runs:,} of {self._all:,} runs, {rate:,.1f}/s, {left:,.0f} s left, {best}"
+            line = f"{self._runs:,} of {self._all:,} runs, {rate:,.1f}/s, {left:,.0f} s left, {self._words}".removesuffix(
+                ", "
+            )
             self._say(line)
 
     def _say(self, line: str) -> None:
