@@ -21,6 +21,7 @@ from clustersim.study.outcome import Watcher
 from clustersim.study.work import Row
 
 LINE_S = 10.0  # between two lines where there is no terminal
+LOOK_S = 0.2  # between two looks at the best point: there may be thousands
 MEASURE = "cost_usd"
 
 
@@ -58,6 +59,7 @@ class Bar(Watcher):
         self._quiet = quiet
         self._begun = self._told = time.monotonic()
         self._runs = self._all = 0
+        self._shown = 0.0
         self._best: Best | None = None  # a search says it in its own words
         self._words = ""
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -109,18 +111,24 @@ class Bar(Watcher):
         self.trace = self.trace or row.trace
         if self._best is not None:
             self._best.add(row)
-            self._words = self._best.told()
         now = time.monotonic()
+        if now - self._shown < LOOK_S and self._runs < self._all:
+            return
+        self._shown = now
+        if self._best is not None:
+            self._words = self._best.told()
         rate = self._runs / max(now - self._begun, 1e-9)
         counts = f"{self._runs:,}/{self._all:,} {rate:,.1f}/s"
         self._progress.update(self._task, completed=self._runs, counts=counts, best=self._words)
         if not (self._quiet or self._console.is_terminal) and now - self._told >= LINE_S:
             self._told = now
-            left = (self._all - self._runs) / rate
-            line = f"{self._runs:,} of {self._all:,} runs, {rate:,.1f}/s, {left:,.0f} s left, {self._words}".removesuffix(
-                ", "
+            parts = (
+                f"{self._runs:,} of {self._all:,} runs",
+                f"{rate:,.1f}/s",
+                f"{(self._all - self._runs) / rate:,.0f} s left",
+                self._words,
             )
-            self._say(line)
+            self._say(", ".join(part for part in parts if part))
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
