@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, unquote
 
 from clustersim.errors import ResultsError
 from clustersim.record.publication import MANIFEST, SUMMARY
@@ -82,9 +83,11 @@ def place_of(out: str | Path, name: str) -> Place:
     Raises ResultsError for an address that leads nowhere.
     """
     if "://" not in str(out):
-        return Directory(Path(out) / name)
+        written = Path(out) / name
+        # Workers of a cluster were started in directories of their own.
+        return Directory(written.absolute(), str(written))
     address, question, options = str(out).partition("?")
-    place = Store(f"{address.rstrip('/')}/{name}{question}{options}")
+    place = Store(f"{address.rstrip('/')}/{quote(name)}{question}{options}")
     place.entries()
     return place
 
@@ -116,19 +119,21 @@ class Directory:
     """A place on a file system, of this machine or shared with the workers."""
 
     target: Path
+    written: str
+    """The same as the user wrote it."""
 
     @property
     def shown(self) -> str:
-        return str(self.target)
+        return self.written
 
     @property
     def work(self) -> Path:
         """The hidden directory in which the sweep grows."""
-        return self.target.with_name(f".{self.target.name}.sweep").absolute()
+        return self.target.with_name(f".{self.target.name}.sweep")
 
     @property
     def growing(self) -> str:
-        return str(self.target.with_name(self.work.name))
+        return str(Path(self.written).with_name(self.work.name))
 
     def plan(self) -> bytes | None:
         return self.read(PLAN)
@@ -214,7 +219,7 @@ class Store:
         # Neither the options nor a key that stands before the bucket: this goes into messages.
         scheme, _, rest = self.address.partition("?")[0].partition("://")
         head, slash, tail = rest.partition("/")
-        return f"{scheme}://{head.rpartition('@')[2]}{slash}{tail}"
+        return f"{scheme}://{head.rpartition('@')[2]}{slash}{unquote(tail)}"
 
     @property
     def growing(self) -> str:

@@ -20,7 +20,7 @@ from clustersim import stats
 from clustersim.errors import ResultsError
 from clustersim.record.publication import MANIFEST
 from clustersim.scenario.overrides import closest
-from clustersim.study.place import POINTS, TABLE, Place, Store, complete_manifest
+from clustersim.study.place import POINTS, TABLE, Directory, Place, Store, complete_manifest
 from clustersim.study.results import Run, as_pandas, open_run
 
 if TYPE_CHECKING:
@@ -223,9 +223,7 @@ def open_result(path: str | Path) -> Run | Sweep:
         return read_sweep(Store(str(path)))
     directory = Path(path)
     if (directory / POINTS).is_dir() and (directory / MANIFEST).is_file():
-        from clustersim.study.place import Directory
-
-        return read_sweep(Directory(directory))
+        return read_sweep(Directory(directory.absolute(), str(directory)))
     return open_run(directory)
 
 

@@ -43,7 +43,7 @@ def scenario(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Directory:
-    found = Directory(tmp_path / "out" / "test")
+    found = Directory(tmp_path / "out" / "test", "out/test")
     found.begin(PLAN)
     return found
 

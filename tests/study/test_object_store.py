@@ -134,6 +134,15 @@ def test_resuming_and_replacing(bucket: str, tmp_path: Path) -> None:
     assert json.loads(names["test/manifest.json"])["points"][0]["values"] == [3]
 
 
+def test_a_name_may_hold_what_an_address_may_not(bucket: str, tmp_path: Path) -> None:
+    """A scenario's name may have spaces and plus signs; a key before the bucket is never shown."""
+    scenario = save(tmp_path, shop("5m", name="web shop+1, a=b"))
+    found = sweep(scenario, bucket, replications=1)
+    assert found.path.endswith("/results/web shop+1, a=b")
+    assert "web shop+1, a=b/summary.arrow" in objects(bucket)
+    assert Store("s3://key:secret@bucket/folder/name?region=x").shown == "s3://bucket/folder/name"
+
+
 def test_nothing_else_is_replaced(bucket: str, tmp_path: Path) -> None:
     """What is under the name and is no sweep of ours stays."""
     files, base = FileSystem.from_uri(bucket)

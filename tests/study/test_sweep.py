@@ -18,6 +18,7 @@ import pytest
 
 import clustersim as cs
 from clustersim.study import work as workers_module
+from clustersim.study.place import Directory, place_of
 from clustersim.study.results import open_run
 from tests.study.small import COUNT, RATE, contents, save, shop
 
@@ -281,6 +282,22 @@ def test_an_unfinished_sweep_is_neither_lost_nor_taken_up_unasked(
     assert contents(tmp_path / "out") == contents(tmp_path / "quiet")
 
 
+def test_killed_at_the_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it has its name it is unfinished, though its manifest is written; after that it is complete."""
+    scenario, out = save(tmp_path), tmp_path / "out"
+    sweep(scenario, tmp_path / "quiet")
+    for step in ("_sweep_up", "unlink"):
+        with monkeypatch.context() as patch:
+            owner = Directory if step == "_sweep_up" else Path
+            patch.setattr(owner, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                sweep(scenario, out)
+        assert (out / "test").exists() == (step == "unlink")
+        sweep(scenario, out, resume=True)
+        assert contents(out) == contents(tmp_path / "quiet")
+        shutil.rmtree(out)
+
+
 def test_a_run_of_other_terms_does_not_count(copy: tuple[Path, Path]) -> None:
     """A directory in the right place is not enough: digest, seed, replication and versions have to agree."""
     scenario, out = copy
@@ -293,6 +310,15 @@ def test_a_run_of_other_terms_does_not_count(copy: tuple[Path, Path]) -> None:
 
 
 # --- places ------------------------------------------------------------------------------------------------
+
+
+def test_a_place_is_the_same_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a cluster runs in another directory; what the user sees is what they wrote."""
+    monkeypatch.chdir(tmp_path)
+    place = place_of("sweeps", "test")
+    assert isinstance(place, Directory)
+    assert (place.shown, place.growing) == ("sweeps/test", "sweeps/.test.sweep")
+    assert place.work == tmp_path / "sweeps" / ".test.sweep"
 
 
 def test_a_new_sweep_takes_the_place_of_an_earlier_one(copy: tuple[Path, Path]) -> None:
