@@ -85,11 +85,20 @@ def one(scenario: str, jobs: int, replications: int, out: str) -> None:
     print(json.dumps(cost))
 
 
+def machine_s() -> float:
+    """CPU time that this machine has spent since it began, on anything (Linux; elsewhere 0)."""
+    try:
+        user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    except OSError:
+        return 0.0
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(scenario: Path, jobs: int, replications: int, folder: Path) -> dict[str, float]:
     """One sweep as a process of its own, from its start to its end."""
     out = folder / f"out-{jobs}"
     shutil.rmtree(out, ignore_errors=True)
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), machine_s()
     command = [
         sys.executable,
         str(HERE / "sweeps.py"),
@@ -110,6 +119,7 @@ def measure(scenario: Path, jobs: int, replications: int, folder: Path) -> dict[
         sys.exit(done.stderr)
     cost: dict[str, float] = json.loads(done.stdout)
     cost["wall_s"] = time.perf_counter() - began
+    cost["others_cpu_s"] = machine_s() - busy - cost["own_cpu_s"] - cost["workers_cpu_s"]
     cost["overhead_ms"] = (
         1e3 * (cost["own_cpu_s"] + cost["workers_cpu_s"] - cost["simulation_cpu_s"]) / cost["runs"]
     )
@@ -131,7 +141,7 @@ def workers(quick: bool) -> bool:
     quickest = {jobs: min(found, key=lambda cost: cost["wall_s"]) for jobs, found in costs.items()}
     runs, tasks = quickest[1]["runs"], quickest[1]["tasks"]
     print(f"{runs:,.0f} runs of {tasks:,.0f} tasks; the quickest of {rounds} rounds, {os.cpu_count()} cores")
-    print(f"{'':44}{'1 worker':>12}{'2 workers':>12}")
+    print(f"{'':50}{'1 worker':>12}{'2 workers':>12}")
     for name, words in (
         ("wall_s", "whole command, wall s"),
         ("sweep_s", "  of it runs, wall s"),
@@ -139,8 +149,9 @@ def workers(quick: bool) -> bool:
         ("workers_cpu_s", "worker processes, CPU s"),
         ("simulation_cpu_s", "simulation alone, CPU s"),
         ("overhead_ms", "overhead per run, CPU ms"),
+        ("others_cpu_s", "meanwhile everything else on this machine, CPU s"),
     ):
-        print(f"{words:44}{quickest[1][name]:12.2f}{quickest[2][name]:12.2f}")
+        print(f"{words:50}{quickest[1][name]:12.2f}{quickest[2][name]:12.2f}")
     speedup = quickest[1]["wall_s"] / quickest[2]["wall_s"]
     worst = max(quickest[1]["overhead_ms"], quickest[2]["overhead_ms"])
     met = {
