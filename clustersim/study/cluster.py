@@ -56,26 +56,49 @@ def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
     """
     prepare()
     import dask
-    from distributed import Client
+    import distributed  # noqa: F401  (its loggers and its configuration come with it)
 
     # A trace of a million rows goes along with each batch on purpose: it is less than what its run takes.
     patient = {"distributed.admin.large-graph-warning-threshold": "1TB"}
     with _silent(), dask.config.set(patient):
         if scheduler is not None:
-            yield from _existing(scheduler)
+            with _used(_client_of(scheduler)) as client:
+                yield client
             return
-        jobs = jobs or cores()
-        # Ctrl-C reaches all processes of a terminal; the workers leave it to the one that knows what to do.
-        preload = list(dask.config.get("distributed.worker.preload"))
-        if jobs > 1:
-            preload.append("clustersim.study.deaf")
-        with dask.config.set(_LOCAL | {"distributed.worker.preload": preload}), _local(jobs) as address:
-            client = Client(address, set_as_default=False)
-            try:
-                with client.as_current():
-                    yield client
-            finally:
-                client.close(timeout=2)
+        with _local(jobs or cores()) as cluster, _used(_client(cluster)) as client:
+            yield client
+
+
+@contextmanager
+def _used(client: Client) -> Iterator[Client]:
+    try:
+        with client.as_current():
+            yield client
+    finally:
+        client.close(timeout=2)
+
+
+def _client(address: object) -> Client:
+    from distributed import Client
+
+    return Client(address, timeout=CONNECT_S, set_as_default=False)
+
+
+def _client_of(address: str) -> Client:
+    """A client of the cluster at `address`, which has a worker."""
+    try:
+        client = _client(address)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "no answer"
+        raise ClusterError(f"no Dask scheduler answers at {address}: {reason}") from error
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER_S)
+    except TimeoutError as error:
+        client.close(timeout=2)
+        raise ClusterError(
+            f"the Dask scheduler at {address} has no workers; start one with `dask worker`"
+        ) from error
+    return client
 
 
 @contextmanager
@@ -92,34 +115,17 @@ def _silent() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _existing(address: str) -> Iterator[Client]:
-    """The cluster at `address`, once it has a worker."""
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "no answer"
-        raise ClusterError(f"no Dask scheduler answers at {address}: {reason}") from error
-    try:
-        client.wait_for_workers(1, timeout=FIRST_WORKER_S)
-    except TimeoutError as error:
-        client.close(timeout=2)
-        raise ClusterError(
-            f"the Dask scheduler at {address} has no workers; start one with `dask worker`"
-        ) from error
-    try:
-        with client.as_current():
-            yield client
-    finally:
-        client.close(timeout=2)
-
-
 @contextmanager
 def _local(jobs: int) -> Iterator[object]:
+    """A cluster of this machine."""
+    import dask
     from distributed import LocalCluster
 
-    with _main_left_alone():
+    # Ctrl-C reaches all processes of a terminal; the workers leave it to the one that knows what to do.
+    preload = list(dask.config.get("distributed.worker.preload"))
+    if jobs > 1:
+        preload.append("clustersim.study.deaf")
+    with dask.config.set(_LOCAL | {"distributed.worker.preload": preload}), _main_left_alone():
         cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
