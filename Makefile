@@ -53,12 +53,12 @@ $(VENV)/.created:
 $(VENV)/.installed: pyproject.toml | $(VENV)/.created
 	@echo "Installing clustersim and what it needs (a minute or two, once) ..."
 	@$(PIP) --upgrade "pip>=25.1"
-	@$(PIP) --editable ".[all]"
+	@$(PIP) --editable ".[pandas,report]"
 	@touch $@
 
 $(VENV)/.tests-installed: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
-	@$(PIP) --group test
+	@$(PIP) --editable ".[all]" --group test
 	@touch $@
 
 $(VENV)/.lint-installed: $(VENV)/.installed
