@@ -86,30 +86,29 @@ def quiet(scenario: Path, out: Path, replications: int) -> dict[str, str]:
 def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     """Workers die while they work, then the whole command dies, then --resume: the bytes of a quiet sweep.
 
-    What is killed and when is drawn; what comes out must not depend on it.
+    Which worker and when is drawn (the moments as numbers of finished runs, so that they are met on any machine);
+    what comes out must not depend on it.
     """
     chance = random.Random(1)
+    moments = sorted(chance.sample(range(1, 16), 2))
+    end = chance.randint(20, 35)  # of 60: then the command itself is killed
     scenario, out = save(tmp_path, shop(LONGER)), tmp_path / "out"
-    arguments = ("sweep", scenario, *POINTS, "--replications", 10, "--jobs", 2, "--out", out, "--quiet")
+    arguments = ("sweep", scenario, *POINTS, "--replications", 15, "--jobs", 2, "--out", out, "--quiet")
     process = start(*arguments)
-    killed = 0
-    enough = chance.randint(15, 30)  # runs after which the command itself is killed, of 40
-    while process.poll() is None and published(out) < enough:
-        time.sleep(chance.uniform(0.05, 0.4))
-        victims = workers_of(process)
-        if victims and killed < 2 and published(out):
-            chance.choice(victims).kill()
-            killed += 1
+    for moment in moments:
+        until(lambda moment=moment: published(out) >= moment and workers_of(process))  # type: ignore[misc]
+        time.sleep(chance.uniform(0.0, 0.05))
+        chance.choice(workers_of(process)).kill()
+    until(lambda: published(out) >= end)
     process.kill()
     finish(process)
-    assert killed, "the sweep was over before anything was killed"
+    there = published(out)
     assert not (out / "test").exists()
-    assert 0 < published(out) < 40
+    assert end <= there < 60
     code, _, err = finish(start(*arguments, "--resume"))
     assert (code, err) == (DONE, "")
-    reused = json.loads((out / "test" / "manifest.json").read_bytes())["timings"]["reused"]
-    assert reused >= enough - 2
-    assert contents(out) == quiet(scenario, tmp_path / "quiet", 10)
+    assert json.loads((out / "test" / "manifest.json").read_bytes())["timings"]["reused"] == there
+    assert contents(out) == quiet(scenario, tmp_path / "quiet", 15)
 
 
 POISON = """\
@@ -159,7 +158,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = finish(process)
     assert code == OTHER
-    (line,) = err.splitlines()
+    line = err.splitlines()[-1]
+    assert "Traceback" not in err
     assert line.startswith("interrupted; what is done is kept in ")
     assert line.endswith("--resume")
     assert 3 < published(out) < 120
@@ -275,11 +275,12 @@ def test_workers_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_threads_end_with_the_sweep(tmp_path: Path) -> None:
-    """In a notebook one sweep follows another: nothing is left over."""
-    before = threading.active_count()
-    for number in range(2):
+    """In a notebook one sweep follows another: Dask keeps a few threads, and not a few more each time."""
+    counts = []
+    for number in range(3):
         cs.sweep(save(tmp_path), vary={COUNT: [1]}, jobs=1, out=tmp_path / str(number))
-    assert threading.active_count() <= before + 4, "Dask keeps its event loop and a pool, once"
+        counts.append(threading.active_count())
+    assert counts[2] <= counts[0] + 1
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
