@@ -42,12 +42,14 @@ def front_chart(sweep: Sweep, cost: str, share: str) -> Spec | None:
     x = alt.X(
         "mean0:Q", title=label(cost), scale=alt.Scale(zero=False), axis=alt.Axis(format="$,.6~g", tickCount=8)
     )
-    y = alt.Y("mean1:Q", title=label(share), scale=alt.Scale(zero=False), axis=alt.Axis(format=".3%"))
+    y = alt.Y("mean1:Q", title=label(share), scale=alt.Scale(zero=False), axis=alt.Axis(format=".3~%"))
     tooltip = _tooltip(sweep, [cost, share])
-    front = alt.Chart(data).transform_filter("datum.front").mark_line(color=MARK, interpolate="step-after")
-    points = alt.Chart(data).mark_circle(size=70, opacity=0.9)
-    colour = alt.condition("datum.front", alt.value(MARK), alt.value(SOFT))
-    layers = (front.encode(x=x, y=y, order="mean0:Q"), points.encode(x=x, y=y, color=colour, tooltip=tooltip))
+    base, best_ones = alt.Chart(data), alt.Chart(data).transform_filter("datum.front")
+    layers = (
+        base.mark_circle(size=60, color=SOFT).encode(x=x, y=y, tooltip=tooltip),
+        best_ones.mark_line(color=MARK, interpolate="step-after").encode(x=x, y=y, order="mean0:Q"),
+        best_ones.mark_circle(size=70, color=MARK, opacity=1).encode(x=x, y=y, tooltip=tooltip),
+    )
     return _spec(alt.layer(*layers), 2 * WIDTH)
 
 
@@ -87,9 +89,9 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
     )
     shares = is_share(measure)
     y_axis = (
-        alt.Axis(format=".3%") if shares else alt.Axis(format="$,.6~g") if "usd" in measure else alt.Axis()
+        alt.Axis(format=".3~%") if shares else alt.Axis(format="$,.6~g") if "usd" in measure else alt.Axis()
     )
-    y = alt.Y("mean0:Q", title=label(measure), scale=alt.Scale(zero=False), axis=y_axis)
+    y = alt.Y("mean0:Q", title=_titled(measure), scale=alt.Scale(zero=False), axis=y_axis)
     colour = _colour(sweep, number)
     base = alt.Chart(alt.Data(values=rows))
     limits = base.mark_rule(opacity=0.6).encode(
@@ -100,6 +102,11 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
     if numeric and _joined(sweep):
         layers.insert(0, base.mark_line(opacity=0.5).encode(x=x, y=y, color=colour))
     return _spec(alt.layer(*layers), WIDTH)
+
+
+def _titled(measure: str) -> str:
+    """A measure on an axis: seconds say so, dollars and percent are in the figures."""
+    return f"{label(measure)}, s" if measure.endswith("_s") else label(measure)
 
 
 def _joined(sweep: Sweep) -> bool:
