@@ -47,7 +47,10 @@ MUTATIONS = {
     "unpaid-end": Mutation("state.class_ms[h.klass] += extra", "pass"),
     "stale-entry": Mutation("elif state.tasks[subject].task_id == serial:", "else:"),
     "crowded": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
-    "no-limit": Mutation("state.clock[WAITING_TASKS] >= limit", "state.clock[WAITING_TASKS] > limit"),
+    "no-limit": Mutation(
+        "state.clock[WAITING_TASKS] + state.clock[PROMISED] >= limit",
+        "state.clock[WAITING_TASKS] + state.clock[PROMISED] > limit",
+    ),
     "sleeper": Mutation(
         "        hosts = clock[FREED]\n",
         "        hosts = clock[FREED]\n        if q.count > 1:\n            break\n",

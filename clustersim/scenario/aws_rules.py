@@ -205,6 +205,9 @@ MAY_BE_LEFT_OUT: dict[str, frozenset[str]] = {
             "managedInstancesProvider.infrastructureRoleArn",
             "managedInstancesProvider.instanceLaunchTemplate.ec2InstanceProfileArn",
             "managedInstancesProvider.instanceLaunchTemplate.networkConfiguration",
+            "managedInstancesProvider.instanceLaunchTemplate.networkConfiguration.subnets",
+            "managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.memoryMiB",
+            "managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.vCpuCount",
         }
     ),
     "application-autoscaling.RegisterScalableTarget": _SCALABLE_IDS,
@@ -271,6 +274,20 @@ _UPDATED_ROWS = {
     "gatewayConnectors": _feature("gateway connectors"),
 }
 
+# Requirements on attributes of instance types that the catalogue does not hold.
+_UNKNOWN_REQUIREMENTS = {
+    "requireHibernateSupport": "a requirement of hibernation",
+    "localStorage": "a requirement of local storage",
+    "localStorageTypes": "a requirement of local storage",
+    "totalLocalStorageGB": "a requirement of local storage",
+    "baselineEbsBandwidthMbps": "a requirement of EBS bandwidth",
+    "acceleratorManufacturers": "a requirement of certain accelerators",
+    "acceleratorNames": "a requirement of certain accelerators",
+    "acceleratorTotalMemoryMiB": "a requirement of certain accelerators",
+    "spotMaxPricePercentageOverLowestPrice": "a bound on Spot prices",
+    "maxSpotPriceAsPercentageOfOptimalOnDemandPrice": "a bound on Spot prices",
+}
+
 NOT_SIMULATED: dict[str, dict[str, Feature]] = {
     "ecs.CreateService": _UPDATED_ROWS,
     "ecs.UpdateService": _UPDATED_ROWS,
@@ -294,7 +311,13 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         ),
     },
     "ecs.CreateCapacityProvider": {
-        "managedInstancesProvider": _feature("ECS Managed Instances"),
+        "managedInstancesProvider.instanceLaunchTemplate.capacityOptionType": _feature(
+            "capacity reservations", "RESERVED"
+        ),
+        **{
+            f"managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.{field}": _feature(words)
+            for field, words in _UNKNOWN_REQUIREMENTS.items()
+        },
     },
     "application-autoscaling.RegisterScalableTarget": {
         "SuspendedState.DynamicScalingInSuspended": _feature("suspended scaling", True),

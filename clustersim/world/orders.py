@@ -84,8 +84,9 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     way = state.lanes[lane]
     host = NEVER
     if way.fargate:
-        closed = state.fargate_closed[way.bucket, zone] > 0
-        if closed or state.lane_zones[lane, zone] == 0:
+        wanted = shape + lane - s.first_lane
+        closed = state.fargate_closed[way.bucket, zone] > 0 or state.lane_zones[lane, zone] == 0
+        if closed or fargate_refusal(state, lane, state.shapes[wanted].cpu) > 0:
             return 0
     else:
         host = find_host_in(state, shape + lane - s.first_lane, service.ordinal, zone)
