@@ -4,12 +4,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(RUN) -m pip install --quiet
 
-.PHONY: help demo test check bench
+.PHONY: help demo test check golden bench
 
 help:
 	@echo "make demo   simulate a web shop's week and print what it cost"
 	@echo "make test   the whole test suite"
 	@echo "make check  ruff and mypy"
+	@echo "make golden the worked examples of the ECS specification, and the outcome of their tests"
 	@echo "make bench  speed and memory against a naive SimPy model (some minutes)"
 
 demo: $(VENV)/.installed
@@ -22,6 +23,9 @@ check: $(VENV)/.lint-installed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy --strict
+
+golden: $(VENV)/.tests-installed
+	@$(RUN) -m tests.golden.table
 
 bench: $(VENV)/.installed
 	$(RUN) bench/run.py

@@ -32,6 +32,7 @@ class Rebalancing:
 
     def look(self, record: ServiceRecord, now: int) -> None:
         """A service is steady: begin a move if its zones are out of balance."""
+        record.look_at_zones = False
         if not record.settings.zone_rebalancing or record.daemon or record.moving_task >= 0:
             return
         move = rebalancing_move(self._tasks_by_zone(record))
@@ -41,15 +42,37 @@ class Rebalancing:
                 self.events.rebalancing(now, record.number, "COMPLETED")
             return
         poorest, richest = move
+        if not self.stopper.stoppable_in(record, richest, NEVER, now).size:
+            self._try_again(record, now)  # all of them are protected from scale-in
+            return
         if record.rebalanced:
             record.rebalanced = False
             self.events.rebalancing(now, record.number, "STARTED")
         started = self.starter.start_in(record, record.primary, poorest, now)
         if started < 0:
             self.events.zone_full(now, record.number, self.world.names.zones[poorest])
-            self.starter.look_again(record, now + RETRY_MS)
+            self._try_again(record, now)
             return
         record.moving_task, record.moving_from = started, richest
+
+    def _try_again(self, record: ServiceRecord, now: int) -> None:
+        """Look at the zones once more, later."""
+        record.look_at_zones = True
+        self.starter.look_again(record, now + RETRY_MS)
+
+    def uneven(self) -> list[int]:
+        """The services whose tasks differ by more than one between zones with any capacity at all."""
+        state = self.world.state
+        there = state.instances[self.world.live_instances()]
+        zones = np.zeros(state.zone_counts.shape[1], np.bool_)
+        zones[state.classes["zone"][there["klass"][there["state"] == InstanceState.ACTIVE]]] = True
+        counts = state.zone_counts[: len(self.world.names.services)]
+        if any(lane["fargate"] for lane in state.lanes):
+            zones[:] = True
+        if zones.sum() < 2:
+            return []
+        spread = counts[:, zones].max(axis=1) - counts[:, zones].min(axis=1)
+        return [int(service) for service in np.flatnonzero(spread > 1)]
 
     def go_on(self, record: ServiceRecord, now: int) -> None:
         """A task was started in the poorest zone: when it is healthy, one in the richest stops."""
@@ -62,10 +85,11 @@ class Rebalancing:
         if tasks["healthy"][slot] >= 0 and tasks["unwell"][slot] == 0:
             kept, richest = record.moving_task, record.moving_from
             self._forget(record)
-            self.stopper.stop_one_in(record, richest, kept, now)
+            if not self.stopper.stop_one_in(record, richest, kept, now):
+                self.interrupt(record, now)  # task scale-in protection
 
     def interrupt(self, record: ServiceRecord, now: int) -> None:
-        """A deployment has begun: rebalancing stops."""
+        """A deployment has begun, or protected tasks are in the way: rebalancing stops."""
         if not record.rebalanced:
             record.rebalanced = True
             self.events.rebalancing(now, record.number, "STOPPED")

@@ -27,7 +27,7 @@ from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.world.accounts import touch_service
 from clustersim.world.orders import start_healthy
-from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY
+from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, ZONES_CHANGED
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
@@ -151,11 +151,22 @@ class Scheduler:
             state.services[service]["dirty"] = 0
         clock[DIRTY] = 0
         clock[BELLS] &= ~BELL_SCHEDULER
-        todo = sorted(rang | self._waiting | self._later.pop(now, set()))
+        todo = sorted(rang | self._waiting | self._later.pop(now, set()) | self._unbalanced())
         self._waiting.clear()
         for service in todo:
             self._reconcile(self.records[service], now)
         self.calendar.ring()
+
+    def _unbalanced(self) -> set[int]:
+        """If a zone has capacity that it had not: the steady services that may now be spread more evenly."""
+        clock = self.world.state.clock
+        if not clock[ZONES_CHANGED]:
+            return set()
+        clock[ZONES_CHANGED] = 0
+        found = {n for n in self.rebalancing.uneven() if self.records[n].steady}
+        for service in found:
+            self.records[service].look_at_zones = True
+        return found
 
     def _reconcile(self, record: ServiceRecord, now: int) -> None:
         """Bring one service one step nearer to what is wanted of it."""
@@ -197,7 +208,10 @@ class Scheduler:
         until = self.rollouts.note_settled(record, now)
         if until is not None:
             self._again(record.number, until)
-        if not record.steady and until is None:
-            record.steady = True
+        if until is not None:
+            return
+        if not record.steady:
+            record.steady = record.look_at_zones = True
             self.events.steady(now, record.number)
+        if record.look_at_zones:
             self.rebalancing.look(record, now)

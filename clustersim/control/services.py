@@ -63,6 +63,7 @@ class ServiceRecord:
     moving_task: int = NEVER  # id of the task that zone rebalancing started and waits for
     moving_from: int = NEVER  # the zone that then gives one up
     rebalanced: bool = True  # the last look at the zones found nothing to do
+    look_at_zones: bool = True  # at the next steady state
     told_unwell: set[int] = field(default_factory=set)  # ids of unhealthy targets that an event has named
 
     @property

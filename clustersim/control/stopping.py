@@ -94,17 +94,19 @@ class Stopper:
 
     def stop_one_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> bool:
         """Stop one running task in a zone, not the one with id `kept`; whether there was one to stop."""
-        state = self.world.state
-        slots = self.unprotected(self.candidates(record, [record.primary]), now)
-        tasks = state.tasks[slots]
-        there = slots[
-            (tasks["zone"] == zone) & (tasks["task_id"] != kept) & (tasks["state"] == TaskState.RUNNING)
-        ]
+        there = self.stoppable_in(record, zone, kept, now)
         if there.size == 0:
             return False
         chosen = there[self._victims(record, record.primary, there, 1)]
         self._stop(record, chosen, now, SCALING_ACTIVITY)
         return True
+
+    def stoppable_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> Array:
+        """The slots of running tasks in a zone that may be stopped, without the one with id `kept`."""
+        slots = self.unprotected(self.candidates(record, [record.primary]), now)
+        tasks = self.world.state.tasks[slots]
+        here = (tasks["zone"] == zone) & (tasks["task_id"] != kept) & (tasks["state"] == TaskState.RUNNING)
+        return np.ascontiguousarray(slots[here])
 
     def stop_slots(self, record: ServiceRecord, slots: Array, now: int) -> None:
         """Stop these tasks as part of a deployment or of scaling in."""

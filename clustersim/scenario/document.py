@@ -23,6 +23,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 _CORE = "tag:yaml.org,2002:"
 Steps = tuple[str | int, ...]
 
+EMPTY = "the file is empty"
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 1_000_000  # after aliases are expanded: a "billion laughs" file ends here
 MAX_DEPTH = 100
@@ -86,6 +87,14 @@ def _child(node: Node | None, step: str | int, seen: set[int]) -> tuple[Node, No
 
 def read_document(path: Path, label: str | None = None) -> Document:
     """Read `path`; what is wrong with it as a file or as YAML is in `faults`, never an exception."""
+    document, text = read_file(path, label)
+    if text is not None:
+        _parse(document, text)
+    return document
+
+
+def read_file(path: Path, label: str | None = None) -> tuple[Document, str | None]:
+    """The text of `path`, not parsed; None where it cannot be read, and why is in `faults`."""
     document = Document(label or str(path))
     try:
         if path.is_dir():
@@ -95,20 +104,18 @@ def read_document(path: Path, label: str | None = None) -> Document:
         raw = path.read_bytes()
     except FileNotFoundError:
         document.faults.append((1, 1, "no such file; check the path"))
-        return document
+        return document, None
     except (OSError, ValueError) as error:
         document.faults.append((1, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}"))
-        return document
+        return document, None
     document.sha256 = hashlib.sha256(raw).hexdigest()
     try:
-        text = raw.decode("utf-8-sig")
+        return document, raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         message = f"byte {error.start} is not UTF-8 text; save the file as UTF-8"
         document.faults.append((line, error.start - raw.rfind(b"\n", 0, error.start), message))
-        return document
-    _parse(document, text)
-    return document
+        return document, None
 
 
 def read_text(text: str, label: str) -> Document:
@@ -140,7 +147,7 @@ def _parse(document: Document, text: str) -> None:
         document.faults.append((line, 1, f"not YAML: {what}"))
     else:
         if document.root is None:
-            document.faults.append((1, 1, "the file is empty; it needs `services` or `runTasks`"))
+            document.faults.append((1, 1, EMPTY))
             return
         builder = _Builder(document)
         document.value = builder.build(document.root, 0)

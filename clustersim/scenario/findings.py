@@ -34,6 +34,7 @@ class Findings:
     problems: list[tuple[int, int, str]] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
     _places: set[Steps] = field(default_factory=set)
+    _inside: list[tuple[str, Steps]] = field(default_factory=list)
     _features: set[str] = field(default_factory=set)
 
     def add(self, path: Steps, what: str, right: str = "") -> None:
@@ -66,6 +67,18 @@ class Findings:
         """Report a problem on a line of a file that the field at `path` names, such as a trace."""
         order = self.document.place(self._as_written(path))
         self.problems.append((*order[:2], f"{label}:{line}:1: {spell(path, self.data)}: {message}"))
+        self._places.add(path)
+
+    def add_inside(self, path: Steps, document: Document, problem: Problem) -> None:
+        """Report a problem at a place of a file that the field at `path` names; each place once."""
+        if any(label == document.label and place == problem.path for label, place in self._inside):
+            return
+        self._inside.append((document.label, problem.path))
+        order = self.document.place(self._as_written(path))
+        line, column, _ = document.place(problem.path)
+        spelled = spell(problem.path, document.value) or spell(path, self.data)
+        text = f"{problem.what}; {problem.right}" if problem.right else problem.what
+        self.problems.append((*order[:2], f"{document.label}:{line}:{column}: {spelled}: {text}"))
         self._places.add(path)
 
     def warn(self, path: Steps, text: str) -> None:

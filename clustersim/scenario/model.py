@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from clustersim.policy.permissions import Call
+from clustersim.scenario.model_access import Access, Roles, Subnet
 from clustersim.scenario.model_base import (
     Constraint,
     Distribution,
@@ -32,10 +32,13 @@ from clustersim.scenario.model_capacity import (
     Pricing,
     SavingsPlan,
 )
+from clustersim.scenario.model_columns import Float64s, Int64s, TraceTable
 from clustersim.scenario.model_deployment import Deployment
 from clustersim.scenario.model_failures import Failures
+from clustersim.scenario.model_images import ImagePulls, Images, Registry
 
 __all__ = [
+    "Access",
     "Action",
     "AutoScaling",
     "AutoScalingGroup",
@@ -50,6 +53,8 @@ __all__ = [
     "Failures",
     "FargatePrice",
     "HealthCheck",
+    "ImagePulls",
+    "Images",
     "InputFile",
     "InstancePool",
     "InstanceType",
@@ -58,7 +63,9 @@ __all__ = [
     "MemoryPerTask",
     "PlacementRule",
     "Pricing",
+    "Registry",
     "Resolved",
+    "Roles",
     "RunTask",
     "Sampling",
     "SavingsPlan",
@@ -68,15 +75,12 @@ __all__ = [
     "Service",
     "StepScaling",
     "StrategyItem",
+    "Subnet",
     "TargetGroup",
     "TargetTracking",
     "TaskDefinition",
     "TraceTable",
 ]
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Float64s = npt.NDArray[np.float64]
 
 
 class Cluster(Resolved):
@@ -93,6 +97,7 @@ class Cluster(Resolved):
     fargate_start: Distribution
     service_launch_per_minute: float = 500.0
     launch_retry_ms: int = 60_000
+    image_pulls: ImagePulls = ImagePulls()
 
 
 class HealthCheck(Resolved):
@@ -120,6 +125,8 @@ class Container(Resolved):
     depends_on: tuple[tuple[str, str], ...] = ()
     health_check: HealthCheck | None = None
     restart_policy: dict[str, Any] | None = None
+    credentials: str | None = None
+    version_consistency: bool = True
 
 
 class TaskDefinition(Resolved):
@@ -143,6 +150,7 @@ class TaskDefinition(Resolved):
     health_check: HealthCheck | None = None
     containers: tuple[Container, ...] = ()
     behavior: dict[str, Any] = Field(default_factory=dict)
+    access: Access = Access()
 
 
 class MemoryPerTask(Resolved):
@@ -181,6 +189,7 @@ class Behavior(Resolved):
     memory_per_task: MemoryPerTask | None = None
     stop_time: Distribution | None = Distribution(a=1_000.0)
     stop_exit_code: int = 143
+    calls: tuple[Call, ...] = ()
 
 
 class Series(Resolved):
@@ -285,27 +294,13 @@ class Service(Resolved):
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
     load: Load | None = None
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     behaviors: tuple[tuple[str, Behavior], ...] = ()
 
     def behavior(self, key: str) -> Behavior:
         """The behaviour of tasks of task definition `key` ('web:2') under this service."""
         return dict(self.behaviors)[key]
-
-
-class TraceTable(Resolved):
-    """The rows of a task trace as columns, sorted by `submit_ms` (ms since `start`)."""
-
-    submit_ms: Int64s
-    duration_ms: Int64s
-    cpu: Int32s
-    memory_mib: Int32s
-    gpus: Int32s
-    instances: Int32s
-    group: tuple[str, ...] | None = None
-    reference_id: Any = None  # Arrow strings, or None
-
-    def __len__(self) -> int:
-        return len(self.submit_ms)
 
 
 class RunTask(Resolved):
@@ -329,6 +324,8 @@ class RunTask(Resolved):
     placement_constraints: tuple[Constraint, ...] = ()
     zones: tuple[str, ...]
     behavior: Behavior = Behavior()
+    subnets: tuple[str, ...] = ()
+    public_address: bool = False
     group: str
 
 
@@ -377,6 +374,10 @@ class Scenario(Resolved):
     failures: Failures = Failures()
     sampling: Sampling = Sampling()
     instance_types: tuple[InstanceType, ...] = ()
+    images: Images = Images()
+    registries: tuple[Registry, ...] = ()
+    roles: Roles = Roles()
+    subnets: tuple[Subnet, ...] = ()
     inputs: tuple[InputFile, ...] = ()
     warnings: tuple[str, ...] = ()
     resolved: dict[str, Any]

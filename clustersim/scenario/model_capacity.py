@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from clustersim.scenario.model_base import Distribution, Resolved
+from clustersim.scenario.model_images import AgentSettings
 
 
 class FargatePrice(Resolved):
@@ -77,6 +78,9 @@ class InstancePool(Resolved):
     """Whether the agent drains its instance at a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING)."""
     fee: float = 0.0
     """The management fee, as a share of the on-demand price."""
+    agent: AgentSettings = AgentSettings()
+    instance_role: str | None = None
+    subnets: tuple[str, ...] = ()
 
 
 class InstancesDistribution(Resolved):

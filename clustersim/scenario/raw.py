@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
@@ -36,23 +37,42 @@ Model = TypeVar("Model", bound=Written)
 def validate(model: type[Model], data: Any, path: Steps, findings: Findings) -> Model | None:
     """`data` as a `model`, with all its problems reported under `path`.
 
-    Keys that are wrong are left out, so that what else is wrong can be found; None if that leaves no model.
+    What is wrong is left out, at most a whole key, so that what else is wrong can be found; None if that leaves
+    no model.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faulty: set[int | str] = set()
+        faulty: list[Steps] = []
         for detail in error.errors(include_url=False):
             steps = _steps(detail["loc"], data)
             what, right = _words(detail, model)
             findings.add(path + steps, what, right)
-            faulty.update(steps[:1])
-    if not isinstance(data, dict) or not faulty:
+            faulty.append(steps)
+    if not isinstance(data, dict) or () in faulty:
         return None
-    try:
-        return model.model_validate({key: value for key, value in data.items() if key not in faulty})
-    except ValidationError:
-        return None
+    for depth in (None, 2, 1):
+        try:
+            return model.model_validate(_without(data, [steps[:depth] for steps in faulty]))
+        except ValidationError:
+            continue
+    return None
+
+
+def _without(data: dict[str, Any], faulty: list[Steps]) -> dict[str, Any]:
+    """`data` without what is wrong; of a list, whose items are known by position, without the list."""
+    result = dict(data)
+    for steps in faulty:
+        node = result
+        for step, below in pairwise(steps):
+            inner = node.get(str(step))
+            if not isinstance(inner, dict) or below not in inner:
+                break
+            node[str(step)] = node = dict(inner)
+        else:
+            step = steps[-1]
+        node.pop(str(step), None)
+    return result
 
 
 def _steps(location: tuple[int | str, ...], data: Any) -> Steps:
@@ -63,7 +83,7 @@ def _steps(location: tuple[int | str, ...], data: Any) -> Steps:
             data = data[str(step)]
         elif isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
-        elif number < len(location) - 1 or not isinstance(data, dict):
+        elif number < len(location) - 1 or not isinstance(data, dict) or isinstance(step, int):
             continue
         steps.append(step)
     return tuple(steps)

@@ -79,6 +79,16 @@ _SCHEDULED = _object(
     scalableTargetAction=_object("ScalableTargetAction", minCapacity=_COUNT, maxCapacity=_COUNT),
 )
 
+_AGENT = {
+    "ecsConfig": {"$model": "EcsConfig"},
+    "instanceRole": {
+        **_TEXT,
+        "description": "own: a role of `roles`; default: may pull from ECR and write logs",
+    },
+    "preloadedImages": {**_list(_TEXT), "description": "own: images that come with the machine image"},
+    "systemDisk": {"description": "own: what the system takes of the root volume, like 3 GiB"},
+}
+
 Strategy = Annotated[dict[str, Any], WithJsonSchema(_STRATEGY)]
 
 Group = Annotated[
@@ -96,6 +106,7 @@ Group = Annotated[
         attributes="own: attributes for memberOf; a list is dealt out in turn",
         rootVolume="own: the root volume of an instance, like 30 GiB",
         scalingPolicies="own: PutScalingPolicy (EC2 Auto Scaling)",
+        **_AGENT,
     ),
 ]
 _GROUP_INSIDE = _object(
@@ -105,6 +116,7 @@ _GROUP_INSIDE = _object(
     purchaseOption={"enum": ["on-demand", "spot"]},
     launchTime="from request to registered; a duration or a distribution",
     attributes="attributes for memberOf; a list is dealt out in turn",
+    **_AGENT,
 )
 Provider = Annotated[
     dict[str, Any],
@@ -135,6 +147,8 @@ TaskDefinitionBlock = Annotated[
         requiresCompatibilities=_list({"enum": ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"]}),
         cpu={"type": ["string", "integer"], "description": 'CPU units like "512", or "0.5 vCPU"'},
         memory={"type": ["string", "integer"], "description": 'MiB like "1024", or "1 GB"'},
+        taskRoleArn={**_TEXT, "description": "a role of `roles`; one that is not listed may do all"},
+        executionRoleArn={**_TEXT, "description": "a role of `roles`; one that is not listed may do all"},
         containerDefinitions=_list(_CONTAINER),
         placementConstraints=_CONSTRAINTS,
         behavior=_BEHAVIOR,

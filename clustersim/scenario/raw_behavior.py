@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from clustersim.scenario.distributions import DurationDistribution, duration_distribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import Written
+from clustersim.scenario.raw_roles import WrittenCall
 from clustersim.scenario.units import (
     AtLeastOne,
     MemoryMib,
@@ -110,7 +111,7 @@ class WrittenBehavior(Life):
     cpu_time_per_request: PreciseMs | None = None
     memory_per_task: WrittenMemory | None = None
     task_protection: TaskProtection | None = None
-    calls: Any = None
+    calls: list[WrittenCall] = Field(default_factory=list)
     containers: dict[str, WrittenContainer] = Field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from clustersim.engine.chance import LOGNORMAL
 from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw_agent import EcsConfig
 from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad
 from clustersim.scenario.raw_later import VirtualMachines
 from clustersim.scenario.units import (
@@ -63,6 +64,10 @@ class OwnGroup(Written):
     launch_time: DurationDistribution = INSTANCE_LAUNCH
     attributes: Attributes = Field(default_factory=dict)
     root_volume: DiskGib = 30
+    system_disk: DiskGib = 3
+    ecs_config: EcsConfig = EcsConfig()
+    instance_role: str | None = None
+    preloaded_images: list[str] = Field(default_factory=list)
     scaling_policies: list[FreeMapping] = Field(default_factory=list)
     spot_instance_draining: bool = False
 

@@ -16,7 +16,8 @@ from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
 from clustersim.scenario.raw_failures import WrittenFailures
-from clustersim.scenario.raw_later import Image, Role
+from clustersim.scenario.raw_images import WrittenImagePulls, WrittenRegistry, WrittenVersions
+from clustersim.scenario.raw_roles import WrittenRole
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,
@@ -70,6 +71,7 @@ class WrittenCluster(Written):
     fargate_start_time: DurationDistribution = FARGATE_START
     service_launch_rate_per_minute: AboveZero = 500.0
     launch_retry_time: PositiveDurationMs = MS_PER_MINUTE
+    image_pulls: WrittenImagePulls = WrittenImagePulls()
 
 
 class Discount(Written):
@@ -146,8 +148,9 @@ class ScenarioFile(Written):
     auto_scaling_groups: list[raw_aws.Group] = Field(default_factory=list)
     capacity_providers: list[raw_aws.Provider] = Field(default_factory=list)
     task_definitions: list[raw_aws.TaskDefinitionBlock] = Field(default_factory=list)
-    images: dict[str, Image] = Field(default_factory=dict)
-    roles: list[Role] = Field(default_factory=list)
+    images: dict[str, WrittenVersions] = Field(default_factory=dict)
+    registries: list[WrittenRegistry] = Field(default_factory=list)
+    roles: list[WrittenRole] = Field(default_factory=list)
     target_groups: list[raw_aws.TargetGroupBlock] = Field(default_factory=list)
     alarms: list[raw_aws.AlarmBlock] = Field(default_factory=list)
     services: list[raw_aws.ServiceBlock] = Field(default_factory=list)

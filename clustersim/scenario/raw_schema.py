@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from clustersim.scenario.raw_agent import EcsConfig
 from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad, WrittenSeries
 from clustersim.scenario.raw_failures import WrittenInterruptions
 from clustersim.scenario.raw_file import ScenarioFile
+from clustersim.scenario.raw_images import WrittenImage, WrittenPullLimit
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,7 +22,10 @@ def json_schema() -> dict[str, Any]:
     template = "#/$defs/{model}"
     schema: dict[str, Any] = ScenarioFile.model_json_schema(ref_template=template)
     definitions = schema.setdefault("$defs", {})
-    for model in (WrittenBehavior, WrittenLoad, WrittenInterruptions):
+    for model in (
+        *(WrittenBehavior, WrittenLoad, WrittenInterruptions),
+        *(WrittenImage, WrittenPullLimit, EcsConfig),
+    ):
         part = model.model_json_schema(ref_template=template)
         definitions.update(part.pop("$defs", {}))
         definitions[model.__name__] = part

@@ -16,7 +16,7 @@ from typing import Any
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario import catalog
-from clustersim.scenario.document import read_document
+from clustersim.scenario.document import EMPTY, read_document
 from clustersim.scenario.findings import Findings
 from clustersim.scenario.inclusion import include_files
 from clustersim.scenario.model import InputFile, Scenario
@@ -48,6 +48,13 @@ DEFAULTS: Mapping[str, Any] = {
         "fargateStartTime": {"distribution": "lognormal", "median": "20s", "sigma": 0.2},
         "serviceLaunchRatePerMinute": 500,
         "launchRetryTime": "1m",
+        "imagePulls": {
+            "compression": 0.4,
+            "unpackSpeed": "100 MiB/s",
+            "readWriteLayer": "10 MiB",
+            "retryFor": "10s",
+            "fargate": {"bandwidth": "1 Gbps", "unpackSpeed": "30 MiB/s", "lazyShare": 0.36},
+        },
     },
     "failures": {"spotInterruptions": "catalogue"},
     "sampling": {"costPeriod": "1d", "costPerResource": False},
@@ -66,6 +73,8 @@ def read_scenario(path: Path, overrides: Sequence[str] = (), seed: int | None = 
     findings = Findings(document)
     if document.faults:
         findings.data = document.value
+        if document.faults == [(1, 1, EMPTY)]:
+            document.faults = [(1, 1, f"{EMPTY}; it needs `services` or `runTasks`")]
         findings.add_text(document)
         findings.check()
     if not isinstance(document.value, dict):

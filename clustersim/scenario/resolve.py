@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.scenario.blocks import check, check_all, in_camel_case
-from clustersim.scenario.document import Steps, read_document
 from clustersim.scenario.fargate_prices import FargateFactors, FargateUse
 from clustersim.scenario.model import (
     AutoScalingGroup,
@@ -20,29 +19,36 @@ from clustersim.scenario.model import (
     SavingsPlan,
 )
 from clustersim.scenario.offers import CatalogError
+from clustersim.scenario.resolve_access import roles, with_access
 from clustersim.scenario.resolve_actions import actions, later_definitions
 from clustersim.scenario.resolve_capacity import groups_and_providers
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_failures import failures
+from clustersim.scenario.resolve_images import image_pulls, registries_and_images
 from clustersim.scenario.resolve_jobs import run_tasks
 from clustersim.scenario.resolve_placement import strategy_items
 from clustersim.scenario.resolve_scaling import check_source
 from clustersim.scenario.resolve_services import service_blocks, services, target_groups
+from clustersim.scenario.resolve_subnets import subnets
 from clustersim.scenario.resolve_tasks import task_definitions
 
 _LATER_SECTIONS = {
     "images": "the pull of images",
+    "registries": "what registries limit",
     "roles": "what IAM roles allow",
 }
 
 
 def resolve(context: Context) -> dict[str, Any]:
     """The fields of `Scenario` that its sections fill; problems are in the findings."""
-    _subnets(context)
+    listed_subnets = subnets(context)
+    listed_roles = roles(context)
     _instance_types(context)
     capacity = groups_and_providers(context)
     context.default_strategy = _default_strategy(context)
     definitions = task_definitions(context)
+    registries, images = registries_and_images(context)
+    definitions = with_access(context, definitions, images, registries)
     groups = target_groups(context)
     blocks = service_blocks(context)
     alarms = _alarms(context)
@@ -67,19 +73,11 @@ def resolve(context: Context) -> dict[str, Any]:
         "failures": failures(context),
         "sampling": _sampling(context),
         "pricing": _pricing(context, capacity.groups),
+        "images": images,
+        "registries": registries,
+        "roles": listed_roles,
+        "subnets": listed_subnets,
     }
-
-
-def _subnets(context: Context) -> None:
-    for index, subnet in enumerate(context.file.subnets):
-        path = ("subnets", index)
-        context.declare("subnet", subnet.subnet_id, (*path, "subnetId"))
-        context.subnets[subnet.subnet_id] = subnet.availability_zone
-        if subnet.availability_zone not in context.zones:
-            what = f"{subnet.availability_zone} is no zone of this scenario"
-            context.findings.add((*path, "availabilityZone"), what, f"one of: {', '.join(context.zones)}")
-        if subnet.cidr_block is not None:
-            context.findings.not_simulated((*path, "cidrBlock"), "running out of addresses in a subnet")
 
 
 def _alarms(context: Context) -> tuple[dict[str, Any], ...]:
@@ -143,6 +141,7 @@ def _cluster(context: Context) -> Cluster:
         fargate_start=written.fargate_start_time,
         service_launch_per_minute=written.service_launch_rate_per_minute,
         launch_retry_ms=written.launch_retry_time,
+        image_pulls=image_pulls(context),
     )
 
 
@@ -208,21 +207,8 @@ def _not_simulated(context: Context) -> None:
     for section, words in _LATER_SECTIONS.items():
         if findings.data.get(section):
             findings.not_simulated((section,), words)
-    for index, role in enumerate(file.roles):
-        for number, policy in enumerate(role.policies):
-            if "file" in policy:
-                _policy_file(context, policy["file"], ("roles", index, "policies", number, "file"))
+    for index, subnet in enumerate(file.subnets):
+        if subnet.cidr_block is not None:
+            findings.not_simulated(("subnets", index, "cidrBlock"), "running out of addresses in a subnet")
     if file.sampling.cost_per_resource:
         findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")
-
-
-def _policy_file(context: Context, name: Any, path: Steps) -> None:
-    """A file with an IAM policy: it has to be there, and to be a mapping."""
-    target = context.scenario.parent / str(name)
-    document = read_document(target)
-    if document.faults:
-        context.findings.add_text(document, path)
-    elif not isinstance(document.value, dict):
-        context.findings.add(path, f"{name} holds no policy", "a JSON document with a Statement")
-    if document.sha256:
-        context.inputs[str(name)] = document.sha256

@@ -95,6 +95,11 @@ class Context:
                 found.add(self.subnets[name])
         return tuple(zone for zone in self.zones if zone in found) or self.zones
 
+    def subnets_of(self, references: Iterable[str]) -> tuple[str, ...]:
+        """The listed subnets that are meant; empty is all of them (`zones_of` reports what is unknown)."""
+        names = dict.fromkeys(name_in_arn(reference) for reference in references)
+        return tuple(name for name in names if name in self.subnets)
+
     def check_zones(self, zones: Iterable[str], path: Steps) -> tuple[str, ...]:
         """`zones`, if they are the scenario's."""
         found = []

@@ -18,6 +18,7 @@ from clustersim.scenario.offers import CatalogError
 from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnGroup, own_part
+from clustersim.scenario.resolve_agent import agent_settings
 from clustersim.scenario.resolve_context import Context
 
 TERMINATION_POLICIES = (
@@ -77,6 +78,9 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             zones=zones,
             root_volume_gib=own.root_volume,
             spot_draining=own.spot_instance_draining,
+            agent=agent_settings(context, own, block),
+            instance_role=own.instance_role and name_in_arn(own.instance_role),
+            subnets=context.subnets_of(_subnets(block)),
         )
     )
 
@@ -165,6 +169,11 @@ def _zones(context: Context, block: Block) -> tuple[str, ...]:
     named = block.value.get("AvailabilityZones")
     if named:
         return context.check_zones(named, block.at("AvailabilityZones"))
-    subnets = str(block.value.get("VPCZoneIdentifier") or "")
     place = block.at("VPCZoneIdentifier")
-    return context.zones_of((name_in_arn(part.strip()), place) for part in subnets.split(",") if part.strip())
+    return context.zones_of((name, place) for name in _subnets(block))
+
+
+def _subnets(block: Block) -> list[str]:
+    """The subnets of a group: a text with commas (EC2 Auto Scaling API: VPCZoneIdentifier)."""
+    parts = str(block.value.get("VPCZoneIdentifier") or "").split(",")
+    return [name_in_arn(part.strip()) for part in parts if part.strip()]

@@ -26,6 +26,7 @@ from clustersim.scenario.raw_behavior import (
     WrittenMemory,
     WrittenSeries,
 )
+from clustersim.scenario.resolve_access import calls
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.traces import TraceError, read_counts, rotate, sha256_of
 from clustersim.vocabulary import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND
@@ -47,6 +48,7 @@ def behavior(service: WrittenBehavior, definition: WrittenBehavior | None) -> Be
         memory_per_task=_memory(written.memory_per_task),
         protection_ms=0 if protection is None else protection.expires_in_minutes * MS_PER_MINUTE,
         containers=tuple((name, _container(each)) for name, each in written.containers.items()),
+        calls=calls(written.calls),
     )
 
 
@@ -81,7 +83,7 @@ def check_containers(context: Context, written: WrittenBehavior, known: Collecti
 def note_unsimulated(context: Context, written: WrittenBehavior, path: Steps) -> None:
     """Warn of keys of a behaviour that are read, but not simulated yet."""
     for name, words in {
-        "calls": "calls between services",
+        "calls": "what a task's calls to AWS come to",
     }.items():
         if name in written.model_fields_set:
             context.findings.not_simulated((*path, "behavior", name), words)

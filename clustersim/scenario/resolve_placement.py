@@ -31,6 +31,8 @@ class Where:
     placement_strategy: tuple[PlacementRule, ...]
     placement_constraints: tuple[Constraint, ...]
     zones: tuple[str, ...]
+    subnets: tuple[str, ...]
+    public_address: bool
 
     def fields(self) -> dict[str, Any]:
         """Its fields, for the constructors of `Service` and `RunTask`."""
@@ -71,6 +73,8 @@ def where(context: Context, block: Block, definition: TaskDefinition | None) -> 
         placement_strategy=_rules(context, block),
         placement_constraints=constraints(context, block),
         zones=context.zones_of(subnets),
+        subnets=context.subnets_of(name for name, _ in subnets),
+        public_address=network.get("assignPublicIp") == "ENABLED",
     )
 
 

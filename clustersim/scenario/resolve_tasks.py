@@ -21,6 +21,7 @@ from clustersim.scenario.fargate import (
 from clustersim.scenario.model import Constraint, Container, HealthCheck, TaskDefinition
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnTaskDefinition, own_part
+from clustersim.scenario.resolve_access import note_reference, stated_access
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_load import check_containers, note_unsimulated
 from clustersim.scenario.units import task_cpu_units, task_memory_mib
@@ -87,7 +88,10 @@ def _definition(context: Context, block: Block, family: str, revision: int) -> T
         health_check=max(checks, key=_slowness) if checks else None,
         containers=containers,
         behavior=behavior if isinstance(behavior, dict) else {},
+        access=stated_access(context, value),
     )
+    for field in ("taskRoleArn", "executionRoleArn"):
+        note_reference(context, value.get(field), block.at(field))
     if "FARGATE" in definition.requires_compatibilities:
         check_fargate_size(context, definition.cpu, definition.memory_mib, block.at("cpu"))
         system = platform_problem(platform.get("operatingSystemFamily"))
@@ -147,6 +151,8 @@ def _container(item: dict[str, Any]) -> Container:
         ),
         health_check=None if check is None or check.get("command") == ["NONE"] else _health_check(check),
         restart_policy=item.get("restartPolicy"),
+        credentials=(item.get("repositoryCredentials") or {}).get("credentialsParameter"),
+        version_consistency=item.get("versionConsistency") != "disabled",
     )
 
 

@@ -37,6 +37,9 @@ _ISO = re.compile(
 )
 _GO_DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h|d|w))+")
 _BYTES: TypeAdapter[int] = TypeAdapter(ByteSize)
+_SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_SCALES |= {"ki": 2.0**10, "mi": 2.0**20, "gi": 2.0**30, "ti": 2.0**40}
+_RATE = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<scale>[kKMGT]i?)?(?:bps|bit/s|b/s|(?P<bytes>B/s|Bps))")
 
 
 def wrong(what: str, right: str = "") -> PydanticCustomError:
@@ -199,6 +202,32 @@ def memory_mib(value: Any) -> float:
     return result
 
 
+def size_bytes(value: Any) -> int:
+    """A size in whole bytes: `50 MiB`, `48.1 MB`; a plain number is MiB."""
+    return round(memory_mib(value) * 2**20)
+
+
+def bytes_per_ms(value: Any) -> float:
+    """A rate of data in bytes per ms: `400 Mbps`, `1 Gbps`, `50 MiB/s`; a plain number is Mbps."""
+    right = "write it like 400 Mbps, 1 Gbps or 50 MiB/s"
+    if not isinstance(value, str):
+        return _fast_enough(value, number(value, "a rate of data", right) * 1e6 / 8)
+    match = _RATE.fullmatch(value.strip())
+    if match is None:
+        plain = re.fullmatch(r"\d+(\.\d+)?", value.strip())
+        raise wrong(
+            f"{shown(value)} is not a rate of data", f"write {value.strip()} Mbps" if plain else right
+        )
+    size = float(match["amount"]) * _SCALES[(match["scale"] or "").lower()]
+    return _fast_enough(value, size if match["bytes"] else size / 8)
+
+
+def _fast_enough(value: Any, bytes_per_second: float) -> float:
+    if bytes_per_second < 1:
+        raise wrong(f"{shown(value)} moves nothing", "a rate above 0, like 400 Mbps")
+    return bytes_per_second / MS_PER_SECOND
+
+
 def disk_gib(value: Any) -> int:
     """A disk in whole GiB: `30 GiB`; a plain number is GiB, as EBS counts."""
     if isinstance(value, str):
@@ -272,6 +301,16 @@ MemoryMib = Annotated[
     float,
     BeforeValidator(memory_mib),
     WithJsonSchema({**_TEXT_OR_NUMBER, "description": "512 MiB, 2 GiB; a plain number is MiB"}),
+]
+SizeBytes = Annotated[
+    int,
+    BeforeValidator(size_bytes),
+    WithJsonSchema({**_TEXT_OR_NUMBER, "description": "50 MiB, 1.2 GB; a plain number is MiB"}),
+]
+BytesPerMs = Annotated[
+    float,
+    BeforeValidator(bytes_per_ms),
+    WithJsonSchema({**_TEXT_OR_NUMBER, "description": "400 Mbps, 50 MiB/s; a plain number is Mbps"}),
 ]
 DiskGib = Annotated[
     int,

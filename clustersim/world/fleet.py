@@ -36,6 +36,7 @@ from clustersim.world.lives import ask_stop, finish, place_on_host
 from clustersim.world.promises import break_promises, keep_promises
 from clustersim.world.tables import (
     BELL_CAPACITY,
+    BELL_SCHEDULER,
     BELLS,
     CAPACITY_EPOCH,
     DISCONNECTED,
@@ -43,6 +44,7 @@ from clustersim.world.tables import (
     FREE_INSTANCES,
     LOST,
     NEXT_INSTANCE,
+    ZONES_CHANGED,
     State,
 )
 from clustersim.world.transitions import (
@@ -167,11 +169,19 @@ def register(state: State, slot: int, now: int) -> None:
         )
     if h.launched < now:
         state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
+        open_zone(state)
     _start_daemons(state, slot, now)
     keep_promises(state, slot, now)
     mark_freed(state, slot)
     if h.notice >= 0 and k.drains_on_notice:
         drain(state, slot, now)
+
+
+@lean
+def open_zone(state: State) -> None:
+    """A zone may have capacity that it had not: the scheduler looks whether services are spread evenly."""
+    state.clock[ZONES_CHANGED] = 1
+    state.clock[BELLS] |= BELL_SCHEDULER
 
 
 @lean
@@ -228,6 +238,7 @@ def activate(state: State, slot: int, now: int) -> None:
         return
     h.state = ACTIVE
     h.draining = NEVER
+    open_zone(state)
     ring_daemons(state)
     if h.connected:
         open_host(state.hosts, slot, h.klass)

@@ -242,7 +242,8 @@ INCIDENT = np.dtype(
     DISCONNECTED,
     REFUSED,
     PROMISED,
-) = range(33)
+    ZONES_CHANGED,
+) = range(34)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1

@@ -127,10 +127,13 @@ def test_time_to_interruption_holds_for_each_task(tmp_path: Path) -> None:
 
 
 def test_fargate_goes_to_the_zones_that_have_capacity(tmp_path: Path) -> None:
-    """While zone a has none, its share of the tasks goes to b and c."""
+    """While zone a has none, its share of the tasks goes to b and c; then two move (rebalancing) to 2/2/2."""
     lack = shortage("0s", "30m", capacityProvider="FARGATE", availabilityZone="us-east-1a")
     ran = run(fargate(lack, services=[service(count=6, launchType="FARGATE")]), tmp_path)
-    assert Counter(task["availability_zone"][-1] for task in ran.tasks()) == {"b": 3, "c": 3}
+    early = [task for task in ran.tasks() if task["created_at"] < 30 * MINUTE]
+    assert Counter(task["availability_zone"][-1] for task in early) == {"b": 3, "c": 3}
+    left = Counter(task["availability_zone"][-1] for task in ran.tasks(last_status="RUNNING"))
+    assert left == {"a": 2, "b": 2, "c": 2}
 
 
 def test_spot_does_not_fall_back_to_on_demand(tmp_path: Path) -> None:

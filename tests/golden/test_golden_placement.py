@@ -32,6 +32,29 @@ def test_three_tasks_stand_in_three_zones(tmp_path: Path) -> None:
     assert len({task["availability_zone"] for task in ran.tasks()}) == 3
 
 
+@pytest.mark.golden(29)
+def test_binpack_takes_the_instance_with_the_least_memory_that_will_do(tmp_path: Path) -> None:
+    """Free memory 4,096, 2,048 and 1,024 MiB; a task of 1,500 goes to the second, the next to the first."""
+    kinds = [
+        {"name": f"m{free}", "vcpus": 4, "memoryMiB": free, "registeredMemoryMiB": free, "usdPerHour": 0.1}
+        for free in (4096, 2048, 1024)
+    ]
+    written = world(
+        duration="5m",
+        instanceTypes=kinds,
+        capacityProviders=[provider(kind["name"], kind=kind["name"]) for kind in kinds],
+        taskDefinitions=[definition(memory=1500)],
+        runTasks=[
+            job(
+                count=2, at="0s", launchType="EC2", placementStrategy=[{"type": "binpack", "field": "memory"}]
+            )
+        ],
+    )
+    ran = run(written, tmp_path)
+    types = {row["container_instance_id"]: row["instance_type"] for row in ran.instances()}
+    assert [types[task["container_instance_id"]] for task in ran.tasks()] == ["m2048", "m4096"]
+
+
 @pytest.mark.golden(31)
 def test_static_host_port_holds_one_task_per_instance(tmp_path: Path) -> None:
     """Host port 80, desired 3, two instances: the third task finds port 80 taken everywhere."""

@@ -12,6 +12,7 @@ from tests.harness import HOUR, MINUTE, SECOND, Block, definition, run, service,
 DEPLOYED = 10 * MINUTE
 
 
+@pytest.mark.golden(11)
 @pytest.mark.parametrize(
     ("desired", "least", "most"),
     [(10, 100, 200), (10, 90, 110), (7, 33, 133), (5, 100, 150), (4, 50, 100), (1, 0, 100), (3, 50, 150)],

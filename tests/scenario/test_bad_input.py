@@ -259,7 +259,13 @@ VALID: dict[str, Any] = {
         {
             "name": "general",
             "autoScalingGroupProvider": {
-                "autoScalingGroup": {"instanceTypes": ["m6i.large"], "minSize": 0, "maxSize": 4},
+                "autoScalingGroup": {
+                    "instanceTypes": ["m6i.large"],
+                    "minSize": 0,
+                    "maxSize": 4,
+                    "ecsConfig": {"ECS_IMAGE_PULL_BEHAVIOR": "once", "ECS_IMAGE_CLEANUP_INTERVAL": "30m"},
+                    "preloadedImages": ["x"],
+                },
                 "managedScaling": {"status": "ENABLED"},
             },
         }
@@ -267,7 +273,18 @@ VALID: dict[str, Any] = {
     "taskDefinitions": [
         {
             "family": "web",
-            "containerDefinitions": [{"name": "app", "image": "x", "memory": 64, "healthCheck": {}}],
+            "taskRoleArn": "r",
+            "containerDefinitions": [
+                {
+                    "name": "app",
+                    "image": "x",
+                    "memory": 64,
+                    "healthCheck": {},
+                    "secrets": [{"name": "a", "valueFrom": "b"}],
+                    "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "g"}},
+                }
+            ],
+            "behavior": {"calls": [{"action": "s3:GetObject", "resource": "*", "when": "start"}]},
         }
     ],
     "services": [
@@ -284,7 +301,25 @@ VALID: dict[str, Any] = {
     ],
     "runTasks": [{"name": "n", "taskDefinition": "web", "schedule": "rate(1 hour)", "duration": "5m"}],
     "actions": [{"at": "1h", "updateService": {"service": "web", "desiredCount": 2}}],
-    "cluster": {"provisioning": {"limit": 5, "timeout": "30m"}},
+    "cluster": {"provisioning": {"limit": 5, "timeout": "30m"}, "imagePulls": {"fargate": {"lazyShare": 1}}},
+    "images": {
+        "x": [
+            {"layers": [{"digest": "a", "size": "5 MiB"}], "registry": "corp"},
+            {"from": "1h", "missing": True},
+        ],
+        "y": {"manifest": "y.json", "history": "y.jsonl"},
+    },
+    "registries": [
+        {"name": "corp", "bandwidth": "1 Gbps", "layerRequests": {"limit": 5, "per": "1s"}, "outages": []}
+    ],
+    "roles": [
+        {
+            "roleName": "r",
+            "policies": [{"Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"}]}],
+            "managedPolicyArns": ["arn:aws:iam::aws:policy/AmazonS3FullAccess"],
+        }
+    ],
+    "subnets": [{"subnetId": "s", "availabilityZone": "us-east-1a", "cidrBlock": "10.0.0.0/20"}],
     "failures": {"containerInstances": {"timeToFailure": "30d"}, "zoneOutages": []},
 }
 GONE = "\0gone"  # stands for taking the place away
@@ -310,7 +345,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, child in children for place in places(child, (*path, key)))]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(places(VALID)), junk=JUNK)
 def test_junk_anywhere_is_read_or_refused_but_never_a_traceback(
     tmp_path: Path, place: tuple[Any, ...], junk: Any

@@ -1,0 +1,60 @@
+"""What the container agent of a group's instances does with images, resolved.
+
+Decides what `ecsConfig` comes to, and warns of the agent's variables that would change what is simulated, but do
+not yet. Must not know instances. `resolve_capacity` calls it for each group.
+"""
+
+from __future__ import annotations
+
+from clustersim.policy.pulls import BEHAVIORS
+from clustersim.scenario.blocks import Block
+from clustersim.scenario.image_names import in_full
+from clustersim.scenario.model_images import AgentSettings
+from clustersim.scenario.overrides import closest
+from clustersim.scenario.raw_agent import NOT_SIMULATED
+from clustersim.scenario.raw_blocks import OwnGroup
+from clustersim.scenario.resolve_access import note_reference
+from clustersim.scenario.resolve_context import Context
+
+_OF_IMAGES = ("ecsConfig", "systemDisk", "preloadedImages")
+
+
+def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettings:
+    """The settings of a group's agent, the disk of its own, and the images that its instances come with."""
+    written = own.ecs_config
+    _note(context, own, block)
+    return AgentSettings(
+        pull_behavior=BEHAVIORS.index(written.image_pull_behavior),
+        cleanup=written.cleans_up,
+        cleanup_interval_ms=written.cleanup_interval_ms,
+        minimum_age_ms=written.image_minimum_cleanup_age,
+        images_per_cycle=written.images_per_cycle,
+        container_wait_ms=written.wait_ms,
+        pull_timeout_ms=written.image_pull_timeout,
+        logs_by_execution_role=written.logs_by_execution_role,
+        registry_credentials=written.engine_auth_data is not None,
+        system_disk_gib=own.system_disk,
+        preloaded=tuple(in_full(reference) for reference in own.preloaded_images),
+    )
+
+
+def _note(context: Context, own: OwnGroup, block: Block) -> None:
+    """Warn of what is read without being simulated, and of names that nothing has."""
+    findings = context.findings
+    written = block.value.get("ecsConfig")
+    for variable, words in NOT_SIMULATED.items():
+        if isinstance(written, dict) and variable in written:
+            findings.not_simulated((*block.at("ecsConfig"), variable), words)
+    for key in _OF_IMAGES:
+        if key in block.value:
+            findings.not_simulated(block.at(key), "the pull of images")
+    if own.instance_role is not None:
+        findings.not_simulated(block.at("instanceRole"), "what IAM roles allow")
+        note_reference(context, own.instance_role, block.at("instanceRole"))
+    listed = {in_full(reference): reference for reference in context.file.images}
+    for index, reference in enumerate(own.preloaded_images):
+        if in_full(reference) not in listed:
+            hint = closest(reference, sorted(listed.values()))
+            hint = f"; {hint}" if hint.startswith("did") else ""
+            place = (*block.at("preloadedImages"), index)
+            findings.warn(place, f"{reference} is not listed in images, so it needs no pull anyway{hint}")
