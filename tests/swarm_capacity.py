@@ -65,7 +65,7 @@ def dress_group(drawing: Drawing, group: Block) -> None:
     if drawing.pick("scale_in_protection", 0.5):
         group["newInstancesProtectedFromScaleIn"] = True
     if drawing.pick("spot_draining", 0.7):
-        group["spotInstanceDraining"] = True
+        group["ecsConfig"] = {"ECS_ENABLE_SPOT_INSTANCE_DRAINING": True}
 
 
 def dress_provider(drawing: Drawing, provider: Block) -> None:

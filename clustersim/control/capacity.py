@@ -69,8 +69,7 @@ class Capacity:
             self.agenda.wake_at(self._minute)
             self.scaling.tick(now)
             self.optimization.look(now)
-        for group in range(len(self.world.scenario.groups)):
-            self.groups.reconcile(group, now)
+        self.groups.act(now)
         self.managed.serve(now)
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY
         self.calendar.ring()

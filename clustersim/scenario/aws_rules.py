@@ -332,22 +332,14 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         "CapacityRebalance": _feature("Capacity Rebalancing", True),
         "MaxInstanceLifetime": _feature("the maximum instance lifetime"),
         "LifecycleHookSpecificationList": _feature("lifecycle hooks of Auto Scaling groups"),
-        "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": _feature(
-            "a mix of On-Demand and Spot"
-        ),
         "MixedInstancesPolicy.LaunchTemplate.Overrides[].WeightedCapacity": _feature("instance weights"),
         "MixedInstancesPolicy.LaunchTemplate.Overrides[].InstanceRequirements": _feature(
             "attribute-based instance type selection"
         ),
-        "TerminationPolicies[]": _feature(
-            "termination policies",
-            "OldestInstance",
-            "NewestInstance",
-            "OldestLaunchConfiguration",
-            "OldestLaunchTemplate",
-            "ClosestToNextInstanceHour",
-            "AllocationStrategy",
+        "AvailabilityZoneDistribution.CapacityDistributionStrategy": _feature(
+            "capacity reservations", "reservations-then-balanced"
         ),
+        "InstanceMaintenancePolicy": _feature("instance maintenance policies"),
     },
     "elbv2.CreateTargetGroup": {"TargetType": _feature("Lambda and load balancer targets", "lambda", "alb")},
     "cloudwatch.PutMetricAlarm": {

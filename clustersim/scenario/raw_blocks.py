@@ -69,7 +69,6 @@ class OwnGroup(Written):
     instance_role: str | None = None
     preloaded_images: list[str] = Field(default_factory=list)
     scaling_policies: list[FreeMapping] = Field(default_factory=list)
-    spot_instance_draining: bool = False
 
 
 class OwnProvider(Written):

@@ -66,7 +66,7 @@ Spot = Annotated[Any, BeforeValidator(_spot), _words_or_mapping("catalogue", "no
 FargateSpot = Annotated[Any, BeforeValidator(_fargate_spot), _words_or_mapping("assumed", "none")]
 
 
-class WrittenOutage(Written):
+class WrittenZoneOutage(Written):
     """A zone that is gone for a while."""
 
     availability_zone: str
@@ -100,5 +100,5 @@ class WrittenFailures(Written):
     spot_interruptions: Spot = "catalogue"
     fargate_spot_interruptions: FargateSpot = "assumed"
     fargate_task_retirement: WrittenRetirement | None = None
-    zone_outages: list[WrittenOutage] = Field(default_factory=list)
+    zone_outages: list[WrittenZoneOutage] = Field(default_factory=list)
     capacity_shortages: list[WrittenShortage] = Field(default_factory=list)

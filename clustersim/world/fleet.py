@@ -35,6 +35,7 @@ from clustersim.world.holdings import (
 from clustersim.world.lives import ask_stop, finish, place_on_host
 from clustersim.world.promises import break_promises, keep_promises
 from clustersim.world.tables import (
+    AWAITED,
     BELL_CAPACITY,
     BELL_SCHEDULER,
     BELLS,
@@ -167,8 +168,8 @@ def register(state: State, slot: int, now: int) -> None:
         note_within(
             state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
         )
-    if h.launched < now:
-        state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
+    if state.clock[AWAITED]:
+        state.clock[BELLS] |= BELL_CAPACITY  # a group that balances its zones may go on
         open_zone(state)
     _start_daemons(state, slot, now)
     keep_promises(state, slot, now)

@@ -243,7 +243,8 @@ INCIDENT = np.dtype(
     REFUSED,
     PROMISED,
     ZONES_CHANGED,
-) = range(34)
+    AWAITED,
+) = range(35)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1

@@ -30,6 +30,8 @@ from clustersim.world.tables import (
     State,
 )
 
+ENTRIES_PER_INSTANCE = 4  # due for one at a time: interruption, then registration or failure and lost agent
+
 
 @dataclass
 class Names:
@@ -108,7 +110,7 @@ class World:
         lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * 2
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * ENTRIES_PER_INSTANCE
         if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
             wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))
