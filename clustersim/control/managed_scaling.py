@@ -104,6 +104,8 @@ class ManagedScaling:
 
         They see the cluster as the minute found it, before the groups do what has just been decided.
         """
+        if not self.providers:
+            return
         for tracked in self.providers:
             if tracked.point is not None:
                 self._judge(tracked, tracked.point, now)

@@ -1,8 +1,8 @@
 """Instances for tasks that wait: the cheapest way to hold them, instance by instance.
 
-ECS Managed Instances chooses cost-optimised among the allowed types; how is not published. Here each instance is the
-type whose price per packed weight is least, filled greedily with the largest tasks first, until every task has one
-(MODEL.md). Works on plain numbers; `control.managed_instances` knows what they stand for.
+ECS Managed Instances chooses cost-optimised among the allowed types; how is not published. Here each instance is made
+for the largest task that is left: among the types that hold it the one whose price per packed weight is least, filled
+with the next largest (MODEL.md). Works on plain numbers; `control.managed_instances` knows what they stand for.
 """
 
 from __future__ import annotations
@@ -64,22 +64,33 @@ def cheapest_packing(
     left = {ask.key: ask.count for ask in asks}
     ordered = largest_first(asks)
     loads: list[Load] = []
-    while any(left.values()):
-        free = sizes.copy()
-        taken = np.zeros((len(ordered), sizes.shape[1]), np.int64)
-        for row, ask in enumerate(ordered):
-            most = np.minimum(room_for(ask.need, free), min(left[ask.key], 1 if ask.alone else left[ask.key]))
-            taken[row] = np.where(ask.allowed, most, 0)
-            free -= taken[row] * ask.need[:, None]
-        worth = sum(taken[row] * weight(ask.need) for row, ask in enumerate(ordered))
-        useful = np.flatnonzero(taken.sum(axis=0) > 0)
-        if useful.size == 0:
-            break
-        per_weight = prices[useful] / np.maximum(np.asarray(worth)[useful], 1)
-        best = int(useful[np.lexsort((prices[useful], np.round(per_weight, 15)))[0]])
-        tasks = tuple((ask.key, int(taken[row, best])) for row, ask in enumerate(ordered) if taken[row, best])
-        times = min(left[key] // count for key, count in tasks)
-        loads.extend([Load(best, tasks)] * times)
-        for key, count in tasks:
-            left[key] -= times * count
+    for first, largest in enumerate(ordered):
+        while left[largest.key]:
+            load = _cheapest_for(ordered[first:], left, sizes, prices)
+            if load is None:
+                break
+            times = min(left[key] // count for key, count in load.tasks)
+            loads.extend([load] * times)
+            for key, count in load.tasks:
+                left[key] -= times * count
     return loads, [key for key, count in left.items() if count]
+
+
+def _cheapest_for(
+    asks: Sequence[Ask], left: dict[int, int], sizes: Integers, prices: npt.NDArray[np.float64]
+) -> Load | None:
+    """The instance for the first of these asks, and what else it holds; None if no offer holds it."""
+    free = sizes.copy()
+    taken = np.zeros((len(asks), sizes.shape[1]), np.int64)
+    worth = np.zeros(sizes.shape[1])
+    for row, ask in enumerate(asks):
+        most = np.minimum(room_for(ask.need, free), min(left[ask.key], 1) if ask.alone else left[ask.key])
+        taken[row] = np.where(ask.allowed, most, 0)
+        worth += taken[row] * weight(ask.need)
+        free -= taken[row] * ask.need[:, None]
+    useful = np.flatnonzero(taken[0] > 0)
+    if useful.size == 0:
+        return None
+    per_weight = np.round(prices[useful] / np.maximum(worth[useful], 1.0), 15)
+    best = int(useful[np.lexsort((prices[useful], per_weight))[0]])
+    return Load(best, tuple((ask.key, int(n)) for ask, n in zip(asks, taken[:, best], strict=True) if n))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.scenario.distributions import DurationDistribution
+from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw import Written
 from clustersim.scenario.units import DurationMs, PositiveDurationMs, Share, shown, wrong
 
@@ -41,6 +42,10 @@ class WrittenInterruptions(Written):
     def _is_sound(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise wrong(f"{shown(value)} is not known here", "catalogue, none or {timeToInterruption: ...}")
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in value:
+            if key not in known:
+                raise wrong(f"unknown field {key}", closest(str(key), known))
         if "timeToInterruption" in value and len(value) > 1:
             raise wrong("timeToInterruption stands alone", "monthlyShare with poolShare and poolFraction")
         if value.get("monthlyShare") in (1, 1.0):

@@ -168,9 +168,10 @@ def register(state: State, slot: int, now: int) -> None:
         note_within(
             state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
         )
+    if h.launched < now:
+        open_zone(state)
     if state.clock[AWAITED]:
         state.clock[BELLS] |= BELL_CAPACITY  # a group that balances its zones may go on
-        open_zone(state)
     _start_daemons(state, slot, now)
     keep_promises(state, slot, now)
     mark_freed(state, slot)

@@ -206,6 +206,7 @@ def test_an_underutilized_instance_is_emptied_start_first(tmp_path: Path) -> Non
     ran = run(written, tmp_path)
     reasons = Counter(each["termination_reason"] for each in ran.instances())
     assert reasons[None] + reasons["idle"] + reasons["underutilized"] == len(ran.instances())
+    assert reasons["underutilized"] >= 1
     left = [each for each in ran.instances() if each["terminated_at"] is None]
     room = sum(4 if each["instance_type"] == "x.large" else 1 for each in left)
     assert room == 4
