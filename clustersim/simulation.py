@@ -22,6 +22,7 @@ from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.failures import Failures
+from clustersim.control.group_scaling import GroupScaling
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
@@ -44,6 +45,7 @@ from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
 from clustersim.world.tables import ENTRIES_DONE, NOW
 from clustersim.world.task_sets import TaskSets, service_spec
+from clustersim.world.waiting import renew_reasons
 from clustersim.world.world import World
 
 ORDER = (
@@ -102,10 +104,13 @@ class Simulation:
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
         self.metric_ms = min([MS_PER_MINUTE, *resolutions])
-        self.measures = Measures(self.world, self.traffic)
+        self.measures = Measures(self.world, self.traffic, self.capacity.scaling.reservation)
         self.alarm_board = AlarmBoard(scenario.alarms, self.measures, self.metric_ms)
         self.autoscaler = Autoscaler(
             scenario.services, self.measures, (self._set_desired, self._record_activity), self.metric_ms
+        )
+        self.group_scaling = GroupScaling(
+            self.world, self.capacity, self.measures, self._record_activity, self.metric_ms
         )
         self._schedules: dict[int, list[tuple[int, Any]]] = {}
         self._wire()
@@ -185,9 +190,8 @@ class Simulation:
         self.agendas["calendar"].ring()
         self.agendas["scheduler"].ring()
         self.agendas["capacity"].ring()
-        if scenario.alarms or any(
-            s.load is not None or s.auto_scaling is not None for s in scenario.services
-        ):
+        watched = any(s.load is not None or s.auto_scaling is not None for s in scenario.services)
+        if watched or scenario.alarms or any(group.policies for group in scenario.groups):
             self.agendas["metrics"].wake_at(self.metric_ms)
         self.agendas["meter"].wake_at(scenario.warm_up_ms)
         if scenario.warm_up_ms:
@@ -217,6 +221,7 @@ class Simulation:
         self.meter.end(self.end_ms)
         self.traffic.sample()
         self._take_chunks()
+        renew_reasons(self.world.core, self.end_ms)
         self.journal.close()
         self.scheduler.rollouts.write(self.recorder)
         simulated = time.process_time() - begun
@@ -262,11 +267,12 @@ class Simulation:
             now,
             TaskTimes(*(sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))),
         )
-        self.measures.take()
+        self.measures.take(now)
         if self.alarm_board.evaluate(now):
             self.scheduler.look_at_watched()
         deploying = self.scheduler.deploying()
         self.autoscaler.tick(now, self._counts("running"), self._counts("desired"), deploying)
+        self.group_scaling.tick(now)
         self.agendas["metrics"].wake_at(now + self.metric_ms)
 
     def _in_alarm(self, name: str) -> bool:

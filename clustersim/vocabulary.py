@@ -196,6 +196,7 @@ class IncidentKind(IntEnum):
     AGENT_RECONNECTED = 2
     FARGATE_SPOT_INTERRUPTION = 3
     FARGATE_TASK_RETIREMENT = 4
+    DAEMON_STARTED = 5
 
 
 def instance_name(instance_id: int) -> str:

@@ -74,7 +74,7 @@ MUTATIONS = {
     "half-a-group": Mutation("most = max(1, (desired + 1) // 2 - 1)", "most = max(1, desired - 1)"),
     "beyond-max": Mutation("wanted = min(wanted, group.max_size)", "wanted = max(wanted, 0)"),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
-    "unprotected": Mutation(
+    "unprotected-instance": Mutation(
         'self.world.state.instances["working"][slots] > 0',
         'self.world.state.instances["working"][slots] > 99',
     ),
@@ -92,6 +92,16 @@ MUTATIONS = {
     "uncounted-promise": Mutation(
         "h.first_promised = slot\n        state.clock[PROMISED] += 1", "h.first_promised = slot"
     ),
+    "unprotected": Mutation(
+        'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"
+    ),
+    "undead": Mutation(
+        "if record.primary.state == FAILED:\n            return", "if False:\n            return"
+    ),
+    "two-daemons": Mutation('np.setdiff1d(hosts, mine["slot"])', "hosts"),
+    "silent-daemon": Mutation("tell(state, now, _DAEMON_STARTED,", "(state, now, _DAEMON_STARTED,"),
+    "double-traffic": Mutation("return 100.0 - self.percent if", "return 100.0 if"),
+    "never-unwell": Mutation("t.unwell = by", "t.unwell = 3 - by"),
     "sixty-one": Mutation("max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"),
 }
 

@@ -143,9 +143,15 @@ def closed(ran: Ran) -> Iterator[str]:
 
 
 def protected(ran: Ran) -> Iterator[str]:
-    """Protection from scale-in holds: by the group for every instance, by ECS for those with a task."""
+    """Protection from scale-in holds: by the group for every instance, by ECS for those with a task.
+
+    An instance with nothing but daemons counts as empty.
+    """
     killed: dict[int, set[int]] = defaultdict(set)
+    daemons = {service.name for service in ran.scenario.services if service.scheduling_strategy == "DAEMON"}
     for task in ran.tasks():
+        if task["service"] in daemons:
+            continue
         if task["container_instance_id"] is not None and (task["stopped_reason"] or "").startswith(
             "Host EC2"
         ):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import swarm_services
 from tests.harness import Block, definition, job, on, service
 from tests.swarm_capacity import (
     CAPACITY_FEATURES,
@@ -22,6 +23,7 @@ from tests.swarm_capacity import (
     dress_provider,
     managed_provider,
 )
+from tests.swarm_services import SERVICE_FEATURES
 
 FEATURES = (
     *("spare_group", "several_groups", "spot_group", "few_zones", "attributes", "instance_failures"),
@@ -35,6 +37,7 @@ FEATURES = (
     *("endless_jobs", "retries", "limit", "timeout", "initial_running", "warm_up", "cost_periods"),
     *("savings_plan", "reserved_instances", "empty_service"),
     *CAPACITY_FEATURES,
+    *SERVICE_FEATURES,
 )
 
 LEAST_TASKS = 200
@@ -92,6 +95,7 @@ class _Drawing:
         self.jobs: list[Block] = []
         self.actions: list[Block] = []
         self.trace = ""
+        self.lives: dict[str, Block] = {}  # of the containers of each family
 
     def can(self, *names: str) -> bool:
         """Whether the switch of any of these features is on."""
@@ -127,6 +131,7 @@ class _Drawing:
             "services": self.services,
             "runTasks": self.jobs,
             "actions": sorted(self.actions, key=lambda action: int(action["at"][:-1])),
+            "alarms": swarm_services.alarms(self),
             "failures": {
                 **drawn_failures(self, [each["name"] for each in self.providers]),
                 **self._failures(),
@@ -206,6 +211,7 @@ class _Drawing:
             self.providers.append(managed_provider(self))
         if self.pick("spare_group"):
             group = {"autoScalingGroupName": "spare", **self._group("swarm.middle")}
+            group["scalingPolicies"] = swarm_services.group_policy(self)
             self.groups.append(group)
 
     def _provider(self, name: str, kind: str) -> Block:
@@ -242,10 +248,12 @@ class _Drawing:
                 ("attribute:disk == ssd", "attribute:rack in [r1, r2]", "not(attribute:disk == ssd)")
             )
             more["placementConstraints"] = [{"type": "memberOf", "expression": rule}]
+        beside, self.lives[family] = swarm_services.companions(self, container)
         revisions = 2 if self.pick("deployments") else 1
         for revision in range(revisions):
             size = {"cpu": cpu, "memory": memory * (1 + revision * int(luck.random() < 0.3))}
             self.definitions.append(definition(family, **size, container=container, **more))
+            self.definitions[-1]["containerDefinitions"] += beside
         return family
 
     def _behavior(self) -> Block:
@@ -331,6 +339,7 @@ class _Drawing:
         self.luck.shuffle(wanted)
         for position, name in enumerate(names):
             self._service(name, wanted[position] if position < len(wanted) else None)
+        swarm_services.daemon(self)
         if self.pick("empty_service"):
             self.services.append({**self.services[0], "serviceName": "empty", "desiredCount": 0})
             self.services[-1].pop("autoScaling", None)
@@ -341,10 +350,10 @@ class _Drawing:
         keys: Block = {"taskDefinition": f"{self._definition(f'app-{name}', fargate)}:1", **where}
         if not fargate:
             keys |= self._placement()
+        percents = {}
         if self.pick("tight_percents"):
             low, high = luck.choice(((100, 100), (50, 100), (0, 100), (66, 150), (90, 110)))
-            keys["deploymentConfiguration"] = {"minimumHealthyPercent": low, "maximumPercent": high}
-            keys["availabilityZoneRebalancing"] = "DISABLED"
+            percents = {"minimumHealthyPercent": low, "maximumPercent": high}
         if self.pick("load_balancer", 0.7):
             group = luck.choice(("slow", "unlisted"))
             keys["loadBalancers"] = [
@@ -354,7 +363,10 @@ class _Drawing:
                 if each["family"] == f"app-{name}":
                     container = each["containerDefinitions"][0]
                     container["portMappings"] = [*container.get("portMappings", ()), {"containerPort": 9000}]
-        keys["behavior"] = self._behavior()
+        keys |= swarm_services.deployment(self, percents, "loadBalancers" in keys)
+        keys["behavior"] = {**self._behavior(), **swarm_services.behavior_of_service(self)}
+        if self.lives[f"app-{name}"]:
+            keys["behavior"]["containers"] = self.lives[f"app-{name}"]
         keys |= self._load()
         self.services.append(service(name, luck.randint(1, 14), **keys))
 
@@ -388,6 +400,8 @@ class _Drawing:
             target = {"minCapacity": luck.randint(2, 6), "maxCapacity": luck.randint(6, 20)}
             action = {"scheduledActionName": "morning", "schedule": "rate(35 minutes)"}
             scaling["scheduledActions"] = [{**action, "scalableTargetAction": target}]
+        if self.pick("fine_metrics", 0.5):
+            scaling["metricResolution"] = "20s"
         keys["autoScaling"] = scaling
         return keys
 
@@ -438,6 +452,8 @@ class _Drawing:
             keys |= {} if fargate else self._placement()
             self.jobs.append(job(name, count, **keys, **where))
         self.jobs[-1]["behavior"] = self._behavior()
+        if self.lives.get(f"job-{name}"):
+            self.jobs[-1]["behavior"]["containers"] = self.lives[f"job-{name}"]
         if self.pick("retries"):
             self.jobs[-1]["retries"] = luck.randint(1, 3)
         if luck.random() < 0.3 and kind != "trace":
@@ -473,6 +489,10 @@ class _Drawing:
         ids = [str(identity) for identity in range(1, self.nodes + 1)]
         for _ in some:
             name = luck.choice(names)
+            if name == "agent":
+                if self.pick("deployments"):
+                    self._act("updateService", service=name, taskDefinition=f"agent:{luck.randint(1, 2)}")
+                continue
             if self.pick("desired_changes"):
                 self._act("updateService", service=name, desiredCount=luck.randint(0, 20))
             if self.pick("deployments") and name != "empty":

@@ -18,6 +18,7 @@ from clustersim.control.measures import Measures
 from clustersim.engine.pointer import pointer
 from clustersim.policy import alarms
 from clustersim.policy.metrics import METRIC_NAMES, SUMMED, Expression, Named, Subject, metric_named
+from clustersim.policy.scaling import step_adjustment, step_capacity
 from clustersim.scenario.model import StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
 
@@ -170,6 +171,18 @@ class AlarmTable:
     def value(self, position: int) -> float:
         """The last datapoint of an alarm; NaN: it is missing."""
         return float(self.rows["value"][position])
+
+    def stepped(self, position: int, policy: StepScaling, capacity: int) -> int:
+        """The capacity after the step that holds the breach of an alarm in ALARM; as it is where none does."""
+        value = self.value(position)
+        if not self.in_alarm(position) or math.isnan(value):
+            return capacity
+        row = self.rows[position]
+        upward = int(row["comparison"]) in {alarms.GREATER, alarms.GREATER_OR_EQUAL}
+        step = step_adjustment(policy.steps, value - float(row["threshold"]), upward=upward)
+        if step is None:
+            return capacity
+        return step_capacity(capacity, policy.adjustment_type, step, policy.min_adjustment_magnitude)
 
 
 def _code(codes: Mapping[str, int], alarm: Mapping[str, Any], key: str, default: str) -> int:

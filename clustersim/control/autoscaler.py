@@ -22,7 +22,7 @@ import numpy.typing as npt
 from clustersim.control.alarm_rows import AlarmTable, Owner
 from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
-from clustersim.policy import alarms, scaling
+from clustersim.policy import scaling
 from clustersim.policy.metrics import Subject
 from clustersim.scenario.model import ScheduledAction, Service, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
@@ -161,19 +161,11 @@ class Autoscaler:
 
     def _proposal(self, position: int, policy: _Policy, running: int, desired: int) -> scaling.Proposal:
         """What one policy wants by the state of its alarms."""
-        high = self._alarms.rows[policy.high]
         rule = policy.rule
-        value = float(high["value"])
+        value = self._alarms.value(policy.high)
         ringing = self._alarms.in_alarm(policy.high)
         if isinstance(rule, StepScaling):
-            capacity = running
-            if ringing and not math.isnan(value):
-                breach = value - float(high["threshold"])
-                upward = int(high["comparison"]) in {alarms.GREATER, alarms.GREATER_OR_EQUAL}
-                step = scaling.step_adjustment(rule.steps, breach, upward=upward)
-                if step is not None:
-                    least = rule.min_adjustment_magnitude
-                    capacity = scaling.step_capacity(running, rule.adjustment_type, step, least)
+            capacity = self._alarms.stepped(policy.high, rule, running)
             direction = (capacity > running) - (capacity < running)
             return scaling.Proposal(
                 position, direction, capacity, rule.cooldown_ms, rule.cooldown_ms, tracks_target=False

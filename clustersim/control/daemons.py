@@ -59,6 +59,10 @@ class Daemons:
         draining = state.instances["state"][tasks["slot"]] == InstanceState.DRAINING
         astray = ~np.isin(tasks["slot"], hosts) & ~draining
         self.stopper.stop_slots(record, slots[(draining & idle) | astray], now)
+        unwell = int((fresh & (tasks["unwell"] > 0) & ~draining & ~astray).sum())
+        if unwell:
+            replaced = self.stopper.stop_unwell(record, record.primary, unwell, now)
+            self.rollouts.count_replaced(record.primary, replaced)
         old = slots[~fresh & ~draining & ~astray]
         if old.size:
             self._replace(record, old, hosts.size, now)

@@ -35,7 +35,9 @@ def tell_incidents(world: World, events: EventLog) -> None:
     state = world.state
     for row in state.incidents[: state.clock[INCIDENTS]]:
         kind = IncidentKind(row["kind"])
-        if kind in _INSTANCE_WORDS:
+        if kind == IncidentKind.DAEMON_STARTED:
+            events.started(int(row["at"]), int(row["service"]), row["task_id"][None])
+        elif kind in _INSTANCE_WORDS:
             events.instance(
                 int(row["at"]), _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1]
             )

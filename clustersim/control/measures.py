@@ -8,6 +8,7 @@ been carried.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,22 @@ _OF_SERVICES = {
 }
 
 
+_OF_SETS = (
+    *(Metric.UNHEALTHY_TARGETS, Metric.CPU_RESERVED, Metric.CPU_USED),
+    *(Metric.MEMORY_RESERVED, Metric.MEMORY_USED, Metric.DEPLOYMENTS),
+)
+
+Reservation = Callable[[str], float]
+"""The CapacityProviderReservation of a provider, NaN where there is none."""
+
+
 class Measures:
     """The matrix `values[metric, owner]` of a run; NaN where there is no datapoint."""
 
-    def __init__(self, world: World, traffic: Traffic) -> None:
+    def __init__(self, world: World, traffic: Traffic, reservation: Reservation) -> None:
         self.world = world
         self.traffic = traffic
+        self.reservation = reservation
         names = world.names
         owners = {
             Subject.SERVICE: names.services,
@@ -62,6 +73,9 @@ class Measures:
         }
         self.values: npt.NDArray[np.float64] = np.full((len(Metric), count), np.nan)
         self._asked: set[tuple[Metric, Subject]] = set()
+        self._warmup_ms = np.zeros(max(1, len(names.pools)), np.int64)
+        for number, group in enumerate(world.scenario.groups):
+            self._warmup_ms[number] = group.policy_warmup_ms if group.policies else 0
 
     def column(self, named: Named, own: int) -> int:
         """The column of a named metric, that of owner `own` where nobody is named; it will be filled from now on.
@@ -80,8 +94,8 @@ class Measures:
             raise ValueError(f"the dimension names no {kind}: {named.owner!r}")
         return self._first[named.subject] + self._names[named.subject].index(named.owner)
 
-    def take(self) -> None:
-        """Fill the matrix for the metric period that just ended."""
+    def take(self, now: int) -> None:
+        """Fill the matrix for the metric period that ends at `now`."""
         values, services = self.values, self.world.state.services
         flows = self.traffic.flows
         owners = flows["service"]
@@ -90,14 +104,16 @@ class Measures:
         for metric, column in _OF_SERVICES.items():
             values[metric, : services.size] = services[column]
         values[Metric.PENDING_TASKS, : services.size] = services["pending"] + services["provisioning"]
-        if self._asked_of(Subject.SERVICE, Metric.UNHEALTHY_TARGETS, Metric.CPU_RESERVED, Metric.CPU_USED):
-            self._take_sets()
-        if self._asked_of(Subject.SERVICE, Metric.MEMORY_RESERVED, Metric.MEMORY_USED, Metric.DEPLOYMENTS):
+        if self._asked_of(Subject.SERVICE, *_OF_SETS):
             self._take_sets()
         if any(subject == Subject.CLUSTER for _, subject in self._asked):
             self._take_cluster()
         if any(subject == Subject.GROUP for _, subject in self._asked):
-            self._take_groups()
+            self._take_groups(now)
+        if any(subject == Subject.PROVIDER for _, subject in self._asked):
+            first = self._first[Subject.PROVIDER]
+            for number, name in enumerate(self.world.names.providers):
+                values[Metric.PROVIDER_RESERVATION, first + number] = self.reservation(name)
 
     def _asked_of(self, subject: Subject, *metrics: Metric) -> bool:
         return any((metric, subject) in self._asked for metric in metrics)
@@ -141,12 +157,12 @@ class Measures:
         values[Metric.IN_SERVICE_INSTANCES, column] = int(providers["registered"].sum())
         values[Metric.RUNNING_TASKS, column] = int(providers["running"].sum())
         if self._asked_of(Subject.CLUSTER, Metric.CPU):
-            used = self._used_vcpu()
+            used = self._used_vcpu(np.ones(state.instances.size, np.bool_))
             registered = float(providers["registered_cpu"].sum()) / CPU_UNITS_PER_VCPU
             values[Metric.CPU, column] = 100.0 * float(used.sum()) / registered if registered else np.nan
 
-    def _take_groups(self) -> None:
-        """Sizes of the groups, and what their registered instances use of their CPU."""
+    def _take_groups(self, now: int) -> None:
+        """Sizes of the groups, and what their instances use of their CPU, without those that warm up."""
         state = self.world.state
         first, count = self._first[Subject.GROUP], len(self.world.names.pools)
         instances = state.instances[self.world.live_instances()]
@@ -156,14 +172,27 @@ class Measures:
         self.values[Metric.IN_SERVICE_INSTANCES, first : first + count] = sizes
         self.values[Metric.DESIRED_CAPACITY, first : first + count] = np.bincount(groups, minlength=count)
         if self._asked_of(Subject.GROUP, Metric.CPU):
+            warm = self.warm(self.world.live_instances(), now)
             vcpu = state.classes["cpu"][instances["klass"]] / CPU_UNITS_PER_VCPU
-            registered = np.bincount(groups[up], weights=vcpu[up], minlength=count)
+            registered = np.bincount(groups[warm], weights=vcpu[warm], minlength=count)
+            measured = np.zeros(state.instances.size, np.bool_)
+            measured[self.world.live_instances()] = warm
             with np.errstate(invalid="ignore", divide="ignore"):
-                percent = 100.0 * self._used_vcpu() / registered
+                percent = 100.0 * self._used_vcpu(measured) / registered
             self.values[Metric.CPU, first : first + count] = np.where(registered > 0, percent, np.nan)
 
-    def _used_vcpu(self) -> npt.NDArray[np.float64]:
-        """vCPUs in use on the instances of each group.
+    def warm(self, slots: npt.NDArray[np.int64], now: int) -> npt.NDArray[np.bool_]:
+        """Which of the instances in `slots` are registered and past the warm-up of their group.
+
+        Those of the first instant have been there before it.
+        """
+        instances = self.world.state.instances[slots]
+        warmup = self._warmup_ms[self.world.state.classes["group"][instances["klass"]]]
+        registered = instances["registered"]
+        return np.asarray((registered == 0) | ((registered > 0) & (now - registered >= warmup)), np.bool_)
+
+    def _used_vcpu(self, measured: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """vCPUs in use on those instances of each group whose slots are `measured`.
 
         A task that is called uses what its load says; one of a service without load uses nothing, a standalone
         task all that it reserves (MODEL.md: choices).
@@ -171,6 +200,7 @@ class Measures:
         state = self.world.state
         tasks = state.tasks[self.world.live_tasks()]
         tasks = tasks[(tasks["state"] == TaskState.RUNNING) & (tasks["slot"] >= 0)]
+        tasks = tasks[measured[tasks["slot"]]]
         sets = state.sets[tasks["set"]]
         share = np.where(sets["service"] >= 0, self.traffic.use_of_sets(state.sets.size)[tasks["set"]], 1.0)
         groups = state.classes["group"][state.instances["klass"][tasks["slot"]]]

@@ -193,8 +193,7 @@ class Meter:
                 s = state.sets[each.row]
                 percent = 100.0 * int(s["ready"]) / ready if ready else None
                 if record.shift is not None:
-                    green = record.shift.green is each
-                    percent = record.shift.percent if green else 100.0 - record.shift.percent
+                    percent = record.shift.percent_of(each)
                 self.recorder.append_row(
                     "deployment_series",
                     time=now,

@@ -35,7 +35,7 @@ class Replicas:
         older = [state.sets[each.row] for each in record.deployments[:-1]]
         leaving, unwell = int(primary["leaving"]), int(primary["unwell"])
         live = self.rollouts.live(record.primary)
-        both = self._leaving_and_unwell(record) if leaving and unwell else 0
+        both, settling = self._unwell(record) if unwell else (0, 0)
         return Counts(
             desired=int(service["desired"]),
             fresh=live - leaving - unwell + both,
@@ -46,13 +46,14 @@ class Replicas:
             old_healthy=sum(int(s["healthy"]) for s in older),
             leaving=leaving,
             unwell=unwell,
+            settling=settling,
         )
 
-    def _leaving_and_unwell(self, record: ServiceRecord) -> int:
-        """How many tasks of the PRIMARY deployment are both, and would be counted twice."""
-        tasks = self.world.state.tasks
-        slots = self.stopper.candidates(record, [record.primary])
-        return int(((tasks["leaving"][slots] == 1) & (tasks["unwell"][slots] > 0)).sum())
+    def _unwell(self, record: ServiceRecord) -> tuple[int, int]:
+        """Of the PRIMARY deployment: unhealthy tasks that are leaving too, and those that are yet to be healthy."""
+        tasks = self.world.state.tasks[self.stopper.candidates(record, [record.primary])]
+        unwell, leaving = tasks["unwell"] > 0, tasks["leaving"] == 1
+        return int((unwell & leaving).sum()), int((~unwell & ~leaving & (tasks["healthy"] < 0)).sum())
 
     def keep(self, record: ServiceRecord, now: int) -> None:
         """Bring a service one step nearer to its desired count."""

@@ -19,7 +19,7 @@ from clustersim.control.event_words import EventLog
 from clustersim.control.rebalancing import Rebalancing
 from clustersim.control.replicas import Replicas
 from clustersim.control.rollouts import InAlarm, Rollouts
-from clustersim.control.services import IN_PROGRESS, ServiceRecord
+from clustersim.control.services import FAILED, IN_PROGRESS, ServiceRecord
 from clustersim.control.shifts import Shifts
 from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
@@ -79,8 +79,6 @@ class Scheduler:
         self.rollouts.begin(record, definition_key, now)
         if shifting:
             self.shifts.begin(record, now)
-        if record.daemon:
-            self._note_daemons()
         self.look_at(service)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
@@ -131,8 +129,12 @@ class Scheduler:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)
 
     def _note_daemons(self) -> None:
-        """Which task sets a new instance must have a task of."""
-        rows = [record.primary.row for record in self.records if record.daemon and record.deployments]
+        """Which task sets a new instance must have a task of; one of a FAILED deployment starts nothing."""
+        rows = [
+            record.primary.row
+            for record in self.records
+            if record.daemon and record.deployments and record.primary.state != FAILED
+        ]
         self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 
     def _again(self, service: int, at_ms: int) -> None:
@@ -177,6 +179,7 @@ class Scheduler:
         if record.shift is not None:
             self.shifts.keep(record, now)
         elif record.daemon:
+            self._note_daemons()
             self._count_daemons(record, now)
             self.daemons.keep(record, now)
         else:

@@ -37,6 +37,7 @@ STAGES = (
     "CLEAN_UP",
 )
 LONGEST_STAGE_MS = 24 * MS_PER_HOUR
+_WITHOUT_LIMIT = ("PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP")  # they have lengths of their own
 
 Again = Callable[[int, int], None]
 
@@ -61,6 +62,12 @@ class Shift:
         """The present stage."""
         return STAGES[self.stage]
 
+    def percent_of(self, rollout: Rollout) -> float:
+        """A deployment's part of the production traffic; one that was superseded on the way has none."""
+        if rollout is self.green:
+            return self.percent
+        return 100.0 - self.percent if rollout is self.blue else 0.0
+
 
 class Shifts:
     """One for all services with such a strategy; `again(service, instant)` has one looked at later."""
@@ -84,8 +91,12 @@ class Shifts:
     def begin(self, record: ServiceRecord, now: int) -> None:
         """A new PRIMARY deployment of a service that has tasks: they are blue, it is green."""
         of = record.settings.deployment
-        blue = record.shift.blue if record.shift is not None else record.deployments[-2]
+        blue = record.deployments[-2]
         green = record.primary
+        if record.shift is not None:  # it takes the place of one under way
+            blue = record.shift.blue
+            self.traffic.shift(now, {record.shift.green.row: 0.0})
+            self._stop_all(record, record.shift.green, now)
         steps = traffic_steps(of.strategy, of.step_percent, of.step_bake_ms)
         record.shift = Shift(blue, green, steps, since_ms=now)
         self._send(record, 0.0, now)
@@ -110,7 +121,7 @@ class Shifts:
     def _stage_is_over(self, record: ServiceRecord, now: int) -> bool:
         """Do what the present stage asks for, and say whether the next one may begin."""
         shift: Shift = record.shift
-        if now - shift.since_ms >= LONGEST_STAGE_MS:
+        if shift.name not in _WITHOUT_LIMIT and now - shift.since_ms >= LONGEST_STAGE_MS:
             self._give_up(record, now, f"stage {shift.name} took longer than 24 hours")
             return False
         if not self._hooks_have_answered(record, now):
@@ -200,7 +211,7 @@ class Shifts:
         fresh = self.rollouts.live(rollout) - int(s["leaving"]) - int(s["unwell"])
         if fresh > wanted:
             self.stopper.stop_surplus(record, [rollout], fresh - wanted, now, fresh=True)
-        elif fresh < wanted:
+        elif fresh < wanted and rollout.state != FAILED:
             self.starter.start(record, rollout, wanted - fresh, now)
         s = self.world.state.sets[rollout.row]
         spare = int(s["healthy"]) - (wanted - int(s["unwell"]))
@@ -212,8 +223,8 @@ class Shifts:
             self.stopper.stop_leaving(record, rollout, min(spare, int(s["leaving"])), now)
 
     def _stop_all(self, record: ServiceRecord, rollout: Rollout, now: int) -> None:
-        """Stop every task of a side."""
-        slots = self.stopper.candidates(record, [rollout])
+        """Stop every task of a side but those under task scale-in protection: they stop when it ends."""
+        slots = self.stopper.unprotected(self.stopper.candidates(record, [rollout]), now)
         self.stopper.stop_slots(record, slots, now)
 
     # --- ends ----------------------------------------------------------------------------------------------
@@ -242,6 +253,8 @@ class Shifts:
             ]
         record.shift = None
         self._stop_all(record, shift.green, now)
-        if shift.blue.state != IN_PROGRESS:
+        if shift.blue.state == FAILED:  # it is what production has: it gets another chance
+            shift.blue.state, shift.blue.completed_ms = IN_PROGRESS, None
+        elif shift.blue.state != IN_PROGRESS:
             record.completed = shift.blue
         self._again(record.number, now)

@@ -60,6 +60,7 @@ class Counts:
     old_healthy: int
     leaving: int  # of the PRIMARY deployment, on draining instances or to be replaced otherwise
     unwell: int  # of the PRIMARY deployment, RUNNING and found unhealthy
+    settling: int = 0  # of `fresh`, where some are unhealthy: starting, or not yet found healthy
 
 
 class Step(NamedTuple):
@@ -96,10 +97,9 @@ def _stop_unwell(counts: Counts, lower: int, upper: int) -> int:
         return 0
     replaced = counts.healthy - max(0, counts.desired - counts.unwell)
     stop = min(counts.unwell, max(0, replaced))
-    if counts.starting == 0:
+    if counts.settling == 0:
         stop = max(stop, min(counts.unwell, counts.total - counts.desired))
-        running = counts.total
-        if stop <= 0 and counts.total >= upper and running - 1 >= lower:
+        if stop <= 0 and counts.total >= upper and counts.total - 1 >= lower:
             stop = 1
     return max(stop, 0)
 

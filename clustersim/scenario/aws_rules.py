@@ -116,10 +116,16 @@ RANGES: dict[str, dict[str, Bounds]] = {
         "MaxSize": (0, None),
         "DesiredCapacity": (0, None),
         "DefaultCooldown": (0, None),
+        "DefaultInstanceWarmup": (-1, None),
         "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": (0, None),
         "MixedInstancesPolicy.InstancesDistribution.OnDemandPercentageAboveBaseCapacity": (0, 100),
     },
-    "autoscaling.PutScalingPolicy": {"Cooldown": (0, None), "EstimatedInstanceWarmup": (0, None)},
+    "autoscaling.PutScalingPolicy": {
+        "Cooldown": (0, None),
+        "EstimatedInstanceWarmup": (0, None),
+        "MinAdjustmentMagnitude": (1, None),
+        "StepAdjustments": (1, 20),
+    },
 }
 
 # Numbers that must be a multiple of something (API LinearConfiguration, CanaryConfiguration).
@@ -327,7 +333,10 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
     "application-autoscaling.PutScalingPolicy": {
         "PolicyType": _feature("predictive scaling", "PredictiveScaling"),
     },
-    "autoscaling.PutScalingPolicy": {"": _feature("scaling policies of Auto Scaling groups")},
+    "autoscaling.PutScalingPolicy": {
+        "PolicyType": _feature("predictive scaling", "PredictiveScaling"),
+        "Enabled": _feature("a disabled policy", False),
+    },
     "autoscaling.CreateAutoScalingGroup": {
         "CapacityRebalance": _feature("Capacity Rebalancing", True),
         "MaxInstanceLifetime": _feature("the maximum instance lifetime"),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from clustersim.scenario.model_base import Distribution, Resolved
 from clustersim.scenario.model_images import AgentSettings
+from clustersim.scenario.model_scaling import StepScaling, TargetTracking
 
 
 class FargatePrice(Resolved):
@@ -103,6 +104,9 @@ class AutoScalingGroup(InstancePool):
     termination_policies: tuple[str, ...] = ("Default",)
     protects_new: bool = False
     """NewInstancesProtectedFromScaleIn."""
+    policies: tuple[TargetTracking | StepScaling, ...] = ()
+    policy_warmup_ms: int = 300_000
+    """How long a new instance counts as capacity and not yet in what the policies measure."""
     balanced_only: bool = False
     """Launches that fail in a zone are not tried in another (AvailabilityZoneDistribution: balanced-only)."""
 

@@ -217,6 +217,7 @@ ServiceBlock = Annotated[
             maxCapacity=_COUNT,
             policies=_list(_POLICY),
             scheduledActions=_list(_SCHEDULED),
+            metricResolution={"description": "own: of the service's metrics: 60s, or 20s"},
         ),
         load={"$model": "WrittenLoad"},
         behavior=_BEHAVIOR,

@@ -141,7 +141,8 @@ OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "updateService": {"deploymentConfiguration": {"lifecycleHooks": {"result": None}}},
     "runTasks": _keys(OwnRunTask),
     "policies": {"alarm": None},
-    "autoScaling": {"policies": None, "scheduledActions": None},
+    "scalingPolicies": {"alarm": None},
+    "autoScaling": {"policies": None, "scheduledActions": None, "metricResolution": None},
 }
 
 

@@ -45,7 +45,20 @@ def groups_and_providers(context: Context) -> Capacity:
         if isinstance(name, str):
             group(context, capacity, block, name, owners.get(name))
     _check_protection(context, capacity, provider_blocks)
+    _check_two_masters(context, capacity, provider_blocks)
     return capacity
+
+
+def _check_two_masters(context: Context, capacity: Capacity, blocks: list[Block]) -> None:
+    """AWS advises against scaling policies on a group that a provider scales; both would act."""
+    policed = {group.name for group in capacity.groups if group.policies}
+    managed = {provider.name: provider.group for provider in capacity.providers if provider.managed_scaling}
+    for block in blocks:
+        group_name = managed.get(str(block.value.get("name")))
+        if group_name in policed:
+            place = block.at("autoScalingGroupProvider", "managedScaling")
+            what = f"{group_name} has scaling policies of its own as well: both act on it"
+            context.findings.warn(place, f"{what}; keep one of the two")
 
 
 def _check_protection(context: Context, capacity: Capacity, blocks: list[Block]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clustersim.scenario.aws import name_in_arn
-from clustersim.scenario.blocks import Block, check
+from clustersim.scenario.blocks import Block
 from clustersim.scenario.document import Steps
 from clustersim.scenario.model import AutoScalingGroup, CapacityProvider, InstanceType, ManagedInstances
 from clustersim.scenario.model_capacity import InstancesDistribution, PurchaseOption
@@ -20,6 +20,7 @@ from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnGroup, own_part
 from clustersim.scenario.resolve_agent import agent_settings
 from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.resolve_group_scaling import group_scaling
 
 TERMINATION_POLICIES = (
     *("Default", "AllocationStrategy", "ClosestToNextInstanceHour", "NewestInstance", "OldestInstance"),
@@ -52,8 +53,7 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
     distribution = _distribution(value, own)
     options = purchase_options(distribution)
     types = _instance_types(context, capacity, block, own, "spot" in options)
-    if own.scaling_policies:
-        _check_policies(context, block)
+    scaling, warmup = group_scaling(context, block)
     zones = _zones(context, block)
     policies = _termination_policies(context, block)
     if not types or not block.sound:
@@ -73,6 +73,8 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             termination_policies=policies,
             protects_new=bool(value.get("NewInstancesProtectedFromScaleIn")),
             balanced_only=spread == "balanced-only",
+            policies=scaling,
+            policy_warmup_ms=warmup,
             launch_time=own.launch_time,
             attributes=tuple((key, values) for key, values in own.attributes.items()),
             zones=zones,
@@ -109,12 +111,6 @@ def purchase_options(distribution: InstancesDistribution) -> tuple[PurchaseOptio
     if distribution.on_demand_percent == 0 and distribution.on_demand_base == 0:
         return ("spot",)
     return ("on-demand", "spot")
-
-
-def _check_policies(context: Context, block: Block) -> None:
-    """The scaling policies of a group: checked, but not simulated yet."""
-    for index, policy in enumerate(block.value["scalingPolicies"]):
-        check(context.findings, (*block.at("scalingPolicies"), index), policy, "scalingPolicies")
 
 
 def _termination_policies(context: Context, block: Block) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from clustersim.scenario.document import Steps
 from clustersim.scenario.model import AutoScaling, ScheduledAction, StepScaling, TargetTracking
 from clustersim.scenario.overrides import closest
 from clustersim.scenario.resolve_context import Context
-from clustersim.scenario.units import instant_ms
+from clustersim.scenario.units import duration_ms, instant_ms
 from clustersim.vocabulary import MS_PER_SECOND
 
 _HIGH_RESOLUTION = "HighResolution"
@@ -32,6 +32,9 @@ _OWNERS = {
     "CapacityProviderName": "capacity provider",
 }
 _REGISTER = "application-autoscaling.RegisterScalableTarget"
+_RESOLUTIONS_MS = (20 * MS_PER_SECOND, 60 * MS_PER_SECOND)
+
+Steps3 = tuple[tuple[float | None, float | None, int], ...]
 
 
 def auto_scaling(context: Context, service: Block, has_load: bool) -> AutoScaling | None:
@@ -47,7 +50,7 @@ def auto_scaling(context: Context, service: Block, has_load: bool) -> AutoScalin
             path, "minCapacity and maxCapacity are both needed", f"add {name[:3].lower()}Capacity"
         )
     policies: list[TargetTracking | StepScaling] = []
-    resolution = _resolution_ms(service)
+    resolution = min(_resolution_ms(service), _own_resolution_ms(context, block))
     names: set[str] = set()
     for index, item in enumerate(_list(context, block, "policies")):
         inner = check(context.findings, (*block.at("policies"), index), item, "policies")
@@ -90,6 +93,21 @@ def _resolution_ms(service: Block) -> int:
     return min([60, *seconds]) * MS_PER_SECOND
 
 
+def _own_resolution_ms(context: Context, block: Block) -> int:
+    """Our `metricResolution`: 20 s or 60 s, for all metrics of the service."""
+    written = block.value.get("metricResolution")
+    if written is None:
+        return 60 * MS_PER_SECOND
+    try:
+        given = duration_ms(written)
+    except PydanticCustomError:
+        given = 0
+    if given in _RESOLUTIONS_MS:
+        return given
+    context.findings.add(block.at("metricResolution"), f"{written} is no resolution", "20s or 60s")
+    return 60 * MS_PER_SECOND
+
+
 def _policy(context: Context, block: Block) -> tuple[TargetTracking | StepScaling | None, int]:
     """A sound policy, and the resolution that its metric needs, ms."""
     value, name = block.value, str(block.value["PolicyName"])
@@ -128,26 +146,11 @@ def _step_scaling(context: Context, block: Block, name: str) -> StepScaling | No
     if kind is None:
         context.findings.add(path, "has no adjustmentType", "adjustmentType: ChangeInCapacity")
         return None
-    steps = tuple(
-        (
-            step.get("MetricIntervalLowerBound"),
-            step.get("MetricIntervalUpperBound"),
-            int(step["ScalingAdjustment"]),
-        )
-        for step in written.get("StepAdjustments") or ()
-    )
+    steps = steps_of(written)
     if not steps:
         context.findings.add(path, "has no steps", "add stepAdjustments")
         return None
-    _check_steps(context, steps, block.at(_STEP, "StepAdjustments"))
-    alarm = None
-    if "alarm" in block.value:
-        alarm_block = check(context.findings, block.at("alarm"), block.value["alarm"], "alarms")
-        alarm = in_camel_case(alarm_block.value)
-        if alarm_block.sound:
-            check_source(context, alarm, alarm_block.path)
-    else:
-        context.findings.warn(block.path, "has no own `alarm`: nothing ever triggers it")
+    check_steps(context, steps, block.at(_STEP, "StepAdjustments"))
     return StepScaling(
         name=name,
         adjustment_type=kind,
@@ -155,8 +158,32 @@ def _step_scaling(context: Context, block: Block, name: str) -> StepScaling | No
         min_adjustment_magnitude=written.get("MinAdjustmentMagnitude"),
         cooldown_ms=written.get("Cooldown", 300) * MS_PER_SECOND,
         aggregation=written.get("MetricAggregationType", "Average"),
-        alarm=alarm,
+        alarm=own_alarm(context, block),
     )
+
+
+def steps_of(written: dict[str, Any]) -> Steps3:
+    """(lower bound, upper bound, adjustment) of each step."""
+    return tuple(
+        (
+            step.get("MetricIntervalLowerBound"),
+            step.get("MetricIntervalUpperBound"),
+            int(step["ScalingAdjustment"]),
+        )
+        for step in written.get("StepAdjustments") or ()
+    )
+
+
+def own_alarm(context: Context, block: Block, own: Subject = Subject.SERVICE) -> dict[str, Any] | None:
+    """The alarm of our own beside a policy, which triggers it."""
+    if "alarm" not in block.value:
+        context.findings.warn(block.path, "has no own `alarm`: nothing ever triggers it")
+        return None
+    inner = check(context.findings, block.at("alarm"), block.value["alarm"], "alarms")
+    alarm: dict[str, Any] = in_camel_case(inner.value)
+    if inner.sound:
+        check_source(context, alarm, inner.path, own)
+    return alarm
 
 
 def check_source(
@@ -181,9 +208,7 @@ def check_source(
         pass  # made-up values may divide by zero; what that means is decided with real ones
 
 
-def _check_steps(
-    context: Context, steps: tuple[tuple[float | None, float | None, int], ...], path: Steps
-) -> None:
+def check_steps(context: Context, steps: Steps3, path: Steps) -> None:
     """Application Auto Scaling User Guide, step scaling: no overlap, no gap, one open end on either side."""
     bounds = sorted(
         (-math.inf if low is None else low, math.inf if high is None else high, index)

@@ -16,6 +16,7 @@ from clustersim.vocabulary import (
     HOST_PORTS,
     MEMORY,
     NEVER,
+    IncidentKind,
     InstanceState,
     StopCode,
     StoppedReason,
@@ -26,6 +27,7 @@ from clustersim.world.accounts import (
     draw,
     note,
     settle_instance,
+    tell,
     touch_instance,
     touch_provider,
 )
@@ -71,6 +73,7 @@ TERMINATED = int(InstanceState.TERMINATED)
 
 RECLAIMED = int(TerminationReason.SPOT_INTERRUPTION)
 
+_DAEMON_STARTED = int(IncidentKind.DAEMON_STARTED)
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
 _SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
@@ -198,6 +201,8 @@ def _start_daemons(state: State, slot: int, now: int) -> None:
             service = state.services[s.service]
             task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
             service.ordinal += 1
+            serial = state.tasks[task].task_id
+            tell(state, now, _DAEMON_STARTED, state.instances[slot].instance_id, serial, s.service)
             place_on_host(state, task, slot, now)
     ring_daemons(state)
 

@@ -119,7 +119,8 @@ def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
 
 @entry
 def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
-    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits.
+    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits and an agent
+    is there to start it.
 
     Their ids go to `started`, their number is returned.
     """
@@ -127,7 +128,7 @@ def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, s
     service = state.services[s.service]
     done = 0
     for host in hosts:
-        if fits(state.hosts, request_of(state, shape), host):
+        if state.instances[host].connected and fits(state.hosts, request_of(state, shape), host):
             slot = new_task(state, row, s.first_lane, shape, service.ordinal, now)
             service.ordinal += 1
             started[done] = state.tasks[slot].task_id

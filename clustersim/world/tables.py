@@ -84,6 +84,7 @@ SHAPE = np.dtype(
         ("count", np.int64),
         ("position", np.int64),  # among the shapes that wait; -1: none waits
         ("wait", np.int64),  # the last refusal
+        ("reasoned", np.int64),  # when it was found out
         ("tried", np.int64),  # the serving round in which it was found not to fit
     ],
     align=True,

@@ -19,6 +19,7 @@ from clustersim.vocabulary import (
     GPU,
     HOST_PORTS,
     MEMORY,
+    MS_PER_MINUTE,
     RESOURCES,
     InstanceState,
     StopCode,
@@ -128,8 +129,15 @@ def find_host(state: State, shape: int, ordinal: int) -> int:
 
 @entry
 def why_refused(state: State, shape: int) -> int:
-    """The wait reason of a task of `shape` that fits nowhere, counted in `refusals`; the closest host, or -1,
-    is in `clock[CLOSEST]`."""
+    """The wait reason of a task of `shape` that fits nowhere, counted in `refusals`."""
+    code = _why(state, shape)
+    state.refusals[code] += 1
+    return code
+
+
+@lean
+def _why(state: State, shape: int) -> int:
+    """The wait reason of tasks of a shape that fit nowhere; the closest host, or -1, is in `clock[CLOSEST]`."""
     s = state.sets[state.lanes[state.shapes[shape].lane].set]
     if s.counts:
         count_on_hosts(state, s.group, 1)
@@ -140,7 +148,6 @@ def why_refused(state: State, shape: int) -> int:
             code, closest = _AGENT, silent
     if s.counts:
         count_on_hosts(state, s.group, 0)
-    state.refusals[code] += 1
     state.clock[CLOSEST] = closest
     return code
 
@@ -163,6 +170,28 @@ def _silent_host(state: State, shape: int) -> int:
 
 
 @lean
+def _renew_reason(state: State, shape: int, now: int) -> None:
+    """Find out anew why tasks of a shape wait, if that is older than a minute: what is short may have changed."""
+    q = state.shapes[shape]
+    if now - q.reasoned >= MS_PER_MINUTE:
+        q.wait = _why(state, shape)
+        q.reasoned = now
+
+
+@entry
+def renew_reasons(state: State, now: int) -> None:
+    """The end of a run: whoever still waits says why it waits now."""
+    for position in range(state.clock[WAITING_SHAPES]):
+        shape = state.waiting_shapes[position]
+        q = state.shapes[shape]
+        _renew_reason(state, shape, now)
+        slot = q.head
+        while slot >= 0:
+            state.tasks[slot].wait = q.wait
+            slot = state.tasks[slot].next_waiting
+
+
+@lean
 def refuse(state: State, slot: int, now: int, code: int) -> None:
     """End a task that was never placed."""
     t = state.tasks[slot]
@@ -180,6 +209,7 @@ def seek(state: State, slot: int, now: int) -> None:
         return
     q = state.shapes[t.shape]
     if q.count > 0:  # its equals wait: nothing has room for it either
+        _renew_reason(state, t.shape, now)
         state.refusals[q.wait] += 1
     else:
         host = find_host(state, t.shape, t.ordinal)
@@ -187,6 +217,7 @@ def seek(state: State, slot: int, now: int) -> None:
             place_on_host(state, slot, host, now)
             return
         q.wait = why_refused(state, t.shape)
+        q.reasoned = now
     t.wait = q.wait
     if state.lanes[t.lane].queues == 0:
         refuse(state, slot, now, q.wait)
@@ -314,6 +345,9 @@ def serve(state: State, now: int) -> bool:
 def give_up(state: State, slot: int, now: int) -> None:
     """The provisioning timeout: a task that still waits is stopped, with its last refusal as the reason."""
     t = state.tasks[slot]
+    if t.waiting:
+        _renew_reason(state, t.shape, now)
+        t.wait = state.shapes[t.shape].wait
     if t.waiting or t.promised >= 0:
         t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
         finish(state, slot, now)

@@ -287,7 +287,7 @@ def test_a_task_that_becomes_healthy_forgives_earlier_failures_unless_told_other
     written["cluster"] = {"fargateStartTime": "1s", "serviceLaunchRatePerMinute": 6}
     ran = run(written, tmp_path)
     assert ran.rows("deployments")[-1]["rollout_state"] == state
-    unhealthy = ran.tasks(revision=2, health_status="UNHEALTHY")
+    unhealthy = ran.tasks(revision=2, health_status="UNHEALTHY", last_status="STOPPED")
     replaced = [task for task in unhealthy if task["stopped_reason"] == "Task failed container health checks"]
     assert len(replaced) >= 3
     if reset:
