@@ -179,6 +179,7 @@ class Simulation:
         self.world.state = self.world.state._replace(distributions=table, values=values)
         self.capacity.begin(0)
         if scenario.initial_state == "running":
+            self.capacity.managed.launch_first(self.scheduler.wanted(), 0)
             self.scheduler.start_running(0)
         for message in exceeded_quotas(scenario):
             self.events.quota(0, message)
@@ -218,6 +219,7 @@ class Simulation:
         else:
             self.env.run(until=self.end_ms)
         self.world.state.clock[NOW] = self.end_ms
+        self._carry_load(self.end_ms)
         self.ledger.step(self.end_ms, end=True)
         self.meter.end(self.end_ms)
         self.traffic.sample()
@@ -262,12 +264,7 @@ class Simulation:
 
     def _measure(self, now: int) -> None:
         """A metric period has ended: load first, then the policies that look at it."""
-        touch_all(self.world.core, now, np.zeros(0, np.int64))
-        sets = self.world.state.sets
-        self.traffic.tick(
-            now,
-            TaskTimes(*(sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))),
-        )
+        self._carry_load(now)
         self.measures.take(now)
         if self.alarm_board.evaluate(now):
             self.scheduler.look_at_watched()
@@ -277,6 +274,13 @@ class Simulation:
         if kill_beyond_memory(self.world, self.traffic, now):
             self.agendas["calendar"].ring()
         self.agendas["metrics"].wake_at(now + self.metric_ms)
+
+    def _carry_load(self, now: int) -> None:
+        """What was asked since the last metric period, answered by the tasks there were."""
+        touch_all(self.world.core, now, np.zeros(0, np.int64))
+        sets = self.world.state.sets
+        areas = (sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))
+        self.traffic.tick(now, TaskTimes(*areas))
 
     def _in_alarm(self, name: str) -> bool:
         return self.alarm_board.in_alarm(name)

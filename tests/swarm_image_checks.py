@@ -117,12 +117,12 @@ def _warm_hosts(ran: Ran) -> Iterator[str]:
             together = sum(t["pull_started_at"] == task["pull_started_at"] for t in tasks)
             plain = definition is not None and not any(c.depends_on for c in definition.containers)
             moved = any(len(image.versions) > 1 for image in images)
-            if alone and together == 1 and plain and not moved and task["pull_stopped_at"] is not None:
-                if all(image.reference in done for image in images):
-                    latest = max(scenario.registries[image.registry].latency_ms for image in images)
-                    took = task["pull_stopped_at"] - task["pull_started_at"]
-                    if took > latest + 2 * 1_000 * len(images):
-                        yield f"task {task['task_id']} pulled for {took} ms what instance {host} has"
+            plain = plain and not moved and alone and together == 1 and task["pull_stopped_at"] is not None
+            if plain and all(image.reference in done for image in images):
+                latest = max(scenario.registries[image.registry].latency_ms for image in images)
+                took = task["pull_stopped_at"] - task["pull_started_at"]
+                if took > latest + 2 * 1_000 * len(images):
+                    yield f"task {task['task_id']} pulled for {took} ms what instance {host} has"
             if task["pull_stopped_at"] is not None and task["pull_started_at"] < 1_800_000:
                 done |= {image.reference for image in images}
 

@@ -17,7 +17,8 @@ SCALING = "Scaling activity initiated by"
 
 def service_laws(ran: Ran) -> Iterator[str]:
     """All of them."""
-    for law in (_deployments, _failed_deployments, _traffic, _daemons, _protection, _health, _unwell):
+    laws = (_deployments, _failed_deployments, _traffic, _work, _daemons, _protection, _health, _unwell)
+    for law in laws:
         for words in law(ran):
             yield f"{law.__name__.strip('_')}: {words}"
 
@@ -85,6 +86,38 @@ def _traffic(ran: Ran) -> Iterator[str]:
     for (service, at), total in shares.items():
         if total > 100.0 + 1e-6:
             yield f"the deployments of {service} have {total} % of the traffic at {at}"
+
+
+def _work(ran: Ran) -> Iterator[str]:
+    """The CPU time that a service's tasks used is what the requests that were answered cost.
+
+    What still waits at the end has been asked and not answered: no more than the timeout's worth. A request to which
+    AWS denies a call fails and costs as much.
+    """
+    end = ran.scenario.duration_ms
+    for service in ran.scenario.services:
+        if service.load is None or service.load.kind != "requests":
+            continue
+        rows = sorted(ran.rows("service_series", service=service.name), key=lambda row: row["time"])
+        tasks = [task for task in ran.tasks(service=service.name) if task["started_at"] is not None]
+        used = asked = failed = 0.0
+        for row, after in zip(rows, [*(r["time"] for r in rows[1:]), end], strict=True):
+            reserved = sum(_vcpu_seconds(ran, task, row["time"], after) for task in tasks)
+            used += (row["cpu_utilization"] or 0.0) / 100.0 * reserved
+            asked += (row["request_count"] or 0.0) - (row["failed_request_count"] or 0.0)
+            failed += row["failed_request_count"] or 0.0
+        cost = service.load.cpu_time_ms / 1_000
+        rate = max(service.load.series.rates.tolist())
+        waiting = rate * (service.load.timeout_ms / 1_000 + 1)
+        most = asked + waiting + (failed if any(of.calls for _, of in service.behaviors) else 0.0)
+        if not (asked - waiting) * cost * 0.999 - 1 <= used <= most * cost * 1.001 + 1:
+            yield f"{service.name} used {used:.1f} vCPU s for {asked:.0f} requests of {cost} s"
+
+
+def _vcpu_seconds(ran: Ran, task: Block, begin: int, end: int) -> float:
+    """What a running task reserves within an interval."""
+    last = end if task["stopping_at"] is None else min(end, task["stopping_at"])
+    return max(0, last - max(begin, task["started_at"])) / 1_000 * (task["cpu"] or 1_024) / 1_024
 
 
 def _daemons(ran: Ran) -> Iterator[str]:

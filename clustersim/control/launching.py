@@ -19,6 +19,7 @@ from clustersim.policy.failure import Closure, Offer, is_open
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.fleet import drain, end_instance, launch_many
 from clustersim.world.populate import deals_of
+from clustersim.world.tables import PROMISED
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
@@ -49,6 +50,11 @@ class Launcher:
         self._launched = [0] * len(world.scenario.pools)
         self._deals = [deals_of(pool) for pool in world.scenario.pools]
         self._bounded = any(subnet.addresses < ENDLESS for subnet in world.scenario.subnets)
+
+    @property
+    def choosy(self) -> bool:
+        """Whether anything can be refused now: capacity that is short, or addresses that end."""
+        return bool(self.closures) or self._bounded
 
     def is_open(self, pool: int, choice: Choice, now: int, ahead: int = 0) -> bool:
         """Whether EC2 has this capacity for a pool, and an address, when `ahead` others go first into the zone."""
@@ -123,7 +129,8 @@ class Launcher:
         """The instance is gone at this instant, and its tasks with it."""
         row = self.world.state.instances[slot]
         self.events.instance_gone(now, int(row["instance_id"]), reason)
-        self.world.make_room(2 * int(row["task_count"]) + 64, 1)
+        promised = int(self.world.state.clock[PROMISED])
+        self.world.make_room(2 * int(row["task_count"]) + promised + 64, 1)
         end_instance(self.world.core, slot, now, int(reason))
 
     def say(self, now: int, pool: int, kind: str, words: str) -> None:

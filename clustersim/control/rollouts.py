@@ -95,7 +95,7 @@ class Rollouts:
             self.fail(record, rollout, now, words, alarms is not None and alarms.rollback)
             return
         breaker = record.settings.deployment.circuit_breaker
-        if breaker is None:
+        if breaker is None or record.shift is not None:  # only of rolling updates
             return
         threshold = breaker_threshold(rollout.desired, breaker.threshold_type, breaker.threshold_value)
         if rollout.failures >= threshold:
@@ -148,6 +148,8 @@ class Rollouts:
         record.completed = None
         back.state, back.rolling_back = IN_PROGRESS, True
         back.bake_until_ms = back.completed_ms = None
+        alarms = record.settings.deployment.alarms
+        back.alarms_off = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
         back.reason = f"ECS deployment circuit breaker: rolling back to deploymentId {back.name}."
         record.deployments = [each for each in record.deployments if each is not back] + [back]
         record.failed_rounds = record.paused_until_ms = 0

@@ -72,6 +72,7 @@ class Traffic:
         self._seen = [
             np.zeros(0, np.int64) for _ in TaskTimes._fields
         ]  # task times of each backend, as last read
+        self._last = TaskTimes(*(np.zeros(0, np.int64) for _ in TaskTimes._fields))  # at the last tick
         self._weight = np.zeros(0)  # of each backend, now
         self._weighed_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
         self._weight_since: Int64s = np.zeros(0, np.int64)
@@ -121,8 +122,8 @@ class Traffic:
             self._grow(2 * self._set_of.size)
         index = int(np.argmax(self._set_of < 0))
         self._set_of[index] = row
-        for seen in self._seen:
-            seen[index] = 0
+        for seen, total in zip(self._seen, self._last, strict=True):  # a rollback comes back to a task set
+            seen[index] = total[row] if row < total.size else 0
         self._weight[index] = load.BY_TARGETS
         self._weighed_ms[index] = 0.0
         self._weight_since[index] = self._now_ms
@@ -204,6 +205,7 @@ class Traffic:
         for part, seen, total in zip(passed, self._seen, times, strict=True):
             part[used] = total[self._set_of[used]] - seen[used]
             seen[used] = total[self._set_of[used]]
+        self._last = times
         running_ms, ready_ms, hung_ms = passed
         weights = self._mean_weights(now_ms)
         load.tick(self._load, self._now_ms, now_ms, running_ms, ready_ms, hung_ms, weights)

@@ -52,6 +52,11 @@ FLOW = np.dtype(
         ("kind", np.int64),  # REQUESTS or MESSAGES
         ("first", np.int64),  # its backends are a list; the first is that of the newest task set
         ("timeout_s", np.float64),
+        # how this period's requests are shared out
+        ("unweighted", np.int64),  # backends without a weight
+        ("free_first", np.int64),  # the newest of them
+        ("free_s", np.float64),  # their target-seconds
+        ("weighted", np.float64),  # the sum of the others' weights
         # the state and the metrics of the period that just ended; NaN: no datapoint
         ("backlog", np.float64),
         ("served", np.float64),
@@ -244,29 +249,48 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
 
 
 @lean
-def _begin(load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: np.ndarray) -> None:
+def _begin(
+    load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: np.ndarray, weights: np.ndarray
+) -> None:
     """Open the period of a flow: what arrives, and what its backends have to meet it."""
     flow = load.flows[index]
     flow.requests = advance_to(load.readers[index, 0], load.times, load.rates, to_ms)
-    flow.served = flow.failed = flow.targets_s = flow.capacity = 0.0
+    flow.served = flow.failed = flow.targets_s = flow.capacity = flow.weighted = flow.free_s = 0.0
+    flow.unweighted, flow.free_first = 0, -1
     flow.running_s = flow.busy = flow.reserved = flow.memory_used = flow.memory_reserved = flow.inside = 0.0
     flow.denied = 0.0
     b = flow.first
     while b >= 0:
         row = load.backends[b]
-        flow.targets_s += (ready_ms[b] + hung_ms[b]) / 1_000.0
+        targets_s = (ready_ms[b] + hung_ms[b]) / 1_000.0
+        flow.targets_s += targets_s
+        if weights[b] >= 0.0:
+            flow.weighted += weights[b]
+        else:
+            flow.unweighted += 1
+            flow.free_s += targets_s
+            flow.free_first = b if flow.free_first < 0 else flow.free_first
         flow.capacity += _capacity(row, ready_ms[b] / 1_000.0)
         b = row.next
 
 
 @inlined
 def _share(flow: Any, index: int, weight: float, targets_s: float) -> float:
-    """The share of its flow's requests that a backend gets; where there is no target, the newest is asked."""
+    """The share of its flow's requests that a backend gets: together they get all of them.
+
+    Backends without a weight divide what the weights leave, by their targets; where they have none the newest
+    is asked. Weights alone are scaled to one; if all are 0, the newest is asked.
+    """
+    if flow.unweighted == 0:
+        if flow.weighted <= 0.0:
+            return 1.0 if flow.first == index else 0.0
+        return weight / float(flow.weighted)
     if weight >= 0.0:
         return weight
-    if flow.targets_s > 0.0:
-        return float(targets_s / flow.targets_s)
-    return 1.0 if flow.first == index else 0.0
+    rest = max(0.0, 1.0 - float(flow.weighted))
+    if flow.free_s > 0.0:
+        return rest * targets_s / float(flow.free_s)
+    return rest if flow.free_first == index else 0.0
 
 
 @lean
@@ -352,7 +376,7 @@ def tick(
     period_s = (to_ms - from_ms) / 1_000.0
     for index in range(load.flows.size):
         flow = load.flows[index]
-        _begin(load, index, float(to_ms), ready_ms, hung_ms)
+        _begin(load, index, float(to_ms), ready_ms, hung_ms, weights)
         if flow.kind == MESSAGES:
             _work_off(load, index, float(to_ms))
         else:

@@ -121,7 +121,6 @@ class EcsConfig(Written):
     )
     image_pull_timeout: AgentDurationMs = Field(default=2 * MS_PER_HOUR, alias="ECS_IMAGE_PULL_TIMEOUT")
     logs_by_execution_role: Switch = Field(default=True, alias="ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE")
-
     pull_dependent_upfront: Switch = Field(default=False, alias="ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT")
     spot_instance_draining: Switch = Field(default=False, alias="ECS_ENABLE_SPOT_INSTANCE_DRAINING")
     container_stop_timeout: AgentDurationMs = Field(

@@ -18,6 +18,7 @@ from clustersim.scenario.raw import FreeMapping, Written
 from clustersim.scenario.raw_failures import WrittenFailures
 from clustersim.scenario.raw_images import WrittenImagePulls, WrittenRegistry, WrittenVersions
 from clustersim.scenario.raw_roles import WrittenRole
+from clustersim.scenario.raw_sweep import Sweep
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,
@@ -104,6 +105,7 @@ class WrittenPricing(Written):
     savings_plan: WrittenSavingsPlan | None = None
     reserved_instances: list[Reservation] = Field(default_factory=list)
     ebs_usd_per_gib_month: Positive = 0.08
+    managed_instances_fee: Share = 0.12
 
 
 class Subnet(Written):
@@ -120,13 +122,6 @@ class WrittenSampling(Written):
     interval: PositiveDurationMs | None = None
     cost_period: PositiveDurationMs = MS_PER_DAY
     cost_per_resource: bool = False
-
-
-class Sweep(Written):
-    """`sweep`: read by the sweep command, nothing to a run."""
-
-    vary: dict[str, list[Any]] = Field(default_factory=dict)
-    replications: AtLeastOne = 1
 
 
 class ScenarioFile(Written):

@@ -15,7 +15,7 @@ from clustersim.world.containers import note_lives, plan_settled, stopping_time
 from clustersim.world.health import healthy, leave_duty, note_health, ready
 from clustersim.world.holdings import let_go
 from clustersim.world.pulls import place_of, put_down, stock
-from clustersim.world.queues import leave_queue
+from clustersim.world.queues import forget_promise, leave_queue
 from clustersim.world.tables import FINISHED, FREE_TASKS, State
 from clustersim.world.transitions import (
     DEACTIVATING,
@@ -159,6 +159,8 @@ def finish(state: State, slot: int, now: int) -> None:
         s.never_ran += 1
     if t.waiting:
         leave_queue(state, slot)
+    if t.promised >= 0:
+        forget_promise(state, slot)
     if t.placed >= 0:
         settle_task(state, slot, now)
         if s.pulls > 0 and t.slot >= 0:

@@ -105,6 +105,12 @@ class World:
         ordered: Array = slots[np.argsort(self.state.instances["instance_id"][slots])]
         return ordered
 
+    def need_of(self, shape: int) -> Array:
+        """What a task of `shape` asks of an instance, by resource."""
+        q = self.state.shapes[shape]
+        eni = self.state.lanes[q["lane"]]["eni"]
+        return np.array([q["cpu"], q["memory"], q["gpus"], eni, q["host_ports"]], np.int64)
+
     def make_room(self, lives: int = 64, instances: int = 0) -> None:
         """Grow what must grow so that `lives` tasks can be created, moved and ended, and `instances` launched.
 

@@ -131,6 +131,41 @@ def test_a_weight_that_changes_within_a_period_counts_for_its_time() -> None:
     assert traffic.backends["requests"][:2].tolist() == pytest.approx([75.0, 45.0])
 
 
+def test_every_request_goes_somewhere_while_weights_come_and_go() -> None:
+    """A deployment ends within the period: its 120 requests go to those without a weight, whatever targets others have.
+
+    With weights that do not add up to one (a third task set has gone) they are scaled: 0.2 and 0.6 are a quarter and
+    three quarters. With no target at all the newest is asked, and all fail.
+    """
+    web, definitions = revisions()
+    traffic = Driven([web], definitions)
+    traffic.open(0, 1, "web:2")
+    traffic.shift(0, {0: 0.0, 1: 1.0})
+    traffic.shift(MINUTE // 2, {1: -1.0})
+    traffic.go(MINUTE, [2, 1])
+    assert traffic.backends["requests"][:2].tolist() == pytest.approx([0.0, 120.0])
+    traffic.shift(MINUTE, {0: 0.2, 1: 0.6})
+    traffic.go(2 * MINUTE, [2, 1])
+    assert traffic.backends["requests"][:2].tolist() == pytest.approx([30.0, 90.0])
+    traffic.shift(2 * MINUTE, {0: 0.0, 1: -1.0})
+    traffic.go(3 * MINUTE, [0, 0])
+    assert traffic.flows["failed"][0] == pytest.approx(120.0)
+
+
+def test_a_rollback_counts_a_task_set_from_when_it_is_opened_again() -> None:
+    """Its ten earlier minutes of tasks are no capacity of the minute in which it comes back."""
+    web, definitions = revisions()
+    traffic = Driven([web], definitions)
+    ticked(traffic, 10, [1])
+    traffic.open(0, 1, "web:2")
+    traffic.close(0)
+    traffic.go(11 * MINUTE, [0, 1])
+    traffic.open(0, 0, "web:1")
+    traffic.close(1)
+    traffic.go(12 * MINUTE, [1, 0])
+    assert traffic.flows["cpu_utilization"][0] == pytest.approx(40.0)
+
+
 def test_what_hung_targets_are_asked_is_lost() -> None:
     """One of four targets hangs: a quarter of the requests fails, the others answer the rest."""
     traffic = Driven([service("a", requests(4.0))], [HALF])
