@@ -9,13 +9,13 @@ but their task-milliseconds, no names. `control.traffic` owns the records and ca
 Within a period arrival rate and capacity are constant (their means). A task answers requests with its
 reserved CPU and no more, also on EC2, where a real container may borrow idle CPU: utilisation never exceeds
 100 %. A request is one thread: a task of less than one vCPU stretches its CPU time, one of more runs that many
-requests side by side. Utilisation is percent of what the running tasks reserve, those not yet ready included.
+side by side. Utilisation is percent of what the running tasks reserve, those not yet ready included. What
+`policy.requests` simulated one by one passes through: the periods and samples are the same.
 
 Requests (each backend first come, first served by its ready tasks together)
   share           by targets, as a load balancer deals them out (hung targets included: what they get fails),
                   or by the weights of a deployment that shifts traffic
-  capacity        ready task-seconds x vCPU per task / CPU time per request
-  served          min(backlog + arrivals, capacity)
+  served          min(backlog + arrivals, capacity: ready task-seconds x vCPU per task / CPU time per request)
   backlog         what is left; it waits backlog / capacity rate, and what would wait longer than the timeout
                   fails at once; with no ready task in the period everything in it fails
   response time   while there is a backlog: its delay plus an exponential service time; else M/M/c
@@ -39,18 +39,17 @@ from clustersim.engine.compiled import Array, entry, inlined, lean
 from clustersim.policy.demand import CURSOR, advance_by, advance_to
 from clustersim.policy.response import add_ramp, queue_length
 
-REQUESTS, MESSAGES = range(2)
+REQUESTS, MESSAGES, EXACT = range(3)  # EXACT: what came of each request is written in before `tick`
 BY_TARGETS = -1.0
 """The weight of a backend whose share of the requests is that of its targets."""
 
 FLOW = np.dtype(
     [
         ("service", np.int64),
-        ("kind", np.int64),  # REQUESTS or MESSAGES
+        ("kind", np.int64),  # REQUESTS, MESSAGES or EXACT
         ("first", np.int64),  # its backends are a list; the first is that of the newest task set
         ("timeout_s", np.float64),
-        # how this period's requests are shared out
-        ("unweighted", np.int64),  # backends without a weight
+        ("unweighted", np.int64),  # backends without a weight, when this period's requests are shared out
         ("free_first", np.int64),  # the newest of them
         ("free_s", np.float64),  # their target-seconds
         ("weighted", np.float64),  # the sum of the others' weights
@@ -64,6 +63,7 @@ FLOW = np.dtype(
         ("per_target", np.float64),  # requests per target
         ("oldest_age_s", np.float64),
         ("response_s", np.float64),  # mean
+        ("refused", np.float64),  # EXACT: nobody was there to be asked
         # sums over the backends, within a period
         ("targets_s", np.float64),
         ("capacity", np.float64),
@@ -82,8 +82,7 @@ FLOW = np.dtype(
         ("sum_memory", np.float64),
         ("opening_backlog", np.float64),  # as of the sample's first instant
         ("opening_age_s", np.float64),
-        # sums since `begin_summary`
-        ("total_requests", np.float64),
+        ("total_requests", np.float64),  # since `begin_summary`
         ("total_failed", np.float64),
     ],
     align=True,
@@ -111,6 +110,10 @@ BACKEND = np.dtype(
         ("served", np.float64),
         ("failed", np.float64),
         ("cpu_utilization", np.float64),
+        # the same of an EXACT flow: vCPU-seconds used, request-seconds in its tasks, and until they were answered
+        ("busy_s", np.float64),
+        ("inside_s", np.float64),
+        ("response_s", np.float64),
         # sums since the last sample: of the stretches without a backlog, and with one
         ("calm_requests", np.float64),
         ("calm_s", np.float64),
@@ -224,7 +227,10 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
         busy = row.served * row.processing_s
         reserved = running_s * row.concurrency
     inside = row.served * row.service_s / period_s
-    if flow.kind == REQUESTS:
+    if flow.kind == EXACT:
+        busy, inside = row.busy_s, row.inside_s / period_s
+        flow.inside += row.response_s / period_s
+    elif flow.kind == REQUESTS:
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
         flow.inside += inside
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
@@ -322,10 +328,19 @@ def _take_part(flow: Any, row: Any, ready_s: float) -> None:
 
 
 @lean
+def _add_exact(flow: Any, row: Any) -> None:
+    """A backend's part of the requests that `policy.requests` simulated one by one."""
+    flow.requests += row.requests
+    flow.served += row.served
+    flow.failed += row.failed
+    flow.backlog += row.backlog
+
+
+@lean
 def _end(flow: Any, period_s: float) -> None:
     """Close the period of a flow: its metrics, and its part of the sample."""
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
-    if flow.kind == REQUESTS and flow.served > 0.0:
+    if flow.kind != MESSAGES and flow.served > 0.0:
         flow.response_s = flow.inside * period_s / flow.served
     if flow.running_s > 0.0:
         flow.cpu_utilization = 100.0 * min(flow.busy / flow.reserved, 1.0)
@@ -366,6 +381,8 @@ def tick(
             _work_off(load, index, float(to_ms))
         else:
             flow.backlog = 0.0
+        if flow.kind == EXACT:
+            flow.requests = flow.failed = flow.refused
         b = flow.first
         while b >= 0:
             row = load.backends[b]
@@ -373,6 +390,8 @@ def tick(
             waiting = 0.0
             if flow.kind == MESSAGES:
                 _take_part(flow, row, ready_s)
+            elif flow.kind == EXACT:
+                _add_exact(flow, row)
             else:
                 share = _share(flow, b, weights[b], ready_s + hung_s)
                 waiting = _answer(flow, row, load.histograms[index], share, ready_s, hung_s, period_s)

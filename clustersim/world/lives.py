@@ -10,6 +10,7 @@ from typing import Any
 
 from clustersim.engine.chance import uniform
 from clustersim.engine.compiled import inlined, lean
+from clustersim.policy.request_records import GONE
 from clustersim.vocabulary import (
     NEVER,
     StopCode,
@@ -26,6 +27,7 @@ from clustersim.world.tables import (
     FREE_TASKS,
     State,
 )
+from clustersim.world.targets import log_target
 from clustersim.world.transitions import (
     DEACTIVATING,
     RUNNING,
@@ -233,6 +235,8 @@ def finish(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     s = state.sets[t.set]
     leave_duty(state, slot, now)
+    if t.started >= 0:
+        log_target(state, slot, now, GONE)
     if t.state == RUNNING:
         t.stopping = now
     if t.started < 0 and (t.stop_code == _FAILED_TO_START or t.stop_code == _CONTAINER_EXITED):

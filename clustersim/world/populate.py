@@ -15,6 +15,7 @@ from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.engine.heap import new_heap
 from clustersim.policy.hosts import INDEX_FROM, new_hosts
+from clustersim.policy.request_records import CHANGE
 from clustersim.scenario.model import Distribution, InstanceType, Scenario
 from clustersim.scenario.model_capacity import InstancePool
 from clustersim.vocabulary import (
@@ -240,6 +241,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         shapes=np.zeros(shapes, tables.SHAPE),
         services=services,
         **_no_containers(tasks),
+        target_changes=_target_log(scenario, services),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
         buckets=fargate_buckets(scenario),
@@ -271,6 +273,12 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
+
+
+def _target_log(scenario: Scenario, services: Array) -> Array:
+    """Mark the services whose requests are simulated one by one; the log of their targets, if there are any."""
+    services["exact"] = [each.load is not None and each.load.model == "exact" for each in scenario.services]
+    return np.zeros(CHUNK_ROWS if services["exact"].any() else 0, CHANGE)
 
 
 def _no_use(groups: int, classes: int, zones: int) -> dict[str, Array]:

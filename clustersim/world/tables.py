@@ -13,6 +13,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import Hosts
+from clustersim.policy.request_records import CHANGE
 from clustersim.world.task_records import CELL, CONTAINER, TASK, TASK_SET
 
 INSTANCE = np.dtype(
@@ -102,6 +103,7 @@ SERVICE = np.dtype(
         ("available", np.int64),  # ms with running >= threshold
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
+        ("exact", np.int8),  # its requests are simulated one by one: what befalls its targets is logged
     ],
     align=True,
 )
@@ -241,7 +243,8 @@ INCIDENT = np.dtype(
     DISCONNECTED,
     REFUSED,
     ZONES_CHANGED,
-) = range(33)
+    TARGET_CHANGES,
+) = range(34)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1
@@ -289,6 +292,7 @@ class State(NamedTuple):
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
     incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
+    target_changes: Annotated[Array, CHANGE, 1]  # of exact services, until Python takes them; else no rows
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task
