@@ -331,7 +331,7 @@ def _befall(requests: Requests, change: Any) -> None:
 
 @lean
 def _stream_of(requests: Requests, change: Any) -> int:
-    """The stream that a change concerns; -1: none."""
+    """The stream that a change concerns; -1: none, or one that has given up the task set (nothing is left there)."""
     if change.kind == OPENED or change.kind == WEIGHED:  # noqa: PLR1714  (`in` would make a tuple)
         return int(requests.servers[change.set].stream) if change.set >= 0 else NOBODY
     row = requests.target_of[change.slot]
@@ -348,10 +348,9 @@ def carry(requests: Requests, changes: Changes, until_ms: int) -> bool:
     while requests.counters[CHANGES_DONE] < changes.size:
         change = changes[requests.counters[CHANGES_DONE]]
         stream = _stream_of(requests, change)
-        if stream >= 0:
-            if not run_stream(requests, stream, change.at / _MS_PER_SECOND):
-                return False
-            _befall(requests, change)
+        if stream >= 0 and not run_stream(requests, stream, change.at / _MS_PER_SECOND):
+            return False
+        _befall(requests, change)
         requests.counters[CHANGES_DONE] += 1
     until_s = until_ms / _MS_PER_SECOND
     for stream in range(requests.streams.size):
