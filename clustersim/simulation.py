@@ -180,6 +180,7 @@ class Simulation:
         self.world.state = self.world.state._replace(distributions=table, values=values)
         self.capacity.begin(0)
         if scenario.initial_state == "running":
+            self.capacity.managed.launch_first(self.scheduler.wanted(), 0)
             self.scheduler.start_running(0)
         for message in exceeded_quotas(scenario):
             self.events.quota(0, message)

@@ -47,7 +47,10 @@ MUTATIONS = {
     "unpaid-end": Mutation("state.class_ms[h.klass] += extra", "pass"),
     "stale-entry": Mutation("elif state.tasks[subject].task_id == serial:", "else:"),
     "crowded": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
-    "no-limit": Mutation("state.clock[WAITING_TASKS] >= limit", "state.clock[WAITING_TASKS] > limit"),
+    "no-limit": Mutation(
+        "state.clock[WAITING_TASKS] + state.clock[PROMISED] >= limit",
+        "state.clock[WAITING_TASKS] + state.clock[PROMISED] > limit",
+    ),
     "sleeper": Mutation(
         "        hosts = clock[FREED]\n",
         "        hosts = clock[FREED]\n        if q.count > 1:\n            break\n",
@@ -62,6 +65,32 @@ MUTATIONS = {
     "late-sample": Mutation(
         "        self._close()\n        self._open(now)",
         "        self._open(now)\n        self._close()",
+    ),
+    "launched-anywhere": Mutation("return not any(each.begin", "return True or not any(each.begin"),
+    "placed-anywhere": Mutation(
+        "if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:",
+        "if state.lane_zones[number, z] == 0:",
+    ),
+    "half-a-group": Mutation("most = max(1, (desired + 1) // 2 - 1)", "most = max(1, desired - 1)"),
+    "beyond-max": Mutation("wanted = min(wanted, group.max_size)", "wanted = max(wanted, 0)"),
+    "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
+    "unprotected-instance": Mutation(
+        'self.world.state.instances["working"][slots] > 0',
+        'self.world.state.instances["working"][slots] > 99',
+    ),
+    "undrained": Mutation("if drain_ms is None or row", "if drain_ms is None or True or row"),
+    "long-notice": Mutation("NOTICE_MS = 2 * MS_PER_MINUTE", "NOTICE_MS = 3 * MS_PER_MINUTE"),
+    "deaf-agent": Mutation(
+        "    if h.state == ACTIVE:\n        close_host(state.hosts, slot)\n    h.connected = 0",
+        "    h.connected = 0",
+    ),
+    "unpaid-fee": Mutation("fee = pool.fee * kind.usd_per_hour", "fee = 0.5 * pool.fee * kind.usd_per_hour"),
+    "busy-and-idle": Mutation(
+        '["working"][slot] == 0:\n                self.launcher',
+        '["working"][slot] >= 0:\n                self.launcher',
+    ),
+    "uncounted-promise": Mutation(
+        "h.first_promised = slot\n        state.clock[PROMISED] += 1", "h.first_promised = slot"
     ),
     "unprotected": Mutation(
         'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"

@@ -16,6 +16,7 @@ import numpy as np
 from clustersim.scenario.model import Behavior, RunTask, TaskDefinition
 from clustersim.scenario.schedule import instants
 from tests.harness import HOUR, Block, Ran
+from tests.swarm_capacity_checks import CAPACITY_LAWS
 from tests.swarm_service_checks import service_laws
 
 EXTRA_GIB_FREE = 20
@@ -40,6 +41,7 @@ def findings(ran: Ran) -> list[str]:
             _exclusions,
         ),
         *(_instances, _series, _rest, _waiting, _fargate_limits, _bill, _instance_bill, _fargate_bill),
+        *CAPACITY_LAWS,
     )
     found = [f"{law.__name__.strip('_')}: {words}" for law in laws for words in law(ran)]
     return found + list(service_laws(ran))
@@ -160,7 +162,8 @@ def _retries(ran: Ran) -> Iterator[str]:
     begun: Counter[tuple[str, int]] = Counter()
     for task in ran.tasks(service=None):
         begun[task["group"], task["attempt"]] += 1
-        bad = task["last_status"] == "STOPPED" and task["exit_code"] != 0
+        taken = task["stop_code"] in ("SpotInterruption", "TerminationNotice")
+        bad = task["last_status"] == "STOPPED" and (task["exit_code"] != 0 or taken)
         ended[task["group"], task["attempt"]] += bad and task["stop_code"] != "UserInitiated"
     for entry in ran.scenario.run_tasks:
         labels = None if entry.trace is None else entry.trace.group
@@ -372,6 +375,8 @@ def _rest(ran: Ran) -> Iterator[str]:
     """A service whose tasks can always be created has as many as it wants within three samples."""
     cluster, acted = ran.scenario.cluster, Counter(action.operation for action in ran.scenario.actions)
     limits = (cluster.provisioning_limit, cluster.provisioning_timeout_ms, cluster.fargate_quota_vcpu)
+    if ran.scenario.failures.zone_outages or ran.scenario.failures.capacity_shortages:
+        return  # what Fargate refuses is not created
     if limits != (None, None, None) or acted["updateContainerInstancesState"]:
         return
     deployed = {
@@ -413,7 +418,7 @@ def _waiting(ran: Ran) -> Iterator[str]:
     """No more tasks wait for EC2 capacity than the limit, and none longer than the timeout."""
     limit, timeout = ran.scenario.cluster.provisioning_limit, ran.scenario.cluster.provisioning_timeout_ms
     changes: list[tuple[int, float]] = []
-    for task in ran.tasks(launch_type="EC2"):
+    for task in [task for task in ran.tasks() if task["launch_type"] != "FARGATE"]:
         over = task["stopped_at"] if task["placed_at"] is None else task["placed_at"]
         changes += _span(task["created_at"], over, 1)
         waited = (_end(ran) if over is None else over) - task["created_at"]
@@ -497,13 +502,15 @@ def _billed_ms(first: int, last: int | None, end: int) -> int:
 def _instance_bill(ran: Ran) -> Iterator[str]:
     """EC2: hours times prices, from the rows of instances."""
     kinds = {kind.name: kind for kind in ran.scenario.instance_types}
-    groups = {group.name: group for group in ran.scenario.groups}
+    pools = {pool.provider or pool.name: pool for pool in ran.scenario.pools}
     hours = dollars = 0.0
     for host in ran.instances():
-        group, kind = groups[host["auto_scaling_group"]], kinds[host["instance_type"]]
+        pool = pools[host["capacity_provider"] or host["auto_scaling_group"]]
+        kind = kinds[host["instance_type"]]
         spot = host["purchase_option"] == "spot"
         price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
-        price += ran.scenario.pricing.ebs_usd_per_gib_month * group.root_volume_gib / 730
+        price += ran.scenario.pricing.ebs_usd_per_gib_month * pool.root_volume_gib / 730
+        price += pool.fee * kind.usd_per_hour
         lived = _billed_ms(host["launched_at"], host["terminated_at"], _end(ran)) / HOUR
         hours += lived
         dollars += lived * price
@@ -512,7 +519,7 @@ def _instance_bill(ran: Ran) -> Iterator[str]:
     if abs(hours - ran.summary["instance_hours"]) > 1e-6:
         yield f"instance_hours is {ran.summary['instance_hours']}, the rows show {hours}"
     pricing = ran.scenario.pricing
-    billed = sum(row["BilledCost"] for row in ran.rows("costs", ServiceName="Amazon Elastic Compute Cloud"))
+    billed = sum(row["BilledCost"] for row in ran.rows("costs") if row["ResourceType"] != "Task")
     if pricing.savings_plan is None and not pricing.reserved_instances and abs(billed - dollars) > CENT:
         yield f"EC2 is billed {billed}, the instances show {dollars}"
 
@@ -536,8 +543,6 @@ def _fargate_bill(ran: Ran) -> Iterator[str]:
             yield f"task {task['task_id']} cost {task['cost_usd']}, not {cost}"
     if abs(vcpu_hours - ran.summary["fargate_vcpu_hours"]) > 1e-6:
         yield f"fargate_vcpu_hours is {ran.summary['fargate_vcpu_hours']}, the rows show {vcpu_hours}"
-    billed = sum(
-        row["BilledCost"] for row in ran.rows("costs", ServiceName="Amazon Elastic Container Service")
-    )
+    billed = sum(row["BilledCost"] for row in ran.rows("costs", ResourceType="Task"))
     if ran.scenario.pricing.savings_plan is None and abs(billed - dollars) > CENT:
         yield f"Fargate is billed {billed}, the tasks show {dollars}"

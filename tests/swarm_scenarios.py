@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tests import swarm_services
-from tests.harness import Block, definition, job, on, provider, service
+from tests.harness import Block, definition, job, on, service
+from tests.swarm_capacity import (
+    CAPACITY_FEATURES,
+    SPOT_PRICES,
+    drawn_failures,
+    dress_group,
+    dress_provider,
+    managed_provider,
+)
 from tests.swarm_services import SERVICE_FEATURES
 
 FEATURES = (
@@ -28,6 +36,7 @@ FEATURES = (
     *("terminating", "stop_task", "set_capacity", "at", "cron", "rate", "arrivals", "trace", "trace_groups"),
     *("endless_jobs", "retries", "limit", "timeout", "initial_running", "warm_up", "cost_periods"),
     *("savings_plan", "reserved_instances", "empty_service"),
+    *CAPACITY_FEATURES,
     *SERVICE_FEATURES,
 )
 
@@ -108,7 +117,10 @@ class _Drawing:
             "name": f"swarm-{number}",
             "duration": f"{self.minutes}m",
             "seed": self.luck.randint(0, 10**9),
-            "instanceTypes": [{"name": name, **of} for name, of in NODE_TYPES.items()],
+            "instanceTypes": [
+                {"name": name, **SPOT_PRICES, **of, "spotUsdPerHour": of["usdPerHour"] / 4}
+                for name, of in NODE_TYPES.items()
+            ],
             "cluster": self._cluster(),
             "autoScalingGroups": self.groups,
             "capacityProviders": self.providers,
@@ -120,7 +132,10 @@ class _Drawing:
             "runTasks": self.jobs,
             "actions": sorted(self.actions, key=lambda action: int(action["at"][:-1])),
             "alarms": swarm_services.alarms(self),
-            "failures": {"spotInterruptions": "none", **self._failures()},
+            "failures": {
+                **drawn_failures(self, [each["name"] for each in self.providers]),
+                **self._failures(),
+            },
             "pricing": {"fargateSpotFactor": 0.33, **self._pricing()},
         }
         if self.pick("initial_running"):
@@ -177,6 +192,7 @@ class _Drawing:
         if self.pick("spot_group"):
             group["purchaseOption"] = "spot"
             group["instanceTypes"] = ["m6i.large" if kind == "swarm.small" else "m6i.xlarge"]
+        dress_group(self, group)
         return group
 
     def _capacity(self) -> None:
@@ -186,16 +202,22 @@ class _Drawing:
             self.providers.append(self._provider("more", self.luck.choice(tuple(NODE_TYPES)[:3])))
         if self.pick("gpus"):
             gpus = self._provider("gpus", "swarm.gpu")
-            gpus["autoScalingGroupProvider"]["autoScalingGroup"]["instanceTypes"] = ["swarm.gpu"]
-            gpus["autoScalingGroupProvider"]["autoScalingGroup"].pop("purchaseOption", None)
+            group = gpus["autoScalingGroupProvider"]["autoScalingGroup"]
+            group["instanceTypes"] = ["swarm.gpu"]
+            group.pop("purchaseOption", None)
+            group.pop("mixedInstancesPolicy", None)
             self.providers.append(gpus)
+        if self.pick("managed_instances"):
+            self.providers.append(managed_provider(self))
         if self.pick("spare_group"):
             group = {"autoScalingGroupName": "spare", **self._group("swarm.middle")}
             group["scalingPolicies"] = swarm_services.group_policy(self)
             self.groups.append(group)
 
     def _provider(self, name: str, kind: str) -> Block:
-        return provider(name, **{"count": 0, **_group_keys(self._group(kind))})
+        made: Block = {"name": name, "autoScalingGroupProvider": {"autoScalingGroup": self._group(kind)}}
+        dress_provider(self, made)
+        return made
 
     # --- what runs -----------------------------------------------------------------------------------------
 
@@ -257,9 +279,8 @@ class _Drawing:
         return of
 
     def _ways(self) -> list[str]:
-        return [
-            name for name in ("fargate", "fargate_spot", "launch_type", "mixed_strategy") if self.can(name)
-        ]
+        ways = ("fargate", "fargate_spot", "launch_type", "mixed_strategy", "managed_instances")
+        return [name for name in ways if self.can(name)]
 
     def _where(self, wanted: str | None = None) -> tuple[Block, bool]:
         """(keys that say where, whether that is Fargate)."""
@@ -276,7 +297,7 @@ class _Drawing:
             if self.pick("fargate") and spot:
                 items = [on("FARGATE", 1, luck.randint(0, 3)), on("FARGATE_SPOT", luck.randint(1, 3))]
             return {"capacityProviderStrategy": items}, True
-        items = [on("nodes", luck.randint(1, 3))]
+        items = [on("own" if choice == "managed_instances" else "nodes", luck.randint(1, 3))]
         if choice == "mixed_strategy":
             items = [on("nodes", luck.randint(0, 2), luck.randint(0, 4)), on("more", luck.randint(1, 3))]
         return {"capacityProviderStrategy": items}, False
@@ -489,21 +510,9 @@ class _Drawing:
             if self.pick("stop_task"):
                 self._act("stopTask", task=str(luck.randint(1, 60)))
             if self.pick("set_capacity"):
-                of = luck.choice(self.providers)["name"]
+                groups = [each["name"] for each in self.providers if "autoScalingGroupProvider" in each]
+                of = luck.choice(groups)
                 self._act("setDesiredCapacity", autoScalingGroupName=of, desiredCapacity=luck.randint(0, 12))
-
-
-def _group_keys(group: Block) -> Block:
-    """The keys of a group as `provider` takes them."""
-    keys = {
-        **group,
-        "count": group["desiredCapacity"],
-        "kind": group["instanceTypes"][0],
-        "most": group["maxSize"],
-    }
-    for name in ("desiredCapacity", "instanceTypes", "maxSize"):
-        keys.pop(name)
-    return keys
 
 
 def _policy(name: str, kind: str, body: Block) -> Block:

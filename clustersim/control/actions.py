@@ -50,6 +50,7 @@ class Actions:
         verbs: dict[str, Callable[[Mapping[str, Any], int], None]] = {
             "updateContainerInstancesState": self._update_instances,
             "setDesiredCapacity": self._set_desired_capacity,
+            "setInstanceProtection": self._protect_instances,
             "terminateInstances": self._terminate_instances,
             "stopTask": self._stop_task,
         }
@@ -105,6 +106,13 @@ class Actions:
         """TerminateInstances: gone at once; a group replaces what it lost."""
         for slot in self._slots(given["instanceIds"]):
             self.capacity.launcher.end(slot, now, TerminationReason.USER)
+
+    def _protect_instances(self, given: Mapping[str, Any], now: int) -> None:
+        """SetInstanceProtection: from scale-in, or no longer."""
+        del now
+        for slot in self._slots(given["instanceIds"]):
+            self.world.state.instances["protected"][slot] = bool(given["protectedFromScaleIn"])
+        self.capacity.agenda.ring()
 
     def _set_desired_capacity(self, given: Mapping[str, Any], now: int) -> None:
         """SetDesiredCapacity of an Auto Scaling group."""

@@ -11,9 +11,11 @@ from clustersim.control.event_words import EventLog
 from clustersim.control.groups import Groups
 from clustersim.control.incidents import tell_incidents
 from clustersim.control.launching import Launcher
+from clustersim.control.managed_instances import ManagedInstances
 from clustersim.control.managed_scaling import ManagedScaling, Record
+from clustersim.control.optimization import Optimization
 from clustersim.engine.agenda import Agenda
-from clustersim.vocabulary import TerminationReason
+from clustersim.vocabulary import MS_PER_MINUTE, NEVER, TerminationReason
 from clustersim.world.tables import BELL_CAPACITY, BELLS, LOST
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
@@ -33,6 +35,9 @@ class Capacity:
         self.launcher = Launcher(world, task_sets, events, self._wake_at)
         self.groups = Groups(world, self.launcher)
         self.scaling = ManagedScaling(world, self.groups, record)
+        self.managed = ManagedInstances(world, self.launcher)
+        self.optimization = Optimization(world, self.launcher)
+        self._minute = 0 if self.scaling.providers or self.managed.pools else NEVER
         self._said = 0  # how many of the lost instances in the chunk have been spoken of
 
     def _wake_at(self, at_ms: int) -> None:
@@ -59,11 +64,13 @@ class Capacity:
         self.say_failures()
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY
         self.launcher.end_drained(now)
-        if now == self.scaling.next_ms:
+        if now == self._minute:
+            self._minute += MS_PER_MINUTE
+            self.agenda.wake_at(self._minute)
             self.scaling.tick(now)
-            self.agenda.wake_at(self.scaling.next_ms)
-        for group in range(len(self.world.scenario.groups)):
-            self.groups.reconcile(group, now)
+            self.optimization.look(now)
+        self.groups.act(now)
+        self.managed.serve(now)
         self.world.state.clock[BELLS] &= ~BELL_CAPACITY
         self.calendar.ring()
 

@@ -25,6 +25,7 @@ from clustersim.policy.termination import Candidate, Mix, choose_victims
 from clustersim.scenario.model import AutoScalingGroup
 from clustersim.vocabulary import InstanceState, TerminationReason
 from clustersim.world.census import lots
+from clustersim.world.tables import AWAITED
 from clustersim.world.world import World
 
 _NO_CAPACITY = (
@@ -57,6 +58,7 @@ class Groups:
         self._surplus = [0] * len(scenario.groups)  # instances beyond the desired, to balance the zones
         self._retry_at = [0] * len(scenario.groups)
         self._failing = [False] * len(scenario.groups)
+        self._awaiting: set[int] = set()  # groups that go on when what they have launched is registered
         self._stuck = [False] * len(scenario.groups)  # scale-in finds every instance protected
         self._zones = [[world.names.zones.index(zone) for zone in group.zones] for group in scenario.groups]
         self._offers = [self._offers_of(group) for group in scenario.groups]
@@ -95,6 +97,13 @@ class Groups:
         choices, _ = self._choose(group, self.members(group), self.desired[group], now)
         self._launched(group, self.launcher.launch(group, choices, now, at_once=True))
 
+    def act(self, now: int) -> None:
+        """Bring every group to its desired capacity."""
+        self._awaiting.clear()
+        for group in range(len(self.desired)):
+            self.reconcile(group, now)
+        self.world.state.clock[AWAITED] = len(self._awaiting)
+
     def reconcile(self, group: int, now: int) -> None:
         """Bring one group to its desired capacity."""
         members = self.members(group)
@@ -103,7 +112,7 @@ class Groups:
         if short > 0:
             self._launch(group, members, short, now)
         elif surplus and short == 0:
-            if not np.any(members.states == InstanceState.REGISTERING):
+            if not self._awaits(group, members):
                 self._surplus[group] = 0
                 self._terminate(group, members, surplus, now, TerminationReason.REBALANCING)
                 self.launcher.wake_at(now)  # there may be more to balance
@@ -244,7 +253,7 @@ class Groups:
         zones = self._zones[group]
         counts = {zone: int(np.count_nonzero(members.zones == zone)) for zone in zones}
         least = min(counts.values())
-        if max(counts.values()) - least <= 1 or np.any(members.states == InstanceState.REGISTERING):
+        if max(counts.values()) - least <= 1 or self._awaits(group, members):
             return
         usable = [zone for zone in zones if self._has_capacity(group, zone, now)]
         moves = surplus_for_balance(counts, usable, self.world.scenario.groups[group].max_size)
@@ -253,7 +262,15 @@ class Groups:
         moves = min(moves, int(np.count_nonzero(free & np.isin(members.zones, crowded))))
         if moves > 0:
             self._surplus[group] = moves
+            self._awaiting.add(group)
             self.reconcile(group, now)
+
+    def _awaits(self, group: int, members: _Members) -> bool:
+        """Whether an instance of the group is still on its way; the group will look again when it is there."""
+        awaits = bool(np.any(members.states == InstanceState.REGISTERING))
+        if awaits:
+            self._awaiting.add(group)
+        return awaits
 
     def _has_capacity(self, group: int, zone: int, now: int) -> bool:
         """Whether the group could launch anything in a zone."""

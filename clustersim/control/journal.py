@@ -158,7 +158,9 @@ class Journal:
             "revision": self._revision_of[definition],
             "deployment_id": self._deployments(deployment),
             "attempt": rows["attempt"],
-            "launch_type": lanes["fargate"][lane_of],
+            "launch_type": np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])[
+                lane_of
+            ],
             "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
             "availability_zone": rows["zone"],
             "container_instance_id": rows["instance_id"],

@@ -18,6 +18,7 @@ from clustersim.policy.failure import Closure, Offer, is_open
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.fleet import drain, end_instance, launch_many
 from clustersim.world.populate import deals_of
+from clustersim.world.tables import PROMISED
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
@@ -107,7 +108,8 @@ class Launcher:
         """The instance is gone at this instant, and its tasks with it."""
         row = self.world.state.instances[slot]
         self.events.instance_gone(now, int(row["instance_id"]), reason)
-        self.world.make_room(2 * int(row["task_count"]) + 64, 1)
+        promised = int(self.world.state.clock[PROMISED])
+        self.world.make_room(2 * int(row["task_count"]) + promised + 64, 1)
         end_instance(self.world.core, slot, now, int(reason))
 
     def say(self, now: int, pool: int, kind: str, words: str) -> None:

@@ -25,7 +25,7 @@ from clustersim.policy.reservation import (
     target_capacity,
 )
 from clustersim.scenario.model_capacity import ManagedScaling as Settings
-from clustersim.vocabulary import MS_PER_MINUTE, NEVER, RESOURCES
+from clustersim.vocabulary import NEVER, RESOURCES
 from clustersim.world.census import COUNTED, count_providers
 from clustersim.world.fleet import HOST_PORTS_PER_INSTANCE
 from clustersim.world.world import World
@@ -82,7 +82,6 @@ class ManagedScaling:
             self._of_pool[tracked.group] = row
             self._of_provider[names.providers.index(tracked.name)] = row
         self._sizes = self._extremes()
-        self.next_ms = 0 if self.providers else NEVER
 
     def _extremes(self) -> Array:
         """The least and the greatest of each group's types, resource by resource."""
@@ -105,6 +104,8 @@ class ManagedScaling:
 
         They see the cluster as the minute found it, before the groups do what has just been decided.
         """
+        if not self.providers:
+            return
         for tracked in self.providers:
             if tracked.point is not None:
                 self._judge(tracked, tracked.point, now)
@@ -114,7 +115,6 @@ class ManagedScaling:
             counted = Counted(int(row["running"]), int(row["busy"]), int(row["needed"]), bool(row["stuck"]))
             tracked.point = datapoint(counted, of.minimum_step, of.maximum_step, of.target_capacity)
             tracked.newest = int(row["newest"])
-        self.next_ms = now + MS_PER_MINUTE
 
     def _judge(self, tracked: _Tracked, point: Datapoint, now: int) -> None:
         """High once: out at once, unless an instance is still warming up; low 15 times in a row: in, step by step."""

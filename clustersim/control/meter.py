@@ -81,6 +81,9 @@ class Meter:
         self._opened = -1
         self._counts: dict[str, Array] = {}
         self._provider_rows = self._used_providers()
+        self._with_instances = [
+            world.names.providers.index(pool.provider) for pool in scenario.pools if pool.provider
+        ]
         self._areas: Array | None = None
         self._provider_counts: dict[str, Array] = {}
 
@@ -138,7 +141,7 @@ class Meter:
             group = groups.get(names.providers[row])
             if group is not None:
                 desired[i] = self.capacity.desired[names.pools.index(group)]
-        ec2 = desired >= 0
+        ec2 = np.isin(rows, self._with_instances)
         self._provider_counts = {
             "desired_instances": desired,
             "running_instances": np.where(ec2, providers["instances"], -1).astype(np.int64),

@@ -99,6 +99,11 @@ class Scheduler:
         """Per service, whether a deployment is in progress."""
         return np.array([record.primary.state == IN_PROGRESS for record in self.records], np.bool_)
 
+    def wanted(self) -> dict[int, int]:
+        """By the task set of each PRIMARY deployment: the service's desired count."""
+        services = self.world.state.services
+        return {record.primary.row: int(services[record.number]["desired"]) for record in self.records}
+
     def look_at(self, service: int) -> None:
         """Reconcile this service at the present instant."""
         self._waiting.add(service)

@@ -211,6 +211,9 @@ MAY_BE_LEFT_OUT: dict[str, frozenset[str]] = {
             "managedInstancesProvider.infrastructureRoleArn",
             "managedInstancesProvider.instanceLaunchTemplate.ec2InstanceProfileArn",
             "managedInstancesProvider.instanceLaunchTemplate.networkConfiguration",
+            "managedInstancesProvider.instanceLaunchTemplate.networkConfiguration.subnets",
+            "managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.memoryMiB",
+            "managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.vCpuCount",
         }
     ),
     "application-autoscaling.RegisterScalableTarget": _SCALABLE_IDS,
@@ -277,6 +280,20 @@ _UPDATED_ROWS = {
     "gatewayConnectors": _feature("gateway connectors"),
 }
 
+# Requirements on attributes of instance types that the catalogue does not hold.
+_UNKNOWN_REQUIREMENTS = {
+    "requireHibernateSupport": "a requirement of hibernation",
+    "localStorage": "a requirement of local storage",
+    "localStorageTypes": "a requirement of local storage",
+    "totalLocalStorageGB": "a requirement of local storage",
+    "baselineEbsBandwidthMbps": "a requirement of EBS bandwidth",
+    "acceleratorManufacturers": "a requirement of certain accelerators",
+    "acceleratorNames": "a requirement of certain accelerators",
+    "acceleratorTotalMemoryMiB": "a requirement of certain accelerators",
+    "spotMaxPricePercentageOverLowestPrice": "a bound on Spot prices",
+    "maxSpotPriceAsPercentageOfOptimalOnDemandPrice": "a bound on Spot prices",
+}
+
 NOT_SIMULATED: dict[str, dict[str, Feature]] = {
     "ecs.CreateService": _UPDATED_ROWS,
     "ecs.UpdateService": _UPDATED_ROWS,
@@ -300,7 +317,13 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         ),
     },
     "ecs.CreateCapacityProvider": {
-        "managedInstancesProvider": _feature("ECS Managed Instances"),
+        "managedInstancesProvider.instanceLaunchTemplate.capacityOptionType": _feature(
+            "capacity reservations", "RESERVED"
+        ),
+        **{
+            f"managedInstancesProvider.instanceLaunchTemplate.instanceRequirements.{field}": _feature(words)
+            for field, words in _UNKNOWN_REQUIREMENTS.items()
+        },
     },
     "application-autoscaling.RegisterScalableTarget": {
         "SuspendedState.DynamicScalingInSuspended": _feature("suspended scaling", True),
@@ -318,22 +341,14 @@ NOT_SIMULATED: dict[str, dict[str, Feature]] = {
         "CapacityRebalance": _feature("Capacity Rebalancing", True),
         "MaxInstanceLifetime": _feature("the maximum instance lifetime"),
         "LifecycleHookSpecificationList": _feature("lifecycle hooks of Auto Scaling groups"),
-        "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": _feature(
-            "a mix of On-Demand and Spot"
-        ),
         "MixedInstancesPolicy.LaunchTemplate.Overrides[].WeightedCapacity": _feature("instance weights"),
         "MixedInstancesPolicy.LaunchTemplate.Overrides[].InstanceRequirements": _feature(
             "attribute-based instance type selection"
         ),
-        "TerminationPolicies[]": _feature(
-            "termination policies",
-            "OldestInstance",
-            "NewestInstance",
-            "OldestLaunchConfiguration",
-            "OldestLaunchTemplate",
-            "ClosestToNextInstanceHour",
-            "AllocationStrategy",
+        "AvailabilityZoneDistribution.CapacityDistributionStrategy": _feature(
+            "capacity reservations", "reservations-then-balanced"
         ),
+        "InstanceMaintenancePolicy": _feature("instance maintenance policies"),
     },
     "elbv2.CreateTargetGroup": {"TargetType": _feature("Lambda and load balancer targets", "lambda", "alb")},
     "cloudwatch.PutMetricAlarm": {

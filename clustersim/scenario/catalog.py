@@ -110,6 +110,10 @@ class Catalog:
             listed = {**listed, **self._region_prices(region).get(name, {})}
         return _resolve(own, listed or {}, usd, spot_usd)
 
+    def priced(self, region: str) -> tuple[str, ...]:
+        """The names of the types that have a price in `region`, as the catalogue lists them; none in an unknown one."""
+        return tuple(self._region_prices(region)) if region in self._index.regions else ()
+
     def spot_band(self, region: str, name: str) -> SpotBand | None:
         """How often Spot instances of `name` are reclaimed in `region`; None where no band is published."""
         if region not in self._index.regions:

@@ -45,7 +45,6 @@ NOT_SIMULATED = {
     "ECS_RESERVED_PORTS": "ports reserved by the container agent",
     "ECS_CONTAINER_STOP_TIMEOUT": "the container agent's stop timeout (stopTimeout says it)",
     "ECS_CONTAINER_START_TIMEOUT": "the container agent's start timeout",
-    "ECS_ENABLE_SPOT_INSTANCE_DRAINING": "draining at a Spot notice by the container agent's setting",
     "ECS_INSTANCE_ATTRIBUTES": "attributes by the container agent's setting (attributes says them)",
     "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT": "pulling the images of dependent containers later",
     "ECS_WARM_POOLS_CHECK": "warm pools",
@@ -91,6 +90,7 @@ class EcsConfig(Written):
     )
     image_pull_timeout: AgentDurationMs = Field(default=2 * MS_PER_HOUR, alias="ECS_IMAGE_PULL_TIMEOUT")
     logs_by_execution_role: Switch = Field(default=True, alias="ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE")
+    spot_instance_draining: Switch = Field(default=False, alias="ECS_ENABLE_SPOT_INSTANCE_DRAINING")
 
     engine_auth_data: Any = Field(default=None, alias="ECS_ENGINE_AUTH_DATA")
 

@@ -13,6 +13,8 @@ from pydantic import WithJsonSchema
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _SWITCH = {"enum": ["ENABLED", "DISABLED"]}
+_PERCENT = {"type": "integer", "minimum": 0, "maximum": 100}
+_STEP = {"type": "integer", "minimum": 1, "maximum": 10_000}
 
 
 def _object(description: str, **properties: Any) -> dict[str, Any]:
@@ -89,34 +91,57 @@ _AGENT = {
     "systemDisk": {"description": "own: what the system takes of the root volume, like 3 GiB"},
 }
 
+_RANGE = _object("a range", min={"type": "number"}, max={"type": "number"})
+
 Strategy = Annotated[dict[str, Any], WithJsonSchema(_STRATEGY)]
 
-Group = Annotated[
-    dict[str, Any],
-    _item(
-        "CreateAutoScalingGroup (EC2 Auto Scaling)",
-        autoScalingGroupName=_TEXT,
-        minSize=_COUNT,
-        maxSize=_COUNT,
-        desiredCapacity=_COUNT,
-        mixedInstancesPolicy=_object("in place of instanceTypes"),
-        instanceTypes={**_list(_TEXT), "description": "own: EC2 instance types"},
-        purchaseOption={"enum": ["on-demand", "spot"], "description": "own"},
-        launchTime="own: from request to registered; a duration or a distribution",
-        attributes="own: attributes for memberOf; a list is dealt out in turn",
-        rootVolume="own: the root volume of an instance, like 30 GiB",
-        scalingPolicies="own: PutScalingPolicy (EC2 Auto Scaling)",
-        **_AGENT,
-    ),
-]
-_GROUP_INSIDE = _object(
-    "own: CreateAutoScalingGroup, in place of autoScalingGroupArn",
+_GROUP: dict[str, Any] = {
     **dict.fromkeys(("minSize", "maxSize", "desiredCapacity"), _COUNT),
-    instanceTypes=_list(_TEXT),
-    purchaseOption={"enum": ["on-demand", "spot"]},
-    launchTime="from request to registered; a duration or a distribution",
-    attributes="attributes for memberOf; a list is dealt out in turn",
+    "mixedInstancesPolicy": _object(
+        "MixedInstancesPolicy, in place of instanceTypes",
+        instancesDistribution=_object(
+            "InstancesDistribution",
+            onDemandBaseCapacity=_COUNT,
+            onDemandPercentageAboveBaseCapacity=_PERCENT,
+            onDemandAllocationStrategy={"enum": ["prioritized", "lowest-price"]},
+            spotAllocationStrategy=_TEXT,
+        ),
+        launchTemplate=_object("overrides with an instanceType each"),
+    ),
+    "terminationPolicies": _list(_TEXT),
+    "newInstancesProtectedFromScaleIn": {"type": "boolean"},
+    "instanceTypes": {**_list(_TEXT), "description": "own: EC2 instance types, the first one first"},
+    "purchaseOption": {"enum": ["on-demand", "spot"], "description": "own"},
+    "launchTime": "own: from request to registered; a duration or a distribution",
+    "attributes": "own: attributes for memberOf; a list is dealt out in turn",
+    "rootVolume": "own: the root volume of an instance, like 30 GiB",
+    "scalingPolicies": "own: PutScalingPolicy (EC2 Auto Scaling)",
     **_AGENT,
+}
+Group = Annotated[
+    dict[str, Any], _item("CreateAutoScalingGroup (EC2 Auto Scaling)", autoScalingGroupName=_TEXT, **_GROUP)
+]
+_MANAGED_INSTANCES = _object(
+    "ManagedInstancesProvider",
+    instanceLaunchTemplate=_object(
+        "InstanceLaunchTemplate",
+        capacityOptionType={"enum": ["ON_DEMAND", "SPOT"]},
+        instanceRequirements=_object(
+            "InstanceRequirementsRequest; without any, current C, M and R types",
+            allowedInstanceTypes=_list(_TEXT),
+            excludedInstanceTypes=_list(_TEXT),
+            vCpuCount=_RANGE,
+            memoryMiB=_RANGE,
+            cpuManufacturers=_list({"enum": ["intel", "amd", "amazon-web-services"]}),
+        ),
+        networkConfiguration=_object("subnets"),
+        storageConfiguration=_object("ManagedInstancesStorageConfiguration", storageSizeGiB=_COUNT),
+    ),
+    infrastructureOptimization=_object(
+        "InfrastructureOptimization",
+        scaleInAfter={"type": "integer", "minimum": -1, "maximum": 3600, "description": "seconds; -1: never"},
+    ),
+    launchTime="own: from request to registered; a duration or a distribution",
 )
 Provider = Annotated[
     dict[str, Any],
@@ -125,16 +150,20 @@ Provider = Annotated[
         name=_TEXT,
         autoScalingGroupProvider=_object(
             "AutoScalingGroupProvider",
-            autoScalingGroup=_GROUP_INSIDE,
+            autoScalingGroup=_object("own: in place of autoScalingGroupArn", **_GROUP),
             managedScaling=_object(
                 "ManagedScaling",
                 status=_SWITCH,
                 targetCapacity={"type": "integer", "minimum": 1, "maximum": 100},
+                minimumScalingStepSize=_STEP,
+                maximumScalingStepSize=_STEP,
+                instanceWarmupPeriod={"type": "integer", "minimum": 0, "maximum": 10_000},
             ),
             managedTerminationProtection=_SWITCH,
             managedDraining=_SWITCH,
+            managedDrainingTimeout="own: how long an instance may drain before it is terminated; default 48h",
         ),
-        managedInstancesProvider=_object("ManagedInstancesProvider"),
+        managedInstancesProvider=_MANAGED_INSTANCES,
     ),
 ]
 TaskDefinitionBlock = Annotated[

@@ -31,6 +31,7 @@ from clustersim.scenario.units import (
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
 
 INSTANCE_LAUNCH = Distribution(code=LOGNORMAL, a=90.0 * MS_PER_SECOND, b=0.3)
+MANAGED_LAUNCH = Distribution(code=LOGNORMAL, a=40.0 * MS_PER_SECOND, b=0.2)
 
 
 def _attributes(value: Any) -> dict[str, tuple[str, ...]]:
@@ -68,13 +69,18 @@ class OwnGroup(Written):
     instance_role: str | None = None
     preloaded_images: list[str] = Field(default_factory=list)
     scaling_policies: list[FreeMapping] = Field(default_factory=list)
-    spot_instance_draining: bool = False
 
 
 class OwnProvider(Written):
     """The keys of our own in an `autoScalingGroupProvider`, beside the group itself."""
 
     managed_draining_timeout: PositiveDurationMs = 48 * MS_PER_HOUR
+
+
+class OwnManagedInstances(Written):
+    """The keys of our own in a `managedInstancesProvider`."""
+
+    launch_time: DurationDistribution = MANAGED_LAUNCH
 
 
 class OwnTaskDefinition(Written):
@@ -144,7 +150,10 @@ def _keys(model: type[Written]) -> dict[str, None]:
 
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "autoScalingGroups": _keys(OwnGroup),
-    "capacityProviders": {"autoScalingGroupProvider": {"autoScalingGroup": None, **_keys(OwnProvider)}},
+    "capacityProviders": {
+        "autoScalingGroupProvider": {"autoScalingGroup": None, **_keys(OwnProvider)},
+        "managedInstancesProvider": _keys(OwnManagedInstances),
+    },
     "taskDefinitions": _keys(OwnTaskDefinition),
     "targetGroups": _keys(OwnTargetGroup),
     "services": {**_keys(OwnService), "deploymentConfiguration": {"lifecycleHooks": {"result": None}}},

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.scenario.distributions import DurationDistribution
+from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw import Written
 from clustersim.scenario.units import DurationMs, PositiveDurationMs, Share, shown, wrong
 
@@ -41,6 +42,10 @@ class WrittenInterruptions(Written):
     def _is_sound(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise wrong(f"{shown(value)} is not known here", "catalogue, none or {timeToInterruption: ...}")
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in value:
+            if key not in known:
+                raise wrong(f"unknown field {key}", closest(str(key), known))
         if "timeToInterruption" in value and len(value) > 1:
             raise wrong("timeToInterruption stands alone", "monthlyShare with poolShare and poolFraction")
         if value.get("monthlyShare") in (1, 1.0):
@@ -66,7 +71,7 @@ Spot = Annotated[Any, BeforeValidator(_spot), _words_or_mapping("catalogue", "no
 FargateSpot = Annotated[Any, BeforeValidator(_fargate_spot), _words_or_mapping("assumed", "none")]
 
 
-class WrittenOutage(Written):
+class WrittenZoneOutage(Written):
     """A zone that is gone for a while."""
 
     availability_zone: str
@@ -100,5 +105,5 @@ class WrittenFailures(Written):
     spot_interruptions: Spot = "catalogue"
     fargate_spot_interruptions: FargateSpot = "assumed"
     fargate_task_retirement: WrittenRetirement | None = None
-    zone_outages: list[WrittenOutage] = Field(default_factory=list)
+    zone_outages: list[WrittenZoneOutage] = Field(default_factory=list)
     capacity_shortages: list[WrittenShortage] = Field(default_factory=list)

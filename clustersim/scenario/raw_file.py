@@ -104,6 +104,7 @@ class WrittenPricing(Written):
     savings_plan: WrittenSavingsPlan | None = None
     reserved_instances: list[Reservation] = Field(default_factory=list)
     ebs_usd_per_gib_month: Positive = 0.08
+    managed_instances_fee: Share = 0.12
 
 
 class Subnet(Written):

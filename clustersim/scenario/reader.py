@@ -37,7 +37,7 @@ DEFAULTS: Mapping[str, Any] = {
     "initialState": "empty",
     "seed": 0,
     "region": "us-east-1",
-    "pricing": {"fargateSpotFactor": 0.33, "ebsUsdPerGibMonth": 0.08},
+    "pricing": {"fargateSpotFactor": 0.33, "ebsUsdPerGibMonth": 0.08, "managedInstancesFee": 0.12},
     "cluster": {
         "provisioning": {"limit": 500, "timeout": "30m"},
         "fargateQuotaVcpu": "unlimited",

@@ -28,6 +28,7 @@ SIMULATED = frozenset(
         "stopTask",
         "updateContainerInstancesState",
         "setDesiredCapacity",
+        "setInstanceProtection",
         "terminateInstances",
     }
 )

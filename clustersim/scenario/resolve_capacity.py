@@ -16,6 +16,7 @@ from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnProvider, own_part
 from clustersim.scenario.resolve_context import FARGATE_PROVIDERS, Context
 from clustersim.scenario.resolve_groups import Capacity, group
+from clustersim.scenario.resolve_managed_instances import managed_instances
 from clustersim.vocabulary import MS_PER_SECOND
 
 
@@ -86,6 +87,11 @@ def _provider(context: Context, capacity: Capacity, block: Block, owners: dict[s
     """Resolve one provider, and the group inside it."""
     inner = block.value.get("autoScalingGroupProvider")
     name = str(block.value.get("name"))
+    managed = block.value.get("managedInstancesProvider")
+    if isinstance(managed, dict):
+        context.managed_providers.add(name)
+        managed_instances(context, capacity, block, managed)
+        return
     if not isinstance(inner, dict):
         if block.sound and not block.has("managedInstancesProvider"):
             context.findings.add(block.path, "has nothing behind it", "add autoScalingGroupProvider")

@@ -49,6 +49,8 @@ class Context:
     traces: dict[tuple[str, str | None], Any] = field(default_factory=dict)
     """Columns of request traces by file and column; None for those that cannot be used."""
     fargate_spot_used_at: Steps | None = None
+    managed_providers: set[str] = field(default_factory=set)
+    """The providers of ECS Managed Instances."""
     spot_types_without_band: dict[str, Steps] = field(default_factory=dict)
     types_used: set[str] = field(default_factory=set)
     """The instance types that something launches."""

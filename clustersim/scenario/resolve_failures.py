@@ -19,6 +19,7 @@ from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw_failures import WrittenInterruptions, WrittenShortage
 from clustersim.scenario.resolve_context import FARGATE_PROVIDERS, Context
 
+LISTED = 3  # types that one warning names
 FARGATE_SPOT_MONTHLY_SHARE = 0.075
 """The middle of 5 to 10 %: AWS publishes no figure for Fargate Spot (MODEL.md)."""
 
@@ -57,11 +58,16 @@ def _warn_of_unknown_types(context: Context) -> None:
         and written.time_to_interruption is None
         and written.monthly_share is None
     )
+    by_place: dict[Steps, list[str]] = {}
     for name, path in context.spot_types_without_band.items() if by_catalogue else ():
+        by_place.setdefault(path, []).append(name)
+    for path, names in by_place.items():
+        more = f" and {len(names) - LISTED} more types" if len(names) > LISTED else ""
         context.findings.warn(
             path,
-            f"how often Spot instances of {name} are reclaimed is not published: they are not interrupted; "
-            f"instanceTypes: [{{name: {name}, spotInterruption: 0.075}}] sets a share lost in a month",
+            f"how often Spot instances of {', '.join(names[:LISTED])}{more} are reclaimed is not published: they are "
+            f"not interrupted; instanceTypes: [{{name: {names[0]}, spotInterruption: 0.075}}] sets a share lost in a "
+            "month, failures.spotInterruptions: {monthlyShare: 0.075} one for all",
         )
 
 

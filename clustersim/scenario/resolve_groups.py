@@ -79,7 +79,7 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             attributes=tuple((key, values) for key, values in own.attributes.items()),
             zones=zones,
             root_volume_gib=own.root_volume,
-            spot_draining=own.spot_instance_draining,
+            spot_draining=own.ecs_config.spot_instance_draining,
             agent=agent_settings(context, own, block),
             instance_role=own.instance_role and name_in_arn(own.instance_role),
             subnets=context.subnets_of(_subnets(block)),

@@ -60,8 +60,10 @@ def where(context: Context, block: Block, definition: TaskDefinition | None) -> 
         pass  # where they go is in doubt, and that has been reported
     elif fargate:
         _on_fargate(context, block, definition, strategy)
+    elif any(item.capacity_provider in context.managed_providers for item in strategy):
+        _on_managed_instances(context, block, definition)
     elif definition is not None and definition.requires_compatibilities:
-        _compatible(context, block, definition, ("EC2", "MANAGED_INSTANCES"), "EC2")
+        _compatible(context, block, definition, ("EC2",), "EC2")
     network = (value.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}
     subnet_path = block.at("networkConfiguration", "awsvpcConfiguration", "subnets")
     subnets = [(name, (*subnet_path, index)) for index, name in enumerate(network.get("subnets") or ())]
@@ -92,12 +94,23 @@ def strategy_items(context: Context, items: Any, path: Steps) -> tuple[StrategyI
         if name is not None:
             weight, base = item.get("weight", 0), item.get("base", 0)
             found.append(StrategyItem(capacity_provider=name, weight=weight, base=base))
+    kinds = {_kind(context, item.capacity_provider) for item in found}
+    if {"managed instances", "Auto Scaling group"} <= kinds:
+        what = "Managed Instances and Auto Scaling group providers are mixed"
+        context.findings.add(path, what, "providers of one kind")
     if len(items) == 1 and len(found) == 1 and found[0].weight == 0:
         if "weight" not in items[0]:
             return (found[0].model_copy(update={"weight": 1}),)
         if found[0].base == 0:
             context.findings.add((*path, 0, "weight"), "every provider has weight 0", "a weight above 0")
     return tuple(found)
+
+
+def _kind(context: Context, provider: str) -> str:
+    """The kind of a provider: a strategy holds one kind only (ECS Developer Guide: capacity providers)."""
+    if provider in FARGATE_PROVIDERS:
+        return "Fargate"
+    return "managed instances" if provider in context.managed_providers else "Auto Scaling group"
 
 
 def _rules(context: Context, block: Block) -> tuple[PlacementRule, ...]:
@@ -151,6 +164,17 @@ def _on_fargate(
             context.fargate_spot_used_at = context.fargate_spot_used_at or block.path
         ephemeral = definition.ephemeral_gib > INCLUDED_EPHEMERAL_GIB
         context.fargate_uses.setdefault(FargateUse(definition.arch, spot, ephemeral), block.path)
+
+
+def _on_managed_instances(context: Context, block: Block, definition: TaskDefinition | None) -> None:
+    """Report why the tasks cannot run on Managed Instances; ECS places them itself (Developer Guide: placement)."""
+    if block.value.get("placementStrategy"):
+        context.findings.warn(
+            block.at("placementStrategy"),
+            "Managed Instances take no placementStrategy; tasks are spread over zones, then packed",
+        )
+    if definition is not None and definition.requires_compatibilities:
+        _compatible(context, block, definition, ("MANAGED_INSTANCES",), "MANAGED_INSTANCES")
 
 
 def _compatible(

@@ -40,6 +40,7 @@ from clustersim.world.tables import (
     LOST,
     NEXT_ARRIVAL,
     NOW,
+    PROMISED,
     REACHED,
     State,
 )
@@ -237,7 +238,7 @@ def _room_for(state: State, kind: int, subject: int) -> bool:
     """Whether the arrays have room for what this entry may do."""
     lives = ROOM_PER_ENTRY + state.daemons.size
     if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS:
-        lives += 2 * state.instances[subject].task_count
+        lives += 2 * state.instances[subject].task_count + state.clock[PROMISED]
         if state.lost.size - state.clock[LOST] < 1:
             return False
     return has_room(state, lives)

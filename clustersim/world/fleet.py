@@ -35,7 +35,9 @@ from clustersim.world.holdings import (
     mark_freed,
 )
 from clustersim.world.lives import ask_stop, finish, place_on_host
+from clustersim.world.promises import break_promises, keep_promises
 from clustersim.world.tables import (
+    AWAITED,
     BELL_CAPACITY,
     BELL_SCHEDULER,
     BELLS,
@@ -95,7 +97,7 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     h.cpu_area = h.memory_area = h.tasks_started = 0
     h.cost = 0.0
     h.klass = klass
-    h.first_task = NEVER
+    h.first_task = h.first_promised = NEVER
     h.task_count = h.working = h.used_cpu = h.used_memory = 0
     h.state = REGISTERING
     h.reason = h.freed = h.terminating = h.protected = 0
@@ -170,9 +172,11 @@ def register(state: State, slot: int, now: int) -> None:
             state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
         )
     if h.launched < now:
-        state.clock[BELLS] |= BELL_CAPACITY  # who waited for it may go on
         open_zone(state)
+    if state.clock[AWAITED]:
+        state.clock[BELLS] |= BELL_CAPACITY  # a group that balances its zones may go on
     _start_daemons(state, slot, now)
+    keep_promises(state, slot, now)
     mark_freed(state, slot)
     if h.notice >= 0 and k.drains_on_notice:
         drain(state, slot, now)
@@ -272,6 +276,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
             t.stop_code = _SPOT_INTERRUPTION if reason == RECLAIMED else _TERMINATION_NOTICE
             t.reason = _HOST_TERMINATED
         finish(state, h.first_task, now)
+    break_promises(state, slot, now)
     if h.registered >= 0:
         touch_instance(state, slot, now)
     settle_instance(state, slot, now)

@@ -94,7 +94,9 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
     group = state.sets[t.set].group
-    zone = t.zone if t.zone >= 0 else fargate_zone(state, t.lane)  # zone rebalancing has chosen
+    zone = t.zone  # of zone rebalancing's choice, unless it has been closed since
+    if zone < 0 or state.fargate_closed[lane.bucket, zone] > 0:
+        zone = fargate_zone(state, t.lane)
     touch_provider(state, lane.provider, now)
     move(state, slot, PENDING, now)
     t.placed = t.accrued = now

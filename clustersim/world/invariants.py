@@ -204,6 +204,12 @@ def _check_waiting(world: World) -> None:
     tasks = state.tasks[live]
     waiting = live[tasks["waiting"] == 1]
     _require(world, waiting.size == state.clock[tables.WAITING_TASKS], "the waiting tasks are miscounted")
+    promised = tasks[tasks["promised"] >= 0]
+    _require(world, promised.size == state.clock[tables.PROMISED], "the promised tasks are miscounted")
+    hosts_of = state.instances["state"][promised["promised"]]
+    kept = (promised["state"] == TaskState.PROVISIONING) & (promised["waiting"] == 0)
+    kept &= hosts_of == InstanceState.REGISTERING
+    _require(world, bool(np.all(kept)), "a task is promised to an instance that is not being launched")
     if waiting.size == 0:
         return
     shapes = np.unique(state.tasks["shape"][waiting])

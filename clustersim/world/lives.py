@@ -20,7 +20,7 @@ from clustersim.world.accounts import draw, note, settle_task
 from clustersim.world.containers import note_lives, plan, plan_settled, stopping_time
 from clustersim.world.health import healthy, leave_duty, note_health, ready
 from clustersim.world.holdings import hold_fargate, hold_host, let_go
-from clustersim.world.queues import leave_queue
+from clustersim.world.queues import forget_promise, leave_queue
 from clustersim.world.tables import (
     END,
     FINISHED,
@@ -244,6 +244,8 @@ def finish(state: State, slot: int, now: int) -> None:
         s.never_ran += 1
     if t.waiting:
         leave_queue(state, slot)
+    if t.promised >= 0:
+        forget_promise(state, slot)
     if t.placed >= 0:
         settle_task(state, slot, now)
         let_go(state, slot, now)

@@ -26,6 +26,7 @@ from clustersim.world.transitions import (
     INSTANCE_RECLAIMED,
     RUNNING,
     TASK_INTERRUPTED,
+    ring_daemons,
     ring_scheduler,
 )
 
@@ -104,6 +105,7 @@ def find_agent(state: State, slot: int, now: int) -> None:
     if h.state == ACTIVE:
         open_host(state.hosts, slot, h.klass)
         mark_freed(state, slot)
+        ring_daemons(state)
     tell(state, now, _RECONNECTED, h.instance_id, -1, -1)
     again = max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 2 * (now - h.registered)))
     note_within(state, now + again, AGENT_LOST, slot)

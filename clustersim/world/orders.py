@@ -84,8 +84,9 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     way = state.lanes[lane]
     host = NEVER
     if way.fargate:
-        closed = state.fargate_closed[way.bucket, zone] > 0
-        if closed or state.lane_zones[lane, zone] == 0:
+        wanted = shape + lane - s.first_lane
+        closed = state.fargate_closed[way.bucket, zone] > 0 or state.lane_zones[lane, zone] == 0
+        if closed or fargate_refusal(state, lane, state.shapes[wanted].cpu) > 0:
             return 0
     else:
         host = find_host_in(state, shape + lane - s.first_lane, service.ordinal, zone)
@@ -118,7 +119,8 @@ def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
 
 @entry
 def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
-    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits.
+    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits and an agent
+    is there to start it.
 
     Their ids go to `started`, their number is returned.
     """
@@ -126,7 +128,7 @@ def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, s
     service = state.services[s.service]
     done = 0
     for host in hosts:
-        if fits(state.hosts, request_of(state, shape), host):
+        if state.instances[host].connected and fits(state.hosts, request_of(state, shape), host):
             slot = new_task(state, row, s.first_lane, shape, service.ordinal, now)
             service.ordinal += 1
             started[done] = state.tasks[slot].task_id

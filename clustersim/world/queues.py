@@ -1,14 +1,29 @@
 """The queues of waiting tasks: one per shape, in order of arrival.
 
 Tasks of one lane with equal requirements wait in one queue, so that a host that gains room is compared with
-shapes, not with tasks. Who waits fits on no host: that is the invariant `waiting` keeps. Only lists here.
+shapes, not with tasks. Who waits fits on no host: that is the invariant `waiting` keeps. Only lists here, also
+those of tasks that are promised to an instance and wait for it (`promises`).
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import lean
 from clustersim.vocabulary import NEVER
-from clustersim.world.tables import WAITING_SHAPES, WAITING_TASKS, State
+from clustersim.world.tables import PROMISED, WAITING_SHAPES, WAITING_TASKS, State
+
+
+@lean
+def forget_promise(state: State, slot: int) -> None:
+    """Take a task out of the list of the instance it was promised to."""
+    t = state.tasks[slot]
+    if t.previous_waiting >= 0:
+        state.tasks[t.previous_waiting].next_waiting = t.next_waiting
+    else:
+        state.instances[t.promised].first_promised = t.next_waiting
+    if t.next_waiting >= 0:
+        state.tasks[t.next_waiting].previous_waiting = t.previous_waiting
+    t.previous_waiting = t.next_waiting = t.promised = NEVER
+    state.clock[PROMISED] -= 1
 
 
 @lean

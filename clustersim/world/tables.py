@@ -34,6 +34,7 @@ INSTANCE = np.dtype(
         ("cost", np.float64),
         ("klass", np.int64),
         ("first_task", np.int64),
+        ("first_promised", np.int64),  # head of the list of tasks that wait for this very instance
         ("task_count", np.int64),
         ("working", np.int64),  # its tasks that are not of daemon services: without any it counts as empty
         ("used_cpu", np.int64),
@@ -65,6 +66,7 @@ LANE = np.dtype(
         ("program_to", np.int64),
         ("eni", np.int8),
         ("fargate", np.int8),
+        ("managed", np.int8),  # on ECS Managed Instances: for who waits there an instance is launched
         ("queues", np.int8),  # waits in PROVISIONING (capacity provider) or is refused (launch type)
         ("plain", np.int8),  # nothing but resources and class decides whether a host will do
     ],
@@ -242,9 +244,11 @@ INCIDENT = np.dtype(
     INCIDENTS,
     DISCONNECTED,
     REFUSED,
+    PROMISED,
     ZONES_CHANGED,
+    AWAITED,
     TARGET_CHANGES,
-) = range(34)
+) = range(36)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1

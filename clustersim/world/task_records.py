@@ -38,7 +38,8 @@ TASK = np.dtype(
         ("previous_of_group", np.int64),
         ("next_on_host", np.int64),
         ("previous_on_host", np.int64),
-        ("next_waiting", np.int64),
+        ("promised", np.int64),  # slot of the instance that is launched for it; -1: none
+        ("next_waiting", np.int64),  # in the queue of its shape, or among those promised to its instance
         ("previous_waiting", np.int64),
         ("exit_code", np.int16),  # -1: null
         ("next_exit_code", np.int16),  # what the end that is due will show

@@ -142,6 +142,7 @@ class TaskSets:
         names = names_of(scenario)
         _, self.attributes, self.class_numbers = classes_of(scenario, names)
         self.spread = spread_attributes(scenario)
+        self.managed = {pool.name for pool in scenario.managed_instances}
         self.ports = {
             port: bit
             for bit, port in enumerate(sorted({p for d in scenario.task_definitions for p in d.static_ports}))
@@ -262,7 +263,9 @@ class TaskSets:
                 rules.append((SPREAD_INSTANCE, 0))
             else:
                 rules.append((SPREAD_ATTRIBUTE, self.spread.index(field)))
-        if not rules and spec.service >= 0:
+        if any(item.capacity_provider in self.managed for item in spec.strategy):
+            rules = [(SPREAD_ATTRIBUTE, ZONE), (BINPACK_MEMORY, 0)]  # ECS itself places on Managed Instances
+        elif not rules and spec.service >= 0:
             rules = [(SPREAD_ATTRIBUTE, ZONE), (FEWEST_OF_GROUP, 0)]
         return chain_of(*rules)
 
@@ -291,6 +294,7 @@ class TaskSets:
         lane["weight"] = item.weight if item else 1
         lane["base"] = item.base if item else 0
         lane["fargate"], lane["queues"] = int(fargate), int(item is not None)
+        lane["managed"] = int(provider in self.managed)
         lane["eni"] = int(awsvpc and not fargate)
         lane["bucket"] = int(provider == "FARGATE_SPOT")
         lane["price"] = 2 * ARCHITECTURES.index(arch) + int(provider == "FARGATE_SPOT")

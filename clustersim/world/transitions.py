@@ -151,7 +151,7 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     t.accrued = now
     t.cost = 0.0
     t.set, t.lane, t.shape = row, lane, shape
-    t.slot = t.reference = NEVER
+    t.slot = t.reference = t.promised = NEVER
     t.attempt = 1
     t.cpu, t.memory, t.gpus = q.cpu, q.memory, q.gpus
     t.next_on_host = t.previous_on_host = t.next_waiting = t.previous_waiting = NEVER

@@ -35,6 +35,8 @@ from clustersim.world.lives import (
 )
 from clustersim.world.queues import join_queue, leave_queue
 from clustersim.world.tables import (
+    BELL_CAPACITY,
+    BELLS,
     CLOSEST,
     DISCONNECTED,
     ENTRIES_PER_LIFE,
@@ -43,6 +45,7 @@ from clustersim.world.tables import (
     FREED,
     HEAP_SIZE,
     INCIDENTS,
+    PROMISED,
     PROVISIONING_LIMIT,
     PROVISIONING_TIMEOUT,
     ROUND,
@@ -222,11 +225,13 @@ def seek(state: State, slot: int, now: int) -> None:
         refuse(state, slot, now, q.wait)
         return
     limit = state.clock[PROVISIONING_LIMIT]
-    if limit >= 0 and state.clock[WAITING_TASKS] >= limit:
+    if limit >= 0 and state.clock[WAITING_TASKS] + state.clock[PROMISED] >= limit:
         state.refusals[_PROVISIONING_LIMIT] += 1
         refuse(state, slot, now, _PROVISIONING_LIMIT)
         return
     join_queue(state, slot)
+    if state.lanes[t.lane].managed:
+        state.clock[BELLS] |= BELL_CAPACITY
     if state.clock[PROVISIONING_TIMEOUT] >= 0:
         note(state, now + state.clock[PROVISIONING_TIMEOUT], PROVISION_TIMEOUT, slot, t.task_id)
 
@@ -345,5 +350,6 @@ def give_up(state: State, slot: int, now: int) -> None:
     if t.waiting:
         _renew_reason(state, t.shape, now)
         t.wait = state.shapes[t.shape].wait
+    if t.waiting or t.promised >= 0:
         t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
         finish(state, slot, now)

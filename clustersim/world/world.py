@@ -32,6 +32,8 @@ from clustersim.world.tables import (
 )
 from clustersim.world.targets import CHANGES_PER_LIFE
 
+ENTRIES_PER_INSTANCE = 4  # due for one at a time: interruption, then registration or failure and lost agent
+
 
 @dataclass
 class Names:
@@ -102,6 +104,12 @@ class World:
         ordered: Array = slots[np.argsort(self.state.instances["instance_id"][slots])]
         return ordered
 
+    def need_of(self, shape: int) -> Array:
+        """What a task of `shape` asks of an instance, by resource."""
+        q = self.state.shapes[shape]
+        eni = self.state.lanes[q["lane"]]["eni"]
+        return np.array([q["cpu"], q["memory"], q["gpus"], eni, q["host_ports"]], np.int64)
+
     def make_room(self, lives: int = 64, instances: int = 0) -> None:
         """Grow what must grow so that `lives` tasks can be created, moved and ended, and `instances` launched.
 
@@ -111,7 +119,7 @@ class World:
         lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * 2
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * ENTRIES_PER_INSTANCE
         if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
             wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))

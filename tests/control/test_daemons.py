@@ -144,3 +144,12 @@ def test_instances_with_daemons_alone_count_as_empty(tmp_path: Path) -> None:
     (web,) = ran.tasks(service="web", last_status="RUNNING")
     assert web["container_instance_id"] == left["container_instance_id"]
     assert len(ran.tasks(service="web")) == 1
+
+
+def test_a_daemon_waits_for_the_agent_of_its_instance(tmp_path: Path) -> None:
+    """The agents are away from minute 10 to 20; the daemon that dies at minute 12 is back when its agent is."""
+    away = {"agentDisconnects": {"timeToDisconnect": "10m", "duration": "10m"}}
+    lost = {"at": "12m", "stopTask": {"task": "1"}}
+    ran = run(with_daemon(1, "25m", actions=[lost], failures=away), tmp_path)
+    again = ran.tasks(service="agent")[1]
+    assert again["placed_at"] == 20 * MINUTE

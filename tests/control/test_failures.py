@@ -190,9 +190,9 @@ def test_a_spot_instance_goes_two_minutes_after_its_notice(tmp_path: Path) -> No
 
 
 def test_with_spot_instance_draining_tasks_move_within_the_notice(tmp_path: Path) -> None:
-    """The key of our own, two instances: the task is replaced on the other one before its own goes."""
+    """The agent is told to: the task is replaced on the other one before its own goes."""
     taken = shortage("20m", "1h", instanceType="test.node", availabilityZone="us-east-1a", reclaim=True)
-    keys = spot_group(3, spotInstanceDraining=True)
+    keys = spot_group(3, ecsConfig={"ECS_ENABLE_SPOT_INSTANCE_DRAINING": "true"})
     ran = run(world(services=[service(count=3)], failures=taken, **keys), tmp_path)
     (gone,) = [each for each in ran.instances() if each["availability_zone"] == "us-east-1a"]
     assert (gone["draining_at"], gone["terminated_at"]) == (20 * MINUTE, 22 * MINUTE)

@@ -176,6 +176,16 @@ def test_protected_instances_are_not_scaled_in(tmp_path: Path) -> None:
     assert "all remaining instances are protected from scale-in" in message
 
 
+def test_protection_can_be_taken_away(tmp_path: Path) -> None:
+    """SetInstanceProtection on one of three: the group that wants one less gives up just that."""
+    free = {"instanceIds": ["2"], "autoScalingGroupName": "nodes", "protectedFromScaleIn": False}
+    actions = [set_capacity("5m", 2), {"at": "10m", "setInstanceProtection": free}]
+    written = world(services=[service(count=0)], actions=actions)
+    ran = run({**written, **group(3, newInstancesProtectedFromScaleIn=True)}, tmp_path)
+    gone = {each["container_instance_id"]: each["terminated_at"] for each in ran.instances()}
+    assert gone == {1: None, 2: 10 * MINUTE, 3: None}
+
+
 # --- draining ----------------------------------------------------------------------------------------------
 
 

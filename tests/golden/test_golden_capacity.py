@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from clustersim.errors import ScenarioError
-from clustersim.world.task_sets import TaskSets
 from tests.harness import (
     MINUTE,
     NODE,
@@ -93,9 +92,10 @@ FARGATE_READY = definition(networkMode="awsvpc", cpu=256, memory=512)
         ([on("p0", 0), on("p1", 0)], "every provider has weight 0"),
         ([on("p0", 1, 2), on("p1", 1, 3)], "more than one provider has a base"),
         ([on("p0"), on("FARGATE")], "Fargate and Auto Scaling group providers are mixed"),
+        ([on("p0"), on("own")], "Managed Instances and Auto Scaling group providers are mixed"),
         ([on(name) for name in ENOUGH], "21 items is out of range; at most 20 items"),
     ],
-    ids=["43 weights", "43 bases", "44 mixed", "44 too many"],
+    ids=["43 weights", "43 bases", "44 mixed", "44 mixed with Managed Instances", "44 too many"],
 )
 @pytest.mark.parametrize("who", ["service", "runTask", "updateService", "default"])
 def test_strategies_that_aws_refuses(tmp_path: Path, strategy: list[Block], said: str, who: str) -> None:
@@ -188,11 +188,9 @@ def test_waiting_tasks_scale_out(
 
 
 @pytest.mark.golden(53)
-def test_instances_with_daemons_only_are_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instances_with_daemons_only_are_empty(tmp_path: Path) -> None:
     """Three instances, a daemon on each: M = 0 is 0 %, and the group shrinks to its minimum of one."""
-    right = TaskSets._set_values
-    monkeypatch.setattr(TaskSets, "_set_values", lambda *given: {**right(*given), "daemon": 1})
-    agent = service("agent", 3, placementConstraints=ALONE)
+    agent = {**service("agent", schedulingStrategy="DAEMON"), "desiredCount": None}
     keys = {"capacityProviders": [managed(3, group={"minSize": 1})], "duration": "30m"}
     ran = run(world(services=[agent], **keys), tmp_path)
     assert reservation(ran, 5) == 0
