@@ -43,7 +43,12 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
         concurrency_per_task=0,
     )
     service = Service(
-        name="web", task_definition="web:1", desired_count=tasks, zones=("a",), load=asked, target_groups=("web",)
+        name="web",
+        task_definition="web:1",
+        desired_count=tasks,
+        zones=("a",),
+        load=asked,
+        target_groups=("web",),
     )
     traffic = Traffic([service], [TASK], [TargetGroup(name="web", routing=routing)])
     traffic.open(0, 0, "web:1")
@@ -63,7 +68,9 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
 
 def stated() -> list[tuple[int, float, list[float]]]:
     """(tasks, utilisation, the four errors in percent) of each row of the table."""
-    rows = re.findall(r"^\| (\d+) \| (\d+) % \|(( [+-]?\d+ % \|){4})$", MODEL.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) \| (\d+) % \|(( [+-]?\d+ % \|){4})$", MODEL.read_text("utf-8"), re.MULTILINE
+    )
     return [
         (int(tasks), int(utilization) / 100, [float(each) for each in re.findall(r"([+-]?\d+) %", errors)])
         for tasks, utilization, errors, _ in rows
