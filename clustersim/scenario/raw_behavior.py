@@ -165,8 +165,15 @@ class WrittenLoad(Written):
     timeout: PositiveDurationMs = 10 * MS_PER_SECOND
     processing_time: PreciseMs = 0.0
     concurrency_per_task: AtLeastOne = 1
-    model: Literal["fluid", "exact"] = "fluid"
-    service_time: DurationDistribution | None = None
+    model: Annotated[
+        Literal["fluid", "exact"], Field(description="exact: every request is simulated; default fluid")
+    ] = "fluid"
+    service_time: Annotated[
+        DurationDistribution | None,
+        Field(
+            description="of an exact request in an idle task; default exponential, cpuTimePerRequest on its vCPU"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> WrittenLoad:
