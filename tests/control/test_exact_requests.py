@@ -12,6 +12,8 @@ from clustersim.control.exact_requests import MOST_WORKERS, workers_of
 from clustersim.control.traffic import TaskTimes, Traffic
 from clustersim.policy.request_records import CHANGE, CLOSED, GONE, OPENED
 from clustersim.scenario.model import Load, Series, Service, TaskDefinition
+from clustersim.simulation import Simulation
+from clustersim.vocabulary import TaskState
 from tests.harness import MINUTE, Block, Ran, definition, run, service, world
 
 ONE = TaskDefinition(family="web", revision=1, key="web:1", cpu=1_024, memory_mib=1_000, has_task_size=True)
@@ -283,6 +285,37 @@ def test_a_canary_gets_its_share_one_by_one(tmp_path: Path) -> None:
     assert p50[20 * MINUTE] < 0.03
     assert p50[45 * MINUTE] > 0.1
     assert asked_and_failed(ran)[1] == 0
+
+
+def test_who_is_asked_is_who_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every metric period the circles hold the ready and the hung tasks of the world, under any turbulence."""
+    compared = []
+    right = Simulation._carry_load
+
+    def wrapped(self: Simulation, now: int) -> None:
+        right(self, now)
+        sets, state = self.world.state.sets, self.traffic._exact._state
+        assert state.pools["count"].sum() == (sets["ready"] + sets["hung"]).sum()
+        alive = self.world.state.tasks["state"][np.flatnonzero(state.target_of >= 0)]
+        assert (alive >= TaskState.RUNNING).all()
+        compared.append(int(state.pools["count"].sum()))
+
+    monkeypatch.setattr(Simulation, "_carry_load", wrapped)
+    turbulence = {
+        "timeToFailure": {"distribution": "exponential", "mean": "15m"},
+        "timeToHang": {"distribution": "exponential", "mean": "20m"},
+        "readyTime": "7s",
+    }
+    web = service(count=5, taskDefinition="app:1", load=LOAD, behavior=turbulence, **BALANCED)
+    bare = service("bare", count=3, taskDefinition="app:2", load=LOAD, behavior=turbulence)
+    actions = [
+        {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}},
+        {"at": "30m", "updateService": {"service": "web", "desiredCount": 2}},
+        {"at": "40m", "updateService": {"service": "bare", "desiredCount": 6}},
+    ]
+    run(balanced(services=[web, bare], actions=actions), tmp_path)
+    assert len(compared) == 60
+    assert len(set(compared)) > 2
 
 
 def test_another_services_rows_do_not_change_when_one_becomes_exact(tmp_path: Path) -> None:
