@@ -393,7 +393,7 @@ class _Drawing:
         series = {"daily": {"low": 1, "high": luck.randint(5, 60), "peak": f"0{luck.randint(0, 2)}:30"}}
         if kind == "requests":
             keys["load"] = {"requestsPerSecond": series, "cpuTimePerRequest": f"{luck.randint(10, 200)}ms"}
-            if self.pick("exact_requests", 0.7):
+            if self.pick("exact_requests", 0.9):
                 keys["load"] |= {"model": "exact", **luck.choice(EXACT)}
         elif kind == "queue":
             keys["load"] = {"messagesPerSecond": series, "processingTime": f"{luck.randint(1, 4)}s"}
