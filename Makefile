@@ -11,7 +11,7 @@ help:
 	@echo "make test   the whole test suite"
 	@echo "make check  ruff and mypy"
 	@echo "make golden the worked examples of the ECS specification, and the outcome of their tests"
-	@echo "make bench  speed and memory against a naive SimPy model (some minutes)"
+	@echo "make bench  speed and memory against a naive SimPy model, and of sweeps (some minutes)"
 
 demo: $(VENV)/.installed
 	@$(VENV)/bin/clustersim run scenarios/web-shop.yaml
@@ -29,6 +29,7 @@ golden: $(VENV)/.tests-installed
 
 bench: $(VENV)/.installed
 	$(RUN) bench/run.py
+	$(RUN) bench/sweeps.py
 
 # The first interpreter that is new enough, unless PYTHON=... names one.
 $(VENV)/.created:
@@ -52,12 +53,12 @@ $(VENV)/.created:
 $(VENV)/.installed: pyproject.toml | $(VENV)/.created
 	@echo "Installing clustersim and what it needs (a minute or two, once) ..."
 	@$(PIP) --upgrade "pip>=25.1"
-	@$(PIP) --editable ".[pandas]"
+	@$(PIP) --editable ".[pandas,report]"
 	@touch $@
 
 $(VENV)/.tests-installed: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
-	@$(PIP) --group test
+	@$(PIP) --editable ".[all]" --group test
 	@touch $@
 
 $(VENV)/.lint-installed: $(VENV)/.installed

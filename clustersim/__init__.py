@@ -15,25 +15,48 @@ from typing import TYPE_CHECKING, Any
 from clustersim.errors import ClustersimError, ResultsError, ScenarioError, SimulationError
 
 if TYPE_CHECKING:
+    from clustersim import stats
     from clustersim.study.results import Run
-    from clustersim.study.results import open_run as open
     from clustersim.study.running import run
+    from clustersim.study.search import Optimum, optimize
+    from clustersim.study.sweep import sweep
+    from clustersim.study.sweep_results import Sweep
+    from clustersim.study.sweep_results import open_result as open
 
 __version__ = "0.1.0"
-__all__ = ["ClustersimError", "ResultsError", "Run", "ScenarioError", "SimulationError", "open", "run"]
+__all__ = [
+    "ClustersimError",
+    "Optimum",
+    "ResultsError",
+    "Run",
+    "ScenarioError",
+    "SimulationError",
+    "Sweep",
+    "open",
+    "optimize",
+    "run",
+    "stats",
+    "sweep",
+]
 
 _HOMES = {
     "run": ("clustersim.study.running", "run"),
-    "open": ("clustersim.study.results", "open_run"),
+    "open": ("clustersim.study.sweep_results", "open_result"),
+    "sweep": ("clustersim.study.sweep", "sweep"),
+    "optimize": ("clustersim.study.search", "optimize"),
+    "Optimum": ("clustersim.study.search", "Optimum"),
     "Run": ("clustersim.study.results", "Run"),
+    "Sweep": ("clustersim.study.sweep_results", "Sweep"),
 }
 
 
 def __getattr__(name: str) -> Any:
     """Load what is heavy when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'clustersim' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "stats":
+        return import_module("clustersim.stats")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clustersim' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)

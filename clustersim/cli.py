@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clustersim import __version__
+from clustersim.cli_sweeps import optimize, sweep
 from clustersim.errors import ResultsError, ScenarioError
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ def validate(scenario: Scenarios, set_: Set = []) -> None:  # noqa: B006
         typer.echo(f"{path}: ok")
     if wrong:
         raise typer.Exit(2)
+
+
+app.command()(sweep)
+app.command()(optimize)
 
 
 @app.command()

@@ -76,6 +76,12 @@ def is_cold() -> bool:
         return True
 
 
+def prepare() -> None:
+    """Make the program if it is not kept yet: before workers start, which would each make it again."""
+    if is_cold():
+        _make()
+
+
 def address(symbol: str) -> int:
     """Where the function `symbol` of the program lies in memory; the first call loads the program."""
     found = int(_engine().get_function_address(symbol))

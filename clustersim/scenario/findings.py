@@ -7,6 +7,7 @@ adds to it, and the reader raises all problems at once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,15 @@ class Findings:
     _places: set[Steps] = field(default_factory=set)
     _inside: list[tuple[str, Steps]] = field(default_factory=list)
     _features: set[str] = field(default_factory=set)
+
+    def fork(self) -> Findings:
+        """The same findings to go on from in one of several ways: what is added here stays here."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict | set):
+                setattr(other, name, copy.copy(value))
+        other.data = copy.deepcopy(self.data)
+        return other
 
     def add(self, path: Steps, what: str, right: str = "") -> None:
         """Report a problem; a second one at the same place would be an echo of the first, and is dropped."""

@@ -18,6 +18,7 @@ from clustersim.scenario.raw import FreeMapping, Written
 from clustersim.scenario.raw_failures import WrittenFailures
 from clustersim.scenario.raw_images import WrittenImagePulls, WrittenRegistry, WrittenVersions
 from clustersim.scenario.raw_roles import WrittenRole
+from clustersim.scenario.raw_sweep import Sweep
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,
@@ -121,13 +122,6 @@ class WrittenSampling(Written):
     interval: PositiveDurationMs | None = None
     cost_period: PositiveDurationMs = MS_PER_DAY
     cost_per_resource: bool = False
-
-
-class Sweep(Written):
-    """`sweep`: read by the sweep command, nothing to a run."""
-
-    vary: dict[str, list[Any]] = Field(default_factory=dict)
-    replications: AtLeastOne = 1
 
 
 class ScenarioFile(Written):

@@ -1,7 +1,7 @@
 """Reads a scenario file: text, included files, overrides, checks, resolution; all problems at once.
 
 Decides the order of these steps and what identifies a scenario (`resolved`, `digest`). Must not know what any
-field means. The command line and the library call `read_scenario`.
+field means. The command line and the library call `read_scenario`; a sweep keeps a `Source` for its points.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario import catalog
-from clustersim.scenario.document import EMPTY, read_document
+from clustersim.scenario.document import EMPTY, Steps, read_document
 from clustersim.scenario.findings import Findings
 from clustersim.scenario.inclusion import include_files
 from clustersim.scenario.model import InputFile, Scenario
@@ -25,10 +25,11 @@ from clustersim.scenario.overrides import apply_override, closest
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.raw_schema import json_schema
+from clustersim.scenario.raw_sweep import Sweep
 from clustersim.scenario.resolve import resolve
 from clustersim.scenario.resolve_context import Context
 
-__all__ = ["check_same_names", "json_schema", "read_scenario"]
+__all__ = ["Source", "check_same_names", "json_schema", "read_scenario"]
 
 DEFAULTS: Mapping[str, Any] = {
     "start": "2026-01-01T00:00:00Z",
@@ -69,44 +70,72 @@ def read_scenario(path: Path, overrides: Sequence[str] = (), seed: int | None = 
 
     Raises `ScenarioError` with every problem that was found.
     """
-    document = read_document(path)
-    findings = Findings(document)
-    if document.faults:
+    return Source(path).scenario(overrides, seed)
+
+
+class Source:
+    """A scenario file, parsed once: parsing takes ten times as long as what follows, and a sweep reads often.
+
+    Raises `ScenarioError` where the file is no mapping of YAML.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        document = read_document(path)
+        findings = Findings(document)
+        if document.faults:
+            findings.data = document.value
+            if document.faults == [(1, 1, EMPTY)]:
+                document.faults = [(1, 1, f"{EMPTY}; it needs `services` or `runTasks`")]
+            findings.add_text(document)
+            findings.check()
+        if not isinstance(document.value, dict):
+            findings.add((), "is not a mapping", "write keys like services:")
+            findings.check()
         findings.data = document.value
-        if document.faults == [(1, 1, EMPTY)]:
-            document.faults = [(1, 1, f"{EMPTY}; it needs `services` or `runTasks`")]
-        findings.add_text(document)
+        self._inputs = {path.name: document.sha256}
+        include_files(findings, path, self._inputs)
+        self._findings = findings
+
+    def scenario(self, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
+        """The file with `overrides` laid over it, resolved; as often as one likes."""
+        path, inputs, findings = self.path, dict(self._inputs), self._findings.fork()
+        _override(findings, overrides, seed)
+        file = validate(ScenarioFile, findings.data, (), findings) or ScenarioFile()
+        name = _name(findings, file, path)
+        zones = _zones(findings, file)
+        context = Context(findings, file, path, catalog.load(), file.region, zones, inputs)
+        fields = resolve(context)
         findings.check()
-    if not isinstance(document.value, dict):
-        findings.add((), "is not a mapping", "write keys like services:")
+        resolved = _resolved(findings.data, name, zones)
+        files = tuple(InputFile(path=key, sha256=value) for key, value in inputs.items())
+        return Scenario(
+            name=name,
+            start_ms=file.start,
+            duration_ms=file.duration,
+            warm_up_ms=file.warm_up,
+            initial_state=file.initial_state,
+            seed=file.seed,
+            region=file.region,
+            zones=zones,
+            inputs=files,
+            warnings=findings.warning_lines(),
+            resolved=resolved,
+            digest=_digest(resolved, files),
+            **fields,
+        )
+
+    def sweep(self) -> Sweep:
+        """The file's `sweep` block; one of nothing where it has none. Raises `ScenarioError`."""
+        findings = self._findings.fork()
+        written = validate(Sweep, findings.data.get("sweep", {}), ("sweep",), findings)
         findings.check()
-    findings.data = document.value
-    inputs = {path.name: document.sha256}
-    include_files(findings, path, inputs)
-    _override(findings, overrides, seed)
-    file = validate(ScenarioFile, findings.data, (), findings) or ScenarioFile()
-    name = _name(findings, file, path)
-    zones = _zones(findings, file)
-    context = Context(findings, file, path, catalog.load(), file.region, zones, inputs)
-    fields = resolve(context)
-    findings.check()
-    resolved = _resolved(findings.data, name, zones)
-    files = tuple(InputFile(path=key, sha256=value) for key, value in inputs.items())
-    return Scenario(
-        name=name,
-        start_ms=file.start,
-        duration_ms=file.duration,
-        warm_up_ms=file.warm_up,
-        initial_state=file.initial_state,
-        seed=file.seed,
-        region=file.region,
-        zones=zones,
-        inputs=files,
-        warnings=findings.warning_lines(),
-        resolved=resolved,
-        digest=_digest(resolved, files),
-        **fields,
-    )
+        return written or Sweep()
+
+    def place(self, path: Steps) -> str:
+        """`FILE:LINE:COL` of what stands at `path`, or of the longest part of it that stands anywhere."""
+        line, column, _ = self._findings.document.place(path)
+        return f"{self._findings.document.label}:{line}:{column}"
 
 
 def _override(findings: Findings, overrides: Sequence[str], seed: int | None) -> None:

@@ -40,11 +40,18 @@ def print_run(summary: Mapping[str, Any], manifest: Mapping[str, Any], path: Pat
     """Prints one run. `path` is named as the place where everything else is."""
     facts = [*_money(summary), *_tasks(summary), *_speed(summary, manifest.get("timings", {}))]
     sections = [_providers(summary), _services(summary), _run_tasks(summary)]
+    print_report(facts, sections, f"results: {path}", console)
+
+
+def print_report(
+    facts: list[tuple[str, str]], sections: Sequence[Section], last: str, console: Console
+) -> None:
+    """Facts, then the sections that have rows, then the line `last`: as tables, or as lines where nobody looks."""
     shown = [section for section in sections if section.rows]
     if console.is_terminal:
-        _print_tables(facts, shown, path, console)
+        _print_tables(facts, shown, last, console)
     else:
-        _print_lines(facts, shown, path, console)
+        _print_lines(facts, shown, last, console)
 
 
 def _money(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -143,9 +150,7 @@ def _capped(headings: Cells, rows: Sequence[Cells]) -> Section:
     return Section(headings, list(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS))
 
 
-def _print_tables(
-    facts: list[tuple[str, str]], sections: list[Section], path: Path, console: Console
-) -> None:
+def _print_tables(facts: list[tuple[str, str]], sections: list[Section], last: str, console: Console) -> None:
     width = min(WIDTH, console.width)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
@@ -170,10 +175,10 @@ def _print_tables(
         if section.hidden:
             console.print(f"... and {section.hidden:,} more", style="dim", highlight=False)
     console.print()
-    console.print(Text(f"results: {path}"), soft_wrap=True)
+    console.print(Text(last), soft_wrap=True)
 
 
-def _print_lines(facts: list[tuple[str, str]], sections: list[Section], path: Path, console: Console) -> None:
+def _print_lines(facts: list[tuple[str, str]], sections: list[Section], last: str, console: Console) -> None:
     lines = [f"{label}: {words}" for label, words in facts]
     for section in sections:
         kind, *headings = section.headings
@@ -184,7 +189,7 @@ def _print_lines(facts: list[tuple[str, str]], sections: list[Section], path: Pa
             lines.append(f"{kind} {name}: {told}")
         if section.hidden:
             lines.append(f"... and {section.hidden:,} more")
-    lines.append(f"results: {path}")
+    lines.append(last)
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -81,17 +81,7 @@ class ResultTable:
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The same as a pandas DataFrame: names as categories, whole numbers as pandas' nullable integers."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ResultsError(
-                "pandas is not installed; `pip install clustersim[pandas]` brings it, `to_arrow()` needs none"
-            ) from error
-        import pyarrow as pa
-
-        # A null among int64 would otherwise make the column float, and ids inexact.
-        integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
-        return self.to_arrow(columns).to_pandas(types_mapper=integers.get)
+        return as_pandas(self.to_arrow(columns))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
@@ -106,6 +96,21 @@ class ResultTable:
                 hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"
                 raise ResultsError(f"the table {self.name} has no column {name!r}{hint}")
         return list(columns)
+
+
+def as_pandas(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table as a pandas DataFrame: names as categories, whole numbers as pandas' nullable integers."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ResultsError(
+            "pandas is not installed; `pip install clustersim[pandas]` brings it, `to_arrow()` needs none"
+        ) from error
+    import pyarrow as pa
+
+    # A null among int64 would otherwise make the column float, and ids inexact.
+    integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    return table.to_pandas(types_mapper=integers.get)
 
 
 class Run:

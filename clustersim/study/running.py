@@ -1,7 +1,7 @@
 """One scenario in, one published result directory out.
 
 Reads the scenario, runs it, publishes. Knows neither terminals nor arguments: the command line and the Python
-API both call `run_scenario`.
+API both call `run_scenario`, the workers of a sweep `run_into`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,21 @@ def run_scenario(
 
     `progress` gets the simulated share of the run, 0 to 1. Raises ResultsError where nothing can be written.
     """
-    wall, cpu = time.perf_counter(), time.process_time()
     target = out / scenario.name
+    run_into(scenario, target, fmt, progress, replication, checked)
+    return open_run(target)
+
+
+def run_into(
+    scenario: Scenario,
+    target: Path,
+    fmt: Format = "arrow",
+    progress: Callable[[float], None] | None = None,
+    replication: int = 0,
+    checked: bool = False,
+) -> None:
+    """The same into the directory `target` itself, without opening the result."""
+    wall, cpu = time.perf_counter(), time.process_time()
     with Publication(target) as publication:
         simulation = Simulation(scenario, publication.directory, fmt, replication, checked)
         outcome = simulation.run(progress)
@@ -51,7 +64,6 @@ def run_scenario(
             "simulated_s": scenario.duration_ms / 1_000,
         }
         publication.publish(provenance, outcome.rows, outcome.summary, timings)
-    return open_run(target)
 
 
 def run(

@@ -1,6 +1,6 @@
 """The shape of the code: layers whose imports point down, small modules, no circles.
 
-    0 vocabulary, errors | 1 engine, record | 2 policy | 3 scenario | 4 world | 5 control | 6 simulation
+    0 vocabulary, errors | 1 engine, record, stats | 2 policy | 3 scenario | 4 world | 5 control | 6 simulation
     7 study | 8 cli, __init__
 
 Read from the sources with `ast`, so nothing is imported and nothing can be hidden in a function.
@@ -15,8 +15,17 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent / "clustersim"
 LAYERS = {
-    **{"vocabulary": 0, "errors": 0, "engine": 1, "record": 1, "policy": 2, "scenario": 3},
-    **{"world": 4, "control": 5, "simulation": 6, "study": 7, "cli": 8, "__init__": 9, "__main__": 9},
+    **{"vocabulary": 0, "errors": 0, "engine": 1, "record": 1, "stats": 1, "policy": 2, "scenario": 3},
+    **{
+        "world": 4,
+        "control": 5,
+        "simulation": 6,
+        "study": 7,
+        "cli": 8,
+        "cli_sweeps": 8,
+        "__init__": 9,
+        "__main__": 9,
+    },
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_MODULE = 400
