@@ -62,7 +62,7 @@ def traffic(routing: Routing, service_time: Distribution | None) -> Traffic:
         load=asked,
         target_groups=("web",),
     )
-    made = Traffic([service], [definition], [TargetGroup(name="web", routing=routing)])
+    made = Traffic([service], [definition], target_groups=[TargetGroup(name="web", routing=routing)])
     made.open(0, 0, "web:1")
     return made
 

@@ -28,6 +28,7 @@ from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
 from clustersim.control.measures import Measures
+from clustersim.control.memory import kill_beyond_memory
 from clustersim.control.meter import Meter
 from clustersim.control.quotas import exceeded_quotas
 from clustersim.control.routine import Routine
@@ -45,8 +46,9 @@ from clustersim.world.accounts import touch_all
 from clustersim.world.invariants import check
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
+from clustersim.world.set_specs import service_spec
 from clustersim.world.tables import ENTRIES_DONE, NOW
-from clustersim.world.task_sets import TaskSets, service_spec
+from clustersim.world.task_sets import TaskSets
 from clustersim.world.waiting import renew_reasons
 from clustersim.world.world import World
 
@@ -99,7 +101,8 @@ class Simulation:
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
-        self.traffic = Traffic(scenario.services, scenario.task_definitions, scenario.target_groups, luck)
+        called = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)
+        self.traffic = Traffic(*called, luck)
         self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
         self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
@@ -272,6 +275,8 @@ class Simulation:
         deploying = self.scheduler.deploying()
         self.autoscaler.tick(now, self._counts("running"), self._counts("desired"), deploying)
         self.group_scaling.tick(now)
+        if kill_beyond_memory(self.world, self.traffic, now):
+            self.agendas["calendar"].ring()
         self.agendas["metrics"].wake_at(now + self.metric_ms)
 
     def _carry_load(self, now: int) -> None:

@@ -107,6 +107,7 @@ class WaitReason(IntEnum):
     FARGATE_LAUNCH_RATE = 13
     FARGATE_CAPACITY = 14
     AGENT = 15
+    NO_ADDRESS = 16
 
 
 WAIT_REASON_WORDS = (
@@ -126,6 +127,7 @@ WAIT_REASON_WORDS = (
     "Fargate launch rate",
     "Capacity is unavailable at this time. Please try again later or in a different availability zone",
     "AGENT",
+    "InsufficientFreeAddressesInSubnet",
 )
 
 
@@ -146,9 +148,13 @@ class StoppedReason(IntEnum):
     SPOT_INTERRUPTED = 11
     MAINTENANCE = 12
     ZONE_LOST = 13
+    CANNOT_PULL = 14
+    ACCESS_DENIED = 15
+    NO_ADDRESS = 16
+    OUT_OF_MEMORY = 17
 
 
-# `{deployment}`, `{instance}` and `{wait}` are filled from the task's own row.
+# `{deployment}`, `{instance}`, `{wait}` and `{sentence}` are filled from the task's own row.
 STOPPED_REASON_WORDS = (
     None,
     "Essential container in task exited",
@@ -164,6 +170,8 @@ STOPPED_REASON_WORDS = (
     "Your Spot Task was interrupted.",
     "ECS is performing maintenance on the underlying infrastructure hosting the task",
     "The Availability Zone of the task is impaired",
+    *("{sentence}", "{sentence}", "{sentence}"),
+    "OutOfMemoryError: Container killed due to memory usage",
 )
 
 
@@ -197,6 +205,7 @@ class IncidentKind(IntEnum):
     FARGATE_SPOT_INTERRUPTION = 3
     FARGATE_TASK_RETIREMENT = 4
     DAEMON_STARTED = 5
+    NO_ADDRESS = 6
 
 
 def instance_name(instance_id: int) -> str:

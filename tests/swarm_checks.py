@@ -17,13 +17,23 @@ from clustersim.scenario.model import Behavior, RunTask, TaskDefinition
 from clustersim.scenario.schedule import instants
 from tests.harness import HOUR, Block, Ran
 from tests.swarm_capacity_checks import CAPACITY_LAWS
+from tests.swarm_image_checks import billed_from, certain, image_laws
 from tests.swarm_service_checks import service_laws
 
 EXTRA_GIB_FREE = 20
 PORTS_OF_AN_INSTANCE = 95
 CENT = 0.005
 REST_SAMPLES = 3
-STAMPS = ("created_at", "placed_at", "started_at", "healthy_at", "stopping_at", "stopped_at")
+STAMPS = (
+    "created_at",
+    "placed_at",
+    "pull_started_at",
+    "pull_stopped_at",
+    "started_at",
+    "healthy_at",
+    "stopping_at",
+    "stopped_at",
+)
 
 
 def findings(ran: Ran) -> list[str]:
@@ -44,7 +54,7 @@ def findings(ran: Ran) -> list[str]:
         *CAPACITY_LAWS,
     )
     found = [f"{law.__name__.strip('_')}: {words}" for law in laws for words in law(ran)]
-    return found + list(service_laws(ran))
+    return found + list(service_laws(ran)) + list(image_laws(ran))
 
 
 def _end(ran: Ran) -> int:
@@ -377,7 +387,7 @@ def _rest(ran: Ran) -> Iterator[str]:
     limits = (cluster.provisioning_limit, cluster.provisioning_timeout_ms, cluster.fargate_quota_vcpu)
     if ran.scenario.failures.zone_outages or ran.scenario.failures.capacity_shortages:
         return  # what Fargate refuses is not created
-    if limits != (None, None, None) or acted["updateContainerInstancesState"]:
+    if limits != (None, None, None) or acted["updateContainerInstancesState"] or not certain(ran):
         return
     deployed = {
         action.input.get("service")
@@ -530,10 +540,13 @@ def _fargate_bill(ran: Ran) -> Iterator[str]:
     vcpu_hours = dollars = 0.0
     for task in ran.tasks(launch_type="FARGATE"):
         definition = _definition(ran, task)
-        if task["placed_at"] is None or definition is None:
+        begun = billed_from(ran, task)
+        if begun is None or definition is None:
+            if task["cost_usd"]:
+                yield f"task {task['task_id']} cost {task['cost_usd']} before anything was pulled"
             continue
         price = prices[definition.arch, task["capacity_provider"] == "FARGATE_SPOT"]
-        hours = _billed_ms(task["placed_at"], task["stopped_at"], _end(ran)) / HOUR
+        hours = _billed_ms(begun, task["stopped_at"], _end(ran)) / HOUR
         vcpu_hours += hours * task["cpu"] / 1024
         cost = hours * task["cpu"] / 1024 * price.vcpu_usd_per_hour
         cost += hours * task["memory_mib"] / 1024 * price.gb_usd_per_hour

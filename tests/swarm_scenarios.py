@@ -23,6 +23,7 @@ from tests.swarm_capacity import (
     dress_provider,
     managed_provider,
 )
+from tests.swarm_images import IMAGE_FEATURES, dress
 from tests.swarm_services import SERVICE_FEATURES
 
 FEATURES = (
@@ -38,6 +39,7 @@ FEATURES = (
     *("savings_plan", "reserved_instances", "empty_service", "exact_requests"),
     *CAPACITY_FEATURES,
     *SERVICE_FEATURES,
+    *IMAGE_FEATURES,
 )
 
 LEAST_TASKS = 200
@@ -158,6 +160,7 @@ class _Drawing:
             written["warmUp"] = f"{self.luck.randint(1, 40)}m"
         if self.pick("cost_periods"):
             written["sampling"] = {"costPeriod": "20m", "interval": "5m"}
+        dress(self, written)
         return Drawn(number, frozenset(self.features), written, self.trace)
 
     def _cluster(self) -> Block:

@@ -93,9 +93,9 @@ def _traffic(ran: Ran) -> Iterator[str]:
 def _work(ran: Ran) -> Iterator[str]:
     """The CPU time that a service's tasks used is what the requests that were answered cost.
 
-    What still waits at the end has been asked and not answered: no more than the timeout's worth. The service times of
-    exact requests are drawn: their sum is within six standard deviations of what it is on average, and what a task
-    that ended or hung had begun is lost.
+    What still waits at the end has been asked and not answered: no more than the timeout's worth. A request to which
+    AWS denies a call fails and costs as much. The service times of exact requests are drawn: their sum is within six
+    standard deviations of what it is on average, and what a task that ended or hung had begun is lost.
     """
     end = ran.scenario.duration_ms
     for service in ran.scenario.services:
@@ -103,18 +103,19 @@ def _work(ran: Ran) -> Iterator[str]:
             continue
         rows = sorted(ran.rows("service_series", service=service.name), key=lambda row: row["time"])
         tasks = [task for task in ran.tasks(service=service.name) if task["started_at"] is not None]
-        used = asked = 0.0
+        used = asked = failed = 0.0
         for row, after in zip(rows, [*(r["time"] for r in rows[1:]), end], strict=True):
             reserved = sum(_vcpu_seconds(ran, task, row["time"], after) for task in tasks)
             used += (row["cpu_utilization"] or 0.0) / 100.0 * reserved
             asked += (row["request_count"] or 0.0) - (row["failed_request_count"] or 0.0)
+            failed += row["failed_request_count"] or 0.0
         cost = service.load.cpu_time_ms / 1_000
         rate = max(service.load.series.rates.tolist())
         waiting = rate * (service.load.timeout_ms / 1_000 + 1)
         if service.load.model == "exact":
-            lost = sum((row["failed_request_count"] or 0.0) for row in rows)
-            waiting += 6 * MOST_VARIATION * math.sqrt(asked + lost) + lost
-        if not (asked - waiting) * cost * 0.999 - 1 <= used <= (asked + waiting) * cost * 1.001 + 1:
+            waiting += 6 * MOST_VARIATION * math.sqrt(asked + failed) + failed
+        most = asked + waiting + (failed if any(of.calls for _, of in service.behaviors) else 0.0)
+        if not (asked - waiting) * cost * 0.999 - 1 <= used <= most * cost * 1.001 + 1:
             yield f"{service.name} used {used:.1f} vCPU s for {asked:.0f} requests of {cost} s"
 
 

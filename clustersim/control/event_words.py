@@ -118,6 +118,12 @@ class EventLog:
         message = refusal_words(self._services[service], code, name)
         self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, instance_id=instance_id)
 
+    def not_placed_for(self, now: int, service: int, task_id: int, reason: str) -> None:
+        """A task found its place and then no network there."""
+        of = f"(service {self._services[service]}) " if service >= 0 else ""
+        message = f"{of}was unable to place a task. Reason: {reason}."
+        self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, task_id=task_id)
+
     def instance(self, now: int, kind: str, instance_id: int, words: str) -> None:
         """Something happened to a container instance."""
         message = f"(container-instance {instance_name(instance_id)}) {words}."

@@ -30,7 +30,7 @@ Records = npt.NDArray[np.void]
 MOST_WORKERS = 1_024  # of a task whose requests take no CPU, unless the scenario says how many
 _MS_PER_SECOND = 1_000.0
 _FIRST_RING = 32
-_SUMS = ("requests", "served", "failed", "backlog", "busy_s", "inside_s", "response_s")
+_SUMS = ("requests", "served", "failed", "backlog", "busy_s", "inside_s", "response_s", "denied")
 NO_CHANGES = np.zeros(0, records.CHANGE)
 _PERCENTILES = {"response_time_p50_s": 0.50, "response_time_p90_s": 0.90, "response_time_p99_s": 0.99}
 
@@ -93,13 +93,15 @@ class ExactRequests:
             pools = np.concatenate((self._state.pools, _empty_pools(backends - old)))
             self._replace(servers=servers, pools=pools)
 
-    def open(self, server: int, flow: int, vcpu: float, cpu_time_s: float) -> None:
-        """A task set of an exact service answers from now on; each of its tasks has `vcpu`."""
+    def open(self, server: int, flow: int, backend: np.void) -> None:
+        """A task set of an exact service answers from now on; what its tasks are says the traffic's `backend`."""
         stream = int(self.stream_of[flow])
         if stream < 0:
             return
         asked = self._loads[stream]
+        vcpu, cpu_time_s = float(backend["vcpu"]), float(backend["cpu_time_s"])
         row = self.servers[server]
+        row["failing"] = backend["failing"]
         row["stream"], row["weight"] = stream, records.BY_TARGETS
         if asked.service_time is None:
             row["scale"], row["need"] = cpu_time_s, float(cpu_time_s > 0.0)
@@ -240,7 +242,7 @@ def _fill_stream(
     row["last_value"] = len(values)
     row["routing"] = records.ROUTING[group.routing] if group is not None else records.ROUND_ROBIN
     row["slow_start_s"] = group.slow_start_ms / _MS_PER_SECOND if group is not None else 0.0
-    for purpose in ("arrival", "service", "route"):
+    for purpose in ("arrival", "service", "route", "denial"):
         row[f"{purpose}_key"] = luck(f"service/{service.name}/request_{purpose}")
 
 

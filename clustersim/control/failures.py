@@ -1,4 +1,4 @@
-"""The timetable of what happens to many at once: zones that are gone, shortages, events of Spot pools.
+"""The timetable of what happens to many at once: zones that are gone, shortages, registries, events of Spot pools.
 
 Known before the clock starts, so that two designs meet the same outages. Applies effects: capacity is closed and
 opened, what runs there is lost or gets its notice. What befalls a single instance or task was drawn with it and is
@@ -58,6 +58,10 @@ class Failures:
         for closure in launcher.closures:
             self._at(closure.begin, partial(self._close, closure))
             self._at(closure.end, partial(self._open, closure))
+        for registry in scenario.registries:
+            for begin, end in registry.outages:
+                self._at(origin + begin, partial(self._say_registry, registry.name, "STARTED"))
+                self._at(origin + end, partial(self._say_registry, registry.name, "ENDED"))
 
     def _at(self, instant: int, act: Callable[[int], None]) -> None:
         self._due.setdefault(instant, []).append(act)
@@ -96,6 +100,11 @@ class Failures:
         self.world.state.clock[CAPACITY_EPOCH] += 1
         kind = "ZONE_OUTAGE_ENDED" if closure.takes == LOST else "CAPACITY_SHORTAGE_ENDED"
         self.events.pool(now, kind, *_words(closure, "is to be had again"))
+
+    def _say_registry(self, name: str, phase: str, now: int) -> None:
+        """A registry's outage begins or ends; who pulls from it looks at the timetable itself."""
+        words = {"STARTED": "does not answer.", "ENDED": "answers again."}
+        self.events.pool(now, f"REGISTRY_OUTAGE_{phase}", f"registry {name}", words[phase])
 
     def _slot(self, bucket: int, zone: int) -> Offer:
         return Offer(FARGATE[bucket], "", self.world.names.zones[zone], bucket == 1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from clustersim.control.launching import Choice, Launcher
 from clustersim.engine.compiled import Array
+from clustersim.policy.addresses import instance_words
 from clustersim.policy.auto_scaling_group import (
     TypeOffer,
     on_demand_of,
@@ -140,6 +141,8 @@ class Groups:
             names = self.world.names
             words = _NO_SPOT if refused.spot else _NO_CAPACITY
             words = words.format(type=names.types[refused.type], zone=names.zones[refused.zone])
+            subnet = self.launcher.full_subnet(group, refused)
+            words = words if subnet is None else instance_words(subnet)
             self.launcher.say(now, group, "INSTANCE_LAUNCH_FAILED", words)
         self._failing[group] = True
         self._retry_at[group] = now + self.world.scenario.cluster.launch_retry_ms
@@ -185,7 +188,8 @@ class Groups:
             for name in self._types_in(group, members, zone, spot):
                 choice = Choice(types.index(name), zone, spot)
                 first = first or choice
-                if self.launcher.is_open(group, choice, now):
+                ahead = zones[zone] - int(np.count_nonzero(members.zones == zone))
+                if self.launcher.is_open(group, choice, now, ahead):
                     return choice, first
         assert first is not None
         return None, first

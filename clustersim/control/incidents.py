@@ -41,6 +41,9 @@ def tell_incidents(world: World, events: EventLog) -> None:
             events.instance(
                 int(row["at"]), _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1]
             )
+        elif kind == IncidentKind.NO_ADDRESS:
+            words = world.names.sentences[row["sentence"]]
+            events.not_placed_for(int(row["at"]), int(row["service"]), int(row["task_id"]), words)
         else:
             name, words = _TASK_WORDS[kind]
             events.task(int(row["at"]), name, int(row["service"]), int(row["task_id"]), words)

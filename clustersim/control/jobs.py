@@ -17,8 +17,9 @@ from clustersim.scenario.model import RunTask, Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_HOUR, NEVER
 from clustersim.world.calendar import DRAWN, ENDLESS
+from clustersim.world.set_specs import SetSpec, Size, entry_spec
 from clustersim.world.tables import ARRIVAL
-from clustersim.world.task_sets import SetSpec, Size, TaskSets, entry_spec
+from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
 POISSON_BLOCK = 4_096

@@ -239,6 +239,10 @@ class Journal:
                 for wait in _different(rows["wait"][mask]):
                     code = words.code(template.format(wait=WAIT_REASON_WORDS[wait] or WaitReason(wait).name))
                     codes[mask & (rows["wait"] == wait)] = code
+            elif "{sentence}" in template:
+                for number in _different(rows["sentence"][mask]):
+                    code = words.code(template.format(sentence=self.world.names.sentences[number]))
+                    codes[mask & (rows["sentence"] == number)] = code
             elif reason == StoppedReason.ELB_HEALTH_CHECK:
                 for row in _different(rows["set"][mask]):
                     group = self.world.names.target_groups[int(row)]

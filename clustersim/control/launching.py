@@ -14,6 +14,7 @@ import numpy as np
 
 from clustersim.control.event_words import EventLog
 from clustersim.engine.compiled import Array
+from clustersim.policy.addresses import ENDLESS
 from clustersim.policy.failure import Closure, Offer, is_open
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.fleet import drain, end_instance, launch_many
@@ -48,13 +49,33 @@ class Launcher:
         self._patterns = task_sets.facts
         self._launched = [0] * len(world.scenario.pools)
         self._deals = [deals_of(pool) for pool in world.scenario.pools]
+        self._bounded = any(subnet.addresses < ENDLESS for subnet in world.scenario.subnets)
 
-    def is_open(self, pool: int, choice: Choice, now: int) -> bool:
-        """Whether EC2 has this capacity for a pool."""
+    @property
+    def choosy(self) -> bool:
+        """Whether anything can be refused now: capacity that is short, or addresses that end."""
+        return bool(self.closures) or self._bounded
+
+    def is_open(self, pool: int, choice: Choice, now: int, ahead: int = 0) -> bool:
+        """Whether EC2 has this capacity for a pool, and an address, when `ahead` others go first into the zone."""
         names = self.world.names
         provider = self.world.scenario.pools[pool].provider or ""
         offer = Offer(provider, names.types[choice.type], names.zones[choice.zone], choice.spot)
-        return is_open(self.closures, offer, now)
+        return is_open(self.closures, offer, now) and self.full_subnet(pool, choice, ahead) is None
+
+    def full_subnet(self, pool: int, choice: Choice, ahead: int = 0) -> str | None:
+        """A subnet that has no address for one more instance of a pool, as none of its zone has; None: one has."""
+        if not self._bounded:
+            return None
+        state = self.world.state
+        there = (state.pool_subnets[pool] == 1) & (state.subnet_zones == choice.zone)
+        klass = self._class_numbers[pool, choice.type, choice.zone, 0, choice.spot]
+        if int((state.free_addresses[there] // state.classes["addresses"][klass]).sum()) > ahead:
+            return None
+        first = np.flatnonzero(there)
+        if first.size == 0:
+            return f"of {self.world.names.zones[choice.zone]}"
+        return self.world.scenario.subnets[int(first[0])].name
 
     def launch(self, pool: int, choices: Sequence[Choice], now: int, at_once: bool = False) -> Array:
         """Request these instances, in this order; their slots. `at_once` registers them at this instant."""

@@ -8,6 +8,7 @@ calls it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +17,7 @@ from clustersim.control.launching import Choice, Launcher
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import ELIGIBLE
 from clustersim.policy.packing import Ask, Load, cheapest_packing, largest_first, room_for
-from clustersim.vocabulary import HOST_PORTS, RESOURCES
-from clustersim.world.fleet import HOST_PORTS_PER_INSTANCE, REGISTERING
+from clustersim.world.fleet import REGISTERING
 from clustersim.world.promises import promise
 from clustersim.world.tables import WAITING_SHAPES
 from clustersim.world.world import World
@@ -64,8 +64,7 @@ class ManagedInstances:
         classes = self.world.state.classes
         mine = np.flatnonzero(classes["group"] == number)
         of = classes[mine]
-        sizes = np.full((RESOURCES, mine.size), HOST_PORTS_PER_INSTANCE, np.int64)
-        sizes[:HOST_PORTS] = [of["cpu"], of["memory"], of["gpus"], of["enis"]]
+        sizes = np.array([of[name] for name in ("cpu", "memory", "gpus", "enis", "host_ports")], np.int64)
         return _Pool(number, int(of["provider"][0]), mine, sizes)
 
     # --- who waits -----------------------------------------------------------------------------------------
@@ -105,8 +104,9 @@ class ManagedInstances:
             left = self._fill_coming(pool, zone, of_zone)
             offers = np.flatnonzero(usable & (self.world.state.classes["zone"][pool.classes] == zone))
             loads, unserved = self._pack(pool, left, offers)
-            self._launch(pool, loads, now)
             told = _NO_TYPE if unserved else told
+            if self._launch(pool, loads, now) < len(loads):
+                told = _NO_CAPACITY
         homeless = [ask for ask in asks if not np.any(ask.allowed & usable)]
         if homeless:
             told = _NO_CAPACITY if any(np.any(ask.allowed) for ask in homeless) else _NO_TYPE
@@ -117,8 +117,8 @@ class ManagedInstances:
         pool.said = told
 
     def _open_classes(self, pool: _Pool, now: int) -> Array:
-        """Which of the provider's classes EC2 has capacity for."""
-        if not self.launcher.closures:
+        """Which of the provider's classes EC2 has capacity and an address for."""
+        if not self.launcher.choosy:
             return np.ones(pool.classes.size, np.bool_)
         classes = self.world.state.classes[pool.classes]
         return np.array(
@@ -197,18 +197,14 @@ class ManagedInstances:
             sizes -= daemon.allowed * daemon.need[:, None]
         return sizes
 
-    def _launch(self, pool: _Pool, loads: list[Load], now: int, at_once: bool = False) -> None:
-        """Request an instance for each load, and promise it its tasks."""
+    def _launch(self, pool: _Pool, loads: list[Load], now: int, at_once: bool = False) -> int:
+        """Request an instance for each load that there is an address for, and promise it its tasks; how many."""
+        loads, choices = self._with_address(pool, loads)
         if not loads:
-            return
-        of = self.world.state.classes[pool.classes]
-        choices = [
-            Choice(int(row["type"]), int(row["zone"]), bool(row["spot"]))
-            for row in (of[load.offer] for load in loads)
-        ]
+            return 0
         slots = self.launcher.launch(pool.number, choices, now, at_once)
         if at_once:
-            return
+            return len(loads)
         words = f"launching {len(loads)} container instances."
         self.launcher.say(now, pool.number, "INSTANCE_LAUNCHED", words)
         sizes = self._sizes(pool)
@@ -220,6 +216,20 @@ class ManagedInstances:
             pool.coming[int(state.instances["instance_id"][slot])] = coming
             for key, count in load.tasks:
                 self._promise(coming, self.ask(pool, key, count), count)
+        return len(loads)
+
+    def _with_address(self, pool: _Pool, loads: list[Load]) -> tuple[list[Load], list[Choice]]:
+        """The first of these loads that the subnets of their zones have addresses for, and what each launches."""
+        kept, choices = [], []
+        ahead: Counter[int] = Counter()
+        for load in loads:
+            of = self.world.state.classes[pool.classes[load.offer]]
+            choice = Choice(int(of["type"]), int(of["zone"]), bool(of["spot"]))
+            if self.launcher.full_subnet(pool.number, choice, ahead[choice.zone]) is None:
+                ahead[choice.zone] += 1
+                kept.append(load)
+                choices.append(choice)
+        return kept, choices
 
     def _shares(self, row: int, count: int) -> dict[int, int]:
         """`count` tasks of a set divided over its lanes as its strategy says, by shape."""

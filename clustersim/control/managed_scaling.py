@@ -27,7 +27,6 @@ from clustersim.policy.reservation import (
 from clustersim.scenario.model_capacity import ManagedScaling as Settings
 from clustersim.vocabulary import NEVER, RESOURCES
 from clustersim.world.census import COUNTED, count_providers
-from clustersim.world.fleet import HOST_PORTS_PER_INSTANCE
 from clustersim.world.world import World
 
 METRIC = "CapacityProviderReservation"
@@ -89,8 +88,7 @@ class ManagedScaling:
         classes = self.world.state.classes
         for row, tracked in enumerate(self.providers):
             of = classes[classes["group"] == tracked.group]
-            ports = np.full(of.size, HOST_PORTS_PER_INSTANCE)
-            amounts = np.array([of["cpu"], of["memory"], of["gpus"], of["enis"], ports])
+            amounts = np.array([of["cpu"], of["memory"], of["gpus"], of["enis"], of["host_ports"]])
             sizes[row, 0], sizes[row, 1] = amounts.min(axis=1), amounts.max(axis=1)
         return sizes
 

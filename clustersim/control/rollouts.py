@@ -21,7 +21,8 @@ from clustersim.policy.deployment import breaker_threshold
 from clustersim.policy.load import BY_TARGETS
 from clustersim.record.recorder import Recorder
 from clustersim.scenario.resolve_deployment import alarm_ms
-from clustersim.world.task_sets import TaskSets, service_spec
+from clustersim.world.set_specs import service_spec
+from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
 InAlarm = Callable[[str], bool]

@@ -101,7 +101,7 @@ class Starter:
         """Whether launches are held back because tasks keep failing to start (section 2.6)."""
         failures = int(self.world.state.sets[rollout.row]["failed_starts"])
         if failures == 0:
-            record.failed_rounds = 0
+            record.failed_rounds = record.paused_until_ms = 0
         elif failures != record.failures_seen and now >= record.paused_until_ms:
             record.failed_rounds += 1
             record.paused_until_ms = now + throttle_delay_ms(record.failed_rounds)

@@ -20,8 +20,10 @@ from clustersim.control.exact_requests import NO_CHANGES, ExactRequests, Luck
 from clustersim.engine.chance import stream_key
 from clustersim.engine.pointer import pointer
 from clustersim.policy import demand, load, load_sample, response
-from clustersim.scenario.model import Load, Service, TargetGroup, TaskDefinition
+from clustersim.policy.permissions import outcome
+from clustersim.scenario.model import Load, Roles, Service, TargetGroup, TaskDefinition
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER
+from clustersim.world.dooms import memory_limit_mib
 
 Int64s = npt.NDArray[np.int64]
 
@@ -56,11 +58,13 @@ class Traffic:
         self,
         services: Sequence[Service],
         task_definitions: Sequence[TaskDefinition],
+        roles: Roles | None = None,
         target_groups: Sequence[TargetGroup] = (),
         luck: Luck = _NO_SEED,
     ) -> None:
         """`luck` gives the key of a stream of luck by its name."""
         self._services = services
+        self._roles = roles or Roles()
         self._definitions: Mapping[str, TaskDefinition] = {each.key: each for each in task_definitions}
         called = [(index, each) for index, each in enumerate(services) if each.load is not None]
         loaded = [(index, each.load) for index, each in called if each.load is not None]
@@ -139,7 +143,7 @@ class Traffic:
         self.flows[flow]["first"] = index
         self._fill_backend(backend, service, task_definition)
         load.derive(self._load, index)
-        self._exact.open(index, flow, float(backend["vcpu"]), float(backend["cpu_time_s"]))
+        self._exact.open(index, flow, backend)
 
     def _fill_backend(self, row: np.void, service: int, task_definition: str) -> None:
         """What a task of this revision is, and what a request costs it."""
@@ -154,12 +158,24 @@ class Traffic:
             memory = behavior.memory_per_task
         row["vcpu"] = (definition.cpu or CPU_UNITS_PER_VCPU) / CPU_UNITS_PER_VCPU
         row["memory_mib"] = max(definition.memory_mib, 1)
+        row["memory_limit_mib"] = (
+            memory_limit_mib(definition, self._services[service].balanced_container) or 0
+        )
+        if behavior is not None:
+            role = self._roles.statements(definition.access.task_role)
+            row["failing"] = outcome(behavior.calls, role).failing_share
         row["cpu_time_s"] = cpu_time_ms / _MS_PER_SECOND
         row["memory_base_mib"] = asked.memory_base_mib if memory is None else memory.base_mib
         per_request = asked.memory_per_request_mib if memory is None else memory.per_concurrent_request_mib
         row["memory_per_request_mib"] = per_request
         row["processing_s"] = asked.processing_time_ms / _MS_PER_SECOND
         row["concurrency"] = max(asked.concurrency_per_task, 1)
+
+    def beyond_memory(self) -> list[int]:
+        """The task sets whose tasks used more memory than they may in the metric period that just ended."""
+        rows = self.backends
+        beyond = (rows["memory_limit_mib"] > 0) & (rows["memory_use_mib"] > rows["memory_limit_mib"])
+        return [int(row) for row in self._set_of[beyond & (rows["flow"] >= 0)]]
 
     def close(self, row: int) -> None:
         """Task set `row` has no task left; its backend goes when what waited there has been counted."""

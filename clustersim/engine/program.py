@@ -23,6 +23,8 @@ from typing import Any
 from clustersim.errors import KernelError
 
 KERNEL_PACKAGES = ("engine", "policy", "world")
+_MARKS = (b"engine.compiled import", b"np.dtype(")
+"""What the sources hold that the program is made of: kernels, and the records that they read."""
 _PACKAGE = Path(__file__).parent.parent
 _log = logging.getLogger("clustersim")
 
@@ -48,7 +50,7 @@ def _digest() -> str:
     digest = hashlib.sha256((_PACKAGE / "vocabulary.py").read_bytes())
     for path in _sources():
         source = path.read_bytes()
-        if path.parent.name == "engine" or b"engine.compiled import" in source:
+        if path.parent.name == "engine" or any(mark in source for mark in _MARKS):
             digest.update(source)
     digest.update(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
     digest.update(llvm.get_host_cpu_name().encode() + llvm.get_host_cpu_features().flatten().encode())

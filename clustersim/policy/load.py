@@ -20,7 +20,10 @@ Requests (each backend first come, first served by its ready tasks together)
                   fails at once; with no ready task in the period everything in it fails
   response time   while there is a backlog: its delay plus an exponential service time; else M/M/c
   concurrency     in service by Little's law, plus the mean backlog, plus the M/M/c queue (Sakasegawa)
-Messages (of one queue, which all backends work off; they never fail)
+  memory          base of each running task, and more for each request in it (in service or waiting); what a
+                  task that answers uses beyond its limit gets it killed (`control.memory`), so no more counts
+  denied          a share of what is answered fails where the task role does not allow a call
+Messages (of one queue, which all backends work off; they fail only where a call is denied)
   capacity        ready task-seconds x concurrency / processing time, or what the CPU allows if that is less
   CPU             served x CPU time where a CPU time is given, else the busy share of the workers
   oldest message  exact: a second reader of the demand follows what has been served
@@ -35,8 +38,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, entry, lean
 from clustersim.policy.demand import CURSOR, advance_by, advance_to
+from clustersim.policy.load_shares import begin_period, capacity_of, share_of
 from clustersim.policy.response import add_ramp, queue_length
 
 REQUESTS, MESSAGES, EXACT = range(3)  # EXACT: what came of each request is written in before `tick`
@@ -71,6 +75,7 @@ FLOW = np.dtype(
         ("busy", np.float64),  # vCPU-seconds (or worker-seconds) used
         ("reserved", np.float64),
         ("inside", np.float64),  # mean requests in service or waiting
+        ("denied", np.float64),  # answered by a task to which AWS denied a call
         ("memory_used", np.float64),  # MiB-seconds
         ("memory_reserved", np.float64),
         # sums since the last sample
@@ -95,6 +100,8 @@ BACKEND = np.dtype(
         ("next", np.int64),  # of the same flow; -1: the last
         ("vcpu", np.float64),  # reserved per task
         ("memory_mib", np.float64),  # reserved per task
+        ("memory_limit_mib", np.float64),  # above which a task is killed; 0: never
+        ("failing", np.float64),  # share of what is answered that fails for want of a right
         ("cpu_time_s", np.float64),  # of one vCPU, per request or message
         ("memory_base_mib", np.float64),
         ("memory_per_request_mib", np.float64),
@@ -110,10 +117,12 @@ BACKEND = np.dtype(
         ("served", np.float64),
         ("failed", np.float64),
         ("cpu_utilization", np.float64),
+        ("memory_use_mib", np.float64),  # of a task that answers, mean; NaN: none did
         # the same of an EXACT flow: vCPU-seconds used, request-seconds in its tasks, and until they were answered
         ("busy_s", np.float64),
         ("inside_s", np.float64),
         ("response_s", np.float64),
+        ("denied", np.float64),
         # sums since the last sample: of the stretches without a backlog, and with one
         ("calm_requests", np.float64),
         ("calm_s", np.float64),
@@ -154,18 +163,12 @@ def derive(load: Load, index: int) -> None:
         row.service_s = max(row.service_s, row.processing_s)
 
 
-@inlined
-def _capacity(row: Any, ready_s: float) -> float:
-    """Requests or messages that `ready_s` task-seconds can answer."""
-    return float(ready_s * row.pace) if ready_s > 0.0 else 0.0
-
-
 @lean
 def _flow_requests(
     row: Any, timeout_s: float, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
     """Serve one period of a backend's requests; returns the mean backlog over it (requests)."""
-    capacity = _capacity(row, ready_s)
+    capacity = capacity_of(row, ready_s)
     if capacity <= 0.0:
         row.failed = row.backlog + arrivals
         row.served = 0.0
@@ -208,7 +211,7 @@ def _flow_requests(
 @lean
 def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     """Mean waiting requests of the M/M/c queue of this period, no more than chance piles up in it."""
-    capacity = _capacity(row, ready_s)
+    capacity = capacity_of(row, ready_s)
     if capacity <= 0.0 or row.served <= 0.0 or not math.isfinite(capacity):
         return 0.0
     bound = math.sqrt(capacity)
@@ -234,56 +237,17 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
         flow.inside += inside
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
+    row.memory_use_mib = np.nan
+    if ready_s > 0.0:
+        row.memory_use_mib = row.memory_base_mib + row.memory_per_request_mib * inside * period_s / ready_s
+    most = row.memory_limit_mib if row.memory_limit_mib > 0.0 else row.memory_mib
     flow.running_s += running_s
     flow.busy += min(busy, reserved)
     flow.reserved += reserved
-    flow.memory_used += min(used, row.memory_mib * running_s)
+    flow.memory_used += min(used, most * running_s)
+    flow.denied += row.denied if flow.kind == EXACT else row.served * row.failing
     flow.memory_reserved += running_s * row.memory_mib
     row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
-
-
-@lean
-def _begin(
-    load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: np.ndarray, weights: np.ndarray
-) -> None:
-    """Open the period of a flow: what arrives, and what its backends have to meet it."""
-    flow = load.flows[index]
-    flow.requests = advance_to(load.readers[index, 0], load.times, load.rates, to_ms)
-    flow.served = flow.failed = flow.targets_s = flow.capacity = flow.weighted = flow.free_s = 0.0
-    flow.unweighted, flow.free_first = 0, -1
-    flow.running_s = flow.busy = flow.reserved = flow.memory_used = flow.memory_reserved = flow.inside = 0.0
-    b = flow.first
-    while b >= 0:
-        row = load.backends[b]
-        targets_s = (ready_ms[b] + hung_ms[b]) / 1_000.0
-        flow.targets_s += targets_s
-        if weights[b] >= 0.0:
-            flow.weighted += weights[b]
-        else:
-            flow.unweighted += 1
-            flow.free_s += targets_s
-            flow.free_first = b if flow.free_first < 0 else flow.free_first
-        flow.capacity += _capacity(row, ready_ms[b] / 1_000.0)
-        b = row.next
-
-
-@inlined
-def _share(flow: Any, index: int, weight: float, targets_s: float) -> float:
-    """The share of its flow's requests that a backend gets: together they get all of them.
-
-    Backends without a weight divide what the weights leave, by their targets; where they have none the newest
-    is asked. Weights alone are scaled to one; if all are 0, the newest is asked.
-    """
-    if flow.unweighted == 0:
-        if flow.weighted <= 0.0:
-            return 1.0 if flow.first == index else 0.0
-        return weight / float(flow.weighted)
-    if weight >= 0.0:
-        return weight
-    rest = max(0.0, 1.0 - float(flow.weighted))
-    if flow.free_s > 0.0:
-        return rest * targets_s / float(flow.free_s)
-    return rest if flow.free_first == index else 0.0
 
 
 @lean
@@ -321,7 +285,7 @@ def _work_off(load: Load, index: int, to_ms: float) -> None:
 def _take_part(flow: Any, row: Any, ready_s: float) -> None:
     """A backend's part of the messages that its flow served: by its capacity."""
     if math.isfinite(flow.capacity):
-        row.share = _capacity(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
+        row.share = capacity_of(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
     else:
         row.share = ready_s / flow.targets_s
     row.requests = row.served = flow.served * row.share
@@ -342,9 +306,11 @@ def _end(flow: Any, period_s: float) -> None:
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
     if flow.kind != MESSAGES and flow.served > 0.0:
         flow.response_s = flow.inside * period_s / flow.served
+    flow.served -= flow.denied
+    flow.failed += flow.denied
     if flow.running_s > 0.0:
         flow.cpu_utilization = 100.0 * min(flow.busy / flow.reserved, 1.0)
-        flow.memory_utilization = 100.0 * min(flow.memory_used / flow.memory_reserved, 1.0)
+        flow.memory_utilization = 100.0 * flow.memory_used / flow.memory_reserved
         weight = flow.running_s + _NO_WEIGHT
         flow.sum_weight += weight
         flow.sum_cpu += weight * flow.cpu_utilization
@@ -376,7 +342,7 @@ def tick(
     period_s = (to_ms - from_ms) / 1_000.0
     for index in range(load.flows.size):
         flow = load.flows[index]
-        _begin(load, index, float(to_ms), ready_ms, hung_ms, weights)
+        begin_period(load, index, float(to_ms), ready_ms, hung_ms, weights)
         if flow.kind == MESSAGES:
             _work_off(load, index, float(to_ms))
         else:
@@ -393,7 +359,7 @@ def tick(
             elif flow.kind == EXACT:
                 _add_exact(flow, row)
             else:
-                share = _share(flow, b, weights[b], ready_s + hung_s)
+                share = share_of(flow, b, weights[b], ready_s + hung_s)
                 waiting = _answer(flow, row, load.histograms[index], share, ready_s, hung_s, period_s)
             _use(flow, row, running_ms[b] / 1_000.0, ready_s, period_s, waiting)
             b = row.next

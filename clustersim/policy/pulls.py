@@ -16,7 +16,6 @@ order. A layer that another pull on the host is bringing is waited for, not fetc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from clustersim.engine.compiled import Array, lean
@@ -145,15 +144,37 @@ def ready_at(stacks: Stacks, shelves: Shelves, slot: int, version: int, now: int
     return ready
 
 
-def cold_pull_ms(layers: Iterable[tuple[int, int, bool]], pace: Pace, lazy_share: float = 1.0) -> int:
-    """How long a pull takes where nothing is kept (Fargate), from the registry's first answer on, ms.
+class Cold(NamedTuple):
+    """How far a pull has come where nothing is kept: ms until the last byte is moved, and until all is
+    unpacked, from the registry's first answer on; bytes on the disk, and bytes moved."""
 
-    `layers` are (compressed bytes, unpacked bytes, lazy), base first, each once for all images of the task.
-    Of a lazy layer `lazy_share` is moved before the container starts; the rest comes while it runs.
+    moved: float = 0.0
+    done: float = 0.0
+    stored: float = 0.0
+    sent: float = 0.0
+
+
+@lean
+def fetch_cold(
+    stacks: Stacks, version: int, seen: Array, task: int, before: Cold, pace: Pace, lazy_share: float
+) -> Cold:
+    """Fetch a version to where nothing is kept (Fargate), after the other images of the same `task`.
+
+    Layers pass as on a host, but for no other task. Of a lazy image (SOCI) `lazy_share` of each layer that
+    has an index is moved before the container starts; the rest comes while it runs. `seen` is int64[L]: the
+    last task that fetched each layer, so that images of one task share layers. The compressed layers lie on
+    the disk beside the unpacked ones (ECS Developer Guide: Fargate task ephemeral storage).
     """
-    moved = done = 0.0
-    for compressed, unpacked, lazy in layers:
-        share = lazy_share if lazy and compressed >= LAZY_FROM else 1.0
-        moved += share * compressed / min(pace.network, pace.source, pace.shared)
-        done = max(done, moved) + share * unpacked / pace.disk
-    return math.ceil(done)
+    moved, done, stored, sent = before.moved, before.done, before.stored, before.sent
+    rate = min(pace.network, pace.source, pace.shared)
+    for position in range(stacks.first[version], stacks.first[version + 1]):
+        layer = stacks.layers[position]
+        if seen[layer] == task:
+            continue
+        seen[layer] = task
+        share = lazy_share if stacks.compressed[layer] >= LAZY_FROM else 1.0
+        moved += share * stacks.compressed[layer] / rate
+        done = max(done, moved) + share * stacks.unpacked[layer] / pace.disk
+        stored += share * (stacks.compressed[layer] + stacks.unpacked[layer])
+        sent += share * stacks.compressed[layer]
+    return Cold(moved, done, stored, sent)

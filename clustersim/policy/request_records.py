@@ -58,6 +58,7 @@ STREAM = np.dtype(
         ("arrival_key", np.uint64),
         ("service_key", np.uint64),
         ("route_key", np.uint64),
+        ("denial_key", np.uint64),
         # the next arrival
         ("ordinal", np.int64),  # its number: the address of its luck
         ("at_s", np.float64),  # since then so much
@@ -80,6 +81,7 @@ SERVER = np.dtype(
         ("floor", np.float64),  # a request takes at least so many times what was drawn
         ("crowding", np.float64),  # times so much for each request at work in its task
         ("workers", np.int64),  # requests at work in a task at a time
+        ("failing", np.float64),  # share of what is answered that fails for want of a right
         # the period under way
         ("requests", np.float64),
         ("served", np.float64),
@@ -88,6 +90,7 @@ SERVER = np.dtype(
         ("busy_s", np.float64),  # vCPU-seconds
         ("inside_s", np.float64),  # request-seconds, waiting or at work
         ("response_s", np.float64),  # sum over those served
+        ("denied", np.float64),  # of those served
     ],
     align=True,
 )
@@ -114,6 +117,7 @@ OUTSTANDING = np.dtype(
         ("arrival_s", np.float64),
         ("start_s", np.float64),
         ("work_s", np.float64),  # vCPU-seconds; negative: nobody works on it, and it fails when it is due
+        ("number", np.int64),  # of the request in its stream
     ],
     align=True,
 )

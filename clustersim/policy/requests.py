@@ -12,6 +12,7 @@ that to the end of a metric period. `control.requests` owns the records and call
                max(1, need, n x need / vCPU), fixed for its life; `need` is the part of that time that is CPU
   time-outs    who would wait longer than the timeout fails at once and takes no CPU; who has begun is answered
   draining     a target that is asked no longer finishes what it has; what it has when its task ends fails
+  denied       of what is answered a share fails where the task role does not allow a call, drawn for each
   hung         a target that no longer answers is asked on; what it has and gets fails when it times out
 
 Since service is first come, first served, a request's begin and end are known when it arrives. A ring of a target
@@ -142,6 +143,10 @@ def finish_until(requests: Requests, row: int, at_s: float) -> None:
         else:
             server.served += 1.0
             server.response_s += response_s
+            if server.failing > 0.0:
+                key = requests.streams[server.stream].denial_key
+                if uniform(key, 0, ended.number) < server.failing:
+                    server.denied += 1.0
             requests.histograms[server.stream, latency_bucket(response_s)] += 1.0
         target.head = (target.head + 1) & last
         target.count -= 1
@@ -149,7 +154,13 @@ def finish_until(requests: Requests, row: int, at_s: float) -> None:
 
 @inlined
 def _insert(
-    target: Any, ring: np.ndarray, finish_s: float, arrival_s: float, start_s: float, work_s: float
+    target: Any,
+    ring: np.ndarray,
+    number: int,
+    finish_s: float,
+    arrival_s: float,
+    start_s: float,
+    work_s: float,
 ) -> None:
     """Put a request among those outstanding, in the order in which they end."""
     last = ring.size - 1
@@ -161,6 +172,7 @@ def _insert(
         ahead -= 1
     new = ring[place & last]
     new.finish_s, new.arrival_s, new.start_s, new.work_s = finish_s, arrival_s, start_s, work_s
+    new.number = number
     target.count += 1
 
 
@@ -177,8 +189,8 @@ def _at_work(target: Any, ring: np.ndarray, workers: int, start_s: float) -> int
 
 
 @lean
-def ask(requests: Requests, row: int, at_s: float, drawn: float) -> bool:
-    """A request arrives at a target at `at_s`, with the luck `drawn`; returns whether there is room for another."""
+def ask(requests: Requests, row: int, number: int, at_s: float, drawn: float) -> bool:
+    """The `number`-th request arrives at a target, with the luck `drawn`; returns whether there is room for another."""
     finish_until(requests, row, at_s)
     target = requests.targets[row]
     ring = requests.rings[row]
@@ -186,7 +198,7 @@ def ask(requests: Requests, row: int, at_s: float, drawn: float) -> bool:
     timeout_s = requests.streams[server.stream].timeout_s
     server.requests += 1.0
     if target.hung:
-        _insert(target, ring, at_s + timeout_s, at_s, at_s, -1.0)
+        _insert(target, ring, number, at_s + timeout_s, at_s, at_s, -1.0)
         return bool(target.count < ring.size)
     start_s = at_s
     if target.count >= server.workers:
@@ -198,7 +210,7 @@ def ask(requests: Requests, row: int, at_s: float, drawn: float) -> bool:
     stretch = server.floor
     if server.crowding * server.workers > stretch:
         stretch = max(stretch, server.crowding * _at_work(target, ring, server.workers, start_s))
-    _insert(target, ring, start_s + alone_s * stretch, at_s, start_s, alone_s * server.need)
+    _insert(target, ring, number, start_s + alone_s * stretch, at_s, start_s, alone_s * server.need)
     return bool(target.count < ring.size)
 
 
@@ -239,7 +251,7 @@ def run_stream(requests: Requests, stream: int, until_s: float) -> bool:
             else:
                 row = next_in_turn(requests, pool, at_s)
             requests.pools[pool].turn = row
-            room = ask(requests, row, at_s, drawn)
+            room = ask(requests, row, s.ordinal, at_s, drawn)
         expect_next(requests, stream, at_s, s.ordinal + 1)
         if not room:
             return False
@@ -277,14 +289,14 @@ def _hang(requests: Requests, row: int, at_s: float) -> None:
     server = requests.servers[target.server]
     timeout_s = requests.streams[server.stream].timeout_s
     held, target.count = target.count, 0
-    for number in range(held):
-        stuck = ring[(target.head + number) & last]
+    for place in range(held):
+        stuck = ring[(target.head + place) & last]
         if stuck.start_s < at_s:  # the CPU it has had
             inside_s = server.inside_s
             _count_end(requests, server, stuck, at_s)
             server.inside_s = inside_s
-        arrival_s = stuck.arrival_s
-        _insert(target, ring, max(arrival_s + timeout_s, at_s), arrival_s, at_s, -1.0)
+        arrival_s, number = stuck.arrival_s, stuck.number
+        _insert(target, ring, number, max(arrival_s + timeout_s, at_s), arrival_s, at_s, -1.0)
     target.hung = 1
 
 

@@ -50,6 +50,7 @@ class Shelves(NamedTuple):
     standing: Annotated[Array, np.int64, 2]  # [n, L]: versions here that stand on the layer
     there_at: Annotated[Array, np.int64, 2]  # [n, L]: from when on the layer is there; NEVER: not here
     stored: Annotated[Array, np.int64, 1]  # [n]: bytes of layers on the disk, those under way included
+    written: Annotated[Array, np.int64, 1]  # [n]: bytes of the containers' own read/write layers
     lines: Annotated[Array, np.float64, 2]  # [n, 2]: when NETWORK and DISK are free again, ms
 
 
@@ -77,8 +78,19 @@ def new_shelves(hosts: int, images: int, stacks: Stacks) -> Shelves:
         standing=np.zeros((hosts, layers), np.int64),
         there_at=np.full((hosts, layers), NEVER, np.int64),
         stored=np.zeros(hosts, np.int64),
+        written=np.zeros(hosts, np.int64),
         lines=np.zeros((hosts, 2), np.float64),
     )
+
+
+def grown_shelves(shelves: Shelves, hosts: int) -> Shelves:
+    """The same shelves for more slots; those behind are filled when an instance comes (`empty_host`)."""
+    longer = []
+    for column in shelves:
+        grown = np.zeros((hosts, *column.shape[1:]), column.dtype)
+        grown[: column.shape[0]] = column
+        longer.append(grown)
+    return Shelves(*longer)
 
 
 @lean
@@ -90,7 +102,7 @@ def empty_host(shelves: Shelves, slot: int) -> None:
     shelves.left_at[slot, :] = NEVER
     shelves.standing[slot, :] = 0
     shelves.there_at[slot, :] = NEVER
-    shelves.stored[slot] = 0
+    shelves.stored[slot] = shelves.written[slot] = 0
     shelves.lines[slot, :] = 0.0
 
 
@@ -121,15 +133,17 @@ def shelve(stacks: Stacks, shelves: Shelves, slot: int, version: int, pulled_at:
 
 
 @lean
-def take(shelves: Shelves, slot: int, version: int) -> None:
-    """A container of the version begins: its image cannot be removed now."""
+def take(shelves: Shelves, slot: int, version: int, written: int) -> None:
+    """A container of the version begins, with a read/write layer of so many bytes: its image stays."""
     shelves.containers[slot, version] += 1
+    shelves.written[slot] += written
 
 
 @lean
-def leave(shelves: Shelves, slot: int, version: int, now: int) -> None:
-    """A container of the version is gone."""
+def leave(shelves: Shelves, slot: int, version: int, written: int, now: int) -> None:
+    """A container of the version is gone, and its read/write layer with it."""
     shelves.containers[slot, version] -= 1
+    shelves.written[slot] -= written
     shelves.left_at[slot, version] = now
 
 

@@ -112,7 +112,7 @@ class HealthCheck(Resolved):
 
 
 class Container(Resolved):
-    """A container definition; `cpu` in units, 0 where none is reserved."""
+    """A container definition; `cpu` in units, 0 where none is reserved; timeouts are None where the agent's hold."""
 
     name: str
     essential: bool = True
@@ -122,7 +122,7 @@ class Container(Resolved):
     memory_reservation_mib: int | None = None
     gpus: int = 0
     start_timeout_ms: int | None = None
-    stop_timeout_ms: int = 30_000
+    stop_timeout_ms: int | None = None
     container_ports: tuple[int, ...] = ()
     depends_on: tuple[tuple[str, str], ...] = ()
     health_check: HealthCheck | None = None
@@ -132,7 +132,8 @@ class Container(Resolved):
 
 
 class TaskDefinition(Resolved):
-    """A revision of a task definition; `cpu` and `memory_mib` are what placement subtracts."""
+    """A revision of a task definition; `cpu` and `memory_mib` are what placement subtracts, `task_memory_mib` is
+    its own `memory`."""
 
     family: str
     revision: int
@@ -148,7 +149,7 @@ class TaskDefinition(Resolved):
     placement_constraints: tuple[Constraint, ...] = ()
     arch: Literal["x86_64", "arm64"] = "x86_64"
     ephemeral_gib: int = 20
-    stop_timeout_ms: int = 30_000
+    task_memory_mib: int | None = None
     health_check: HealthCheck | None = None
     containers: tuple[Container, ...] = ()
     behavior: dict[str, Any] = Field(default_factory=dict)

@@ -126,7 +126,7 @@ class ImagePulls(Resolved):
 
 
 class AgentSettings(Resolved):
-    """What the container agent of a group's instances does with images; the behaviour is a code of `policy.pulls`.
+    """The settings of the container agent of a group's instances; the behaviour is a code of `policy.pulls`.
 
     `preloaded` are positions of images that come with the machine image.
     """
@@ -142,3 +142,8 @@ class AgentSettings(Resolved):
     registry_credentials: bool = False
     system_disk_gib: int = 3
     preloaded: tuple[str, ...] = ()
+    pulls_upfront: bool = False
+    stop_timeout_ms: int = 30_000
+    start_timeout_ms: int = 180_000
+    reserved_memory_mib: int = 0
+    reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)

@@ -7,6 +7,7 @@ lines can be pasted in; `raw_blocks.OwnGroup` holds them.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -16,6 +17,7 @@ from clustersim.scenario.units import count, duration_ms, shown, wrong
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 
 _LEAST_INTERVAL_MS = 10 * MS_PER_MINUTE
+_LEAST_START_TIMEOUT_MS = 45 * MS_PER_SECOND
 
 _IGNORED = """
     AWS_ACCESS_KEY_ID AWS_DEFAULT_REGION AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN CREDENTIALS_FETCHER_HOST
@@ -40,15 +42,7 @@ _IGNORED = """
 IGNORED = frozenset(_IGNORED.split())
 """Variables that do not change what is simulated."""
 
-NOT_SIMULATED = {
-    "ECS_RESERVED_MEMORY": "memory kept back by the container agent (registeredMemoryMiB says it)",
-    "ECS_RESERVED_PORTS": "ports reserved by the container agent",
-    "ECS_CONTAINER_STOP_TIMEOUT": "the container agent's stop timeout (stopTimeout says it)",
-    "ECS_CONTAINER_START_TIMEOUT": "the container agent's start timeout",
-    "ECS_INSTANCE_ATTRIBUTES": "attributes by the container agent's setting (attributes says them)",
-    "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT": "pulling the images of dependent containers later",
-    "ECS_WARM_POOLS_CHECK": "warm pools",
-}
+NOT_SIMULATED = {"ECS_WARM_POOLS_CHECK": "warm pools"}
 """Variables that would change it: by what a warning calls them."""
 
 
@@ -65,10 +59,47 @@ def _number(value: Any) -> int:
     return count(int(value) if isinstance(value, str) and value.isdecimal() else value)
 
 
+def _json(value: Any) -> Any:
+    """A value of the agent's that is JSON, also as text; as a mapping or a list of YAML it is itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise wrong(f"{shown(value)} is no JSON", "like '[22, 8080]' or '{\"disk\": \"ssd\"}'") from None
+
+
+def _ports(value: Any) -> tuple[int, ...]:
+    ports = _json(value)
+    if not isinstance(ports, list):
+        raise wrong(f"{shown(value)} is no list of ports", "like [22, 2375, 2376, 51678, 51679]")
+    for port in ports:
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 2**16:
+            raise wrong(f"{shown(port)} is no port", "1 to 65535")
+    return tuple(sorted(set(ports)))
+
+
+def _attributes(value: Any) -> dict[str, str]:
+    found = _json(value)
+    if not isinstance(found, dict) or any(isinstance(item, dict | list) for item in found.values()):
+        raise wrong(f"{shown(value)} are no attributes", 'like {"disk": "ssd"}')
+    return {
+        str(name): str(item).lower() if isinstance(item, bool) else str(item) for name, item in found.items()
+    }
+
+
 _TEXT_OR_NUMBER = WithJsonSchema({"type": ["string", "number"]})
 Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": ["string", "boolean"]})]
 AgentDurationMs = Annotated[int, BeforeValidator(duration_ms), _TEXT_OR_NUMBER]
 AgentCount = Annotated[int, BeforeValidator(_number), _TEXT_OR_NUMBER]
+AgentPorts = Annotated[
+    tuple[int, ...], BeforeValidator(_ports), WithJsonSchema({"type": ["string", "array"]})
+]
+AgentAttributes = Annotated[
+    dict[str, str], BeforeValidator(_attributes), WithJsonSchema({"type": ["string", "object"]})
+]
+RESERVED_PORTS = (22, 2375, 2376, 51678, 51679)
+"""SSH, Docker and the agent itself (ECS agent README: ECS_RESERVED_PORTS)."""
 
 
 class EcsConfig(Written):
@@ -90,8 +121,17 @@ class EcsConfig(Written):
     )
     image_pull_timeout: AgentDurationMs = Field(default=2 * MS_PER_HOUR, alias="ECS_IMAGE_PULL_TIMEOUT")
     logs_by_execution_role: Switch = Field(default=True, alias="ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE")
+    pull_dependent_upfront: Switch = Field(default=False, alias="ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT")
     spot_instance_draining: Switch = Field(default=False, alias="ECS_ENABLE_SPOT_INSTANCE_DRAINING")
-
+    container_stop_timeout: AgentDurationMs = Field(
+        default=30 * MS_PER_SECOND, alias="ECS_CONTAINER_STOP_TIMEOUT"
+    )
+    container_start_timeout: AgentDurationMs = Field(
+        default=3 * MS_PER_MINUTE, alias="ECS_CONTAINER_START_TIMEOUT"
+    )
+    reserved_memory: AgentCount = Field(default=0, alias="ECS_RESERVED_MEMORY")
+    reserved_ports: AgentPorts = Field(default=RESERVED_PORTS, alias="ECS_RESERVED_PORTS")
+    instance_attributes: AgentAttributes = Field(default_factory=dict, alias="ECS_INSTANCE_ATTRIBUTES")
     engine_auth_data: Any = Field(default=None, alias="ECS_ENGINE_AUTH_DATA")
 
     @model_validator(mode="before")
@@ -117,6 +157,18 @@ class EcsConfig(Written):
     def images_per_cycle(self) -> int:
         """The most images removed in a cycle; less than 1 is ignored."""
         return self.images_deleted_per_cycle or 5
+
+    @property
+    def stop_timeout_ms(self) -> int:
+        """The stop timeout; less than a second is ignored."""
+        given = self.container_stop_timeout
+        return given if given >= MS_PER_SECOND else 30 * MS_PER_SECOND
+
+    @property
+    def start_timeout_ms(self) -> int:
+        """The start timeout; less than 45 seconds are ignored."""
+        given = self.container_start_timeout
+        return given if given >= _LEAST_START_TIMEOUT_MS else 3 * MS_PER_MINUTE
 
     @property
     def wait_ms(self) -> int:

@@ -32,12 +32,6 @@ from clustersim.scenario.resolve_services import service_blocks, services, targe
 from clustersim.scenario.resolve_subnets import subnets
 from clustersim.scenario.resolve_tasks import task_definitions
 
-_LATER_SECTIONS = {
-    "images": "the pull of images",
-    "registries": "what registries limit",
-    "roles": "what IAM roles allow",
-}
-
 
 def resolve(context: Context) -> dict[str, Any]:
     """The fields of `Scenario` that its sections fill; problems are in the findings."""
@@ -201,14 +195,8 @@ def _uses(context: Context) -> list[FargateUse]:
 
 
 def _not_simulated(context: Context) -> None:
-    """One warning per section that this version reads without simulating it."""
+    """One warning for each thing that this version reads without simulating it."""
     findings, file = context.findings, context.file
     check_all(findings, "alarms")
-    for section, words in _LATER_SECTIONS.items():
-        if findings.data.get(section):
-            findings.not_simulated((section,), words)
-    for index, subnet in enumerate(file.subnets):
-        if subnet.cidr_block is not None:
-            findings.not_simulated(("subnets", index, "cidrBlock"), "running out of addresses in a subnet")
     if file.sampling.cost_per_resource:
         findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")

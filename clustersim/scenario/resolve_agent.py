@@ -1,4 +1,4 @@
-"""What the container agent of a group's instances does with images, resolved.
+"""The container agent of a group's instances, resolved.
 
 Decides what `ecsConfig` comes to, and warns of the agent's variables that would change what is simulated, but do
 not yet. Must not know instances. `resolve_capacity` calls it for each group.
@@ -15,8 +15,6 @@ from clustersim.scenario.raw_agent import NOT_SIMULATED
 from clustersim.scenario.raw_blocks import OwnGroup
 from clustersim.scenario.resolve_access import note_reference
 from clustersim.scenario.resolve_context import Context
-
-_OF_IMAGES = ("ecsConfig", "systemDisk", "preloadedImages")
 
 
 def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettings:
@@ -35,6 +33,11 @@ def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettin
         registry_credentials=written.engine_auth_data is not None,
         system_disk_gib=own.system_disk,
         preloaded=tuple(in_full(reference) for reference in own.preloaded_images),
+        pulls_upfront=written.pull_dependent_upfront,
+        stop_timeout_ms=written.stop_timeout_ms,
+        start_timeout_ms=written.start_timeout_ms,
+        reserved_memory_mib=written.reserved_memory,
+        reserved_ports=written.reserved_ports,
     )
 
 
@@ -45,11 +48,7 @@ def _note(context: Context, own: OwnGroup, block: Block) -> None:
     for variable, words in NOT_SIMULATED.items():
         if isinstance(written, dict) and variable in written:
             findings.not_simulated((*block.at("ecsConfig"), variable), words)
-    for key in _OF_IMAGES:
-        if key in block.value:
-            findings.not_simulated(block.at(key), "the pull of images")
     if own.instance_role is not None:
-        findings.not_simulated(block.at("instanceRole"), "what IAM roles allow")
         note_reference(context, own.instance_role, block.at("instanceRole"))
     listed = {in_full(reference): reference for reference in context.file.images}
     for index, reference in enumerate(own.preloaded_images):

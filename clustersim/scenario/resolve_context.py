@@ -85,7 +85,8 @@ class Context:
         return self.find("task definition", name, path, self.latest)
 
     def zones_of(self, subnets: Iterable[tuple[str, Steps]]) -> tuple[str, ...]:
-        """The zones of the named subnets, in the scenario's order; all where it lists no subnets."""
+        """The zones of the named subnets, in the scenario's order; without names those that have a subnet, which
+        are all where the scenario lists no subnets."""
         found = set()
         for reference, path in subnets:
             if not self.subnets:
@@ -93,6 +94,7 @@ class Context:
             name = self.find("subnet", reference, path)
             if name is not None and name in self.subnets:
                 found.add(self.subnets[name])
+        found = found or set(self.subnets.values())
         return tuple(zone for zone in self.zones if zone in found) or self.zones
 
     def subnets_of(self, references: Iterable[str]) -> tuple[str, ...]:

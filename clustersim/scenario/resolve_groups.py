@@ -76,7 +76,7 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             policies=scaling,
             policy_warmup_ms=warmup,
             launch_time=own.launch_time,
-            attributes=tuple((key, values) for key, values in own.attributes.items()),
+            attributes=tuple({**own.attributes, **_of_agent(own)}.items()),
             zones=zones,
             root_volume_gib=own.root_volume,
             spot_draining=own.ecs_config.spot_instance_draining,
@@ -85,6 +85,11 @@ def group(context: Context, capacity: Capacity, block: Block, name: str, provide
             subnets=context.subnets_of(_subnets(block)),
         )
     )
+
+
+def _of_agent(own: OwnGroup) -> dict[str, tuple[str, ...]]:
+    """The attributes that the agent registers its instance with (ECS_INSTANCE_ATTRIBUTES)."""
+    return {name: (value,) for name, value in own.ecs_config.instance_attributes.items()}
 
 
 def _distribution(value: dict[str, Any], own: OwnGroup) -> InstancesDistribution:
@@ -164,7 +169,11 @@ def _zones(context: Context, block: Block) -> tuple[str, ...]:
     """The zones of a group: its own, those of its subnets, or all."""
     named = block.value.get("AvailabilityZones")
     if named:
-        return context.check_zones(named, block.at("AvailabilityZones"))
+        place = block.at("AvailabilityZones")
+        for index, zone in enumerate(named):
+            if context.subnets and zone in context.zones and zone not in context.subnets.values():
+                context.findings.add((*place, index), f"no subnet is in {zone}", "list one in subnets")
+        return context.check_zones(named, place)
     place = block.at("VPCZoneIdentifier")
     return context.zones_of((name, place) for name in _subnets(block))
 

@@ -17,7 +17,7 @@ from clustersim.scenario.model import RunTask, TraceTable
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnRunTask, own_part
 from clustersim.scenario.resolve_context import Context
-from clustersim.scenario.resolve_load import behavior, note_unsimulated, report
+from clustersim.scenario.resolve_load import behavior, report
 from clustersim.scenario.resolve_placement import where
 from clustersim.scenario.resolve_scaling import check_schedule
 from clustersim.scenario.traces import TraceError, read_tasks, sha256_of
@@ -35,7 +35,6 @@ def run_tasks(context: Context) -> tuple[RunTask, ...]:
         if own is None:
             continue
         context.declare("run-task entry", own.name, block.at("name"))
-        note_unsimulated(context, own.behavior, block.path)
         given = [name for name in _WHEN if name in own.model_fields_set]
         if len(given) > 1:
             what = f"{' and '.join(given)} both say when"

@@ -80,15 +80,6 @@ def check_containers(context: Context, written: WrittenBehavior, known: Collecti
             context.findings.add(place, f"no container is named {name}", closest(name, sorted(known)))
 
 
-def note_unsimulated(context: Context, written: WrittenBehavior, path: Steps) -> None:
-    """Warn of keys of a behaviour that are read, but not simulated yet."""
-    for name, words in {
-        "calls": "what a task's calls to AWS come to",
-    }.items():
-        if name in written.model_fields_set:
-            context.findings.not_simulated((*path, "behavior", name), words)
-
-
 def load(context: Context, written: WrittenLoad, path: Steps) -> Load:
     """The load of a service, its rate in the simulation's own time."""
     key = "requestsPerSecond" if written.requests_per_second is not None else "messagesPerSecond"

@@ -51,6 +51,7 @@ def managed_instances(context: Context, capacity: Capacity, block: Block, inner:
             purchase_options=("spot",) if spot else ("on-demand",),
             launch_time=own.launch_time,
             zones=zones,
+            subnets=context.subnets_of(_subnets(template)),
             root_volume_gib=storage,
             spot_draining=True,
             fee=context.file.pricing.managed_instances_fee,
@@ -121,5 +122,9 @@ def _check_type(context: Context, name: str, path: Steps) -> None:
 def _zones(context: Context, block: Block, template: dict[str, Any]) -> tuple[str, ...]:
     """The zones of the provider's subnets, or all."""
     place = block.at(*_TEMPLATE, "networkConfiguration", "subnets")
-    subnets = (template.get("networkConfiguration") or {}).get("subnets") or ()
-    return context.zones_of((name, (*place, index)) for index, name in enumerate(subnets))
+    return context.zones_of((name, (*place, index)) for index, name in enumerate(_subnets(template)))
+
+
+def _subnets(template: dict[str, Any]) -> list[str]:
+    """The subnets that the provider's instances are launched into."""
+    return list((template.get("networkConfiguration") or {}).get("subnets") or ())

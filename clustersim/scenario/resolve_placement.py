@@ -72,10 +72,15 @@ def where(context: Context, block: Block, definition: TaskDefinition | None) -> 
         strategy=strategy,
         placement_strategy=_rules(context, block),
         placement_constraints=constraints(context, block),
-        zones=context.zones_of(subnets),
+        zones=context.zones_of(subnets) if subnets or _needs_subnet(definition) else context.zones,
         subnets=context.subnets_of(name for name, _ in subnets),
         public_address=network.get("assignPublicIp") == "ENABLED",
     )
+
+
+def _needs_subnet(definition: TaskDefinition | None) -> bool:
+    """Whether tasks take addresses, so that they run only where there are subnets."""
+    return definition is not None and definition.network_mode == "awsvpc"
 
 
 def strategy_items(context: Context, items: Any, path: Steps) -> tuple[StrategyItem, ...]:

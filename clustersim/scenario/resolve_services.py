@@ -16,7 +16,7 @@ from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnService, OwnTargetGroup, own_part
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_deployment import deployment
-from clustersim.scenario.resolve_load import behavior, check_containers, load, note_unsimulated
+from clustersim.scenario.resolve_load import behavior, check_containers, load
 from clustersim.scenario.resolve_placement import where
 from clustersim.scenario.resolve_scaling import auto_scaling
 from clustersim.vocabulary import MS_PER_SECOND
@@ -92,7 +92,6 @@ def services(
             continue
         if own.virtual_machines is not None:
             context.findings.not_simulated(block.at("virtualMachines"), "virtual machines")
-        note_unsimulated(context, own.behavior, block.path)
         reference = block.value.get("taskDefinition")
         if not isinstance(reference, str):
             if not block.has("taskDefinition"):

@@ -23,7 +23,7 @@ from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnTaskDefinition, own_part
 from clustersim.scenario.resolve_access import note_reference, stated_access
 from clustersim.scenario.resolve_context import Context
-from clustersim.scenario.resolve_load import check_containers, note_unsimulated
+from clustersim.scenario.resolve_load import check_containers
 from clustersim.scenario.units import task_cpu_units, task_memory_mib
 from clustersim.vocabulary import MS_PER_SECOND
 
@@ -54,7 +54,6 @@ def task_definitions(context: Context) -> tuple[TaskDefinition, ...]:
         context.definitions[key] = definition
         context.definition_behaviors[key] = own.behavior
         found.append(definition)
-        note_unsimulated(context, own.behavior, block.path)
         check_containers(context, own.behavior, {c.name for c in definition.containers}, block.path)
     return tuple(found)
 
@@ -84,7 +83,7 @@ def _definition(context: Context, block: Block, family: str, revision: int) -> T
         placement_constraints=constraints(context, block),
         arch="arm64" if platform.get("cpuArchitecture") == "ARM64" else "x86_64",
         ephemeral_gib=(value.get("ephemeralStorage") or {}).get("sizeInGiB", INCLUDED_EPHEMERAL_GIB),
-        stop_timeout_ms=max(c.stop_timeout_ms for c in containers),
+        task_memory_mib=None if memory is None else task_memory_mib(memory),
         health_check=max(checks, key=_slowness) if checks else None,
         containers=containers,
         behavior=behavior if isinstance(behavior, dict) else {},
@@ -143,7 +142,7 @@ def _container(item: dict[str, Any]) -> Container:
         memory_reservation_mib=item.get("memoryReservation"),
         gpus=gpus,
         start_timeout_ms=_ms(item.get("startTimeout")),
-        stop_timeout_ms=_ms(item.get("stopTimeout")) or 30 * MS_PER_SECOND,
+        stop_timeout_ms=_ms(item.get("stopTimeout")) or None,
         container_ports=_container_ports(item),
         depends_on=tuple(
             (dependency["containerName"], dependency["condition"])

@@ -35,8 +35,16 @@ def note(state: State, at: int, rank: int, subject: int, serial: int) -> None:
 @inlined
 def tell(state: State, now: int, kind: int, instance_id: int, task_id: int, service: int) -> None:
     """Report an incident, to be told in `events`; the caller made sure of room."""
+    tell_words(state, now, kind, instance_id, task_id, service, 0)
+
+
+@inlined
+def tell_words(
+    state: State, now: int, kind: int, instance_id: int, task_id: int, service: int, sentence: int
+) -> None:
+    """Report an incident that has words of its own."""
     i = state.incidents[state.clock[INCIDENTS]]
-    i.at, i.kind = now, kind
+    i.at, i.kind, i.sentence = now, kind, sentence
     i.instance_id, i.task_id, i.service = instance_id, task_id, service
     state.clock[INCIDENTS] += 1
 
@@ -110,6 +118,8 @@ def accrue_task(state: State, slot: int, until: int) -> None:
     charged for the configured size. Only time between the window's start and its end counts.
     """
     t = state.tasks[slot]
+    if t.accrued < 0:
+        return  # on Fargate, before the pull of its images
     passed = min(until, state.clock[END]) - max(t.accrued, state.clock[WINDOW_START])
     t.accrued = until
     if passed <= 0:
@@ -155,8 +165,9 @@ def settle_task(state: State, slot: int, now: int) -> None:
     accrue_task(state, slot, now)
     t = state.tasks[slot]
     lane = state.lanes[t.lane]
-    if lane.fargate and t.placed >= state.clock[WINDOW_START]:
-        charge_fargate(state, slot, lane.price, rounding(now - t.placed))
+    begun = t.pull_started if t.pull_started >= 0 else t.placed
+    if lane.fargate and t.accrued >= 0 and begun >= state.clock[WINDOW_START]:
+        charge_fargate(state, slot, lane.price, rounding(now - begun))
 
 
 @lean

@@ -14,7 +14,7 @@ from clustersim.engine.compiled import entry, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.accounts import draw
-from clustersim.world.containers import CELL_SHIFT, ends_task
+from clustersim.world.containers import CELL_SHIFT, ends_task, pull_dependent
 from clustersim.world.fleet import RECLAIMED, TERMINATED, end_instance, register
 from clustersim.world.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
 from clustersim.world.lives import (
@@ -22,7 +22,6 @@ from clustersim.world.lives import (
     finish,
     lose_protection,
     start,
-    start_fails,
     terminate,
 )
 from clustersim.world.mishaps import (
@@ -31,6 +30,8 @@ from clustersim.world.mishaps import (
     give_notice,
     lose_agent,
 )
+from clustersim.world.pulls import clean_images
+from clustersim.world.starts import have_images, prepare, start_fails
 from clustersim.world.tables import (
     ARRIVAL_COPY,
     BELLS,
@@ -48,8 +49,11 @@ from clustersim.world.transitions import (
     AGENT_BACK,
     AGENT_LOST,
     CONTAINER_EXITS,
+    CONTAINER_PULLS,
     DEACTIVATING,
     FARGATE_ACCEPTED,
+    IMAGE_PULLED,
+    IMAGES_CLEANED,
     INSTANCE_FAILS,
     INSTANCE_NOTICED,
     INSTANCE_RECLAIMED,
@@ -57,6 +61,8 @@ from clustersim.world.transitions import (
     PENDING,
     PROVISION_TIMEOUT,
     PROVISIONING,
+    PULL_ENDS,
+    PULL_STARTS,
     RUNNING,
     START_FAILS,
     STOPPING,
@@ -170,17 +176,28 @@ def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
 
 
 @lean
+def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what was due for a task on its way to RUNNING."""
+    if kind == TASK_STARTED:
+        start(state, slot, now)
+    elif kind == START_FAILS:
+        start_fails(state, slot, now)
+    elif kind == PULL_STARTS:
+        prepare(state, slot, now)
+    elif kind == PULL_ENDS:
+        have_images(state, slot, now)
+    elif kind == IMAGE_PULLED:
+        state.tasks[slot].pull_stopped = now
+
+
+@lean
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
     if t.state == RUNNING:
         _running_entry(state, kind, slot, now)
-    elif kind == TASK_STARTED:
-        if t.state == PENDING:
-            start(state, slot, now)
-    elif kind == START_FAILS:
-        if t.state == PENDING:
-            start_fails(state, slot, now)
+    elif t.state == PENDING and kind <= TASK_STARTED:
+        _pending_entry(state, kind, slot, now)
     elif kind == TASK_GONE:
         if t.state == STOPPING:
             t.exit_code = t.next_exit_code
@@ -210,6 +227,8 @@ def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
         lose_agent(state, slot, now)
     elif kind == AGENT_BACK:
         find_agent(state, slot, now)
+    elif kind == IMAGES_CLEANED:
+        clean_images(state, slot, now)
     else:
         register(state, slot, now)
 
@@ -217,14 +236,19 @@ def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
 @lean
 def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
-    if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS or kind == AGENT_BACK:
+    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_BACK:
         h = state.instances[subject]
         if h.instance_id == serial and h.state != TERMINATED:
             _instance_entry(state, kind, subject, now)
-    elif kind == CONTAINER_EXITS:
+    elif kind == CONTAINER_EXITS or kind == CONTAINER_PULLS:
         slot, position = subject & SLOTS, subject >> CELL_SHIFT
         t = state.tasks[slot]
-        if t.task_id == serial and t.state == RUNNING and ends_task(state, slot, position, now):
+        if t.task_id != serial:
+            return
+        if kind == CONTAINER_PULLS:
+            if t.state == PENDING:
+                pull_dependent(state, slot, position, now)
+        elif t.state == RUNNING and ends_task(state, slot, position, now):
             exits(state, slot, now)
     elif state.tasks[subject].task_id == serial:
         if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
@@ -237,7 +261,7 @@ def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> 
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Whether the arrays have room for what this entry may do."""
     lives = ROOM_PER_ENTRY + state.daemons.size
-    if kind <= AGENT_LOST or kind == INSTANCE_REGISTERS:
+    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS:
         lives += 2 * state.instances[subject].task_count + state.clock[PROMISED]
         if state.lost.size - state.clock[LOST] < 1:
             return False

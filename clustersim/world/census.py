@@ -73,13 +73,41 @@ def count_providers(
         r = row_of_provider[state.lanes[state.shapes[shape].lane].provider]
         if r < 0 or state.sets[state.lanes[state.shapes[shape].lane].set].daemon:
             continue
+        waiting = _waiting_alike(state, position)
+        if waiting == 0:
+            continue
         per_instance = tasks_per_instance(state, shape, sizes[r])
         if per_instance == 0:
             rows[r].stuck = 1
         else:
-            rows[r].needed = max(
-                rows[r].needed, (state.shapes[shape].count + per_instance - 1) // per_instance
-            )
+            rows[r].needed = max(rows[r].needed, (waiting + per_instance - 1) // per_instance)
+
+
+@lean
+def _waiting_alike(state: State, position: int) -> int:
+    """How many tasks wait with the requirements of the waiting shape at `position`, of whatever service; 0 where
+    an earlier shape has counted them."""
+    shape = state.waiting_shapes[position]
+    count = 0
+    for other in range(state.clock[WAITING_SHAPES]):
+        if _alike(state, shape, state.waiting_shapes[other]):
+            if other < position:
+                return 0
+            count += state.shapes[state.waiting_shapes[other]].count
+    return int(count)
+
+
+@lean
+def _alike(state: State, one: int, other: int) -> bool:
+    """Whether tasks of two shapes ask the same of the same provider."""
+    a, b = state.shapes[one], state.shapes[other]
+    way, its = state.lanes[a.lane], state.lanes[b.lane]
+    same = way.provider == its.provider and way.eni == its.eni and a.host_ports == b.host_ports
+    same = same and a.cpu == b.cpu and a.memory == b.memory and a.gpus == b.gpus
+    same = same and state.sets[way.set].distinct == state.sets[its.set].distinct
+    for word in range(state.lane_ports.shape[1]):
+        same = same and state.lane_ports[a.lane, word] == state.lane_ports[b.lane, word]
+    return bool(same)
 
 
 @lean

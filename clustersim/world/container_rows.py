@@ -14,13 +14,13 @@ import numpy as np
 
 from clustersim.engine.chance import stream_key
 from clustersim.scenario.model import Behavior, Container, ContainerBehavior, Distribution, TaskDefinition
-from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER, DependencyCondition
+from clustersim.vocabulary import MS_PER_SECOND, NEVER, DependencyCondition, StoppedReason
 from clustersim.world import task_records
 from clustersim.world.populate import ENTRIES_OF_ONE_LIFE, Distributions
+from clustersim.world.pull_rows import listed
 from clustersim.world.tables import ENTRIES_PER_LIFE
 from clustersim.world.world import World
 
-START_TIMEOUT_MS = 3 * MS_PER_MINUTE  # ECS_CONTAINER_START_TIMEOUT of the agent, on Linux
 RESTART_PERIOD_MS = 300 * MS_PER_SECOND  # botocore: ContainerRestartPolicy.restartAttemptPeriod
 ENTRIES_PER_CONTAINER = 2
 
@@ -87,6 +87,7 @@ def write_containers(
     containers = in_order(definition)
     names = [container.name for container in containers]
     main = main_container(definition, balanced)
+    pulls = [container.name for container, _ in listed(world.scenario, definition)]
     state = world.state
     rows = np.zeros(len(containers), task_records.CONTAINER)
     needs: list[tuple[int, int]] = []
@@ -95,6 +96,7 @@ def write_containers(
         seed, replication, of = stream
         rows[number]["key"] = stream_key(seed, replication, f"{of}/container/{container.name}")
         _fill(rows[number], container, behavior_of(container.name, main, behavior), distributions)
+        rows[number]["pull"] = pulls.index(container.name) if container.name in pulls else NEVER
         _fill_restarts(rows[number], container, codes, state.exit_codes.size)
         rows[number]["needs_from"] = state.dependencies.shape[0] + len(needs)
         needs += [
@@ -134,8 +136,9 @@ def _fill(row: Any, container: Container, behavior: ContainerBehavior, distribut
     row["check_ms"] = check.interval_ms if check else NEVER
     row["check_retries"] = check.retries if check else 0
     row["check_start_ms"] = check.start_period_ms if check else 0
-    row["start_timeout_ms"] = container.start_timeout_ms or START_TIMEOUT_MS
-    row["stop_timeout_ms"] = container.stop_timeout_ms
+    row["start_timeout_ms"] = NEVER if container.start_timeout_ms is None else container.start_timeout_ms
+    row["stop_timeout_ms"] = NEVER if container.stop_timeout_ms is None else container.stop_timeout_ms
+    row["failure_reason"] = StoppedReason.ESSENTIAL_CONTAINER_EXITED
     row["stop_exit_code"] = behavior.stop_exit_code
     row["start_failure"] = behavior.start_failure_probability
 

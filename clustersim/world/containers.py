@@ -1,8 +1,10 @@
 """Tasks whose containers have lives of their own: the order in which they start, restart and end.
 
 When such a task has got its place, `plan` knows from its luck when each container will begin, start, pass its
-health check and end, and therefore when the task is RUNNING, or that it never will be. Later ends come back from
-the calendar: a restart policy may start the container again. Everything else of a task's life is in `lives`.
+health check and end, and therefore when the task is RUNNING, or that it never will be. Where the agent pulls an image
+only when the container's dependencies are met, it knows so much up to the first such pull, and goes on when that
+has begun. Later ends come back from the calendar: a restart policy may start the container again. Everything else
+of a task's life is in `lives`.
 
 Sources: botocore ContainerDefinition (essential, dependsOn, startTimeout, stopTimeout), ContainerDependency,
 ContainerRestartPolicy. Rows of CONTAINER are ordered so that a container's dependencies stand before it.
@@ -18,9 +20,12 @@ from clustersim.policy.health import container_unwell, earlier, first_pass, foun
 from clustersim.vocabulary import NEVER, DependencyCondition, StoppedReason
 from clustersim.world.accounts import draw, note
 from clustersim.world.health import leave_rotation, note_target_health
+from clustersim.world.pulls import NOT_PULLED, place_of, pull_on_host
 from clustersim.world.tables import State
 from clustersim.world.transitions import (
     CONTAINER_EXITS,
+    CONTAINER_PULLS,
+    IMAGE_PULLED,
     START_FAILS,
     TASK_HANGS,
     TASK_READY,
@@ -40,6 +45,7 @@ _SUCCESS = int(DependencyCondition.SUCCESS)
 _START_FAILED = int(StoppedReason.START_FAILED)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 _DEPENDENCY = int(StoppedReason.DEPENDENCY_NOT_MET)
+_CANNOT_PULL = int(StoppedReason.CANNOT_PULL)
 
 
 @inlined
@@ -80,8 +86,10 @@ def _run(state: State, slot: int, position: int, restarts: int) -> None:
     breaks = _drawn(state, c.failure, c, t, _FAILURE, restarts)
     cell.exits = NEVER
     cell.exit_code = NEVER
+    cell.reason = _EXITED
     if breaks >= 0 and (ends < 0 or breaks < ends):
         cell.exits, cell.exit_code = cell.started + max(1, breaks), c.exit_code
+        cell.reason = c.failure_reason
     elif ends >= 0:
         cell.exits, cell.exit_code = cell.started + ends, c.complete_code
     cell.well = NEVER
@@ -94,30 +102,85 @@ def _run(state: State, slot: int, position: int, restarts: int) -> None:
 @lean
 def plan(state: State, slot: int, now: int) -> None:
     """A placed task's containers begin, those first that others wait for: note when the task is RUNNING, or fails."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    running = now
+    for position in range(state.sets[state.tasks[slot].set].containers):
+        state.cells[slot, position].begun = NEVER
+    _plan_on(state, slot, now)
+
+
+@lean
+def _plan_on(state: State, slot: int, now: int) -> None:
+    """Plan every container that has not begun, up to the first that must pull its image then."""
+    s = state.sets[state.tasks[slot].set]
+    first, pulls_at = NEVER, NEVER
     for position in range(s.containers):
-        c = state.containers[s.first_container + position]
+        if state.cells[slot, position].begun >= 0:
+            continue
         begun, failed = _waited(state, slot, position, now)
         if failed:
             _fail(state, slot, begun, _DEPENDENCY)
             return
-        cell = state.cells[slot, position]
-        cell.begun = begun
-        _run(state, slot, position, 0)
-        broken = uniform(c.key, t.ordinal, _address(_BROKEN, t.attempt, 0))
-        if c.start_failure > 0.0 and broken < c.start_failure:
-            _fail(state, slot, cell.started, _START_FAILED)
+        if begun < 0:
+            continue  # it waits for one that waits for its image
+        pull = state.containers[s.first_container + position].pull
+        if pull >= 0 and state.holds[slot, pull] == NOT_PULLED:
+            if first < 0 or begun < pulls_at:
+                first, pulls_at = position, begun
+        elif not _begin(state, slot, position, begun):
             return
-        running = max(running, cell.started)
+    _note_running(state, slot, first, pulls_at)
+
+
+@lean
+def _note_running(state: State, slot: int, first: int, pulls_at: int) -> None:
+    """Note when the task is RUNNING, or that container `first` (-1: none) pulls at `pulls_at`; unless it has failed
+    by then."""
+    t = state.tasks[slot]
+    s = state.sets[t.set]
+    then = pulls_at
+    if first < 0:
+        for position in range(s.containers):
+            then = max(then, state.cells[slot, position].started)
     for position in range(s.containers):
         cell = state.cells[slot, position]
-        if state.containers[s.first_container + position].essential and 0 <= cell.exits <= running:
+        essential = state.containers[s.first_container + position].essential
+        if essential and cell.begun >= 0 and 0 <= cell.exits <= then:
             t.next_exit_code = cell.exit_code
-            _fail(state, slot, cell.exits, _EXITED)
+            _fail(state, slot, cell.exits, cell.reason)
             return
-    note(state, running, TASK_STARTED, slot, t.task_id)
+    if first < 0:
+        note(state, then, TASK_STARTED, slot, t.task_id)
+    else:
+        note(state, then, CONTAINER_PULLS, slot + (first << CELL_SHIFT), t.task_id)
+
+
+@lean
+def _begin(state: State, slot: int, position: int, begun: int) -> bool:
+    """Let a container begin; False if it cannot be started, which then fails the task."""
+    t = state.tasks[slot]
+    c = state.containers[state.sets[t.set].first_container + position]
+    cell = state.cells[slot, position]
+    cell.begun = begun
+    _run(state, slot, position, 0)
+    broken = uniform(c.key, t.ordinal, _address(_BROKEN, t.attempt, 0))
+    if c.start_failure > 0.0 and broken < c.start_failure:
+        _fail(state, slot, cell.started, _START_FAILED)
+        return False
+    return True
+
+
+@lean
+def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
+    """The dependencies of a container of a PENDING task are met: its image is pulled, then it begins."""
+    t = state.tasks[slot]
+    pull = state.containers[state.sets[t.set].first_container + position].pull
+    there, t.sentence = pull_on_host(state, slot, pull, now)
+    if t.sentence > 0:
+        _fail(state, slot, there, _CANNOT_PULL)
+        return
+    if t.pull_started >= 0:
+        note(state, there, IMAGE_PULLED, slot, t.task_id)
+    if _begin(state, slot, position, there):
+        _plan_on(state, slot, now)
 
 
 @lean
@@ -150,22 +213,34 @@ def _fail(state: State, slot: int, at: int, reason: int) -> None:
 
 @lean
 def _waited(state: State, slot: int, position: int, now: int) -> tuple[int, bool]:
-    """When a container's dependencies are met; or when it gives up, since one is not within its startTimeout."""
+    """When a container's dependencies are met; or when it gives up, since one is not within its startTimeout.
+
+    NEVER while that is not known, as one of them has not begun.
+    """
     s = state.sets[state.tasks[slot].set]
     c = state.containers[s.first_container + position]
     begun = now
     for row in range(c.needs_from, c.needs_to):
         other = state.dependencies[row, 0]
         cell = state.cells[slot, other]
-        of = state.containers[s.first_container + other]
+        if cell.begun < 0:
+            return NEVER, False
         met = _met(cell, state.dependencies[row, 1])
-        limit = cell.begun + of.start_timeout_ms
+        limit = cell.begun + _start_timeout(state, slot, state.containers[s.first_container + other])
         if state.dependencies[row, 1] == _SUCCESS and cell.exits >= 0 and cell.exit_code != 0:
             return int(min(cell.exits, limit)), True
         if met < 0 or met > limit:
             return int(limit), True
         begun = max(begun, met)
     return begun, False
+
+
+@lean
+def _start_timeout(state: State, slot: int, c: Any) -> int:
+    """How long others wait for a container: its startTimeout, else the agent's."""
+    if c.start_timeout_ms >= 0:
+        return int(c.start_timeout_ms)
+    return int(state.agents[place_of(state, slot)].start_timeout_ms)
 
 
 @lean
@@ -238,7 +313,7 @@ def ends_task(state: State, slot: int, position: int, now: int) -> bool:
         return False
     if not c.essential:
         return False
-    t.next_exit_code = cell.exit_code
+    t.next_exit_code, t.next_reason = cell.exit_code, cell.reason
     return True
 
 
@@ -266,6 +341,8 @@ def stopping_time(state: State, slot: int, now: int) -> int:
         c = state.containers[s.first_container + position]
         cell = state.cells[slot, position]
         takes, code = c.stop_timeout_ms, EXIT_KILLED
+        if takes < 0:
+            takes = state.agents[place_of(state, slot)].stop_timeout_ms
         own = _drawn(state, c.stop, c, t, _STOP, 0)
         if 0 <= cell.exits <= now:
             takes, code = 0, cell.exit_code

@@ -7,6 +7,7 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
+from clustersim.policy.addresses import NO_SUBNET, roomiest
 from clustersim.policy.hosts import ELIGIBLE, close_host, open_host
 from clustersim.policy.placement import fits
 from clustersim.vocabulary import (
@@ -34,8 +35,10 @@ from clustersim.world.accounts import (
 from clustersim.world.holdings import (
     mark_freed,
 )
-from clustersim.world.lives import ask_stop, finish, place_on_host
+from clustersim.world.lives import ask_stop, finish
 from clustersim.world.promises import break_promises, keep_promises
+from clustersim.world.pulls import furnish, note_cleaning
+from clustersim.world.starts import place_on_host
 from clustersim.world.tables import (
     AWAITED,
     BELL_CAPACITY,
@@ -62,9 +65,6 @@ from clustersim.world.transitions import (
     ring_scheduler,
 )
 from clustersim.world.waiting import request_of
-
-# 100 reserved host ports an instance, of which the agent and SSH hold five (MODEL.md).
-HOST_PORTS_PER_INSTANCE = 100 - 5
 
 REGISTERING = int(InstanceState.REGISTERING)
 ACTIVE = int(InstanceState.ACTIVE)
@@ -104,6 +104,8 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     h.connected = 1
     state.hosts.facts[:, slot] = 0
     k = state.classes[klass]
+    _take_addresses(state, slot)
+    furnish(state, slot, now)
     if k.interruption >= 0:
         note_within(
             state, now + draw(state, k.interruption, k.interruption_key, ordinal, 0), INSTANCE_NOTICED, slot
@@ -116,6 +118,18 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     else:
         note(state, register_at, INSTANCE_REGISTERS, slot, h.instance_id)
     return int(slot)
+
+
+@lean
+def _take_addresses(state: State, slot: int) -> None:
+    """An instance takes its addresses; whoever launched it made sure that there are some."""
+    h = state.instances[slot]
+    k = state.classes[h.klass]
+    h.subnet = roomiest(state.free_addresses, state.subnet_zones, state.pool_subnets[k.group], k.zone)
+    if h.subnet != NO_SUBNET and state.free_addresses[h.subnet] < k.addresses:
+        h.subnet = NO_SUBNET
+    if h.subnet != NO_SUBNET:
+        state.free_addresses[h.subnet] -= k.addresses
 
 
 @lean
@@ -153,8 +167,9 @@ def register(state: State, slot: int, now: int) -> None:
     free[MEMORY, slot] = k.memory
     free[GPU, slot] = k.gpus
     free[ENI, slot] = k.enis
-    free[HOST_PORTS, slot] = HOST_PORTS_PER_INSTANCE
-    state.hosts.ports[slot, :] = 0
+    free[HOST_PORTS, slot] = k.host_ports
+    for word in range(state.class_ports.shape[1]):
+        state.hosts.ports[slot, word] = state.class_ports[h.klass, word]
     state.hosts.facts[1, slot] = now
     state.hosts.facts[2, slot] = h.instance_id
     state.hosts.facts[3, slot] = 1
@@ -171,6 +186,7 @@ def register(state: State, slot: int, now: int) -> None:
         note_within(
             state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
         )
+    note_cleaning(state, slot, now)
     if h.launched < now:
         open_zone(state)
     if state.clock[AWAITED]:
@@ -282,6 +298,8 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     settle_instance(state, slot, now)
     h.terminated = now
     h.reason = reason
+    if h.subnet != NO_SUBNET:
+        state.free_addresses[h.subnet] += k.addresses
     touch_provider(state, k.provider, now)
     p = state.providers[k.provider]
     p.instances -= 1

@@ -5,7 +5,8 @@ Called by `lives`. Which host was the placer's choice; this module only keeps th
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import inlined, lean
+from clustersim.policy.addresses import NO_SUBNET, roomiest
 from clustersim.policy.hosts import release, reserve
 from clustersim.vocabulary import (
     NEVER,
@@ -21,6 +22,7 @@ from clustersim.world.tables import (
 )
 from clustersim.world.transitions import PENDING, fill_need, move, ring_daemons
 
+_SHORT = 1 << 30  # counts for so many tasks: more than anybody has
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
 
@@ -76,16 +78,46 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
 @lean
 def fargate_zone(state: State, number: int) -> int:
     """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
-    fewest tasks of the group; -1 where none has any."""
+    fewest tasks of the group; -1 where none has any.
+
+    Fargate does not look at addresses: where tasks found none lately, the next one only goes if it has to.
+    """
     lane = state.lanes[number]
     group = state.sets[lane.set].group
-    zone = -1
+    zone, fewest = -1, 0
     for z in range(state.lane_zones.shape[1]):
         if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:
             continue
-        if zone < 0 or state.zone_counts[group, z] < state.zone_counts[group, zone]:
-            zone = z
+        count = state.zone_counts[group, z] + _SHORT * ((lane.short_zones >> z) & 1)
+        if zone < 0 or count < fewest:
+            zone, fewest = z, count
     return zone
+
+
+@lean
+def has_address(state: State, number: int, zone: int) -> bool:
+    """Whether the next task of lane `number` would find an address in `zone`, if it needs one."""
+    if state.lanes[number].addresses == 0:
+        return True
+    allowed = state.lane_subnets[number]
+    return bool(roomiest(state.free_addresses, state.subnet_zones, allowed, zone) != NO_SUBNET)
+
+
+@lean
+def take_address(state: State, slot: int, zone: int) -> bool:
+    """Take an address in `zone` for a task that needs one; False: no subnet of the task has any there."""
+    t = state.tasks[slot]
+    lane = state.lanes[t.lane]
+    if lane.addresses == 0:
+        return True
+    subnet = roomiest(state.free_addresses, state.subnet_zones, state.lane_subnets[t.lane], zone)
+    if subnet == NO_SUBNET:
+        lane.short_zones |= 1 << zone
+        return False
+    state.free_addresses[subnet] -= 1
+    t.subnet = subnet
+    lane.short_zones = 0
+    return True
 
 
 @lean
@@ -99,15 +131,33 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
         zone = fargate_zone(state, t.lane)
     touch_provider(state, lane.provider, now)
     move(state, slot, PENDING, now)
-    t.placed = t.accrued = now
+    t.placed = now
+    t.accrued = NEVER
     t.zone = zone
     p = state.providers[lane.provider]
     p.cpu += t.cpu
     p.memory += t.memory
     p.running += 1
-    price = state.fargate_prices[lane.price]
-    p.usd_per_hour += 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
     state.zone_counts[group, zone] += 1
+    if state.sets[t.set].pulls == 0:
+        bill_fargate(state, slot, now)
+
+
+@lean
+def bill_fargate(state: State, slot: int, now: int) -> None:
+    """From now on a Fargate task is billed: from the pull of its images on, without one from its placement."""
+    t = state.tasks[slot]
+    if t.accrued < 0:
+        t.accrued = now
+        state.providers[state.lanes[t.lane].provider].usd_per_hour += _usd_per_hour(state, slot)
+
+
+@inlined
+def _usd_per_hour(state: State, slot: int) -> float:
+    """What a Fargate task costs."""
+    t = state.tasks[slot]
+    price = state.fargate_prices[state.lanes[t.lane].price]
+    return float(3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms))
 
 
 @lean
@@ -121,9 +171,11 @@ def let_go(state: State, slot: int, now: int) -> None:
     p.cpu -= t.cpu
     p.memory -= t.memory
     p.running -= 1
+    if t.subnet >= 0:
+        state.free_addresses[t.subnet] += 1
     if lane.fargate:
-        price = state.fargate_prices[lane.price]
-        p.usd_per_hour -= 3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms)
+        if t.accrued >= 0:
+            p.usd_per_hour -= _usd_per_hour(state, slot)
         state.clock[CAPACITY_EPOCH] += 1  # a vCPU quota has room again
         return
     touch_instance(state, t.slot, now)

@@ -11,7 +11,7 @@ import numpy as np
 from clustersim.errors import InvariantViolation
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, InstanceState, TaskState
 from clustersim.world import tables
-from clustersim.world.fleet import HOST_PORTS_PER_INSTANCE
+from clustersim.world.image_invariants import check_images
 from clustersim.world.world import World
 
 
@@ -22,6 +22,7 @@ def check(world: World) -> None:
     _check_instants(world)
     _check_waiting(world)
     _check_slots(world)
+    check_images(world, _require)
 
 
 def _require(world: World, truth: bool, words: str) -> None:
@@ -51,7 +52,7 @@ def _check_hosts(world: World) -> None:
         MEMORY: classes["memory"],
         GPU: classes["gpus"],
         ENI: classes["enis"],
-        HOST_PORTS: np.full(up.size, HOST_PORTS_PER_INSTANCE),
+        HOST_PORTS: classes["host_ports"],
     }
     for resource, amounts in asks.items():
         used = np.bincount(placed["slot"], weights=amounts, minlength=state.instances.size)[up]
@@ -62,7 +63,9 @@ def _check_hosts(world: World) -> None:
             f"free resource {resource} is not what is left",
         )
         _require(world, bool(np.all(free >= 0)), f"an instance is over-committed in resource {resource}")
-    ports = np.zeros_like(state.hosts.ports)
+    ports = np.where(
+        (state.instances["klass"] >= 0)[:, None], state.class_ports[state.instances["klass"]], np.uint64(0)
+    )
     np.bitwise_or.at(ports, placed["slot"], state.lane_ports[placed["lane"]])
     _require(
         world, bool(np.all(ports[up] == state.hosts.ports[up])), "the taken ports are not those of the tasks"
@@ -181,7 +184,7 @@ def _check_instants(world: World) -> None:
     state = world.state
     tasks = state.tasks[world.live_tasks()]
     before = tasks["created"].copy()
-    for name in ("placed", "started", "healthy", "stopping"):
+    for name in ("placed", "pull_started", "pull_stopped", "started", "healthy", "stopping"):
         stamp = tasks[name]
         known = stamp >= 0
         _require(

@@ -1,46 +1,33 @@
-"""A task's life after it has a place: it starts, becomes ready and healthy, ends by itself or is stopped.
+"""A task's life from RUNNING on: it becomes ready and healthy, ends by itself or is stopped.
 
 Each step is one fused kernel that moves the state, stamps the time and notes what is due next. The calendar
-calls them for what is routine, `orders` for what a controller decided.
+calls them for what is routine, `orders` for what a controller decided. How a task comes to RUNNING is in `starts`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from clustersim.engine.chance import uniform
 from clustersim.engine.compiled import inlined, lean
 from clustersim.policy.request_records import GONE
-from clustersim.vocabulary import (
-    NEVER,
-    StopCode,
-    StoppedReason,
-)
+from clustersim.vocabulary import NEVER, StopCode, StoppedReason
 from clustersim.world.accounts import draw, note, settle_task
-from clustersim.world.containers import note_lives, plan, plan_settled, stopping_time
+from clustersim.world.containers import note_lives, plan_settled, stopping_time
 from clustersim.world.health import healthy, leave_duty, note_health, ready
-from clustersim.world.holdings import hold_fargate, hold_host, let_go
+from clustersim.world.holdings import let_go
+from clustersim.world.pulls import place_of, put_down, stock
 from clustersim.world.queues import forget_promise, leave_queue
-from clustersim.world.tables import (
-    END,
-    FINISHED,
-    FREE_TASKS,
-    State,
-)
+from clustersim.world.tables import FINISHED, FREE_TASKS, State
 from clustersim.world.targets import log_target
 from clustersim.world.transitions import (
     DEACTIVATING,
     RUNNING,
-    START_FAILS,
     STOPPED,
     STOPPING,
     TARGET_DEREGISTERED,
     TASK_EXITS,
     TASK_GONE,
-    TASK_INTERRUPTED,
-    TASK_RETIRED,
     TASK_RETRIED,
-    TASK_STARTED,
     TASK_UNPROTECTED,
     move,
     new_task,
@@ -56,79 +43,6 @@ _SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
 _MAINTENANCE = int(StoppedReason.MAINTENANCE)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
-_START_FAILED = int(StoppedReason.START_FAILED)
-
-
-@lean
-def place_on_host(state: State, slot: int, host: int, now: int) -> None:
-    """Place the task on container instance `host` and let it start there."""
-    hold_host(state, slot, host, now)
-    schedule_start(state, slot, now)
-
-
-@lean
-def place_on_fargate(state: State, slot: int, now: int) -> None:
-    """Give the task a Fargate slot and let it start there."""
-    hold_fargate(state, slot, now)
-    expect_back(state, slot, now)
-    schedule_start(state, slot, now)
-
-
-@lean
-def expect_back(state: State, slot: int, now: int) -> None:
-    """Note when Fargate will want a slot back: Spot interruption, retirement."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    lane = state.lanes[t.lane]
-    if lane.interruption >= 0:
-        at = now + draw(state, lane.interruption, s.interruption_key, t.ordinal, t.attempt)
-        _note_within(state, at, TASK_INTERRUPTED, slot)
-    if lane.retirement >= 0:
-        at = now + draw(state, lane.retirement, s.retirement_key, t.ordinal, t.attempt)
-        _note_within(state, at, TASK_RETIRED, slot)
-
-
-@lean
-def _note_within(state: State, at: int, rank: int, slot: int) -> None:
-    """Note what happens to a task, if it happens before the end: such entries outlive most tasks."""
-    if at < state.clock[END]:
-        note(state, at, rank, slot, state.tasks[slot].task_id)
-
-
-@lean
-def schedule_start(state: State, slot: int, now: int) -> None:
-    """Note when a placed task reaches RUNNING, or that it never will."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    lane = state.lanes[t.lane]
-    delay = 0
-    if lane.provision >= 0:
-        delay += draw(state, lane.provision, s.provision_key, t.ordinal, t.attempt)
-    if s.first_container >= 0:
-        plan(state, slot, now + delay)
-        return
-    if s.startup >= 0:
-        delay += draw(state, s.startup, s.startup_key, t.ordinal, t.attempt)
-    if s.start_failure > 0.0 and uniform(s.start_failure_key, t.ordinal, t.attempt) < s.start_failure:
-        t.next_reason = _START_FAILED
-        note(state, now + delay, START_FAILS, slot, t.task_id)
-    elif delay > 0:
-        note(state, now + delay, TASK_STARTED, slot, t.task_id)
-    else:
-        start(state, slot, now)
-
-
-@lean
-def start_fails(state: State, slot: int, now: int) -> None:
-    """A task stops before it was RUNNING; the reason was noted when that became clear."""
-    t = state.tasks[slot]
-    t.reason = t.next_reason
-    if t.reason == _EXITED:
-        t.exit_code = t.next_exit_code
-        t.stop_code = _CONTAINER_EXITED
-    else:
-        t.stop_code = _FAILED_TO_START
-    finish(state, slot, now)
 
 
 @lean
@@ -155,6 +69,8 @@ def start(state: State, slot: int, now: int) -> None:
 def start_settled(state: State, slot: int, now: int) -> None:
     """A placed task that has been there for long: RUNNING, answering and healthy at once."""
     s = state.sets[state.tasks[slot].set]
+    if s.pulls > 0:
+        stock(state, slot, now)
     ready_ms, s.ready_ms = s.ready_ms, 0
     if s.first_container >= 0:
         plan_settled(state, slot, now)
@@ -171,11 +87,12 @@ def note_end(state: State, slot: int, now: int) -> None:
     s = state.sets[t.set]
     end = t.duration
     t.next_exit_code = 0
+    t.next_reason = _EXITED
     if s.failure >= 0 and s.first_container < 0:
         life = max(1, draw(state, s.failure, s.failure_key, t.ordinal, t.attempt))
         if end < 0 or life < end:
             end = life
-            t.next_exit_code = s.exit_code
+            t.next_exit_code, t.next_reason = s.exit_code, s.failure_reason
     if end >= 0:
         note(state, now + end, TASK_EXITS, slot, t.task_id)
 
@@ -218,6 +135,8 @@ def terminate(state: State, slot: int, now: int) -> None:
     s = state.sets[t.set]
     move(state, slot, STOPPING, now)
     wait = s.stop_timeout_ms
+    if s.agent_stops:
+        wait = max(wait, state.agents[place_of(state, slot)].stop_timeout_ms)
     t.next_exit_code = EXIT_KILLED
     if s.first_container >= 0:
         wait = stopping_time(state, slot, now)
@@ -248,6 +167,8 @@ def finish(state: State, slot: int, now: int) -> None:
         forget_promise(state, slot)
     if t.placed >= 0:
         settle_task(state, slot, now)
+        if s.pulls > 0 and t.slot >= 0:
+            put_down(state, slot, now)
         let_go(state, slot, now)
     move(state, slot, STOPPED, now)
     lane = state.lanes[t.lane]
@@ -296,5 +217,5 @@ def exits(state: State, slot: int, now: int) -> None:
     """An essential container ends by itself, and with it the task."""
     t = state.tasks[slot]
     t.exit_code = t.next_exit_code
-    t.stop_code, t.reason = _CONTAINER_EXITED, _EXITED
+    t.stop_code, t.reason = _CONTAINER_EXITED, t.next_reason
     finish(state, slot, now)

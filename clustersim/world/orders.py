@@ -14,11 +14,20 @@ from clustersim.engine.compiled import Array, entry, lean
 from clustersim.policy.hosts import ELIGIBLE
 from clustersim.policy.placement import fits
 from clustersim.policy.victims import choose_victims
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.accounts import Slots
 from clustersim.world.calendar import choose_lane, forget_missed
-from clustersim.world.holdings import hold_fargate, hold_host
-from clustersim.world.lives import ask_stop, expect_back, place_on_host, start_settled
+from clustersim.world.containers import ends_task
+from clustersim.world.holdings import (
+    bill_fargate,
+    fargate_zone,
+    has_address,
+    hold_fargate,
+    hold_host,
+    take_address,
+)
+from clustersim.world.lives import EXIT_KILLED, ask_stop, exits, start_settled
+from clustersim.world.starts import expect_back, place_on_host
 from clustersim.world.tables import REFUSED, State
 from clustersim.world.transitions import (
     RUNNING,
@@ -27,6 +36,8 @@ from clustersim.world.transitions import (
 from clustersim.world.waiting import fargate_refusal, find_host, request_of, seek
 
 Matrix = Annotated[Array, np.int64, 2]
+
+_OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 
 ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
 
@@ -83,6 +94,8 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     lane = choose_lane(state, row)
     way = state.lanes[lane]
     host = NEVER
+    if not has_address(state, lane, zone):
+        return 0
     if way.fargate:
         wanted = shape + lane - s.first_lane
         closed = state.fargate_closed[way.bucket, zone] > 0 or state.lane_zones[lane, zone] == 0
@@ -151,10 +164,15 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
             host = find_host(state, shape + lane - s.first_lane, service.ordinal)
             if host < 0:
                 break
+        zone = fargate_zone(state, lane) if fargate else state.classes[state.instances[host].klass].zone
+        if not has_address(state, lane, zone):
+            break
         slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
         service.ordinal += 1
+        take_address(state, slot, zone)
         if fargate:
             hold_fargate(state, slot, now)
+            bill_fargate(state, slot, now)
             expect_back(state, slot, now)
         else:
             hold_host(state, slot, host, now)
@@ -168,6 +186,33 @@ def stop_tasks(state: State, slots: Slots, now: int, code: int, reason: int) -> 
     """Ask the tasks in `slots` to stop, in this order."""
     for slot in slots:
         ask_stop(state, slot, now, code, reason)
+
+
+@entry
+def run_out_of_memory(state: State, row: int, now: int) -> None:
+    """The main containers of all tasks of set `row` that answer are killed for their memory."""
+    s = state.sets[row]
+    slot = state.group_first[s.group]
+    while slot >= 0:
+        t = state.tasks[slot]
+        following = t.next_of_group
+        if t.set == row and t.state == RUNNING and t.ready:
+            _kill_main(state, slot, now)
+        slot = following
+
+
+@lean
+def _kill_main(state: State, slot: int, now: int) -> None:
+    """Kill the container of a RUNNING task that does its work: SIGKILL, exit code 137."""
+    t = state.tasks[slot]
+    s = state.sets[t.set]
+    t.next_exit_code, t.next_reason = EXIT_KILLED, _OUT_OF_MEMORY
+    if s.first_container >= 0:
+        cell = state.cells[slot, s.main]
+        cell.exits, cell.exit_code, cell.reason = now, EXIT_KILLED, _OUT_OF_MEMORY
+        if not ends_task(state, slot, s.main, now):
+            return
+    exits(state, slot, now)
 
 
 @entry

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.engine.heap import new_heap
+from clustersim.policy.addresses import addresses_of_instance
 from clustersim.policy.hosts import INDEX_FROM, new_hosts
 from clustersim.policy.request_records import CHANGE
 from clustersim.scenario.model import Distribution, InstanceType, Scenario
@@ -28,6 +31,7 @@ from clustersim.vocabulary import (
     WaitReason,
 )
 from clustersim.world import tables, task_records
+from clustersim.world.image_tables import image_tables, subnet_tables
 from clustersim.world.tables import State
 from clustersim.world.world import Names, World, push_free
 
@@ -36,6 +40,7 @@ CHUNK_ROWS = 65_536
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
 ENTRIES_OF_ONE_LIFE = 6  # what the calendar may hold of a task of one life
+HOST_PORTS = 100  # of an instance, those that the agent keeps included (MODEL.md)
 
 
 def group_names(scenario: Scenario) -> tuple[list[str], list[int]]:
@@ -110,13 +115,14 @@ def classes_of(
         row["drains_on_notice"] = pool.spot_draining
         row["provider"] = names.providers.index(pool.provider or "")
         row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
-        row["cpu"], row["memory"] = kind.registered_cpu, kind.registered_memory_mib
+        row["cpu"] = kind.registered_cpu
+        row["memory"] = max(0, kind.registered_memory_mib - pool.agent.reserved_memory_mib)
         row["gpus"] = kind.gpus
+        row["host_ports"] = max(0, HOST_PORTS - len(pool.agent.reserved_ports))
         trunked = scenario.cluster.awsvpc_trunking and kind.eni_trunk_limit > 0
         row["enis"] = kind.eni_trunk_limit if trunked else kind.eni_task_limit
-        row["weight"] = (
-            WEIGHT_PER_CPU_UNIT * kind.registered_cpu + WEIGHT_PER_MIB * kind.registered_memory_mib
-        )
+        row["addresses"] = addresses_of_instance(trunked)
+        row["weight"] = WEIGHT_PER_CPU_UNIT * row["cpu"] + WEIGHT_PER_MIB * row["memory"]
         row["usd_per_hour"] = (
             instance_usd_per_hour(kind, spots[c])
             + volume_usd_per_hour(scenario, pool)
@@ -239,9 +245,8 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         sets=np.zeros(task_sets, task_records.TASK_SET),
         lanes=np.zeros(lanes, tables.LANE),
         shapes=np.zeros(shapes, tables.SHAPE),
-        services=services,
+        **_of_services(scenario, services),
         **_no_containers(tasks),
-        target_changes=_target_log(scenario, services),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
         buckets=fargate_buckets(scenario),
@@ -269,19 +274,53 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         dirty=np.zeros(max(1, services.size), np.int64),
         refusals=np.zeros(len(WaitReason), np.int64),
         **_no_use(groups, classes.size, zones),
+        **_of_images(scenario, names, classes, ports, (tasks, instances, lanes)),
     )
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
 
 
-def _target_log(scenario: Scenario, services: Array) -> Array:
-    """Mark the services whose requests are simulated one by one; the log of their targets, if there are any."""
+def _of_services(scenario: Scenario, services: Array) -> dict[str, Any]:
+    """The table of services, and the log of targets, with rows if requests of any are simulated one by one."""
     services["exact"] = [each.load is not None and each.load.model == "exact" for each in scenario.services]
-    return np.zeros(CHUNK_ROWS if services["exact"].any() else 0, CHANGE)
+    rows = CHUNK_ROWS if services["exact"].any() else 0
+    return {"services": services, "target_changes": np.zeros(rows, CHANGE)}
 
 
-def _no_use(groups: int, classes: int, zones: int) -> dict[str, Array]:
+def _of_images(
+    scenario: Scenario, names: Names, classes: Array, ports: list[int], room: tuple[int, int, int]
+) -> dict[str, Any]:
+    """What tasks and instances take from registries, agents and subnets; `room` is for tasks, instances, lanes."""
+    tasks, instances, lanes = room
+    kinds = {kind.name: kind for kind in scenario.instance_types}
+    built = [
+        (scenario.pools[row["group"]], kinds[names.types[row["type"]]])
+        for row in (classes if scenario.pools else ())
+    ]
+    of_images = image_tables(scenario, names, built, instances)
+    return {
+        **of_images,
+        "class_ports": _kept_ports(built, ports),
+        "holds": np.zeros((tasks, 0), np.int64),
+        "denials": np.zeros((lanes, of_images["agents"].size, 2), np.int64),
+        **subnet_tables(scenario),
+        "lane_subnets": np.zeros((lanes, len(scenario.subnets)), np.uint8),
+        "address_words": np.zeros((lanes, len(scenario.zones)), np.int64),
+    }
+
+
+def _kept_ports(kinds: Sequence[tuple[InstancePool, InstanceType]], ports: list[int]) -> Array:
+    """The host ports that the agent of each class keeps, a bit for each static port of the scenario."""
+    kept = np.zeros((max(1, len(kinds)), max(1, -(-len(ports) // 64))), np.uint64)
+    for row, (pool, _) in zip(kept, kinds, strict=False):
+        for bit, port in enumerate(ports):
+            if port in pool.agent.reserved_ports:
+                row[bit // 64] |= np.uint64(1 << (bit % 64))
+    return kept
+
+
+def _no_use(groups: int, classes: int, zones: int) -> dict[str, Any]:
     """What is billed or reserved in a cost period, before the first."""
     return {
         "weight_ms": np.zeros((groups, classes), np.int64),
@@ -290,7 +329,7 @@ def _no_use(groups: int, classes: int, zones: int) -> dict[str, Array]:
     }
 
 
-def _no_containers(tasks: int) -> dict[str, Array]:
+def _no_containers(tasks: int) -> dict[str, Any]:
     """The tables of containers with lives of their own; `container_rows` makes them longer."""
     return {
         "containers": np.zeros(0, task_records.CONTAINER),

@@ -11,8 +11,8 @@ from __future__ import annotations
 from clustersim.engine.compiled import entry, lean
 from clustersim.policy.placement import fits
 from clustersim.vocabulary import NEVER
-from clustersim.world.lives import place_on_host
 from clustersim.world.queues import forget_promise, join_queue, leave_queue
+from clustersim.world.starts import place_on_host
 from clustersim.world.tables import BELL_CAPACITY, BELLS, PROMISED, State
 from clustersim.world.waiting import find_host, request_of
 

@@ -14,6 +14,8 @@ import numpy as np
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import Hosts
 from clustersim.policy.request_records import CHANGE
+from clustersim.policy.shelves import Shelves, Stacks
+from clustersim.world.image_records import AGENT, LIMIT, PULL, REGISTRY, VERSION
 from clustersim.world.task_records import CELL, CONTAINER, TASK, TASK_SET
 
 INSTANCE = np.dtype(
@@ -39,6 +41,7 @@ INSTANCE = np.dtype(
         ("working", np.int64),  # its tasks that are not of daemon services: without any it counts as empty
         ("used_cpu", np.int64),
         ("used_memory", np.int64),
+        ("subnet", np.int64),  # of its addresses; -1: none
         ("state", np.int8),
         ("reason", np.int8),
         ("freed", np.int8),  # on the list of hosts that gained room at this instant
@@ -64,7 +67,12 @@ LANE = np.dtype(
         ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
         ("program_from", np.int64),
         ("program_to", np.int64),
+        (
+            "short_zones",
+            np.int64,
+        ),  # Fargate: bits of the zones without an address since the last task that got one
         ("eni", np.int8),
+        ("addresses", np.int8),  # each task takes one of a subnet
         ("fargate", np.int8),
         ("managed", np.int8),  # on ECS Managed Instances: for who waits there an instance is launched
         ("queues", np.int8),  # waits in PROVISIONING (capacity provider) or is refused (launch type)
@@ -147,6 +155,8 @@ CLASS = np.dtype(
         ("disconnect", np.int64),  # of the time until its agent loses the connection; -1: never
         ("silence", np.int64),  # of how long the agent is then gone
         ("weight", np.int64),
+        ("addresses", np.int64),  # of a subnet that an instance takes for itself
+        ("host_ports", np.int64),  # that tasks may have
         ("usd_per_hour", np.float64),  # instance, root volume and fee
         ("failure_key", np.uint64),
         ("launch_key", np.uint64),
@@ -206,6 +216,7 @@ INCIDENT = np.dtype(
         ("instance_id", np.int64),
         ("task_id", np.int64),
         ("service", np.int64),
+        ("sentence", np.int64),  # the words, where they are not those of the kind; 0: they are
     ],
     align=True,
 )
@@ -305,3 +316,28 @@ class State(NamedTuple):
     weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began
     fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
     class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms since the period began
+    class_ports: Annotated[Array, np.uint64, 2]  # [class, word]: host ports that the agent keeps
+    # images and registries
+    stacks: Stacks
+    shelves: Shelves  # [instance slot]
+    versions: Annotated[Array, VERSION, 1]
+    registries: Annotated[Array, REGISTRY, 1]
+    limits: Annotated[Array, LIMIT, 1]
+    windows: Annotated[Array, np.int64, 3]  # [limit, source, 2]
+    outage_begins: Annotated[Array, np.int64, 1]
+    outage_ends: Annotated[Array, np.int64, 1]
+    served: Annotated[Array, np.float64, 1]  # [registry]: until when it has given out what was asked for
+    agents: Annotated[Array, AGENT, 1]  # [class + 1]
+    baked: Annotated[Array, np.int64, 1]
+    pulls: Annotated[Array, PULL, 1]
+    holds: Annotated[Array, np.int64, 2]  # [task slot, pull of its set]: the version it runs; -1: none yet
+    seen: Annotated[Array, np.int64, 1]  # [layer]: scratch of Fargate's pulls
+    # what IAM refuses: sentences, 0 where it does not; places are classes of instances, the last is Fargate
+    denials: Annotated[Array, np.int64, 3]  # [lane, place, 2]: before and after the images are pulled
+    pull_denials: Annotated[Array, np.int64, 2]  # [pull, place]
+    # addresses
+    free_addresses: Annotated[Array, np.int64, 1]  # [subnet]
+    subnet_zones: Annotated[Array, np.int64, 1]
+    lane_subnets: Annotated[Array, np.uint8, 2]  # [lane, subnet]
+    pool_subnets: Annotated[Array, np.uint8, 2]  # [pool, subnet]
+    address_words: Annotated[Array, np.int64, 2]  # [lane, zone]: the sentence when there is none

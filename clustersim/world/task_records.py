@@ -29,11 +29,11 @@ TASK = np.dtype(
         ("lane", np.int64),
         ("shape", np.int64),
         ("slot", np.int64),  # of the container instance; -1: none
-        ("reference", np.int64),  # row of the trace; -1: none
+        ("reference", np.int32),  # row of the trace; -1: none
+        ("gpus", np.int32),
         ("attempt", np.int64),
         ("cpu", np.int64),
         ("memory", np.int64),
-        ("gpus", np.int64),
         ("next_of_group", np.int64),
         ("previous_of_group", np.int64),
         ("next_on_host", np.int64),
@@ -43,6 +43,7 @@ TASK = np.dtype(
         ("previous_waiting", np.int64),
         ("exit_code", np.int16),  # -1: null
         ("next_exit_code", np.int16),  # what the end that is due will show
+        ("subnet", np.int16),  # of its address; -1: it has none
         ("next_reason", np.int8),  # and why
         ("state", np.int8),
         ("zone", np.int8),
@@ -55,6 +56,7 @@ TASK = np.dtype(
         ("unwell", np.int8),  # found unhealthy: 1 by its containers, 2 by the load balancer
         ("health", np.int8),  # healthStatus
         ("leaving", np.int8),  # on a draining instance, or to be replaced for another reason
+        ("sentence", np.int32),  # the words of its reason, where they name what it was about
     ],
     align=True,
 )
@@ -105,13 +107,19 @@ TASK_SET = np.dtype(
         ("first_container", np.int64),  # rows of CONTAINER; -1: the task has but one life
         ("containers", np.int64),
         ("main", np.int64),  # which of them answers
+        ("first_pull", np.int64),  # rows of PULL: containers whose images are listed
+        ("pulls", np.int64),
+        ("ephemeral", np.int64),  # Fargate: bytes of storage
         ("deregistration_ms", np.int64),
-        ("stop_timeout_ms", np.int64),
+        ("stop_timeout_ms", np.int64),  # the longest that its containers say; 0: none says any
         ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
         ("exit_code", np.int16),
         ("stop_exit_code", np.int16),
         ("daemon", np.int8),  # of a DAEMON service: its tasks keep no instance busy
         ("distinct", np.int8),
+        ("asks", np.int8),  # its start asks registries, or may be refused by IAM
+        ("agent_stops", np.int8),  # a container leaves its stopTimeout to the agent
+        ("failure_reason", np.int8),  # of the end that `failure` draws
         ("counts", np.int8),  # placement needs the tasks per instance of its group
         ("startup_key", np.uint64),
         ("failure_key", np.uint64),
@@ -143,10 +151,12 @@ CONTAINER = np.dtype(
         ("check_retries", np.int64),
         ("check_start_ms", np.int64),
         ("restart_period_ms", np.int64),
-        ("start_timeout_ms", np.int64),
-        ("stop_timeout_ms", np.int64),
+        ("start_timeout_ms", np.int64),  # -1: the agent's
+        ("stop_timeout_ms", np.int64),  # -1: the agent's
         ("stop_exit_code", np.int16),
+        ("failure_reason", np.int8),
         ("start_failure", np.float64),
+        ("pull", np.int64),  # which of its set's pulls; -1: none
         ("ignored_from", np.int64),  # rows of State.exit_codes
         ("ignored_to", np.int64),
         ("needs_from", np.int64),  # rows of State.dependencies
@@ -165,6 +175,7 @@ CELL = np.dtype(
         ("restarts", np.int32),
         ("exit_code", np.int16),
         ("health", np.int8),
+        ("reason", np.int8),  # of its end
     ],
     align=True,
 )

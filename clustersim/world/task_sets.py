@@ -2,12 +2,12 @@
 
 A service has a task set per deployment, an entry of runTasks one per group of its trace. A set has a *lane* per
 capacity provider of its strategy (one for a launch type), and a lane a *shape* per size of task. Names, units
-and defaults end here. `simulation` adds the first sets, `control.scheduler` those of later deployments.
+and defaults of a spec (`set_specs`) end here. `simulation` adds the first sets, `control.scheduler` those of later
+deployments.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,22 +30,14 @@ from clustersim.policy.hosts import (
     chain_of,
     needs_counts,
 )
-from clustersim.scenario.model import (
-    Behavior,
-    Constraint,
-    Distribution,
-    PlacementRule,
-    RunTask,
-    Scenario,
-    Service,
-    StrategyItem,
-    TargetGroup,
-    TaskDefinition,
-)
-from clustersim.vocabulary import NEVER
+from clustersim.scenario.model import Distribution, Scenario, StrategyItem, TaskDefinition
+from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.container_rows import containers_apart, write_containers
+from clustersim.world.dooms import Doom, doom_of
 from clustersim.world.populate import ARCHITECTURES, Distributions, classes_of, names_of, spread_attributes
+from clustersim.world.pull_rows import asks, write_lane, write_pulls
 from clustersim.world.risks import single_interruptions
+from clustersim.world.set_specs import SetSpec
 from clustersim.world.tables import SETS_USED
 from clustersim.world.world import World
 
@@ -57,77 +49,6 @@ LUCK = (
 
 FREE_STORAGE_GIB = 20  # Fargate's ephemeral storage without charge (MODEL.md)
 FARGATE_NAMES = ("FARGATE", "FARGATE_SPOT")
-Size = tuple[int, int, int]  # CPU units, MiB, GPUs
-
-
-@dataclass(frozen=True)
-class SetSpec:
-    """One task set in words."""
-
-    stream: str  # where its luck lives: `service/web`
-    group: int
-    service: int
-    definition: TaskDefinition | None
-    behavior: Behavior
-    sizes: tuple[Size, ...]
-    launch_type: str | None
-    strategy: tuple[StrategyItem, ...]
-    rules: tuple[PlacementRule, ...]
-    constraints: tuple[Constraint, ...]
-    zones: tuple[str, ...]
-    target_group: TargetGroup | None = None
-    duration: Distribution | None = None
-    retries: int = 0
-    grace_ms: int = 0
-    balanced: str | None = None  # the container behind the load balancer
-    daemon: bool = False
-
-
-def service_spec(scenario: Scenario, service: Service, number: int, definition_key: str) -> SetSpec:
-    """The task set of `service`, the `number`-th of the scenario, with a revision of its task definition."""
-    definition = next(d for d in scenario.task_definitions if d.key == definition_key)
-    targets = {target.name: target for target in scenario.target_groups}
-    target = targets.get(service.target_groups[0]) if service.target_groups else None
-    return SetSpec(
-        stream=f"service/{service.name}",
-        group=number,
-        service=number,
-        definition=definition,
-        behavior=service.behavior(definition_key),
-        sizes=((definition.cpu, definition.memory_mib, definition.gpus),),
-        launch_type=service.launch_type,
-        strategy=service.strategy,
-        rules=service.placement_strategy,
-        constraints=(*definition.placement_constraints, *service.placement_constraints),
-        zones=service.zones,
-        target_group=target,
-        grace_ms=service.health_check_grace_ms,
-        balanced=service.balanced_container,
-        daemon=service.scheduling_strategy == "DAEMON",
-    )
-
-
-def entry_spec(scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size, ...]) -> SetSpec:
-    """The task set of an entry of runTasks (of one group of its trace)."""
-    definition = next((d for d in scenario.task_definitions if d.key == entry.task_definition), None)
-    if definition is not None:
-        sizes = sizes or ((definition.cpu, definition.memory_mib, definition.gpus),)
-    of_definition = definition.placement_constraints if definition is not None else ()
-    return SetSpec(
-        stream=f"task/{entry.name}",
-        group=group,
-        service=NEVER,
-        definition=definition,
-        behavior=entry.behavior,
-        sizes=sizes,
-        launch_type=entry.launch_type,
-        strategy=entry.strategy,
-        rules=entry.placement_strategy,
-        constraints=(*of_definition, *entry.placement_constraints),
-        zones=entry.zones,
-        duration=entry.duration,
-        retries=entry.retries,
-    )
 
 
 class TaskSets:
@@ -172,11 +93,9 @@ class TaskSets:
         for name, value in self._set_values(spec, deployment).items():
             s[name] = value
         s["first_lane"], s["lanes"] = world.lanes_used, len(shapes)
-        if spec.definition is not None and containers_apart(spec.definition, spec.behavior):
-            stream = (self.scenario.seed, self.replication, spec.stream)
-            write_containers(
-                world, row, spec.definition, spec.behavior, spec.balanced, self.distributions, stream
-            )
+        if spec.definition is not None:
+            write_pulls(world, row, spec.definition, spec.service >= 0)
+            self._write_containers(world, row, spec, spec.definition)
             state = world.state
         chain = self._chain(spec)
         state.chains[row, : len(chain)] = chain
@@ -194,6 +113,7 @@ class TaskSets:
                 q["host_ports"] = len(spec.definition.static_ports) if spec.definition else 0
                 q["head"] = q["tail"] = q["position"] = q["tried"] = NEVER
             world.lanes_used += 1
+        s["asks"] = asks(world, row)
         world.shapes_used += len(shapes) * len(spec.sizes)
         world.sets_used += 1
         world.state.clock[SETS_USED] = world.sets_used
@@ -202,6 +122,26 @@ class TaskSets:
             world.names.target_groups[row] = spec.target_group.name
         self._refresh(world)
         return row
+
+    def _write_containers(self, world: World, row: int, spec: SetSpec, definition: TaskDefinition) -> None:
+        """The containers, where they have lives of their own; and what its own fault does to the application."""
+        doom = self._doom(spec)
+        if not containers_apart(definition, spec.behavior):
+            return
+        stream = (self.scenario.seed, self.replication, spec.stream)
+        write_containers(world, row, definition, spec.behavior, spec.balanced, self.distributions, stream)
+        if doom is not None:
+            s = world.state.sets[row]
+            main = world.state.containers[s["first_container"] + s["main"]]
+            main["failure"] = self.distributions.row(doom.life)
+            main["exit_code"], main["failure_reason"] = doom.exit_code, doom.reason
+
+    def _doom(self, spec: SetSpec) -> Doom | None:
+        if spec.definition is None:
+            return None
+        own = spec.behavior.memory_per_task
+        base = spec.memory_base_mib if own is None else own.base_mib
+        return doom_of(self.scenario, spec.definition, spec.behavior, spec.balanced, base)
 
     def _items(self, spec: SetSpec) -> list[StrategyItem | None]:
         """The strategy's items; a launch type is one lane without a provider."""
@@ -214,6 +154,8 @@ class TaskSets:
         extra = max(0, definition.ephemeral_gib - FREE_STORAGE_GIB) if definition else 0
         row = self.distributions.row
         trivial = behavior.startup_time == Distribution()
+        doom = self._doom(spec)
+        stops = [c.stop_timeout_ms for c in definition.containers] if definition else [None]
         values: dict[str, Any] = {
             "service": spec.service,
             "group": spec.group,
@@ -221,7 +163,7 @@ class TaskSets:
             "deployment": deployment,
             "retries": spec.retries,
             "startup": NEVER if trivial else row(behavior.startup_time),
-            "failure": row(behavior.time_to_failure),
+            "failure": row(behavior.time_to_failure if doom is None else doom.life),
             "hang": row(behavior.time_to_hang),
             "stop": row(behavior.stop_time),
             "duration": row(spec.duration),
@@ -239,9 +181,11 @@ class TaskSets:
             "daemon": int(spec.daemon),
             "first_container": NEVER,
             "deregistration_ms": target.deregistration_delay_ms if target else 0,
-            "stop_timeout_ms": definition.stop_timeout_ms if definition else 30_000,
+            "stop_timeout_ms": max(stop or 0 for stop in stops),
+            "agent_stops": int(None in stops),
             "extra_gib": extra,
-            "exit_code": behavior.exit_code,
+            "exit_code": behavior.exit_code if doom is None else doom.exit_code,
+            "failure_reason": StoppedReason.ESSENTIAL_CONTAINER_EXITED if doom is None else doom.reason,
             "stop_exit_code": behavior.stop_exit_code,
             "distinct": int(any(c.type == "distinctInstance" for c in spec.constraints)),
         }
@@ -308,6 +252,7 @@ class TaskSets:
             cluster.fargate_start if fargate else (cluster.eni_attach if awsvpc else None)
         )
         lane["program_from"], lane["program_to"] = span
+        write_lane(world, number, spec.definition, fargate, (spec.subnets, spec.public_address))
         ports = spec.definition.static_ports if spec.definition else ()
         for port in ports:
             bit = self.ports[port]
@@ -349,7 +294,9 @@ class TaskSets:
             "lanes": world.lanes_used + lanes,
             "eligible": world.lanes_used + lanes,
             "lane_zones": world.lanes_used + lanes,
-            "lane_ports": world.lanes_used + lanes,
+            **dict.fromkeys(
+                ("lane_ports", "lane_subnets", "address_words", "denials"), world.lanes_used + lanes
+            ),
             "shapes": world.shapes_used + shapes,
         }
         longer: dict[str, Any] = {}

@@ -35,6 +35,7 @@ from clustersim.world.tables import (
     INSTANCE_RECLAIMED,
     INSTANCE_NOTICED,
     AGENT_LOST,
+    IMAGES_CLEANED,
     TASK_GONE,
     TASK_EXITS,
     CONTAINER_EXITS,
@@ -42,6 +43,10 @@ from clustersim.world.tables import (
     TASK_RETIRED,
     PROVISION_TIMEOUT,
     START_FAILS,
+    PULL_ENDS,
+    IMAGE_PULLED,
+    PULL_STARTS,
+    CONTAINER_PULLS,
     TASK_STARTED,
     TASK_READY,
     TASK_HANGS,
@@ -54,7 +59,7 @@ from clustersim.world.tables import (
     INSTANCE_REGISTERS,
     AGENT_BACK,
     TASK_RETRIED,
-) = range(23)
+) = range(28)
 
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)
@@ -157,7 +162,8 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     t.next_on_host = t.previous_on_host = t.next_waiting = t.previous_waiting = NEVER
     t.exit_code = t.next_exit_code = NEVER
     t.state = PROVISIONING
-    t.zone = NEVER
+    t.zone = t.subnet = NEVER
+    t.sentence = 0
     t.stop_code = t.reason = t.wait = t.waiting = t.leaving = 0
     t.ready = t.hung = t.unwell = t.health = t.next_reason = 0
     t.protected_until = NEVER

@@ -28,12 +28,9 @@ from clustersim.vocabulary import (
 )
 from clustersim.world.accounts import note
 from clustersim.world.holdings import fargate_zone
-from clustersim.world.lives import (
-    finish,
-    place_on_fargate,
-    place_on_host,
-)
+from clustersim.world.lives import finish
 from clustersim.world.queues import join_queue, leave_queue
+from clustersim.world.starts import place_on_fargate, place_on_host
 from clustersim.world.tables import (
     BELL_CAPACITY,
     BELLS,

@@ -15,6 +15,7 @@ import numpy as np
 from clustersim.engine.compiled import Array
 from clustersim.engine.pointer import Pointer
 from clustersim.policy.hosts import grown_hosts
+from clustersim.policy.shelves import grown_shelves
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
@@ -32,7 +33,7 @@ from clustersim.world.tables import (
 )
 from clustersim.world.targets import CHANGES_PER_LIFE
 
-ENTRIES_PER_INSTANCE = 4  # due for one at a time: interruption, then registration or failure and lost agent
+ENTRIES_OF_INSTANCE = 5  # what the calendar may hold of an instance: its ends, its agent, its clean-up
 
 
 @dataclass
@@ -48,6 +49,15 @@ class Names:
     types: list[str] = field(default_factory=list)
     zones: list[str] = field(default_factory=list)
     target_groups: dict[int, str] = field(default_factory=dict)  # set -> target group
+    sentences: list[str] = field(default_factory=lambda: [""])  # why a task did not start; 0 says nothing
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def sentence(self, words: str) -> int:
+        """The number of a sentence; the same words have the same number."""
+        if words not in self._known:
+            self._known[words] = len(self.sentences)
+            self.sentences.append(words)
+        return self._known[words]
 
 
 class World:
@@ -119,7 +129,7 @@ class World:
         lives += instances * self.state.daemons.size
         if clock[FREE_TASKS] < lives:
             self._grow_tasks(lives)
-        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * ENTRIES_PER_INSTANCE
+        entries = int(clock[ENTRIES_PER_LIFE]) * lives + instances * ENTRIES_OF_INSTANCE
         if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
             wanted = int(clock[HEAP_SIZE]) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], wanted)))
@@ -151,6 +161,7 @@ class World:
         tasks["task_id"][old:] = NEVER
         free = _longer(self.state.free_tasks, capacity)
         self._replace(tasks=tasks, free_tasks=free, cells=_longer(self.state.cells, capacity))
+        self._replace(holds=_longer(self.state.holds, capacity))
         push_free(free, self.state.clock, FREE_TASKS, old, capacity)
 
     def _grow_instances(self, instances: int) -> None:
@@ -161,7 +172,12 @@ class World:
         table["klass"][old:] = NEVER
         free = _longer(self.state.free_instances, capacity)
         self._replace(instances=table, free_instances=free, freed=_longer(self.state.freed, capacity))
-        self.state = self.state._replace(hosts=grown_hosts(self.state.hosts, capacity))
+        shelves, windows = grown_shelves(self.state.shelves, capacity), self.state.windows
+        if windows.shape[1] < capacity:
+            longer = np.zeros((windows.shape[0], capacity, windows.shape[2]), np.int64)
+            longer[:, : windows.shape[1]] = windows
+            windows = longer
+        self._replace(hosts=grown_hosts(self.state.hosts, capacity), shelves=shelves, windows=windows)
         push_free(free, self.state.clock, FREE_INSTANCES, old, capacity)
 
 

@@ -50,7 +50,7 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
         load=asked,
         target_groups=("web",),
     )
-    traffic = Traffic([service], [TASK], [TargetGroup(name="web", routing=routing)])
+    traffic = Traffic([service], [TASK], target_groups=[TargetGroup(name="web", routing=routing)])
     traffic.open(0, 0, "web:1")
     log = np.zeros(tasks, CHANGE)
     log["kind"], log["slot"] = OPENED, np.arange(tasks)

@@ -54,6 +54,17 @@ def owned(*providers: Block, **keys: Any) -> Block:
 HERE = {"capacityProviderStrategy": [on("own")]}
 
 
+def test_instances_end_with_the_addresses_of_their_subnet(tmp_path: Path) -> None:
+    """A /28 gives 11 addresses, an instance takes one: the twelfth of twelve tasks of a whole instance each waits."""
+    narrow = {"subnets": [{**ONE_ZONE["subnets"][0], "cidrBlock": "10.0.0.0/28"}]}
+    whole = {"taskDefinitions": [definition(cpu=1024, memory=4096)]}
+    small = managed(instanceRequirements={"allowedInstanceTypes": ["x.small"]})
+    ran = run(owned(small, duration="10m", services=[service(count=12, **HERE)], **narrow, **whole), tmp_path)
+    assert len(ran.instances()) == 11
+    assert ran.states() == {"RUNNING": 11, "PROVISIONING": 1}
+    assert any("has no capacity" in message for message in ran.messages("INSTANCE_LAUNCH_FAILED"))
+
+
 def test_an_instance_is_launched_for_who_waits(tmp_path: Path) -> None:
     """One task: the small type is enough, is asked for at once and registers after 40 s."""
     ran = run(owned(duration="10m", services=[service(**HERE)]), tmp_path)

@@ -14,7 +14,7 @@ from clustersim.policy import request_records as records
 from clustersim.policy.latency import LATENCY_BUCKETS, latency_quantile
 from clustersim.policy.requests import carry, first_arrivals
 
-KEYS = {"arrival_key": 1, "service_key": 2, "route_key": 3}
+KEYS = {"arrival_key": 1, "service_key": 2, "route_key": 3, "denial_key": 4}
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Kind:
     need: float = 1.0
     vcpu: float = 1.0
     workers: int = 1
+    failing: float = 0.0
 
     @property
     def floor(self) -> float:
@@ -80,6 +81,7 @@ class Exact:
         servers["next"] = np.append(np.arange(1, count), -1)
         for row, kind in zip(servers, asked.kinds, strict=True):
             row["scale"], row["need"], row["workers"] = kind.scale, kind.need, kind.workers
+            row["failing"] = kind.failing
             row["floor"], row["crowding"] = kind.floor, kind.need / kind.vcpu
         self.state = records.Requests(
             streams=streams,
@@ -102,14 +104,13 @@ class Exact:
 
     def period(self, until_ms: int, *changes: tuple[int, int, int, int, float]) -> dict[str, float]:
         """Carry the stream through changes (at, kind, slot, server, weight); the sums over all servers."""
-        for name in ("requests", "served", "failed", "backlog", "busy_s", "inside_s", "response_s"):
+        sums = ("served", "failed", "backlog", "busy_s", "inside_s", "response_s", "denied")
+        for name in ("requests", *sums):
             self.state.servers[name] = 0.0
         self.state.streams["requests"] = self.state.streams["refused"] = 0.0
         assert carry(self.kernel, np.array(list(changes), records.CHANGE), until_ms), "the ring is too short"
-        sums = {name: float(self.state.servers[name].sum()) for name in records.SERVER.names[8:]}
-        sums["requests"] = float(self.state.streams["requests"][0])
-        sums["refused"] = float(self.state.streams["refused"][0])
-        return sums
+        of_stream = {name: float(self.state.streams[name][0]) for name in ("requests", "refused")}
+        return of_stream | {name: float(self.state.servers[name].sum()) for name in sums}
 
     def open(self, tasks: int, server: int = 0) -> dict[str, float]:
         """So many tasks are asked from the first instant on."""

@@ -18,6 +18,7 @@ from tests.policy.exact import KEYS, Asked, Kind
 
 @dataclass
 class Request:
+    number: int
     arrival_s: float
     start_s: float
     finish_s: float
@@ -25,6 +26,7 @@ class Request:
     busy: tuple[float, float, float] = (0.0, 0.0, 0.0)  # from, to, vCPUs
     fails: bool = False
     lost: bool = False
+    denied: bool = False
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Twin:
             circle.append(circle.pop(0))
         values = np.array(asked.values or (0.0,))
         drawn = float(sample(asked.code, asked.a, asked.b, values, self.draw("service_key", ordinal)))
-        self.send(task, at_s, drawn)
+        self.send(task, ordinal, at_s, drawn)
 
     def pool(self, ordinal: int) -> int:
         weighted = [(server, weight) for server, weight in enumerate(self.weights) if weight >= 0]
@@ -135,10 +137,10 @@ class Twin:
                 return task
         return circle[0]
 
-    def send(self, task: Task, at_s: float, drawn: float) -> None:
+    def send(self, task: Task, number: int, at_s: float, drawn: float) -> None:
         timeout_s, kind = self.asked.timeout_s, task.kind
         if task.hung:
-            task.requests.append(Request(at_s, at_s, at_s + timeout_s, -1.0, fails=True))
+            task.requests.append(Request(number, at_s, at_s, at_s + timeout_s, -1.0, fails=True))
             return
         worker = min(range(kind.workers), key=lambda each: task.free_s[each])
         start_s = max(at_s, task.free_s[worker])
@@ -151,7 +153,8 @@ class Twin:
         finish_s, work_s = start_s + took_s, alone_s * kind.need
         task.free_s[worker] = finish_s
         use = (start_s, finish_s, work_s / took_s if took_s else 0.0)
-        task.requests.append(Request(at_s, start_s, finish_s, work_s, use))
+        task.requests.append(Request(number, at_s, start_s, finish_s, work_s, use))
+        task.requests[-1].denied = self.draw("denial_key", number) < kind.failing
 
     # --- changes -------------------------------------------------------------------------------------------
 
@@ -228,6 +231,7 @@ class Twin:
             "requests": sum(begin_s <= at_s < end_s for at_s in self.arrivals),
             "refused": sum(begin_s <= at_s < end_s for at_s in self.refused),
             "served": len(answered),
+            "denied": sum(each.denied for each in answered),
             "failed": len(ended) - len(answered) + lost,
             "backlog": sum(len(task.outstanding(end_s)) for task in self.tasks.values()),
             "response_s": sum(each.finish_s - each.arrival_s for each in answered),

@@ -19,10 +19,11 @@ from clustersim.policy.pulls import (
     PREFER_CACHED,
     PULL,
     USE_CACHED,
+    Cold,
     Pace,
     asks,
-    cold_pull_ms,
     fetch,
+    fetch_cold,
     fits,
     missing,
     missing_layers,
@@ -215,7 +216,7 @@ def test_removing_an_image_keeps_the_layers_of_others() -> None:
 def test_a_slot_is_used_again_without_a_memory() -> None:
     stacks, shelves = small()
     pull(stacks, shelves, WEB_OLD, 0)
-    take(shelves, 0, WEB_OLD)
+    take(shelves, 0, WEB_OLD, 7)
     empty_host(shelves, 0)
     fresh = new_shelves(2, 2, stacks)
     assert all(np.array_equal(left, right) for left, right in zip(shelves, fresh, strict=True))
@@ -227,10 +228,10 @@ def test_cleanup_takes_the_longest_unused_of_the_old_enough() -> None:
     stacks, shelves = small()
     for version, at in ((WEB_OLD, 0), (WEB_NEW, 10), (WORKER_ONLY, 20)):
         pull(stacks, shelves, version, at)
-    take(shelves, 0, WEB_OLD)
+    take(shelves, 0, WEB_OLD, 7)
     assert next_unused(shelves, 0, hour - 1, hour, 3 * hour) == NOTHING
     assert next_unused(shelves, 0, hour + 15, hour, 3 * hour) == WEB_NEW
-    leave(shelves, 0, WEB_OLD, 2 * hour)
+    leave(shelves, 0, WEB_OLD, 7, 2 * hour)
     remove(stacks, shelves, 0, WEB_NEW)
     assert next_unused(shelves, 0, 2 * hour, hour, 3 * hour) == WORKER_ONLY
     remove(stacks, shelves, 0, WORKER_ONLY)
@@ -249,17 +250,37 @@ def test_a_network_of_unknown_bandwidth_is_no_limit() -> None:
 # --- Fargate ---------------------------------------------------------------------------------------------
 
 
+def cold(stacks: Stacks, *versions: int, lazy_share: float = 1.0, pace: Pace = PACE) -> Cold:
+    """One task that fetches these versions, one image after the other."""
+    seen, so_far = np.full(stacks.compressed.size, NEVER), Cold()
+    for version in versions:
+        so_far = fetch_cold(stacks, version, seen, 1, so_far, pace, lazy_share)
+    return so_far
+
+
 def test_fargate_pulls_all_of_an_image_for_each_task() -> None:
-    """The flow of the first test on a host of its own."""
-    assert cold_pull_ms([(100, 300, False), (40, 60, False)], PACE) == 46
+    """The flow of the first test on a host of its own; 140 bytes moved and 360 unpacked lie on its disk."""
+    stacks, _ = small()
+    assert cold(stacks, WEB_OLD) == Cold(moved=14, done=46, stored=500, sent=140)
+
+
+def test_images_of_one_fargate_task_share_their_layers() -> None:
+    """The worker beside the web moves its own 10 bytes after them: at 15, unpacked 2 ms after the web's at 46."""
+    stacks, _ = small()
+    assert cold(stacks, WEB_OLD, WORKER_ONLY) == Cold(moved=15, done=48, stored=530, sent=150)
+    seen = np.full(stacks.compressed.size, NEVER)
+    first = fetch_cold(stacks, WEB_OLD, seen, 1, Cold(), PACE, 1.0)
+    assert fetch_cold(stacks, WEB_OLD, seen, 2, Cold(), PACE, 1.0) == first, (
+        "another task keeps nothing of it"
+    )
 
 
 def test_lazy_loading_moves_a_share_of_large_layers_and_all_of_small_ones() -> None:
     """A layer of 20 MiB at 10 bytes per ms and a tenth of it: 209,716 ms; one below 10 MiB is moved whole."""
-    large, small_layer = (20 * MIB, 0, True), (5 * MIB, 0, True)
-    assert cold_pull_ms([large], PACE, 0.1) == math.ceil(2 * MIB / 10)
-    assert cold_pull_ms([small_layer], PACE, 0.1) == math.ceil(5 * MIB / 10)
-    assert cold_pull_ms([(20 * MIB, 0, False)], PACE, 0.1) == math.ceil(20 * MIB / 10)
+    stacks = stacks_of([(0, [0]), (1, [1])], [(20 * MIB, 0), (5 * MIB, 0)])
+    assert cold(stacks, 0, lazy_share=0.1).done == pytest.approx(2 * MIB / 10)
+    assert cold(stacks, 1, lazy_share=0.1).done == pytest.approx(5 * MIB / 10)
+    assert cold(stacks, 0).done == pytest.approx(20 * MIB / 10)
 
 
 # --- the twin ----------------------------------------------------------------------------------------------

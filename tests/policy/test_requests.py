@@ -39,6 +39,7 @@ def streams(draw: Any) -> Asked:
         need=st.sampled_from([0.0, 0.3, 1.0, 1.5]),
         vcpu=st.sampled_from([0.5, 1.0, 2.0]),
         workers=st.integers(1, 4),
+        failing=st.sampled_from([0.0, 0.4]),
     )
     code, a, b = draw(
         st.sampled_from(
@@ -89,7 +90,7 @@ def without_returns_of_the_hung(story: list[Change]) -> list[Change]:
 
 
 def outstanding(exact: Exact, slot: int) -> list[tuple[float, ...]]:
-    """(finish, arrival, start, work) of what is outstanding at a task."""
+    """(finish, arrival, start, work, number) of what is outstanding at a task."""
     row = exact.state.target_of[slot]
     if row < 0:
         return []
@@ -121,7 +122,7 @@ def test_every_request_is_that_of_the_plain_twin(data: st.DataObject) -> None:
             task = twin.tasks.get(slot)
             waiting = task.outstanding(now_ms / 1_000) if task else []
             assert outstanding(exact, slot) == sorted(
-                (each.finish_s, each.arrival_s, each.start_s, each.work_s) for each in waiting
+                (each.finish_s, each.arrival_s, each.start_s, each.work_s, each.number) for each in waiting
             )
 
 

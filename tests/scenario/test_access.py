@@ -380,10 +380,21 @@ def test_the_agents_defaults_and_settings(read: Any) -> None:
         "ECS_NUM_IMAGES_DELETE_PER_CYCLE": "10",
         "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE": "false",
         "ECS_ENGINE_AUTH_DATA": "{}",
-        "ECS_RESERVED_MEMORY": 256,
+        "ECS_RESERVED_MEMORY": "256",
+        "ECS_RESERVED_PORTS": "[22, 8080, 22]",
+        "ECS_INSTANCE_ATTRIBUTES": '{"disk": "ssd", "spare": true}',
+        "ECS_CONTAINER_STOP_TIMEOUT": "90s",
+        "ECS_CONTAINER_START_TIMEOUT": "10s",
+        "ECS_ENABLE_SPOT_INSTANCE_DRAINING": "true",
+        "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT": "true",
+        "ECS_WARM_POOLS_CHECK": "true",
     }
     own = group(
-        ecsConfig=config, systemDisk="8 GiB", instanceRole="node", preloadedImages=["shop/wbe", "shop/web:1"]
+        ecsConfig=config,
+        systemDisk="8 GiB",
+        instanceRole="node",
+        preloadedImages=["shop/wbe", "shop/web:1"],
+        attributes={"rack": "r1", "disk": "hdd"},
     )
     found = read(scenario(autoScalingGroups=own, images={"shop/web:1": {"size": 1}, "web": {"size": 1}}))
     agent = found.groups[0].agent
@@ -395,7 +406,17 @@ def test_the_agents_defaults_and_settings(read: Any) -> None:
         8,
     )
     assert (agent.preloaded, found.groups[0].instance_role) == (("shop/wbe:latest", "shop/web:1"), "node")
-    assert any("memory kept back by the container agent" in line for line in found.warnings)
+    assert (agent.reserved_memory_mib, agent.reserved_ports, agent.stop_timeout_ms) == (
+        256,
+        (22, 8080),
+        90_000,
+    )
+    assert agent.start_timeout_ms == 180_000, "less than 45 s is ignored"
+    assert (agent.pulls_upfront, found.groups[0].spot_draining) == (True, True)
+    assert found.groups[0].attributes == (("rack", ("r1",)), ("disk", ("ssd",)), ("spare", ("true",)))
+    assert next(line for line in found.warnings if "not simulated" in line).endswith(
+        "ECS_WARM_POOLS_CHECK: warm pools is not simulated yet; the run goes on without it"
+    )
     assert any("preloadedImages[0]: shop/wbe is not listed in images" in line for line in found.warnings)
 
 
@@ -407,6 +428,9 @@ def test_the_agents_defaults_and_settings(read: Any) -> None:
             {"ECS_IMAGE_PULL_BEHAVIOR": "cached"},
             "'cached' is not one of its values; did you mean prefer-cached?",
         ),
+        ({"ECS_RESERVED_PORTS": "22, 8080"}, "'22, 8080' is no JSON"),
+        ({"ECS_RESERVED_PORTS": [70_000]}, "70000 is no port"),
+        ({"ECS_INSTANCE_ATTRIBUTES": "[1]"}, "'[1]' are no attributes"),
         ({"ECS_DISABLE_IMAGE_CLEANUP": "no"}, "'no' is not true or false"),
         ({"ECS_IMAGE_CLEANUP_INTERVAL": "soon"}, "'soon' is not a duration"),
         ({"ECS_NUM_IMAGES_DELETE_PER_CYCLE": "few"}, "'few' is not a whole number"),

@@ -134,17 +134,16 @@ def test_ports_by_network_mode(write: Any) -> None:
     assert (found[2].static_ports, found[2].dynamic_ports) == ((81,), 0)
 
 
-def test_the_slowest_health_check_and_the_longest_stop_of_a_task(write: Any) -> None:
+def test_the_slowest_health_check_of_a_task(write: Any) -> None:
     check = {"command": ["CMD", "true"], "interval": 10}
     containers = [
-        {"name": "a", "image": "x", "memory": 64, "healthCheck": check, "stopTimeout": 5},
+        {"name": "a", "image": "x", "memory": 64, "healthCheck": check},
         {"name": "b", "image": "x", "memory": 64, "healthCheck": {**check, "interval": 60, "retries": 2}},
     ]
     found = read(write, taskDefinitions=[{"family": "web", "containerDefinitions": containers}])
     definition = found.task_definitions[0]
     assert definition.health_check is not None
     assert (definition.health_check.interval_ms, definition.health_check.retries) == (60_000, 2)
-    assert definition.stop_timeout_ms == 30_000
 
 
 def test_the_default_strategy_of_the_cluster_stands_in(write: Any) -> None:
@@ -348,8 +347,6 @@ def test_the_resolved_scenario_makes_the_same_run(write: Any, tmp_path: Path) ->
 def test_features_that_are_not_simulated_warn_once_with_their_place(write: Any) -> None:
     text = """\
 taskDefinitions: [{family: web, containerDefinitions: [{name: app, image: x, memory: 64}]}]
-images:
-  x: {layers: [{digest: a, size: 50 MiB}]}
 services:
   - serviceName: a
     taskDefinition: web
@@ -358,8 +355,8 @@ services:
 sampling: {costPerResource: true}
 """
     warnings = read_scenario(write(text)).warnings
-    assert len(warnings) == 3
-    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["2:1", "7:39", "9:12"]
+    assert len(warnings) == 2
+    assert [":".join(line.split(":")[1:3]) for line in warnings] == ["5:39", "7:12"]
     assert all("not simulated yet" in line for line in warnings)
 
 
