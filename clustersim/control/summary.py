@@ -16,6 +16,9 @@ from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.vocabulary import WAIT_REASON_WORDS
 from clustersim.world.world import World
 
+ROUNDING = 1e-9
+"""The share of a bill below which a remainder is the rounding of sums."""
+
 
 def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) -> dict[str, Any]:
     """The whole summary; None where there is nothing to say."""
@@ -29,7 +32,7 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed,
-        "cost_usd_idle": ledger.billed - float(journal.cost_by_group.sum()),
+        "cost_usd_idle": _idle(ledger.billed, float(journal.cost_by_group.sum())),
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -51,6 +54,12 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
             entry.name: journal.entry_summary(number) for number, entry in enumerate(world.scenario.run_tasks)
         },
     }
+
+
+def _idle(billed: float, paid_by_tasks: float) -> float:
+    """What no task pays for; what sums of floats leave over is nothing."""
+    idle = billed - paid_by_tasks
+    return 0.0 if abs(idle) < ROUNDING * billed else idle
 
 
 def _share(part: Any, whole: Any) -> float | None:
