@@ -29,6 +29,8 @@ golden: $(VENV)/.tests-installed
 
 bench: $(VENV)/.installed
 	$(RUN) bench/run.py
+	$(RUN) bench/bars.py
+	$(RUN) -m bench.requests
 	$(RUN) bench/sweeps.py
 
 # The first interpreter that is new enough, unless PYTHON=... names one.
