@@ -140,12 +140,13 @@ class Scheduler:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)
 
     def _note_daemons(self) -> None:
-        """Which task sets a new instance must have a task of, as far as it takes them; one of a FAILED deployment
+        """Which task sets a new instance must have a task of, as far as it takes them; a daemon's FAILED deployment
         starts nothing."""
         rows = [
             record.primary.row
             for record in self.records
-            if (record.daemon or record.on_machines) and record.deployments and record.primary.state != FAILED
+            if record.deployments
+            and (record.on_machines or (record.daemon and record.primary.state != FAILED))
         ]
         self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 

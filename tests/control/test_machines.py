@@ -308,3 +308,28 @@ def test_machines_are_not_in_the_metrics_of_the_cluster(tmp_path: Path) -> None:
     ran = run(written, tmp_path)
     assert ran.rows("scaling_activities") == []
     assert len(ran.instances(auto_scaling_group="spare")) == 1
+
+
+def test_an_alarm_stops_an_instance_refresh(tmp_path: Path) -> None:
+    """Two machines: the first is replaced at 10:00, the alarm rings at 11:00, so the second keeps revision 1."""
+    alarm = {
+        "alarmName": "few",
+        "metricName": "RunningTaskCount",
+        "dimensions": [{"name": "ServiceName", "value": "web"}],
+        "threshold": 2,
+        "comparisonOperator": "LessThanThreshold",
+        "evaluationPeriods": 1,
+        "period": 60,
+        "statistic": "Average",
+    }
+    update = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
+    stops = {"alarms": {"enable": True, "rollback": False, "alarmNames": ["few"]}}
+    written = machines(
+        2,
+        "30m",
+        deploymentConfiguration=stops,
+        keys={"actions": [update], "alarms": [{"namespace": "n", **alarm}]},
+    )
+    ran = run(written, tmp_path)
+    assert [row["rollout_state"] for row in ran.rows("deployments")][-1] == "FAILED"
+    assert sorted(task["revision"] for task in ran.tasks(last_status="RUNNING")) == [1, 2]
