@@ -148,7 +148,8 @@ class Scheduler:
             if record.deployments
             and (record.on_machines or (record.daemon and record.primary.state != FAILED))
         ]
-        self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
+        if rows != self.world.state.daemons.tolist():
+            self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 
     def _again(self, service: int, at_ms: int) -> None:
         """Look at this service again at `at_ms`."""
