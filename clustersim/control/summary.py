@@ -32,7 +32,7 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed,
-        "cost_usd_idle": _idle(ledger.billed, float(journal.cost_by_group.sum())),
+        "cost_usd_idle": _idle(ledger.billed, float(journal.cost_by_group.sum() + ledger.unheld_usd.sum())),
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -49,16 +49,22 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
             for word, count in zip(WAIT_REASON_WORDS, state.refusals, strict=True)
             if word and count
         },
-        "services": {name: _service(world, journal, traffic, s) for s, name in enumerate(names.services)},
+        "guest_os_memory_gib_hours": ledger.guest_memory_gib_hours,
+        "guest_os_vcpu_hours": ledger.guest_vcpu_hours,
+        "guest_os_cost_usd": ledger.guest_usd,
+        "services": {
+            name: _service(world, journal, traffic, s, float(ledger.unheld_usd[s]))
+            for s, name in enumerate(names.services)
+        },
         "run_tasks": {
             entry.name: journal.entry_summary(number) for number, entry in enumerate(world.scenario.run_tasks)
         },
     }
 
 
-def _idle(billed: float, paid_by_tasks: float) -> float:
-    """What no task pays for; what sums of floats leave over is nothing."""
-    idle = billed - paid_by_tasks
+def _idle(billed: float, paid: float) -> float:
+    """What nobody pays for; what sums of floats leave over is nothing."""
+    idle = billed - paid
     return 0.0 if abs(idle) < ROUNDING * billed else idle
 
 
@@ -69,8 +75,10 @@ def _share(part: Any, whole: Any) -> float | None:
     return 100.0 * float(part[mask].sum()) / registered if registered else None
 
 
-def _service(world: World, journal: Journal, traffic: Traffic, service: int) -> dict[str, Any]:
-    """One entry under `services`."""
+def _service(
+    world: World, journal: Journal, traffic: Traffic, service: int, unheld_usd: float
+) -> dict[str, Any]:
+    """One entry under `services`; `unheld_usd` is what its virtual machines cost while they had no copy."""
     row = world.state.services[service]
     length = world.scenario.duration_ms
     load = traffic.summary(service)
@@ -82,7 +90,7 @@ def _service(world: World, journal: Journal, traffic: Traffic, service: int) -> 
         "requests_failed": load.requests_failed if load else None,
         "response_time_p50_s": _number(load.response_time_p50_s) if load else None,
         "response_time_p99_s": _number(load.response_time_p99_s) if load else None,
-        "cost_usd": float(journal.cost_by_group[service]),
+        "cost_usd": float(journal.cost_by_group[service]) + unheld_usd,
     }
 
 
