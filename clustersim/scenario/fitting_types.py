@@ -80,16 +80,19 @@ def cheapest_fit(
     trunking: bool,
     spot: bool,
     everywhere: Sequence[Need] = (),
+    volume_usd_per_hour: float = 0.0,
 ) -> Fit | None:
-    """The type that holds all `needs` for the least; among equals the one listed first. None where none does."""
+    """The type that holds all `needs` for the least, root volumes included; among equals the one listed first.
+
+    None where no type holds them. Where nothing is needed yet, the price of one instance decides.
+    """
     best: Fit | None = None
     for kind in types:
         count = instances_for(room(kind, trunking, everywhere), needs)
         price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
         if count is None or price is None:
             continue
-        # Where nothing runs yet, the price of one instance decides.
-        found = Fit(kind, count, max(count, 1) * price)
+        found = Fit(kind, count, max(count, 1) * (price + volume_usd_per_hour))
         if best is None or found.usd_per_hour < best.usd_per_hour - 1e-9:
             best = found
     return best

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.policy.billing import HOURS_PER_MONTH
 from clustersim.scenario import catalog
 from clustersim.scenario.fitting_types import (
     DEFAULT_TYPES,
@@ -24,6 +25,7 @@ from clustersim.scenario.rewriting import Data, Entry, Rewriting, serve
 
 PROVIDER = "ecs-ec2"
 MAX_SIZE = 1_000
+ROOT_VOLUME_GIB = 30  # of a group that does not say
 PLACEMENT = (
     {"type": "spread", "field": "attribute:ecs.availability-zone"},
     {"type": "binpack", "field": "memory"},
@@ -39,9 +41,8 @@ def to_ecs_on_ec2(work: Rewriting, spot: bool) -> None:
         entry.keep()
         work.say(f"{entry.name}: runs where it is written, {entry.written_where()}")
     work.keep_capacity(kept)
-    for block, model in work.definitions(moved):
-        if serve(block, "EC2"):
-            work.say(f"{model.key}: made for EC2 too")
+    if served := [model.key for block, model in work.definitions(moved) if serve(block, "EC2")]:
+        work.say(f"{', '.join(served)}: made for EC2 too")
     if any(model.network_mode == "awsvpc" for _, model in work.definitions(moved)):
         cluster = work.data.setdefault("cluster", {})
         if "awsvpcTrunking" not in cluster:
@@ -90,28 +91,34 @@ def _provide(work: Rewriting, kind: tuple[str, bool], entries: Sequence[Entry], 
     everywhere = [need for need in needs if need.name in daemons]
     needs = [need for need in needs if need.name not in daemons]
     candidates, origin = _candidates(work, kind, spot)
-    fit = cheapest_fit(candidates, needs, trunking, spot, everywhere)
+    volume = ROOT_VOLUME_GIB * work.base.pricing.ebs_usd_per_gib_month / HOURS_PER_MONTH
+    fit = cheapest_fit(candidates, needs, trunking, spot, everywhere, volume)
     if fit is None and origin != "the default list" and not work.types:
         candidates, origin = _default_types(work, kind, spot), "the default list"
-        fit = cheapest_fit(candidates, needs, trunking, spot, everywhere)
+        fit = cheapest_fit(candidates, needs, trunking, spot, everywhere, volume)
     if fit is None:
         tried = ", ".join(each.name for each in candidates) or "no type"
-        work.reasons.append(f"{' and '.join(entry.name for entry in entries)} fit on none of {tried}")
+        work.reasons.append(f"{_names(entries)} fit on none of {tried}")
         return
     lasting = [need for need in needs if need.name in {entry.name for entry in entries if entry.is_service}]
     count = instances_for(room(fit.type, trunking, everywhere), lasting) or 0
     work.data.setdefault("capacityProviders", []).append(_provider(name, fit.type.name, count, spot))
-    names = ", ".join(entry.name for entry in entries)
     bought = "Spot" if spot else "on-demand"
     work.say(
-        f"{names}: capacity provider {name} of {bought} {fit.type.name}, the cheapest fit of {origin}; "
+        f"{_names(entries)}: capacity provider {name} of {bought} {fit.type.name}, the cheapest fit of {origin}; "
         f"{count} at the start, 0 to {MAX_SIZE:,} by managed scaling (targetCapacity 100)"
     )
     for entry in entries:
         entry.move(name, placed=True)
-        if not entry.block.get("placementStrategy") and not entry.is_daemon:
-            entry.block["placementStrategy"] = [dict(rule) for rule in PLACEMENT]
-            work.say(f"{entry.name}: spread over zones, then binpack by memory")
+    unplaced = [each for each in entries if not (each.block.get("placementStrategy") or each.is_daemon)]
+    for entry in unplaced:
+        entry.block["placementStrategy"] = [dict(rule) for rule in PLACEMENT]
+    if unplaced:
+        work.say(f"{_names(unplaced)}: spread over zones, then binpack by memory")
+
+
+def _names(entries: Sequence[Entry]) -> str:
+    return ", ".join(entry.name for entry in entries)
 
 
 def _provider(name: str, kind: str, count: int, spot: bool) -> Data:

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clustersim.policy.billing import HOURS_PER_MONTH
 from clustersim.scenario.model import Scenario
 from clustersim.study.place import Place
 from clustersim.vocabulary import MIB_PER_GIB, MS_PER_HOUR, MS_PER_SECOND
 
 PREFIX = "comparison."
-HOURS_PER_MONTH = 730  # what AWS divides a month's price by
 OPERATIONS = "usdPerInstanceMonth"
 
 Floats = npt.NDArray[np.float64]

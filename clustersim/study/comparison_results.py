@@ -15,7 +15,7 @@ import numpy as np
 
 from clustersim import stats
 from clustersim.study.comparison_measures import PREFIX
-from clustersim.study.measures import NOTHING
+from clustersim.study.measures import NOTHING, figure
 from clustersim.study.sweep_results import Sweep
 
 KIND = "comparison"
@@ -165,11 +165,17 @@ class Comparison(Sweep):
     def _verdict(self, criterion: Criterion) -> Verdict:
         best, *others = self.ranked(criterion)
         margins = {option: self.against(criterion.measure, option, best) for option in others}
-        behind = [option for option in others if _told_apart(margins[option])]
+        shown = {option: self._figure(criterion.measure, option) for option in (best, *others)}
+        behind = [each for each in others if shown[each] != shown[best] and _told_apart(margins[each])]
         winners = (best, *(option for option in others if option not in behind))
         return Verdict(
             criterion, winners, behind[0] if behind else None, margins[behind[0]] if behind else None
         )
+
+    def _figure(self, measure: str, option: str) -> str:
+        """A mean as it is shown: what looks the same is not worth a verdict."""
+        interval = self.of_option(measure, option)
+        return "" if interval is None else figure(measure, interval.mean)
 
     def cheapest(self, load: float = 1.0) -> str | None:
         """The option of the least mean cost; None where no run succeeded."""
