@@ -14,20 +14,21 @@ from clustersim.study.charts import COLOURS, INK, WIDTH, Spec, spec_of
 from clustersim.study.comparison_results import BILL, SERVERS, Comparison, Criterion
 from clustersim.study.measures import is_share
 
+BARS_WIDTH = 330
 BARS_HEIGHT = 44  # of an option's bar
 PRICES = 41  # points of the line over the price of operations
 LEAST_PRICE, BEYOND = 50.0, 2.0  # how far that line goes: so much, or this many times the highest break-even
 
 
 def bars(comparison: Comparison, criterion: Criterion) -> Spec | None:
-    """A figure under each option, with its interval; None where no option has it."""
+    """A figure under each option, with its interval; None where it is 0 throughout, or there is none."""
     rows = []
     for option in comparison.options:
         interval = comparison.of_option(criterion.measure, option)
         if interval is not None:
             limits = (interval.low, interval.high) if interval.n > 1 else (interval.mean, interval.mean)
             rows.append({"option": option, "mean": interval.mean, "low": limits[0], "high": limits[1]})
-    if not rows:
+    if not any(row["mean"] for row in rows):
         return None
     zero = not is_share(criterion.measure)  # beside 99.9 % nothing is seen from 0
     base = alt.Chart(alt.Data(values=rows)).encode(
@@ -38,35 +39,39 @@ def bars(comparison: Comparison, criterion: Criterion) -> Spec | None:
     marked = base.mark_bar(height=18) if zero else base.mark_circle(size=90, opacity=1)
     limits_ = base.mark_rule(color=INK, strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q")
     layers = alt.layer(marked.encode(x=x, color=_colour(comparison, legend=False), tooltip=tooltip), limits_)
-    return spec_of(layers, WIDTH, height=BARS_HEIGHT * len(rows))
+    return spec_of(layers, BARS_WIDTH, height=BARS_HEIGHT * len(rows))
 
 
 def over_loads(comparison: Comparison) -> Spec | None:
-    """The cost of each option over the load, both by powers; None where only one load was looked at."""
+    """The cost of each option for every 1 x of the load; None where only one load was looked at.
+
+    Divided by the load, so that a line that falls is an option that is better filled, and lines that cross are seen
+    to cross.
+    """
     if len(comparison.loads) < 2:
         return None
     rows = [
-        {"option": option, "load": load, "mean": interval.mean, "low": interval.low, "high": interval.high}
+        {
+            "option": option,
+            "load": load,
+            "mean": cost.mean / load,
+            "low": cost.low / load,
+            "high": cost.high / load,
+        }
         for option in comparison.options
         for load in comparison.loads
-        if (interval := comparison.of_option(comparison.cost, option, load)) is not None
+        if (cost := comparison.of_option(comparison.cost, option, load)) is not None
     ]
     base = alt.Chart(alt.Data(values=rows))
-    ticks = list(comparison.loads)
     x = alt.X(
         "load:Q",
         title="times the load",
-        scale=alt.Scale(type="log"),
-        axis=alt.Axis(values=ticks, format="~g"),
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        axis=alt.Axis(values=list(comparison.loads), format="~g"),
     )
-    y = alt.Y(
-        "mean:Q",
-        title="USD a month",
-        scale=alt.Scale(type="log"),
-        axis=alt.Axis(format="$,.4~g", tickCount=6),
-    )
+    y = alt.Y("mean:Q", title="USD a month, divided by that", axis=alt.Axis(format="$,.4~g", tickCount=6))
     colour = _colour(comparison)
-    tooltip = ["option:N", "load:Q", alt.Tooltip("mean:Q", title="USD a month", format=",.2f")]
+    tooltip = ["option:N", "load:Q", alt.Tooltip("mean:Q", title="USD a month for 1 x", format=",.2f")]
     lines = base.mark_line().encode(x=x, y=y, color=colour)
     points = base.mark_circle(size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip)
     limits = base.mark_rule(opacity=0.6).encode(x=x, y="low:Q", y2="high:Q", color=colour)
