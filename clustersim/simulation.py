@@ -36,6 +36,7 @@ from clustersim.control.summary import summarise
 from clustersim.control.traffic import TaskTimes, Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
+from clustersim.policy.scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
@@ -100,7 +101,9 @@ class Simulation:
         self.journal = Journal(self.world, self.recorder)
         self.traffic = Traffic(scenario.services, scenario.task_definitions, scenario.roles)
         self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
-        self.scheduler = Scheduler(self.world, task_sets, self.traffic, self.events, self._in_alarm)
+        self.scheduler = Scheduler(
+            self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
+        )
         self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
         self.failures = Failures(self.world, self.capacity.launcher, self.events)
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
@@ -112,7 +115,11 @@ class Simulation:
             scenario.services, self.measures, (self._set_desired, self._record_activity), self.metric_ms
         )
         self.group_scaling = GroupScaling(
-            self.world, self.capacity, self.measures, self._record_activity, self.metric_ms
+            self.world,
+            self.capacity,
+            self.measures,
+            (self._set_capacity, self._bounds, self._record_activity),
+            self.metric_ms,
         )
         self._schedules: dict[int, list[tuple[int, Any]]] = {}
         self._wire()
@@ -311,6 +318,21 @@ class Simulation:
         before = int(self.world.state.services[service]["desired"])
         self.events.desired_count(now, service, before, count, cause)
         self.scheduler.set_desired(service, count, now)
+
+    def _set_capacity(self, group: int, count: int, cause: str) -> None:
+        """A scaling policy wants another capacity of a group; of virtual machines it is their service's count."""
+        machines = self.scenario.groups[group].machines
+        if machines is None:
+            self.capacity.set_desired(group, count)
+        else:
+            self._set_desired(self.world.names.services.index(machines.service), count, cause)
+
+    def _bounds(self, group: int) -> Bounds:
+        """Between which capacities the policies of a group may move."""
+        of = self.scenario.groups[group]
+        if of.machines is None:
+            return Bounds(of.min_size, of.max_size)
+        return self.autoscaler.bounds(self.world.names.services.index(of.machines.service))
 
     def _record_activity(
         self,

@@ -188,11 +188,14 @@ class TerminationReason(IntEnum):
     IDLE = 7
     UNDERUTILIZED = 8
     LIFETIME = 9
+    UNHEALTHY = 10
+    INSTANCE_REFRESH = 11
 
 
 TERMINATION_REASON_WORDS = (
     *(None, "instance failure", "scale-in", "terminated by user", "Spot interruption", "zone outage"),
     *("Availability Zone rebalancing", "idle", "underutilized", "end of its lifetime"),
+    *("failed health checks", "instance refresh"),
 )
 
 

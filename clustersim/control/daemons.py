@@ -67,7 +67,7 @@ class Daemons:
         if old.size:
             self._replace(record, old, hosts.size, now)
         if record.primary.state != FAILED:
-            self._fill(record, hosts, now)
+            self.fill(record, hosts, now)
 
     def _replace(self, record: ServiceRecord, old: Array, desired: int, now: int) -> None:
         """Stop tasks of older revisions while the healthy stay above the minimum; those unhealthy first."""
@@ -80,7 +80,7 @@ class Daemons:
         chosen = np.concatenate([old[~well], old[well][::-1][:spare]])
         self.stopper.stop_slots(record, chosen, now)
 
-    def _fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
+    def fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
         """Start a task on every instance that has none, whatever its revision and state."""
         state = self.world.state
         live = state.tasks[self.world.live_tasks()]

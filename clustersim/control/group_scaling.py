@@ -8,6 +8,7 @@ measures of the metric period have been taken.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,15 @@ from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
 from clustersim.policy import scaling
 from clustersim.policy.group_scaling import Size, decide_group
-from clustersim.policy.metrics import Subject
+from clustersim.policy.metrics import GROUP_METRICS, Subject
 from clustersim.scenario.model import AutoScalingGroup, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 from clustersim.world.world import World
+
+SetCapacity = Callable[[int, int, str], None]
+"""(group, desired capacity, cause)."""
+BoundsOf = Callable[[int], scaling.Bounds]
+"""The capacities between which the policies of a group may move it."""
 
 
 class _Policy(NamedTuple):
@@ -43,12 +49,12 @@ class GroupScaling:
         world: World,
         capacity: Capacity,
         measures: Measures,
-        record: Record,
+        callbacks: tuple[SetCapacity, BoundsOf, Record],
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self.world = world
         self.capacity = capacity
-        self.record = record
+        self._set_capacity, self._bounds, self.record = callbacks
         groups = world.scenario.groups
         self._measures = measures
         self._alarms = AlarmTable(measures, tick_ms)
@@ -65,9 +71,9 @@ class GroupScaling:
                     )
         if problems:
             raise ScenarioError(problems)
-        floor = np.array([group.min_size for group in groups], np.int64)
-        ceiling = np.array([group.max_size for group in groups], np.int64)
-        self._alarms.seal(floor, ceiling, np.full(len(groups), NEVER, np.int64))
+        self._floor = np.array([group.min_size for group in groups], np.int64)
+        self._ceiling = np.array([group.max_size for group in groups], np.int64)
+        self._alarms.seal(self._floor, self._ceiling, np.full(len(groups), NEVER, np.int64))
 
     def tick(self, now: int) -> None:
         """Take in the metric period that ends at `now`."""
@@ -76,6 +82,9 @@ class GroupScaling:
         sizes = self._sizes(now)
         desired = np.array([size.desired for size in sizes], np.int64)
         warm = np.array([size.warm for size in sizes], np.int64)
+        for group in self._policies:  # scheduled actions may have moved them
+            bounds = self._bounds(group)
+            self._floor[group], self._ceiling[group] = bounds.minimum, bounds.maximum
         for group in self._alarms.evaluate(now, warm, desired):
             self._act(now, group, sizes[group])
 
@@ -103,7 +112,7 @@ class GroupScaling:
             )
         ]
         of = self.world.scenario.groups[group]
-        decided = decide_group(size, proposals, scaling.Bounds(of.min_size, of.max_size))
+        decided = decide_group(size, proposals, self._bounds(group))
         if decided is None:
             return
         count, position = decided
@@ -116,7 +125,7 @@ class GroupScaling:
             name += "-AlarmLow" if low else "-AlarmHigh"
         cause = f"monitor alarm {name} in state ALARM triggered policy {chosen.rule.name}"
         value = self._alarms.value(chosen.low if low else chosen.high)
-        self.capacity.set_desired(group, count)
+        self._set_capacity(group, count, cause)
         target = f"autoScalingGroup/{of.name}"
         self.record(now, target, chosen.rule.name, chosen.metric, value, size.desired, count, cause)
 
@@ -146,9 +155,18 @@ class GroupScaling:
             capacity = scaling.target_tracking(size.warm, value, rule.target, direction)
         return scaling.Proposal(position, direction, capacity, may_scale_in=not rule.disable_scale_in)
 
+    def _owner(self, number: int, group: AutoScalingGroup, policy: TargetTracking | StepScaling) -> Owner:
+        """Whose metrics a policy means: its group's, or for virtual machines those of their service that a group has
+        not (requests of its load balancer, messages in its queue)."""
+        own = policy.custom_metric if isinstance(policy, TargetTracking) else policy.alarm
+        name = (own or {}).get("metricName", None if own else getattr(policy, "metric", None))
+        if group.machines is None or name in GROUP_METRICS:
+            return Owner(number, Subject.GROUP, number)
+        return Owner(number, Subject.SERVICE, self.world.names.services.index(group.machines.service))
+
     def _add(self, number: int, group: AutoScalingGroup, policy: TargetTracking | StepScaling) -> None:
         """Make the alarms of a policy; a step policy without an alarm never acts."""
-        owner = Owner(number, Subject.GROUP, number)
+        owner = self._owner(number, group, policy)
         rows = self._policies.setdefault(number, [])
         if isinstance(policy, StepScaling):
             added = self._alarms.add_step(owner, policy)

@@ -24,7 +24,7 @@ from clustersim.policy.auto_scaling_group import (
 )
 from clustersim.policy.termination import Candidate, Mix, choose_victims
 from clustersim.scenario.model import AutoScalingGroup
-from clustersim.vocabulary import InstanceState, TerminationReason
+from clustersim.vocabulary import MS_PER_HOUR, InstanceState, TerminationReason
 from clustersim.world.census import lots
 from clustersim.world.tables import AWAITED
 from clustersim.world.world import World
@@ -34,6 +34,7 @@ _NO_CAPACITY = (
     "system will be working on provisioning additional capacity. Launching EC2 instance failed."
 )
 _NO_SPOT = "There is no Spot capacity available that matches your request. Launching EC2 instance failed."
+MACHINE_DRAIN_MS = 48 * MS_PER_HOUR  # longer than any deregistration delay: EC2 Auto Scaling waits as long
 _ALL_PROTECTED = (
     "Could not scale to desired capacity because all remaining instances are protected from scale-in."
 )
@@ -56,6 +57,7 @@ class Groups:
         self.launcher = launcher
         scenario = world.scenario
         self.desired = [group.desired_capacity for group in scenario.groups]
+        self.extra = [0] * len(scenario.groups)  # machines that an instance refresh wants beyond the desired
         self._surplus = [0] * len(scenario.groups)  # instances beyond the desired, to balance the zones
         self._retry_at = [0] * len(scenario.groups)
         self._failing = [False] * len(scenario.groups)
@@ -78,8 +80,14 @@ class Groups:
             for name in group.instance_types
         ]
 
-    def _drain_ms(self, group: int) -> int | None:
-        """How long an instance may drain before it is terminated; None without managed draining."""
+    def drain_ms(self, group: int) -> int | None:
+        """How long an instance may drain before it is terminated; None without managed draining.
+
+        A virtual machine waits until its copy has stopped, which is asked of it at once (EC2 Auto Scaling User
+        Guide: connection draining of its load balancer).
+        """
+        if self.world.scenario.groups[group].machines is not None:
+            return MACHINE_DRAIN_MS
         provider = self._providers[group]
         if provider is None or not provider.managed_draining:
             return None
@@ -95,6 +103,9 @@ class Groups:
 
     def launch_first(self, group: int, now: int) -> None:
         """The first instances of a run are there, and registered, at its first instant."""
+        scenario = self.world.scenario
+        if scenario.groups[group].machines is not None and scenario.initial_state == "empty":
+            return  # nothing is there yet, and machines are what is to be there
         choices, _ = self._choose(group, self.members(group), self.desired[group], now)
         self._launched(group, self.launcher.launch(group, choices, now, at_once=True))
 
@@ -109,7 +120,7 @@ class Groups:
         """Bring one group to its desired capacity."""
         members = self.members(group)
         surplus = self._surplus[group]
-        short = self.desired[group] + surplus - members.slots.size
+        short = self.desired[group] + self.extra[group] + surplus - members.slots.size
         if short > 0:
             self._launch(group, members, short, now)
         elif surplus and short == 0:
@@ -130,9 +141,8 @@ class Groups:
         choices, refused = self._choose(group, members, count, now)
         if choices:
             self._launched(group, self.launcher.launch(group, choices, now))
-            self.launcher.say(
-                now, group, "INSTANCE_LAUNCHED", f"launching {len(choices)} container instances."
-            )
+            noun = "container instances" if self.world.scenario.groups[group].machines is None else "machines"
+            self.launcher.say(now, group, "INSTANCE_LAUNCHED", f"launching {len(choices)} {noun}.")
         if refused is None:
             self._failing[group] = False
             return
@@ -216,7 +226,7 @@ class Groups:
         """Give up `count` instances that are not protected from scale-in."""
         victims = self._victims(group, members, count, now)
         for slot in victims:
-            self.launcher.give_up(slot, now, reason, self._drain_ms(group))
+            self.launcher.give_up(slot, now, reason, self.drain_ms(group))
         stuck = len(victims) < count
         if stuck and not self._stuck[group]:
             self.launcher.say(now, group, "INSTANCES_PROTECTED", _ALL_PROTECTED)

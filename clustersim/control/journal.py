@@ -26,6 +26,7 @@ from clustersim.vocabulary import (
     StopCode,
     StoppedReason,
     TaskState,
+    TerminationReason,
     WaitReason,
     instance_name,
 )
@@ -85,6 +86,7 @@ class Journal:
         self.failed_by_group = np.zeros(max(1, groups), np.int64)
         self.entries = [EntryTally() for _ in world.scenario.run_tasks]
         self.instance_cost = 0.0
+        self._on_machines = np.array([s.machines is not None for s in world.scenario.services] or [False])
         self._reference_ids = {
             number: entry.trace.reference_id
             for number, entry in enumerate(world.scenario.run_tasks)
@@ -119,7 +121,7 @@ class Journal:
             + [None] * len(world.scenario.managed_instances),
             "instance_type": list(names.types),
             "purchase_option": ["on-demand", "spot"],
-            "termination_reason": list(TERMINATION_REASON_WORDS),
+            "termination_reason": _termination_words(world),
         }
 
     def take_chunks(self) -> None:
@@ -158,9 +160,7 @@ class Journal:
             "revision": self._revision_of[definition],
             "deployment_id": self._deployments(deployment),
             "attempt": rows["attempt"],
-            "launch_type": np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])[
-                lane_of
-            ],
+            "launch_type": self._launch_types(sets["service"][set_of], lanes[lane_of]),
             "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
             "availability_zone": rows["zone"],
             "container_instance_id": rows["instance_id"],
@@ -200,6 +200,13 @@ class Journal:
             if number >= 0:
                 codes[numbers == number] = words.code(f"ecs-svc/{number}")
         return codes
+
+    def _launch_types(self, services: Array, lanes: Array) -> Array:
+        """The launch type of each row's task, from its service and its lane."""
+        found = np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])
+        if np.any(self._on_machines):
+            found[(services >= 0) & self._on_machines[services]] = LaunchType.VIRTUAL_MACHINE
+        return found
 
     def _references(self, rows: Columns, groups: Array) -> pa.Array:
         """The identities that traces give their rows; null where there is none."""
@@ -342,6 +349,14 @@ class Journal:
             },
         )
         self.instance_cost += float(rows["cost"].sum())
+
+
+def _termination_words(world: World) -> list[str | None]:
+    """The words of termination reasons; those of virtual machines only where there are any."""
+    machines = any(group.machines is not None for group in world.scenario.groups)
+    return list(
+        TERMINATION_REASON_WORDS if machines else TERMINATION_REASON_WORDS[: TerminationReason.UNHEALTHY]
+    )
 
 
 def _different(values: Array) -> Array:

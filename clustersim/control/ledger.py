@@ -24,9 +24,16 @@ from clustersim.policy.commitments import (
 )
 from clustersim.record.recorder import Recorder
 from clustersim.scenario.model import Scenario
-from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MIB_PER_GIB, MS_PER_HOUR, NEVER
+from clustersim.vocabulary import (
+    CPU_UNITS_PER_VCPU,
+    MIB_PER_GIB,
+    MS_PER_HOUR,
+    NEVER,
+    WEIGHT_PER_CPU_UNIT,
+    WEIGHT_PER_MIB,
+)
 from clustersim.world.accounts import accrue_all
-from clustersim.world.populate import ARCHITECTURES, HOURS_PER_MONTH, instance_usd_per_hour
+from clustersim.world.populate import ARCHITECTURES, HOURS_PER_MONTH, guest_of, instance_usd_per_hour
 from clustersim.world.world import World
 
 EC2 = "Amazon Elastic Compute Cloud"
@@ -47,6 +54,18 @@ class Line(NamedTuple):
     zone: int
 
 
+class Guest(NamedTuple):
+    """What the guest operating system has of an instance of one class, and who pays for it when it is empty.
+
+    `share` is its part of the price: a vCPU weighs as much as 9 GiB, as among tasks.
+    """
+
+    vcpu: float
+    memory_gib: float
+    share: float
+    payer: int
+
+
 class Ledger:
     """Writes `costs`; one for the run."""
 
@@ -59,6 +78,12 @@ class Ledger:
         self.fargate_vcpu_hours = 0.0
         self.fargate_gb_hours = 0.0
         self.instance_hours = 0.0
+        self.guest_vcpu_hours = 0.0
+        self.guest_memory_gib_hours = 0.0
+        self.guest_usd = 0.0
+        self.unheld_usd = np.zeros(max(1, len(world.names.groups)))
+        """What virtual machines cost while they had no copy, at list price, by who pays."""
+        self._guests = guests_of(world)
         self._skus: list[tuple[str, Sku]] = []
         self._sku_numbers: dict[tuple[str, Sku], int] = {}
         self._ec2_lines = (
@@ -170,13 +195,19 @@ class Ledger:
         for c, lines in enumerate(self._ec2_lines):
             if class_ms[c]:
                 self.instance_hours += class_ms[c] / MS_PER_HOUR
+                self._count_guest(c, class_ms[c] / MS_PER_HOUR)
+                owner = self._guests[c].payer
                 shares = weight_ms[:, c] / float(self.world.state.classes[c]["weight"])
+                idle = (class_ms[c] - float(shares.sum())) / MS_PER_HOUR
+                if owner != NOBODY:
+                    self.unheld_usd[owner] += idle * sum(line.price for line in lines)
+                    shares[owner] += idle * MS_PER_HOUR
                 for line in lines:
                     for group in np.flatnonzero(shares):
                         hours = float(shares[group]) / MS_PER_HOUR
                         rows.append((line, int(group), hours, hours * line.price))
-                    idle = (class_ms[c] - float(shares.sum())) / MS_PER_HOUR
-                    rows.append((line, NOBODY, idle, idle * line.price))
+                    if owner == NOBODY:
+                        rows.append((line, NOBODY, idle, idle * line.price))
         for (row, column), line in self._fargate_lines.items():
             for group in np.flatnonzero(fargate_ms[:, row, column]):
                 quantity = float(fargate_ms[group, row, column]) / _fargate_unit_ms(column)
@@ -184,6 +215,13 @@ class Ledger:
                 self.fargate_vcpu_hours += quantity if column == 0 else 0.0
                 self.fargate_gb_hours += quantity if column == 1 else 0.0
         self._append(now, rows, bill)
+
+    def _count_guest(self, c: int, hours: float) -> None:
+        """Add what the guest operating systems of a class of instances took in so many hours of it."""
+        guest = self._guests[c]
+        self.guest_vcpu_hours += hours * guest.vcpu
+        self.guest_memory_gib_hours += hours * guest.memory_gib
+        self.guest_usd += hours * guest.share * float(self.world.state.classes["usd_per_hour"][c])
 
     def _commit(self) -> Bill | None:
         """What the period's commitments cover, hour by hour."""
@@ -241,6 +279,19 @@ class Ledger:
         self.billed += float(np.sum(columns["BilledCost"]))
         for (line, _, _, _), usd in zip(rows, billed, strict=True):
             self.by_provider[line.provider] += usd
+
+
+def guests_of(world: World) -> list[Guest]:
+    """The guest of each class: on a container instance what the agent does not register, with machines what is said."""
+    scenario, found = world.scenario, []
+    for row in world.state.classes if scenario.pools else ():
+        pool, kind = scenario.pools[row["group"]], scenario.instance_types[row["type"]]
+        cpu, memory = guest_of(pool, kind)
+        whole = WEIGHT_PER_CPU_UNIT * kind.vcpus * CPU_UNITS_PER_VCPU + WEIGHT_PER_MIB * kind.memory_mib
+        share = (WEIGHT_PER_CPU_UNIT * cpu + WEIGHT_PER_MIB * memory) / whole
+        payer = NOBODY if pool.machines is None else world.names.services.index(pool.machines.service)
+        found.append(Guest(cpu / CPU_UNITS_PER_VCPU, memory / MIB_PER_GIB, share, payer))
+    return found
 
 
 def _quantity(line: Line, hours: float) -> float:

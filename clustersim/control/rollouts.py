@@ -202,7 +202,7 @@ class Rollouts:
                 "deployments",
                 deployment_id=rollout.name,
                 service=names.services[service],
-                task_definition=rollout.key,
+                task_definition=rollout.key.partition("@")[0],  # on virtual machines it says whose
                 created_at=rollout.created_ms,
                 completed_at=rollout.completed_ms,
                 rollout_state=rollout.state,

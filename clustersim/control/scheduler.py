@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
 from clustersim.control.event_words import EventLog
+from clustersim.control.machines import Machines
 from clustersim.control.rebalancing import Rebalancing
 from clustersim.control.replicas import Replicas
 from clustersim.control.rollouts import InAlarm, Rollouts
@@ -36,7 +38,13 @@ class Scheduler:
     """One for all services; `act` is called by its agenda."""
 
     def __init__(
-        self, world: World, task_sets: TaskSets, traffic: Traffic, events: EventLog, in_alarm: InAlarm
+        self,
+        world: World,
+        task_sets: TaskSets,
+        traffic: Traffic,
+        capacity: Capacity,
+        events: EventLog,
+        in_alarm: InAlarm,
     ) -> None:
         self.world = world
         self.events = events
@@ -49,6 +57,7 @@ class Scheduler:
         parts = (world, self.starter, self.stopper, self.rollouts)
         self.replicas = Replicas(*parts, events)
         self.daemons = Daemons(*parts, events)
+        self.machines = Machines(world, capacity, self.daemons)
         self.shifts = Shifts(*parts, traffic, self._again)
         self.rebalancing = Rebalancing(world, self.starter, self.stopper, events)
         self._waiting: set[int] = set()
@@ -86,6 +95,8 @@ class Scheduler:
         touch_service(self.world.core, service, now)
         row = self.world.state.services[service]
         row["desired"] = count
+        if self.records[service].on_machines:
+            self.machines.resize(self.records[service], count)
         percent = self.records[service].settings.deployment.minimum_healthy_percent
         row["threshold"] = math.ceil(count * percent / 100)
         self.records[service].steady = False
@@ -129,11 +140,12 @@ class Scheduler:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)
 
     def _note_daemons(self) -> None:
-        """Which task sets a new instance must have a task of; one of a FAILED deployment starts nothing."""
+        """Which task sets a new instance must have a task of, as far as it takes them; one of a FAILED deployment
+        starts nothing."""
         rows = [
             record.primary.row
             for record in self.records
-            if record.daemon and record.deployments and record.primary.state != FAILED
+            if (record.daemon or record.on_machines) and record.deployments and record.primary.state != FAILED
         ]
         self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 
@@ -182,6 +194,9 @@ class Scheduler:
             self._note_daemons()
             self._count_daemons(record, now)
             self.daemons.keep(record, now)
+        elif record.on_machines:
+            self._note_daemons()
+            self.machines.keep(record, now)
         else:
             if record.moving_task >= 0:
                 self.rebalancing.go_on(record, now)

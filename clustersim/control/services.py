@@ -72,6 +72,11 @@ class ServiceRecord:
         return self.deployments[-1]
 
     @property
+    def on_machines(self) -> bool:
+        """Whether each of its copies has a virtual machine of its own."""
+        return self.settings.machines is not None
+
+    @property
     def daemon(self) -> bool:
         """Whether it runs one task on every instance."""
         return self.settings.scheduling_strategy == "DAEMON"

@@ -29,7 +29,7 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed,
-        "cost_usd_idle": ledger.billed - float(journal.cost_by_group.sum()),
+        "cost_usd_idle": ledger.billed - float(journal.cost_by_group.sum()) - float(ledger.unheld_usd.sum()),
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -46,7 +46,13 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
             for word, count in zip(WAIT_REASON_WORDS, state.refusals, strict=True)
             if word and count
         },
-        "services": {name: _service(world, journal, traffic, s) for s, name in enumerate(names.services)},
+        "guest_os_memory_gib_hours": ledger.guest_memory_gib_hours,
+        "guest_os_vcpu_hours": ledger.guest_vcpu_hours,
+        "guest_os_cost_usd": ledger.guest_usd,
+        "services": {
+            name: _service(world, journal, traffic, s, float(ledger.unheld_usd[s]))
+            for s, name in enumerate(names.services)
+        },
         "run_tasks": {
             entry.name: journal.entry_summary(number) for number, entry in enumerate(world.scenario.run_tasks)
         },
@@ -60,8 +66,10 @@ def _share(part: Any, whole: Any) -> float | None:
     return 100.0 * float(part[mask].sum()) / registered if registered else None
 
 
-def _service(world: World, journal: Journal, traffic: Traffic, service: int) -> dict[str, Any]:
-    """One entry under `services`."""
+def _service(
+    world: World, journal: Journal, traffic: Traffic, service: int, unheld_usd: float
+) -> dict[str, Any]:
+    """One entry under `services`; `unheld_usd` is what its virtual machines cost while they had no copy."""
     row = world.state.services[service]
     length = world.scenario.duration_ms
     load = traffic.summary(service)
@@ -73,7 +81,7 @@ def _service(world: World, journal: Journal, traffic: Traffic, service: int) -> 
         "requests_failed": load.requests_failed if load else None,
         "response_time_p50_s": _number(load.response_time_p50_s) if load else None,
         "response_time_p99_s": _number(load.response_time_p99_s) if load else None,
-        "cost_usd": float(journal.cost_by_group[service]),
+        "cost_usd": float(journal.cost_by_group[service]) + unheld_usd,
     }
 
 

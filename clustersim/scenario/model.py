@@ -28,6 +28,7 @@ from clustersim.scenario.model_capacity import (
     FargatePrice,
     InstancePool,
     InstanceType,
+    Machines,
     ManagedInstances,
     Pricing,
     SavingsPlan,
@@ -60,6 +61,7 @@ __all__ = [
     "InstancePool",
     "InstanceType",
     "Load",
+    "Machines",
     "ManagedInstances",
     "MemoryPerTask",
     "PlacementRule",
@@ -253,6 +255,8 @@ class Service(Resolved):
     subnets: tuple[str, ...] = ()
     public_address: bool = False
     behaviors: tuple[tuple[str, Behavior], ...] = ()
+    machines: str | None = None
+    """The Auto Scaling group of its virtual machines, one for each copy; None: ECS runs its tasks."""
 
     def behavior(self, key: str) -> Behavior:
         """The behaviour of tasks of task definition `key` ('web:2') under this service."""

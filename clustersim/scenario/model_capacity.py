@@ -64,6 +64,16 @@ class InstanceType(Resolved):
 PurchaseOption = Literal["on-demand", "spot"]
 
 
+class Machines(Resolved):
+    """What makes a group's instances virtual machines: whose copies they run, one each, and what the guest operating
+    system takes of each."""
+
+    service: str
+    guest_cpu: int = 0
+    guest_memory_mib: int = 0
+    guest_disk_gib: int = 0
+
+
 class InstancePool(Resolved):
     """What launches container instances of some types into some zones, and what all its instances share."""
 
@@ -82,6 +92,8 @@ class InstancePool(Resolved):
     agent: AgentSettings = AgentSettings()
     instance_role: str | None = None
     subnets: tuple[str, ...] = ()
+    machines: Machines | None = None
+    """None: container instances, on which tasks are placed."""
 
 
 class InstancesDistribution(Resolved):

@@ -221,7 +221,7 @@ ServiceBlock = Annotated[
         ),
         load={"$model": "WrittenLoad"},
         behavior=_BEHAVIOR,
-        virtualMachines=_object("own: one copy each on a virtual machine"),
+        virtualMachines={"$model": "VirtualMachines"},
     ),
 ]
 RunTaskBlock = Annotated[

@@ -17,7 +17,7 @@ from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
 from clustersim.scenario.raw_agent import EcsConfig
 from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad
-from clustersim.scenario.raw_later import VirtualMachines
+from clustersim.scenario.raw_machines import VirtualMachines
 from clustersim.scenario.units import (
     AboveZero,
     AtLeastOne,

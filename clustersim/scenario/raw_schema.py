@@ -13,6 +13,7 @@ from clustersim.scenario.raw_behavior import WrittenBehavior, WrittenLoad, Writt
 from clustersim.scenario.raw_failures import WrittenInterruptions
 from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.raw_images import WrittenImage, WrittenPullLimit
+from clustersim.scenario.raw_machines import VirtualMachines
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -24,7 +25,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema.setdefault("$defs", {})
     for model in (
         *(WrittenBehavior, WrittenLoad, WrittenInterruptions),
-        *(WrittenImage, WrittenPullLimit, EcsConfig),
+        *(WrittenImage, WrittenPullLimit, EcsConfig, VirtualMachines),
     ):
         part = model.model_json_schema(ref_template=template)
         definitions.update(part.pop("$defs", {}))

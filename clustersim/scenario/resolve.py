@@ -26,6 +26,7 @@ from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_failures import failures
 from clustersim.scenario.resolve_images import image_pulls, registries_and_images
 from clustersim.scenario.resolve_jobs import run_tasks
+from clustersim.scenario.resolve_machines import with_machine_revisions
 from clustersim.scenario.resolve_placement import strategy_items
 from clustersim.scenario.resolve_scaling import check_source
 from clustersim.scenario.resolve_services import service_blocks, services, target_groups
@@ -47,7 +48,7 @@ def resolve(context: Context) -> dict[str, Any]:
     blocks = service_blocks(context)
     alarms = _alarms(context)
     done = actions(context, blocks)
-    found = services(context, blocks, groups, later_definitions(done))
+    found = services(context, capacity, blocks, groups, later_definitions(done))
     jobs = run_tasks(context)
     _not_simulated(context)
     if not context.findings.data.get("services") and not context.findings.data.get("runTasks"):
@@ -57,11 +58,11 @@ def resolve(context: Context) -> dict[str, Any]:
         "managed_instances": tuple(capacity.managed_instances),
         "providers": tuple(capacity.providers),
         "instance_types": tuple(capacity.instance_types.values()),
-        "task_definitions": definitions,
+        "task_definitions": (*definitions, *context.machine_definitions),
         "target_groups": tuple(groups.values()),
         "services": found,
         "run_tasks": jobs,
-        "actions": done,
+        "actions": with_machine_revisions(done, found),
         "alarms": alarms,
         "cluster": _cluster(context),
         "failures": failures(context),

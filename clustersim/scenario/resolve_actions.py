@@ -18,6 +18,7 @@ from clustersim.scenario.overrides import closest
 from clustersim.scenario.resolve_context import FARGATE_PROVIDERS, Context
 from clustersim.scenario.resolve_deployment import deployment
 from clustersim.scenario.resolve_jobs import read_at
+from clustersim.scenario.resolve_machines import instance_refresh
 from clustersim.scenario.resolve_placement import strategy_items
 from clustersim.vocabulary import MS_PER_SECOND
 
@@ -76,6 +77,7 @@ def actions(context: Context, services: list[Block]) -> tuple[Action, ...]:
         str(block.value.get("serviceName")): dict(block.value.get("deploymentConfiguration") or {})
         for block in services
     }
+    machines = {str(block.value.get("serviceName")) for block in services if block.has("virtualMachines")}
     items = context.findings.data.get("actions")
     for index, item in enumerate(items if isinstance(items, list) else ()):
         path: Steps = ("actions", index)
@@ -84,7 +86,7 @@ def actions(context: Context, services: list[Block]) -> tuple[Action, ...]:
         if "at" not in item:
             context.findings.add(path, "at is missing", "add at: 2d")
         at_ms = read_at(context, item["at"], (*path, "at")) if "at" in item else None
-        action = _action(context, item, path, at_ms, configurations)
+        action = _action(context, item, path, at_ms, (configurations, machines))
         if action is not None:
             found.append(action)
     return tuple(found)
@@ -95,7 +97,7 @@ def _action(
     item: dict[str, Any],
     path: Steps,
     at_ms: int | None,
-    configurations: dict[str, dict[str, Any]],
+    services: tuple[dict[str, dict[str, Any]], set[str]],
 ) -> Action | None:
     """One action; None if anything is wrong with it."""
     names = [key for key in item if key != "at"]
@@ -124,24 +126,38 @@ def _action(
         _number_ids(context, block, value)
     if not block.sound or at_ms is None:
         return None
-    changes = _changes(context, block, value, configurations) if operation == "updateService" else {}
+    changes = _changes(context, block, value, services) if operation == "updateService" else {}
     return Action(at_ms=at_ms, operation=operation, input=value, changes=changes)
 
 
 def _changes(
-    context: Context, block: Block, value: dict[str, Any], configurations: dict[str, dict[str, Any]]
+    context: Context,
+    block: Block,
+    value: dict[str, Any],
+    services: tuple[dict[str, dict[str, Any]], set[str]],
 ) -> dict[str, Any]:
-    """The fields of a service that an update sets; what a deployment configuration leaves out stays as it was."""
+    """The fields of a service that an update sets; what a deployment configuration leaves out stays as it was.
+
+    `services` are their deployment configurations, and the names of those on virtual machines.
+    """
+    configurations, machines = services
+    on_machines = value.get("service") in machines
     changes: dict[str, Any] = {}
     if "deploymentConfiguration" in value:
         current = configurations.setdefault(str(value.get("service")), {})
         current.update(value["deploymentConfiguration"])
-        changes["deployment"] = deployment(context, block, current, daemon=False)
+        if on_machines:
+            changes["deployment"] = instance_refresh(context, block, current)
+        else:
+            changes["deployment"] = deployment(context, block, current, daemon=False)
     if "healthCheckGracePeriodSeconds" in value:
         changes["health_check_grace_ms"] = value["healthCheckGracePeriodSeconds"] * MS_PER_SECOND
     if "availabilityZoneRebalancing" in value:
-        changes["zone_rebalancing"] = value["availabilityZoneRebalancing"] == "ENABLED"
-    if value.get("capacityProviderStrategy"):
+        changes["zone_rebalancing"] = value["availabilityZoneRebalancing"] == "ENABLED" and not on_machines
+    if value.get("capacityProviderStrategy") and on_machines:
+        what = f"{value['service']} runs on virtual machines of its own, which have no capacity provider"
+        context.findings.add(block.at("capacityProviderStrategy"), what, "leave it out")
+    elif value.get("capacityProviderStrategy"):
         place = block.at("capacityProviderStrategy")
         changes["strategy"] = strategy_items(context, value["capacityProviderStrategy"], place)
         changes["launch_type"] = None

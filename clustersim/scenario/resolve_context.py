@@ -42,6 +42,8 @@ class Context:
     """Zone by subnet."""
     definitions: dict[str, TaskDefinition] = field(default_factory=dict)
     definition_behaviors: dict[str, WrittenBehavior] = field(default_factory=dict)
+    machine_definitions: list[TaskDefinition] = field(default_factory=list)
+    """Task definitions as they run on virtual machines, one for each service that does."""
     latest: dict[str, str] = field(default_factory=dict)
     """Key of the latest revision by family."""
     default_strategy: tuple[StrategyItem, ...] = ()

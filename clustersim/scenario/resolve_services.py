@@ -16,7 +16,9 @@ from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnService, OwnTargetGroup, own_part
 from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_deployment import deployment
+from clustersim.scenario.resolve_groups import Capacity
 from clustersim.scenario.resolve_load import behavior, check_containers, load
+from clustersim.scenario.resolve_machines import instance_refresh, machine_place, on_machines
 from clustersim.scenario.resolve_placement import where
 from clustersim.scenario.resolve_scaling import auto_scaling
 from clustersim.vocabulary import MS_PER_SECOND
@@ -54,6 +56,7 @@ def service_blocks(context: Context) -> list[Block]:
 
 def services(
     context: Context,
+    capacity: Capacity,
     blocks: list[Block],
     groups: dict[str, TargetGroup],
     later_definitions: Mapping[str, set[str]],
@@ -67,8 +70,6 @@ def services(
         own = validate(OwnService, own_part(OwnService, block.value), block.path, context.findings)
         if own is None:
             continue
-        if own.virtual_machines is not None:
-            context.findings.not_simulated(block.at("virtualMachines"), "virtual machines")
         reference = block.value.get("taskDefinition")
         if not isinstance(reference, str):
             if not block.has("taskDefinition"):
@@ -78,31 +79,34 @@ def services(
         scaling = auto_scaling(context, block, own.load is not None)
         rate = load(context, own.load, block.at("load")) if own.load is not None else None
         definition = context.definitions.get(key or "")
-        place = where(context, block, definition)
+        machines = own.virtual_machines
+        place = machine_place(context, block) if machines else where(context, block, definition)
         balanced = _target_groups(context, block, definition, groups)
         if not block.sound or definition is None or key is None:
             continue
         keys = sorted({key} | later_definitions.get(block.value["serviceName"], set()))
         daemon = block.value.get("schedulingStrategy") == "DAEMON"
-        found.append(
-            Service(
-                name=block.value["serviceName"],
-                task_definition=key,
-                desired_count=block.value.get("desiredCount", 1),
-                scheduling_strategy="DAEMON" if daemon else "REPLICA",
-                deployment=deployment(
-                    context, block, block.value.get("deploymentConfiguration") or {}, daemon
-                ),
-                zone_rebalancing=_rebalanced(block, daemon),
-                target_groups=balanced,
-                balanced_container=_balanced_container(block) if balanced else None,
-                health_check_grace_ms=block.value.get("healthCheckGracePeriodSeconds", 0) * MS_PER_SECOND,
-                auto_scaling=scaling,
-                load=rate,
-                behaviors=_behaviors(context, own, keys, block),
-                **place.fields(),
-            )
+        how = block.value.get("deploymentConfiguration") or {}
+        service = Service(
+            name=block.value["serviceName"],
+            task_definition=key,
+            desired_count=block.value.get("desiredCount", 1),
+            scheduling_strategy="DAEMON" if daemon else "REPLICA",
+            deployment=instance_refresh(context, block, how)
+            if machines
+            else deployment(context, block, how, daemon),
+            zone_rebalancing=_rebalanced(block, daemon) and not machines,
+            target_groups=balanced,
+            balanced_container=_balanced_container(block) if balanced else None,
+            health_check_grace_ms=block.value.get("healthCheckGracePeriodSeconds", 0) * MS_PER_SECOND,
+            auto_scaling=scaling,
+            load=rate,
+            behaviors=_behaviors(context, own, keys, block),
+            **place.fields(),
         )
+        moved = on_machines(context, capacity, block, machines, service) if machines else service
+        if moved is not None:
+            found.append(moved)
     return tuple(found)
 
 

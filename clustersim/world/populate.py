@@ -114,8 +114,7 @@ def classes_of(
         row["drains_on_notice"] = pool.spot_draining
         row["provider"] = names.providers.index(pool.provider or "")
         row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
-        row["cpu"] = kind.registered_cpu
-        row["memory"] = max(0, kind.registered_memory_mib - pool.agent.reserved_memory_mib)
+        row["cpu"], row["memory"] = room_of(pool, kind)
         row["gpus"] = kind.gpus
         row["host_ports"] = max(0, HOST_PORTS - len(pool.agent.reserved_ports))
         trunked = scenario.cluster.awsvpc_trunking and kind.eni_trunk_limit > 0
@@ -131,6 +130,19 @@ def classes_of(
             row[luck] = NEVER
     attributes = [class_attributes(*row) for row in rows] or [{}]
     return classes, attributes, numbers
+
+
+def room_of(pool: InstancePool, kind: InstanceType) -> tuple[int, int]:
+    """CPU units and MiB of an instance for tasks: what the agent registers, or what a machine's guest leaves."""
+    if pool.machines is None:
+        return kind.registered_cpu, max(0, kind.registered_memory_mib - pool.agent.reserved_memory_mib)
+    return kind.vcpus * CPU_UNITS - pool.machines.guest_cpu, kind.memory_mib - pool.machines.guest_memory_mib
+
+
+def guest_of(pool: InstancePool, kind: InstanceType) -> tuple[int, int]:
+    """CPU units and MiB of an instance that no task gets: the guest operating system, and who works for it."""
+    cpu, memory = room_of(pool, kind)
+    return max(0, kind.vcpus * CPU_UNITS - cpu), max(0, kind.memory_mib - memory)
 
 
 def instance_usd_per_hour(kind: InstanceType, spot: bool) -> float:

@@ -54,6 +54,8 @@ def write_risks(scenario: Scenario, classes: Array, distributions: Distributions
     classes["silence"] = NEVER if agents is None else distributions.row(agents.duration)
     for pool, of in enumerate(scenario.pools):
         classes["launch"][classes["group"] == pool] = distributions.row(of.launch_time)
+        if of.machines is not None:
+            classes["disconnect"][classes["group"] == pool] = NEVER  # no container agent runs there
     for row in classes:
         if row["spot"]:
             share = share_of_type(scenario, int(row["type"]))

@@ -47,6 +47,7 @@ class SetSpec:
     daemon: bool = False
     subnets: tuple[str, ...] = ()  # none are all
     public_address: bool = False
+    machines: str | None = None  # the service whose virtual machines are the only ones that take its tasks
     memory_base_mib: float = 0.0  # what the application has when it is up
 
 
@@ -73,6 +74,7 @@ def service_spec(scenario: Scenario, service: Service, number: int, definition_k
         daemon=service.scheduling_strategy == "DAEMON",
         subnets=service.subnets,
         public_address=service.public_address,
+        machines=None if service.machines is None else service.name,
         memory_base_mib=service.load.memory_base_mib if service.load is not None else 0.0,
     )
 

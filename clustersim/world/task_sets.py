@@ -262,15 +262,20 @@ class TaskSets:
         for zone in spec.zones:
             state.lane_zones[number, names.zones.index(zone)] = 1
         for c, attributes in enumerate(self.attributes):
-            if not attributes:
+            if not attributes or fargate or not self._may_host(state.classes[c], lane, item, spec):
                 continue
-            klass = state.classes[c]
-            mine = item is None or klass["provider"] == lane["provider"]
-            if fargate or not mine or not state.lane_zones[number, klass["zone"]]:
+            if not state.lane_zones[number, state.classes[c]["zone"]]:
                 continue
             built_for = attributes["ecs.cpu-architecture"] == arch or spec.definition is None
             allowed = ELIGIBLE if program.allowed[c] else EXCLUDED_BY_MEMBER_OF
             state.eligible[number, c] = allowed if built_for else LACKS_ATTRIBUTE
+
+    def _may_host(self, klass: Any, lane: Any, item: StrategyItem | None, spec: SetSpec) -> bool:
+        """Whether instances of a class are among those that a lane leads to; machines take their service's alone."""
+        machines = self.scenario.pools[klass["group"]].machines
+        if machines is not None or spec.machines is not None:
+            return machines is not None and machines.service == spec.machines
+        return item is None or bool(klass["provider"] == lane["provider"])
 
     def _append_program(self, world: World, compiled: ConstraintProgram) -> tuple[int, int]:
         """Append a program to the common one; its rows of truth follow those already there."""

@@ -1,0 +1,88 @@
+"""Services on virtual machines: one copy of the application on each instance of a group of their own.
+
+The service's desired count is the group's desired capacity; a machine that has booted starts its copy
+(`world.fleet`). This module keeps the rest: a copy that has ended is started again on its machine, a machine whose
+copy fails its health checks is replaced, and a new revision comes with new machines (an instance refresh). Launching
+and terminating is the group's business (`control.groups`); it must not know scaling policies.
+
+Sources: EC2 Auto Scaling User Guide, health checks for instances in an Auto Scaling group (ELB type) and instance
+refresh; systemd.service(5), Restart=. MODEL.md says what of it is a choice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustersim.control.capacity import Capacity
+from clustersim.control.daemons import Daemons
+from clustersim.control.services import ServiceRecord
+from clustersim.engine.compiled import Array
+from clustersim.policy.instance_refresh import RefreshStep, refresh_step
+from clustersim.vocabulary import TaskState, TerminationReason
+from clustersim.world.world import World
+
+
+class Machines:
+    """One for all services on virtual machines."""
+
+    def __init__(self, world: World, capacity: Capacity, daemons: Daemons) -> None:
+        self.world = world
+        self.capacity = capacity
+        self.daemons = daemons
+        self.stopper = daemons.stopper
+        self.rollouts = daemons.rollouts
+
+    def group_of(self, record: ServiceRecord) -> int:
+        """The number of the group of a service's machines."""
+        return self.world.names.pools.index(str(record.settings.machines))
+
+    def resize(self, record: ServiceRecord, count: int) -> None:
+        """The service wants so many machines."""
+        self.capacity.set_desired(self.group_of(record), count)
+
+    def keep(self, record: ServiceRecord, now: int) -> None:
+        """Bring a service one step nearer to one copy of its PRIMARY deployment on each of its machines."""
+        state = self.world.state
+        slots = self.stopper.candidates(record, record.deployments)
+        self.stopper.stop_slots(record, slots[state.tasks["leaving"][slots] == 1], now)
+        slots = slots[state.tasks["leaving"][slots] == 0]
+        unwell = (state.tasks["unwell"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+        if np.any(unwell):
+            fresh = state.tasks["set"][slots[unwell]] == record.primary.row
+            self.rollouts.count_replaced(record.primary, int(fresh.sum()))
+            self._replace(record, slots[unwell], now, TerminationReason.UNHEALTHY)
+        self._refresh(record, slots[~unwell], now)
+        self.daemons.fill(record, self.daemons.eligible_hosts(record), now)
+
+    def _refresh(self, record: ServiceRecord, slots: Array, now: int) -> None:
+        """Replace machines that run an older revision, as far as the healthy percents allow."""
+        state = self.world.state
+        old = slots[state.tasks["set"][slots] != record.primary.row]
+        group = self.group_of(record)
+        groups = self.capacity.groups
+        if old.size == 0 and not groups.extra[group]:
+            return
+        of = record.settings.deployment
+        service = state.services[record.number]
+        well = state.tasks["healthy"][old] >= 0
+        step: RefreshStep = refresh_step(
+            int(service["desired"]),
+            int(service["healthy"]),
+            (int(well.sum()), int((~well).sum())),
+            (of.minimum_healthy_percent, of.maximum_percent),
+        )
+        if groups.extra[group] != step.extra:
+            groups.extra[group] = step.extra
+            self.capacity.agenda.ring()
+        chosen = np.concatenate([old[~well][: step.unhealthy], old[well][::-1][: step.healthy]])
+        if chosen.size:
+            self._replace(record, chosen, now, TerminationReason.INSTANCE_REFRESH)
+
+    def _replace(self, record: ServiceRecord, slots: Array, now: int, reason: TerminationReason) -> None:
+        """Give up the machines of these copies; their group launches others."""
+        drain_ms = self.capacity.groups.drain_ms(self.group_of(record))
+        for host in self.world.state.tasks["slot"][slots]:
+            if not self.world.state.instances["terminating"][host]:
+                self.capacity.launcher.give_up(int(host), now, reason, drain_ms)
+        record.steady = False
+        self.capacity.agenda.ring()
