@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from clustersim.scenario.rewriting import Entry, Rewriting
 
+REFRESH = {"minimumHealthyPercent": 100, "maximumPercent": 200}
+"""The default of ECS in place of EC2's 90 and 100, so that `availability` means the same under every option."""
+_OF_ECS_DEPLOYMENTS = ("deploymentCircuitBreaker", "alarms", "lifecycleHooks")
+
 
 def to_virtual_machines(work: Rewriting, _spot: bool) -> None:
     """Every service on machines of its own; a type that it says itself is kept, else the cheapest that fits."""
@@ -31,3 +35,10 @@ def _to_machines(work: Rewriting, entry: Entry) -> None:
     kind = machines.get("instanceType")
     told = f"as written, {kind}" if kind else "of the cheapest type that fits"
     work.say(f"{entry.name}: a virtual machine for each copy, {told}")
+    deployment = entry.block.setdefault("deploymentConfiguration", {})
+    for field in _OF_ECS_DEPLOYMENTS:
+        if deployment.pop(field, None):
+            work.say(f"{entry.name}: without {field}, which is of ECS")
+    if not deployment.keys() & REFRESH.keys():
+        deployment.update(REFRESH)
+        work.say(f"{entry.name}: an instance refresh launches before it terminates, as ECS does by default")

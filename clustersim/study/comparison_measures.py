@@ -17,7 +17,7 @@ import pyarrow as pa
 from clustersim.policy.billing import HOURS_PER_MONTH
 from clustersim.scenario.model import Scenario
 from clustersim.study.place import Place
-from clustersim.vocabulary import MIB_PER_GIB, MS_PER_HOUR, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
 
 PREFIX = "comparison."
 OPERATIONS = "usdPerInstanceMonth"
@@ -49,7 +49,7 @@ def measured(
         "cpu_reservation_mean": summary["cpu_reservation_mean"],
         "memory_reservation_mean": summary["memory_reservation_mean"],
         "servers": servers,
-        "guest_os_memory_gib": _guest_gib(place, name, scenario, summary),
+        "guest_os_memory_gib": float(summary["guest_os_memory_gib_hours"]) / hours,
     }
     found["total_usd_per_month"] = found["cost_usd_per_month"] + found["operations_usd_per_month"]
     return {f"{PREFIX}{key}": value for key, value in found.items()}
@@ -80,25 +80,6 @@ def _waits(tasks: pa.Table, scenario: Scenario) -> Floats:
         counted &= created > begin  # those that were running when it began
     waits: Floats = (started - created)[counted]
     return waits
-
-
-def _guest_gib(place: Place, name: str, scenario: Scenario, summary: Mapping[str, Any]) -> float:
-    """Memory that tasks never see, GiB, on average: what machines have, less what they register."""
-    hours = scenario.duration_ms / MS_PER_HOUR
-    if "guest_os_memory_gib_hours" in summary:
-        return float(summary["guest_os_memory_gib_hours"]) / hours
-    columns = ("instance_type", "launched_at", "terminated_at", "registered_memory_mib")
-    instances = _table(place, name, "container_instances", columns)
-    advertised = {kind.name: kind.memory_mib for kind in scenario.instance_types}
-    whole = np.array([advertised[kind] for kind in instances.column("instance_type").to_pylist()])
-    begin = scenario.start_ms / MS_PER_SECOND
-    end = begin + scenario.duration_ms / MS_PER_SECOND
-    registered = np.array(instances.column("registered_memory_mib").to_pylist(), np.float64)
-    launched, terminated = (_seconds(instances.column(each)) for each in ("launched_at", "terminated_at"))
-    until = np.where(np.isnan(terminated), end, np.minimum(terminated, end))
-    lived = np.maximum(until - np.maximum(launched, begin), 0.0) / (end - begin)
-    lost = np.where(np.isnan(registered), 0.0, whole - registered)
-    return float((lost * lived).sum()) / MIB_PER_GIB
 
 
 def _seconds(column: Any) -> Floats:

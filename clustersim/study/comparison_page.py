@@ -51,7 +51,8 @@ def _charts(comparison: Comparison) -> Charts:
     at_loads, at_prices = over_loads(comparison), over_prices(comparison)
     if at_loads is not None:
         words = (
-            "Rates and counts times the load; where lines cross, the cheapest option changes. 95 % intervals."
+            "What each 1 x of the load costs a month: rates and counts times the load, the cost divided by it. Where "
+            "lines cross, the cheapest option changes. 95 % intervals."
         )
         found.append(("Cost over the load", words, [at_loads]))
     if at_prices is not None:
