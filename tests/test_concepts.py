@@ -9,7 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WORDS = (
-    *("Virtual machine and guest operating system", "Container", "Image and layer", "Read/write layer", "Registry"),
+    *(
+        "Virtual machine and guest operating system",
+        "Container",
+        "Image and layer",
+        "Read/write layer",
+        "Registry",
+    ),
     *("Cluster", "Container definition", "Task definition", "Task role", "Task and service", "EC2 mode"),
     *("Fargate mode", "The three options"),
 )

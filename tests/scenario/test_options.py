@@ -161,7 +161,12 @@ def test_the_least_money_wins_and_of_equals_the_first(count: int, name: str, ins
 
 @pytest.mark.parametrize(
     ("cpu", "memory", "size"),
-    [(512, 1024, (512, 1024)), (600, 1024, (1024, 2048)), (128, 5000, (1024, 5120)), (2048, 1024, (2048, 4096))],
+    [
+        (512, 1024, (512, 1024)),
+        (600, 1024, (1024, 2048)),
+        (128, 5000, (1024, 5120)),
+        (2048, 1024, (2048, 4096)),
+    ],
 )
 def test_sizes_are_rounded_up_to_fargates(
     cpu: int, memory: int, size: tuple[int, int], tmp_path: Path
@@ -178,7 +183,12 @@ def test_containers_without_a_task_size_are_added_up_by_their_limits(tmp_path: P
         "family": "app",
         "containerDefinitions": [
             {"name": "a", "image": "a", "cpu": 300, "memory": 700, "memoryReservation": 100},
-            {"name": "b", "image": "b", "memory": 500, "portMappings": [{"containerPort": 80, "hostPort": 8080}]},
+            {
+                "name": "b",
+                "image": "b",
+                "memory": 500,
+                "portMappings": [{"containerPort": 80, "hostPort": 8080}],
+            },
         ],
     }
     scenario, said = made(nowhere(taskDefinitions=[written]), tmp_path, "ecs-fargate")
@@ -196,11 +206,15 @@ def test_on_fargate_no_instances_are_left(tmp_path: Path) -> None:
             {"serviceName": "other", "taskDefinition": "app"},
         ],
         cluster={"defaultCapacityProviderStrategy": [on()]},
-        actions=[{"at": "10m", "setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 5}}],
+        actions=[
+            {"at": "10m", "setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 5}}
+        ],
     )
     scenario, said = made(written, tmp_path, "ecs-fargate")
     assert (scenario.groups, scenario.providers, scenario.actions) == ((), (), ())
-    assert all([item.capacity_provider for item in each.strategy] == ["FARGATE"] for each in scenario.services)
+    assert all(
+        [item.capacity_provider for item in each.strategy] == ["FARGATE"] for each in scenario.services
+    )
     assert scenario.services[0].placement_constraints == ()
     assert "1 actions on instances are left out" in said
 
@@ -227,7 +241,10 @@ GPU = {"container": {"resourceRequirements": [{"type": "GPU", "value": "1"}]}}
         (definition(**GPU), "app:1: a GPU, and Fargate has none"),
         (definition(cpu=65_536, memory=1024), "app:1: 64 vCPU with 1 GiB is larger than any Fargate task"),
         (definition(container={"privileged": True}), "a privileged container"),
-        (definition(volumes=[{"name": "data", "host": {"sourcePath": "/data"}}]), "the volume data of its host"),
+        (
+            definition(volumes=[{"name": "data", "host": {"sourcePath": "/data"}}]),
+            "the volume data of its host",
+        ),
     ],
 )
 def test_what_fargate_cannot_run_is_said(definition_: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -258,7 +275,8 @@ def test_each_copy_has_a_machine_of_the_cheapest_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "factor", "counted"), [(4, 0.5, 2), (3, 0.5, 2), (1, 0.1, 1), (0, 2, 0), (10, 0.1, 1), (7, 3, 21)]
+    ("count", "factor", "counted"),
+    [(4, 0.5, 2), (3, 0.5, 2), (1, 0.1, 1), (0, 2, 0), (10, 0.1, 1), (7, 3, 21)],
 )
 def test_counts_follow_rounded_up(count: int, factor: float, counted: int) -> None:
     assert scaled(count, factor) == counted
@@ -272,7 +290,9 @@ def test_rates_and_counts_follow_the_load(tmp_path: Path) -> None:
         load={"requestsPerSecond": 20},
         autoScaling={"MinCapacity": 2, "maxCapacity": 8},
     )
-    daily = service("daily", 1, load={"messagesPerSecond": {"daily": {"low": 1, "high": 2}}, "processingTime": 1})
+    daily = service(
+        "daily", 1, load={"messagesPerSecond": {"daily": {"low": 1, "high": 2}}, "processingTime": 1}
+    )
     jobs = [job("one"), job("many", arrivals={"ratePerHour": 6})]
     written = world(nodes=2, services=[web, daily], runTasks=jobs)
     scenario, _ = made(written, tmp_path, "ecs-ec2", 10)
@@ -282,7 +302,9 @@ def test_rates_and_counts_follow_the_load(tmp_path: Path) -> None:
     assert first.auto_scaling is not None
     assert (first.auto_scaling.min_capacity, first.auto_scaling.max_capacity) == (20, 80)
     assert second.load is not None
-    assert (second.load.series.rates.min(), second.load.series.rates.max()) == pytest.approx((10, 20), rel=0.01)
+    assert (second.load.series.rates.min(), second.load.series.rates.max()) == pytest.approx(
+        (10, 20), rel=0.01
+    )
     assert [entry.count for entry in scenario.run_tasks] == [10, 1]
     assert scenario.run_tasks[1].arrivals_per_hour == 60
     (group,) = scenario.groups
@@ -295,13 +317,15 @@ def test_overrides_of_an_option_are_laid_over_what_it_makes(tmp_path: Path) -> N
     assert scenario.providers[0].managed_scaling is not None
     assert scenario.providers[0].managed_scaling.target_capacity == 80
     assert f"overridden: {target}=80" in said
-    with pytest.raises(ScenarioError, match="--set ecs-ec2:services.wbe.desiredCount: .*did you mean web"):
+    with pytest.raises(ScenarioError, match=r"--set ecs-ec2:services\.wbe\.desiredCount: .*did you mean web"):
         made(nowhere(), tmp_path, "ecs-ec2", overrides=["services.wbe.desiredCount=1"])
 
 
 def test_providers_of_a_written_scenario_are_those_of_the_option(tmp_path: Path) -> None:
     """Managed Instances are another way of running it: what runs there moves, and the provider is gone."""
-    provided = {"instanceLaunchTemplate": {"ec2InstanceProfileArn": "p", "networkConfiguration": {"subnets": []}}}
+    provided = {
+        "instanceLaunchTemplate": {"ec2InstanceProfileArn": "p", "networkConfiguration": {"subnets": []}}
+    }
     managed = {"name": "managed", "managedInstancesProvider": provided}
     written = world(
         capacityProviders=[provider(), managed],

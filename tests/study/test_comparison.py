@@ -99,7 +99,9 @@ def test_four_tasks_under_each_option_by_hand(done: Comparison) -> None:
 def test_options_share_their_luck(tmp_path: Path) -> None:
     """The first copies fail at the same instants, whatever they run on."""
     path = save(tmp_path, workload())
-    found = cs.compare(path, options=["ecs-ec2", "ecs-fargate"], loads=[1], replications=1, jobs=1, out=tmp_path)
+    found = cs.compare(
+        path, options=["ecs-ec2", "ecs-fargate"], loads=[1], replications=1, jobs=1, out=tmp_path
+    )
     stops = []
     for number in range(2):
         tasks = found.run(number).tasks.to_pandas()
@@ -170,7 +172,9 @@ def test_what_no_option_can_run_is_refused(tmp_path: Path) -> None:
 # --- what is made of the numbers ---------------------------------------------------------------------------
 
 
-def told(costs: dict[tuple[str, float], list[float]], servers: dict[str, float], price: float = 0.0) -> Comparison:
+def told(
+    costs: dict[tuple[str, float], list[float]], servers: dict[str, float], price: float = 0.0
+) -> Comparison:
     """A comparison of these bills by option and load, one for each replication."""
     options = list(dict.fromkeys(option for option, _ in costs))
     loads = sorted({load for _, load in costs})
@@ -208,7 +212,10 @@ def test_costs_meet_between_two_loads() -> None:
     )
     (change,) = found.break_evens()
     assert (change.below, change.above, change.load) == ("ecs-fargate", "ecs-ec2", pytest.approx(1.25))
-    assert break_even_words(found) == "ecs-ec2 from about 1.2 times the load on, ecs-fargate below (between 1 and 2)"
+    assert (
+        break_even_words(found)
+        == "ecs-ec2 from about 1.2 times the load on, ecs-fargate below (between 1 and 2)"
+    )
 
 
 def test_the_price_of_operations_is_the_dearer_bill_by_server() -> None:
