@@ -115,8 +115,7 @@ Options = Annotated[
 Loads = Annotated[
     str | None,
     typer.Option(
-        help="Multiples of the load for the break-even; `1` looks at the load itself only.  [default:"
-        " 0.1,0.25,0.5,1,2]",
+        help="Multiples of the load for the break-even, by default 0.1,0.25,0.5,1,2; 1 looks at the load itself only.",
         metavar="FACTOR,FACTOR,...",
     ),
 ]

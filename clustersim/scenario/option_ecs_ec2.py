@@ -86,10 +86,14 @@ def _provide(work: Rewriting, kind: tuple[str, bool], entries: Sequence[Entry], 
     arch, gpus = kind
     name = "-".join([PROVIDER, *(["gpu"] if gpus else []), *([arch] if arch != "x86_64" else [])])
     trunking = bool((work.data.get("cluster") or {}).get("awsvpcTrunking"))
-    needs = [need for entry in entries for need in _needs(work, entry)]
-    daemons = {entry.name for entry in entries if entry.is_daemon}
-    everywhere = [need for need in needs if need.name in daemons]
-    needs = [need for need in needs if need.name not in daemons]
+    # A daemon of launch type EC2 that stays where it is runs on these instances too.
+    daemons = [
+        each
+        for each in work.entries()
+        if each.is_daemon and (each in entries or each.model.launch_type == "EC2")
+    ]
+    everywhere = [need for entry in daemons for need in _needs(work, entry)]
+    needs = [need for entry in entries if not entry.is_daemon for need in _needs(work, entry)]
     candidates, origin = _candidates(work, kind, spot)
     volume = ROOT_VOLUME_GIB * work.base.pricing.ebs_usd_per_gib_month / HOURS_PER_MONTH
     fit = cheapest_fit(candidates, needs, trunking, spot, everywhere, volume)

@@ -43,7 +43,7 @@ def bars(comparison: Comparison, criterion: Criterion) -> Spec | None:
 
 
 def over_loads(comparison: Comparison) -> Spec | None:
-    """The cost of each option for every 1 x of the load; None where only one load was looked at.
+    """The cost of each option for every 1 x of the load; None where one load was looked at, or no run succeeded.
 
     Divided by the load, so that a line that falls is an option that is better filled, and lines that cross are seen
     to cross.
@@ -62,6 +62,8 @@ def over_loads(comparison: Comparison) -> Spec | None:
         for load in comparison.loads
         if (cost := comparison.of_option(comparison.cost, option, load)) is not None
     ]
+    if not rows:
+        return None
     base = alt.Chart(alt.Data(values=rows))
     x = alt.X(
         "load:Q",
