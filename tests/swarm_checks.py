@@ -18,7 +18,8 @@ from clustersim.scenario.schedule import instants
 from tests.harness import HOUR, Block, Ran
 from tests.swarm_capacity_checks import CAPACITY_LAWS
 from tests.swarm_image_checks import billed_from, certain, image_laws
-from tests.swarm_service_checks import service_laws
+from tests.swarm_machines import machine_laws
+from tests.swarm_service_checks import definition_of, service_laws
 
 EXTRA_GIB_FREE = 20
 PORTS_OF_AN_INSTANCE = 95
@@ -54,7 +55,7 @@ def findings(ran: Ran) -> list[str]:
         *CAPACITY_LAWS,
     )
     found = [f"{law.__name__.strip('_')}: {words}" for law in laws for words in law(ran)]
-    return found + list(service_laws(ran)) + list(image_laws(ran))
+    return found + list(service_laws(ran)) + list(image_laws(ran)) + list(machine_laws(ran))
 
 
 def _end(ran: Ran) -> int:
@@ -62,8 +63,7 @@ def _end(ran: Ran) -> int:
 
 
 def _definition(ran: Ran, task: Block) -> TaskDefinition | None:
-    key = f"{task['family']}:{task['revision']}"
-    return next((d for d in ran.scenario.task_definitions if d.key == key), None)
+    return definition_of(ran, task)
 
 
 # --- lives -------------------------------------------------------------------------------------------------
@@ -480,7 +480,11 @@ def _bill(ran: Ran) -> Iterator[str]:
         yield f"the rows of costs come to {billed}, the summary says {said}"
     if abs(effective - billed) > CENT:
         yield f"EffectiveCost comes to {effective}, BilledCost to {billed}"
-    if abs(tasks + idle - said) > CENT:
+    payers = [*ran.summary["services"].values(), *ran.summary["run_tasks"].values()]
+    if abs(sum(payer["cost_usd"] for payer in payers) + idle - said) > CENT:
+        yield f"services and entries do not pay what is not idle ({idle}) of {said}"
+    machines = {service.name for service in ran.scenario.services if service.machines}
+    if not machines and abs(tasks + idle - said) > CENT:
         yield f"tasks cost {tasks} and idle {idle}, the bill is {said}"
     pricing = ran.scenario.pricing
     if pricing.savings_plan is not None or pricing.reserved_instances:
@@ -493,7 +497,7 @@ def _bill(ran: Ran) -> Iterator[str]:
     of_tasks: Counter[str | None] = Counter({None: idle})
     for task in ran.tasks():
         of_tasks[task["group"]] += task["cost_usd"]
-    for group in set(by_group) | set(of_tasks):
+    for group in (set(by_group) | set(of_tasks)) - {f"service:{name}" for name in machines}:
         if abs(by_group[group] - of_tasks[group]) > CENT:
             yield f"{group} pays {by_group[group]} in costs and {of_tasks[group]} in tasks"
 

@@ -24,6 +24,7 @@ from tests.swarm_capacity import (
     managed_provider,
 )
 from tests.swarm_images import IMAGE_FEATURES, dress
+from tests.swarm_machines import MACHINE_FEATURES, machines
 from tests.swarm_services import SERVICE_FEATURES
 
 FEATURES = (
@@ -40,6 +41,7 @@ FEATURES = (
     *CAPACITY_FEATURES,
     *SERVICE_FEATURES,
     *IMAGE_FEATURES,
+    *MACHINE_FEATURES,
 )
 
 LEAST_TASKS = 200
@@ -343,6 +345,7 @@ class _Drawing:
         for position, name in enumerate(names):
             self._service(name, wanted[position] if position < len(wanted) else None)
         swarm_services.daemon(self)
+        machines(self)
         if self.pick("empty_service"):
             self.services.append({**self.services[0], "serviceName": "empty", "desiredCount": 0})
             self.services[-1].pop("autoScaling", None)

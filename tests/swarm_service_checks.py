@@ -25,8 +25,15 @@ def service_laws(ran: Ran) -> Iterator[str]:
 
 def definition_of(ran: Ran, task: Block) -> TaskDefinition | None:
     """The task definition of a task's row."""
-    key = f"{task['family']}:{task['revision']}"
+    key = key_of(ran, task)
     return next((d for d in ran.scenario.task_definitions if d.key == key), None)
+
+
+def key_of(ran: Ran, task: Block) -> str:
+    """The name of the revision of a task's row, as it is on the machines of its service."""
+    machines = {service.name for service in ran.scenario.services if service.machines}
+    there = f"@{task['service']}" if task["service"] in machines else ""
+    return f"{task['family']}:{task['revision']}{there}"
 
 
 def behaviors(ran: Ran, service: Service, key: str) -> Block:
@@ -150,7 +157,7 @@ def _protection(ran: Ran) -> Iterator[str]:
         for task in ran.tasks(service=service.name):
             if task["started_at"] is None or task["stopping_at"] is None:
                 continue
-            minutes = behaviors(ran, service, f"{task['family']}:{task['revision']}")["protection_ms"]
+            minutes = behaviors(ran, service, key_of(ran, task))["protection_ms"]
             if not minutes or task["started_at"] == -ran.scenario.warm_up_ms:
                 continue
             early = task["stopping_at"] < task["started_at"] + minutes

@@ -67,7 +67,7 @@ class Daemons:
         if old.size:
             self._replace(record, old, hosts.size, now)
         if record.primary.state != FAILED:
-            self.fill(record, hosts, now)
+            self._fill(record, hosts, now)
 
     def _replace(self, record: ServiceRecord, old: Array, desired: int, now: int) -> None:
         """Stop tasks of older revisions while the healthy stay above the minimum; those unhealthy first."""
@@ -80,22 +80,29 @@ class Daemons:
         chosen = np.concatenate([old[~well], old[well][::-1][:spare]])
         self.stopper.stop_slots(record, chosen, now)
 
-    def fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
-        """Start a task on every instance that has none, whatever its revision and state."""
+    def _fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
+        """Start a task on every instance that has none, as the launch rate allows."""
+        empty = self.empty_hosts(record, hosts)
+        if empty.size == 0:
+            return
+        count = min(int(empty.size), self.starter.allowance(record, now))
+        if count > 0:
+            self.start_on(record, empty[:count], now)
+        if count < empty.size:
+            self.starter.later(record, now)
+
+    def empty_hosts(self, record: ServiceRecord, hosts: Array) -> Array:
+        """Those of `hosts` that have no task of the service, whatever its revision and state."""
         state = self.world.state
         live = state.tasks[self.world.live_tasks()]
         mine = live[np.isin(live["set"], [each.row for each in record.deployments])]
-        empty = np.setdiff1d(hosts, mine["slot"])
-        count = min(int(empty.size), self.starter.allowance(record, now))
-        if empty.size == 0:
-            return
-        if count > 0:
-            self.world.make_room(2 * count + 64)
-            ids = np.zeros(count, np.int64)
-            row = record.primary.row
-            done = start_on_hosts(
-                self.world.core, row, self.world.first_shape[row], empty[:count].astype(np.int64), now, ids
-            )
-            self.starter.have_started(record, ids[:done], now)
-        if count < empty.size:
-            self.starter.later(record, now)
+        empty: Array = np.setdiff1d(hosts, mine["slot"]).astype(np.int64)
+        return empty
+
+    def start_on(self, record: ServiceRecord, hosts: Array, now: int) -> None:
+        """Start a task of the PRIMARY deployment on each of `hosts`."""
+        self.world.make_room(2 * int(hosts.size) + 64)
+        ids = np.zeros(hosts.size, np.int64)
+        row = record.primary.row
+        done = start_on_hosts(self.world.core, row, self.world.first_shape[row], hosts, now, ids)
+        self.starter.have_started(record, ids[:done], now)

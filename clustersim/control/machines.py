@@ -6,10 +6,12 @@ copy fails its health checks is replaced, and a new revision comes with new mach
 and terminating is the group's business (`control.groups`); it must not know scaling policies.
 
 Sources: EC2 Auto Scaling User Guide, health checks for instances in an Auto Scaling group (ELB type) and instance
-refresh; systemd.service(5), Restart=. MODEL.md says what of it is a choice.
+refresh; Docker, restart policies. MODEL.md says what of it is a choice.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +19,19 @@ from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
 from clustersim.control.services import ServiceRecord
 from clustersim.engine.compiled import Array
-from clustersim.policy.instance_refresh import RefreshStep, refresh_step
-from clustersim.vocabulary import TaskState, TerminationReason
+from clustersim.policy.instance_refresh import refresh_step
+from clustersim.policy.supervision import restart_delay_ms
+from clustersim.vocabulary import NEVER, TaskState, TerminationReason
 from clustersim.world.world import World
+
+
+@dataclass
+class _Copy:
+    """The copy on one machine, to its supervisor: when it was started last, and when it will be started again."""
+
+    began: int
+    delay: int = 0
+    due: int = NEVER
 
 
 class Machines:
@@ -31,6 +43,9 @@ class Machines:
         self.daemons = daemons
         self.stopper = daemons.stopper
         self.rollouts = daemons.rollouts
+        self._copies: dict[
+            int, dict[int, _Copy]
+        ] = {}  # by service and instance id, those that have ended once
 
     def group_of(self, record: ServiceRecord) -> int:
         """The number of the group of a service's machines."""
@@ -44,15 +59,38 @@ class Machines:
         """Bring a service one step nearer to one copy of its PRIMARY deployment on each of its machines."""
         state = self.world.state
         slots = self.stopper.candidates(record, record.deployments)
-        self.stopper.stop_slots(record, slots[state.tasks["leaving"][slots] == 1], now)
-        slots = slots[state.tasks["leaving"][slots] == 0]
+        leaving = state.tasks["leaving"][slots] == 1
+        self.stopper.stop_slots(record, slots[leaving], now)
+        slots = slots[~leaving]
         unwell = (state.tasks["unwell"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
         if np.any(unwell):
             fresh = state.tasks["set"][slots[unwell]] == record.primary.row
             self.rollouts.count_replaced(record.primary, int(fresh.sum()))
             self._replace(record, slots[unwell], now, TerminationReason.UNHEALTHY)
         self._refresh(record, slots[~unwell], now)
-        self.daemons.fill(record, self.daemons.eligible_hosts(record), now)
+        self._supervise(record, now)
+
+    def _supervise(self, record: ServiceRecord, now: int) -> None:
+        """Start copies that have ended again, each after the delay of its machine's supervisor."""
+        state = self.world.state
+        known = self._copies.setdefault(record.number, {})
+        hosts = self.daemons.eligible_hosts(record)
+        due = []
+        for host in self.daemons.empty_hosts(record, hosts):
+            identity = int(state.instances["instance_id"][host])
+            copy = known.setdefault(identity, _Copy(int(state.instances["registered"][host])))
+            if copy.due < 0:
+                copy.delay = restart_delay_ms(copy.delay, now - copy.began)
+                copy.due = now + copy.delay
+                self.daemons.starter.look_again(record, copy.due)
+            elif copy.due <= now:
+                copy.began, copy.due = now, NEVER
+                due.append(host)
+        if due:
+            self.daemons.start_on(record, np.array(due, np.int64), now)
+        if len(known) > 2 * hosts.size + 64:
+            alive = set(state.instances["instance_id"][hosts].tolist())
+            self._copies[record.number] = {key: copy for key, copy in known.items() if key in alive}
 
     def _refresh(self, record: ServiceRecord, slots: Array, now: int) -> None:
         """Replace machines that run an older revision, as far as the healthy percents allow."""
@@ -65,7 +103,7 @@ class Machines:
         of = record.settings.deployment
         service = state.services[record.number]
         well = state.tasks["healthy"][old] >= 0
-        step: RefreshStep = refresh_step(
+        step = refresh_step(
             int(service["desired"]),
             int(service["healthy"]),
             (int(well.sum()), int((~well).sum())),

@@ -72,10 +72,19 @@ class Measures:
             for target in service.target_groups
         }
         self.values: npt.NDArray[np.float64] = np.full((len(Metric), count), np.nan)
+        self._guest_vcpu = self._guests()
         self._asked: set[tuple[Metric, Subject]] = set()
         self._warmup_ms = np.zeros(max(1, len(names.pools)), np.int64)
         for number, group in enumerate(world.scenario.groups):
             self._warmup_ms[number] = group.policy_warmup_ms if group.policies else 0
+
+    def _guests(self) -> npt.NDArray[np.float64]:
+        """By class: the vCPUs that the guest operating system of a virtual machine takes, and uses."""
+        classes, pools = self.world.state.classes, self.world.scenario.pools
+        guests = np.array(
+            [0 if pool.machines is None else pool.machines.guest_cpu for pool in pools], np.float64
+        )
+        return guests[classes["group"]] / CPU_UNITS_PER_VCPU if pools else np.zeros(classes.size)
 
     def column(self, named: Named, own: int) -> int:
         """The column of a named metric, that of owner `own` where nobody is named; it will be filled from now on.
@@ -173,12 +182,14 @@ class Measures:
         self.values[Metric.DESIRED_CAPACITY, first : first + count] = np.bincount(groups, minlength=count)
         if self._asked_of(Subject.GROUP, Metric.CPU):
             warm = self.warm(self.world.live_instances(), now)
-            vcpu = state.classes["cpu"][instances["klass"]] / CPU_UNITS_PER_VCPU
+            guest = self._guest_vcpu[instances["klass"]]
+            vcpu = state.classes["cpu"][instances["klass"]] / CPU_UNITS_PER_VCPU + guest
             registered = np.bincount(groups[warm], weights=vcpu[warm], minlength=count)
             measured = np.zeros(state.instances.size, np.bool_)
             measured[self.world.live_instances()] = warm
             with np.errstate(invalid="ignore", divide="ignore"):
-                percent = 100.0 * self._used_vcpu(measured) / registered
+                of_guests = np.bincount(groups[warm], weights=guest[warm], minlength=count)
+                percent = 100.0 * (self._used_vcpu(measured) + of_guests) / registered
             self.values[Metric.CPU, first : first + count] = np.where(registered > 0, percent, np.nan)
 
     def warm(self, slots: npt.NDArray[np.int64], now: int) -> npt.NDArray[np.bool_]:

@@ -16,6 +16,8 @@ from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.vocabulary import WAIT_REASON_WORDS
 from clustersim.world.world import World
 
+_SUMMING_ERROR = 1e-12  # relative, of sums of costs
+
 
 def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) -> dict[str, Any]:
     """The whole summary; None where there is nothing to say."""
@@ -29,7 +31,7 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed,
-        "cost_usd_idle": ledger.billed - float(journal.cost_by_group.sum()) - float(ledger.unheld_usd.sum()),
+        "cost_usd_idle": _idle(ledger, float(journal.cost_by_group.sum())),
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -57,6 +59,15 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
             entry.name: journal.entry_summary(number) for number, entry in enumerate(world.scenario.run_tasks)
         },
     }
+
+
+def _idle(ledger: Ledger, shared: float) -> float:
+    """What nobody pays of the bill; the machines of services leave nothing but the error of their sums."""
+    idle = ledger.billed - shared
+    if not ledger.unheld_usd.any():
+        return idle
+    idle -= float(ledger.unheld_usd.sum())
+    return 0.0 if abs(idle) < _SUMMING_ERROR * ledger.billed else idle
 
 
 def _share(part: Any, whole: Any) -> float | None:

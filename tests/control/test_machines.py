@@ -6,6 +6,7 @@ are instance hours times 0.36. The guest takes 64 CPU units and 400 MiB unless a
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,21 @@ def test_a_machine_that_is_lost_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_crashes_is_started_again_on_its_machine(tmp_path: Path) -> None:
-    """Its supervisor does that at once (Restart=always): the machine stays, and nothing boots."""
+    """Its supervisor does that after 100 ms: the machine stays, and nothing boots."""
     ran = run(machines(1, "1h", behavior={"timeToFailure": "20m"}), tmp_path)
     starts = [task["started_at"] for task in ran.tasks()]
-    assert starts == [90 * SECOND, 21 * MINUTE + 30 * SECOND, 41 * MINUTE + 30 * SECOND]
+    assert starts == [90 * SECOND, 21 * MINUTE + 30 * SECOND + 100, 41 * MINUTE + 30 * SECOND + 200]
     assert len(ran.instances()) == 1
     assert ran.tasks()[0]["exit_code"] == 1
+
+
+def test_a_copy_that_keeps_crashing_waits_ever_longer(tmp_path: Path) -> None:
+    """It lives for a second: 0.1, 0.2, 0.4 ... 51.2 s and then 60 s lie between an end and the next start."""
+    ran = run(machines(1, "10m", behavior={"timeToFailure": "1s"}), tmp_path)
+    starts = [task["started_at"] for task in ran.tasks()]
+    gaps = [(after - before - SECOND) for before, after in pairwise(starts)]
+    assert gaps[:10] == [100 << n for n in range(10)]
+    assert set(gaps[10:]) == {MINUTE}
 
 
 def test_a_machine_whose_copy_hangs_is_replaced(tmp_path: Path) -> None:
@@ -144,3 +154,121 @@ def test_the_tasks_of_others_never_go_there(tmp_path: Path) -> None:
     ran = run(written, tmp_path)
     assert ran.tasks(service="other") == []
     assert ran.messages("SERVICE_TASK_PLACEMENT_FAILURE") != []
+
+
+# --- scaling -----------------------------------------------------------------------------------------------
+
+THIRD_IS_GUEST = {"guestOs": {"cpu": 1024, "memory": 0}}
+"""Of 4 vCPU the guest takes one."""
+
+
+def tracking(metric: str, target: float) -> Block:
+    """An `autoScaling` of 1 to 10 that tracks a predefined metric."""
+    policy = {
+        "policyName": "track",
+        "policyType": "TargetTrackingScaling",
+        "targetTrackingScalingPolicyConfiguration": {
+            "targetValue": target,
+            "predefinedMetricSpecification": {"predefinedMetricType": metric},
+        },
+    }
+    return {"minCapacity": 1, "maxCapacity": 10, "policies": [policy]}
+
+
+def scaled(metric: str, target: float, **more: Any) -> Block:
+    """One machine at first, called 60 times a second at 25 ms of a vCPU: 1.5 vCPU in use."""
+    return machines(
+        1,
+        "1h",
+        THIRD_IS_GUEST,
+        load={"requestsPerSecond": 60, "cpuTimePerRequest": "25ms"},
+        autoScaling=tracking(metric, target),
+        keys={"initialState": "running"},
+        **more,
+    )
+
+
+def test_the_group_tracks_the_cpu_of_its_machines(tmp_path: Path) -> None:
+    """(1.5 + 1 of the guest) / 4 = 62.5 %, over 60 three times: at 3 min ceil(62.5 / 60) = 2, which serve at 4:30.
+
+    Then it is (1.5 + 2) / 8 = 43.75 %: below 0.9 x 60, where ECS would scale in, and above EC2's 0.7 x 60 = 42.
+    """
+    ran = run(scaled("ECSServiceAverageCPUUtilization", 60), tmp_path)
+    (activity,) = ran.rows("scaling_activities")
+    assert activity["time"] == 3 * MINUTE
+    assert (activity["from_count"], activity["to_count"]) == (1, 2)
+    assert activity["metric"] == "ASGAverageCPUUtilization"
+    assert activity["metric_value"] == pytest.approx(62.5)
+    assert ran.tasks()[1]["started_at"] == 3 * MINUTE + 90 * SECOND
+    assert ran.series("desired_count")[-1][1] == 2
+
+
+def test_machines_that_warm_up_are_not_measured(tmp_path: Path) -> None:
+    """Target 40: 2 machines at 3 min. They would have 43.75 % each, above it, but until one is warm at 9:30 only the
+    other counts, so ceil(1 x 43.75 / 40) = 2 changes nothing; from then on ceil(2 x 43.75 / 40) = 3 does."""
+    ran = run(scaled("ECSServiceAverageCPUUtilization", 40), tmp_path)
+    first, second, *_ = ran.rows("scaling_activities")
+    assert (first["time"], first["to_count"]) == (3 * MINUTE, 2)
+    assert second["to_count"] == 3
+    assert second["time"] == 10 * MINUTE
+
+
+def test_the_group_tracks_requests_per_machine(tmp_path: Path) -> None:
+    """3,600 requests a minute on one machine, 1,000 wanted on each: ceil(3.6) = 4."""
+    ran = run(scaled("ALBRequestCountPerTarget", 1000), tmp_path)
+    (activity,) = ran.rows("scaling_activities")
+    assert (activity["time"], activity["to_count"]) == (3 * MINUTE, 4)
+    assert ran.running_at(10 * MINUTE) == 4
+
+
+def test_scheduled_actions_move_the_bounds_of_the_group(tmp_path: Path) -> None:
+    """At least five from half past on."""
+    early = {
+        "scheduledActionName": "early",
+        "schedule": "at(2026-01-01T00:30:00)",
+        "scalableTargetAction": {"minCapacity": 5},
+    }
+    written = machines(2, "1h", autoScaling={"minCapacity": 1, "maxCapacity": 9, "scheduledActions": [early]})
+    ran = run(written, tmp_path)
+    assert ran.running_at(30 * MINUTE) == 2
+    assert ran.running_at(32 * MINUTE) == 5
+
+
+# --- a new revision ----------------------------------------------------------------------------------------
+
+
+def refreshed(tmp_path: Path, **more: Any) -> list[tuple[int, int | None]]:
+    """(started, stopping) of the copies of 4 machines that get revision 2 at 10 min, old ones first; ms after that."""
+    update = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
+    ran = run(machines(4, keys={"actions": [update]}, **more), tmp_path)
+    assert ran.states(revision=2) == {"RUNNING": 4}
+    assert [row["rollout_state"] for row in ran.rows("deployments")] == ["COMPLETED", "COMPLETED"]
+    assert ran.rows("deployments")[1]["task_definition"] == "app:2"
+    assert {row["termination_reason"] for row in ran.instances()[:4]} == {"instance refresh"}
+    began = 10 * MINUTE
+    return [
+        (task["started_at"] - began, None if task["stopping_at"] is None else task["stopping_at"] - began)
+        for task in ran.tasks()
+    ]
+
+
+def test_an_instance_refresh_replaces_one_machine_at_a_time(tmp_path: Path) -> None:
+    """90 % of 4 is 4, so nothing may be missing, so one is: each takes 90 s to boot and 40 s to count as healthy."""
+    spans = refreshed(tmp_path)
+    each = 130 * SECOND
+    assert sorted(stop for _, stop in spans[:4] if stop is not None) == [0, each, 2 * each, 3 * each]
+    assert [start for start, _ in spans[4:]] == [90 * SECOND + n * each for n in range(4)]
+
+
+def test_it_launches_before_it_terminates_where_the_maximum_allows(tmp_path: Path) -> None:
+    """100 to 200 %: four more machines, and the old ones go together when those are healthy."""
+    percents = {"minimumHealthyPercent": 100, "maximumPercent": 200}
+    spans = refreshed(tmp_path, deploymentConfiguration=percents)
+    assert [stop for _, stop in spans[:4]] == [130 * SECOND] * 4
+    assert [start for start, _ in spans[4:]] == [90 * SECOND] * 4
+
+
+def test_a_deployment_by_force_is_a_refresh_too(tmp_path: Path) -> None:
+    force = {"at": "10m", "updateService": {"service": "web", "forceNewDeployment": True}}
+    ran = run(machines(1, "30m", keys={"actions": [force]}), tmp_path)
+    assert [host["termination_reason"] for host in ran.instances()] == ["instance refresh", None]
