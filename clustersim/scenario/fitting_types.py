@@ -2,9 +2,6 @@
 
 Decides by packing: the tasks at their desired counts, the heaviest first, each on the first instance with room,
 and the type whose instances cost least together. Must not know options or documents. `option_ecs_ec2` calls it.
-
-The default list is ours: compute optimised, general purpose and memory optimised instances of one generation, four
-sizes of each, and for GPUs the smaller NVIDIA types. Whoever has other favourites lists them.
 """
 
 from __future__ import annotations
@@ -14,13 +11,6 @@ from dataclasses import dataclass
 
 from clustersim.scenario.model import InstanceType
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-
-_SIZES = ("large", "xlarge", "2xlarge", "4xlarge")
-DEFAULT_TYPES = {
-    "x86_64": tuple(f"{family}.{size}" for family in ("c6i", "m6i", "r6i") for size in _SIZES),
-    "arm64": tuple(f"{family}.{size}" for family in ("c7g", "m7g", "r7g") for size in _SIZES),
-}
-GPU_TYPES = ("g4dn.xlarge", "g4dn.2xlarge", "g4dn.12xlarge", "g5.xlarge", "g5.2xlarge", "g5.12xlarge")
 
 
 @dataclass(frozen=True)

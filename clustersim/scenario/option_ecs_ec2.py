@@ -11,20 +11,17 @@ from collections.abc import Sequence
 
 from clustersim.policy.billing import HOURS_PER_MONTH
 from clustersim.scenario import catalog
-from clustersim.scenario.fitting_types import (
-    DEFAULT_TYPES,
-    GPU_TYPES,
-    Need,
-    cheapest_fit,
-    instances_for,
-    room,
-)
+from clustersim.scenario.fitting_types import Need, cheapest_fit, instances_for, room
+from clustersim.scenario.machine_types import DEFAULT_TYPES
 from clustersim.scenario.model import InstanceType, RunTask
 from clustersim.scenario.offers import CatalogError
 from clustersim.scenario.rewriting import Data, Entry, Rewriting, serve
 
 PROVIDER = "ecs-ec2"
 MAX_SIZE = 1_000
+USUAL_SIZES = ("large", "xlarge", "2xlarge", "4xlarge")
+"""Larger ones are looked at only for what these do not hold: with one of them goes too much at once."""
+GPU_TYPES = ("g4dn.xlarge", "g4dn.2xlarge", "g5.xlarge", "g5.2xlarge", "g4dn.12xlarge", "g5.12xlarge")
 ROOT_VOLUME_GIB = 30  # of a group that does not say
 PLACEMENT = (
     {"type": "spread", "field": "attribute:ecs.availability-zone"},
@@ -94,15 +91,13 @@ def _provide(work: Rewriting, kind: tuple[str, bool], entries: Sequence[Entry], 
     ]
     everywhere = [need for entry in daemons for need in _needs(work, entry)]
     needs = [need for entry in entries if not entry.is_daemon for need in _needs(work, entry)]
-    candidates, origin = _candidates(work, kind, spot)
+    lists, fit, origin = _lists(work, kind), None, ""
     volume = ROOT_VOLUME_GIB * work.base.pricing.ebs_usd_per_gib_month / HOURS_PER_MONTH
-    fit = cheapest_fit(candidates, needs, trunking, spot, everywhere, volume)
-    if fit is None and origin != "the default list" and not work.types:
-        candidates, origin = _default_types(work, kind, spot), "the default list"
-        fit = cheapest_fit(candidates, needs, trunking, spot, everywhere, volume)
+    while fit is None and lists:
+        types, origin = lists.pop(0)
+        fit = cheapest_fit(_known(work, types, arch, spot), needs, trunking, spot, everywhere, volume)
     if fit is None:
-        tried = ", ".join(each.name for each in candidates) or "no type"
-        work.reasons.append(f"{_names(entries)} fit on none of {tried}")
+        work.reasons.append(f"{_names(entries)}: no type of {origin} holds it")
         return
     lasting = [need for need in needs if need.name in {entry.name for entry in entries if entry.is_service}]
     count = instances_for(room(fit.type, trunking, everywhere), lasting) or 0
@@ -166,20 +161,23 @@ def _needs(work: Rewriting, entry: Entry) -> list[Need]:
     ]
 
 
-def _candidates(work: Rewriting, kind: tuple[str, bool], spot: bool) -> tuple[list[InstanceType], str]:
-    """The types to choose among and what they are called: those asked for, the scenario's own, or the default."""
+def _lists(work: Rewriting, kind: tuple[str, bool]) -> list[tuple[Sequence[str], str]]:
+    """The types to choose among and what they are called, one list after the other until one has a fit.
+
+    Those asked for; else those that the scenario names, the usual sizes of the default list, all of it.
+    """
     if work.types:
-        return _known(work, work.types, kind[0], spot), "compare.instanceTypes"
+        return [(work.types, "compare.instanceTypes")]
+    arch, gpus = kind
     own = [name for group in work.base.groups for name in group.instance_types]
     own += [str(each["name"]) for each in work.data.get("instanceTypes") or ()]
-    if found := _known(work, list(dict.fromkeys(own)), kind[0], spot):
-        return found, "the scenario's instance types"
-    return _default_types(work, kind, spot), "the default list"
-
-
-def _default_types(work: Rewriting, kind: tuple[str, bool], spot: bool) -> list[InstanceType]:
-    arch, gpus = kind
-    return _known(work, GPU_TYPES if gpus else DEFAULT_TYPES[arch], arch, spot)
+    listed = GPU_TYPES if gpus else DEFAULT_TYPES[arch]
+    usual = [name for name in listed if name.partition(".")[2] in USUAL_SIZES]
+    return [
+        (list(dict.fromkeys(own)), "the scenario's instance types"),
+        (usual, "the default list"),
+        (listed, "the default list"),
+    ]
 
 
 def _known(work: Rewriting, names: Sequence[str], arch: str, spot: bool) -> list[InstanceType]:

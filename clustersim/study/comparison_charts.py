@@ -71,7 +71,7 @@ def over_loads(comparison: Comparison) -> Spec | None:
         scale=alt.Scale(type="log", nice=False, padding=14),
         axis=alt.Axis(values=list(comparison.loads), format="~g"),
     )
-    y = alt.Y("mean:Q", title="USD a month, divided by that", axis=alt.Axis(format="$,.4~g", tickCount=6))
+    y = alt.Y("mean:Q", title="USD a month, divided by that", axis=alt.Axis(format="$,.6~g", tickCount=6))
     colour = _colour(comparison)
     tooltip = ["option:N", "load:Q", alt.Tooltip("mean:Q", title="USD a month for 1 x", format=",.2f")]
     lines = base.mark_line().encode(x=x, y=y, color=colour)
@@ -99,8 +99,8 @@ def over_prices(comparison: Comparison) -> Spec | None:
         for option, (bill, servers) in facts.items()
         for price in (most * number / (PRICES - 1) for number in range(PRICES))
     ]
-    x = alt.X("price:Q", title="USD for looking after a server, per month", axis=alt.Axis(format="$,.4~g"))
-    y = alt.Y("total:Q", title="USD a month, both", axis=alt.Axis(format="$,.4~g"))
+    x = alt.X("price:Q", title="USD for looking after a server, per month", axis=alt.Axis(format="$,.6~g"))
+    y = alt.Y("total:Q", title="USD a month, both", axis=alt.Axis(format="$,.6~g"))
     lines = alt.Chart(alt.Data(values=rows)).mark_line().encode(x=x, y=y, color=_colour(comparison))
     rule = (
         alt.Chart(alt.Data(values=[{"at": price} for price in meetings]))
@@ -124,4 +124,4 @@ def _title(criterion: Criterion) -> str:
 def _axis(measure: str) -> Any:
     if is_share(measure):
         return alt.Axis(format=".3~%", tickCount=5)
-    return alt.Axis(format="$,.4~g" if "usd" in measure else ",.4~g", tickCount=6)
+    return alt.Axis(format="$,.6~g" if "usd" in measure else ",.6~g", tickCount=6)

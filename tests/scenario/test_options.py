@@ -106,8 +106,14 @@ def test_another_architecture_has_a_provider_of_its_own(tmp_path: Path) -> None:
 def test_types_that_were_asked_for_are_chosen_among(tmp_path: Path) -> None:
     scenario, _ = made(nowhere(), tmp_path, "ecs-ec2", types=["r6i.large", "r6i.xlarge"])
     assert scenario.groups[0].instance_types == ("r6i.large",)
-    huge = nowhere(taskDefinitions=[definition(cpu=65_536, memory=1024)])
-    assert "web fit on none of c6i.large" in why(huge, tmp_path, "ecs-ec2")
+
+
+def test_larger_sizes_are_for_what_the_usual_ones_do_not_hold(tmp_path: Path) -> None:
+    """64 vCPU are a 16xlarge; 128 are more than any type of the list has."""
+    large = nowhere(taskDefinitions=[definition(cpu=65_536, memory=1024)])
+    assert made(large, tmp_path, "ecs-ec2")[0].groups[0].instance_types == ("c6i.16xlarge",)
+    huge = nowhere(taskDefinitions=[definition(cpu=131_072, memory=1024)])
+    assert "web: no type of the default list holds it" in why(huge, tmp_path, "ecs-ec2")
 
 
 # --- the choice of a type ----------------------------------------------------------------------------------
