@@ -51,7 +51,9 @@ def to_ecs_on_ec2(work: Rewriting, spot: bool) -> None:
 
 def _valid(work: Rewriting, entry: Entry, spot: bool) -> bool:
     """Whether an entry runs on container instances as it is written; on Spot ones if `spot`."""
-    groups = {group.name: group for group in work.base.groups}
+    if entry.on_machines:
+        return False
+    groups = {group.name: group for group in work.groups}
     if entry.model.launch_type == "EC2":
         serving = list(groups.values())
     else:
@@ -169,7 +171,7 @@ def _lists(work: Rewriting, kind: tuple[str, bool]) -> list[tuple[Sequence[str],
     if work.types:
         return [(work.types, "compare.instanceTypes")]
     arch, gpus = kind
-    own = [name for group in work.base.groups for name in group.instance_types]
+    own = [name for group in work.groups for name in group.instance_types]
     own += [str(each["name"]) for each in work.data.get("instanceTypes") or ()]
     listed = GPU_TYPES if gpus else DEFAULT_TYPES[arch]
     usual = [name for name in listed if name.partition(".")[2] in USUAL_SIZES]

@@ -30,8 +30,9 @@ def to_virtual_machines(work: Rewriting, _spot: bool) -> None:
 
 
 def _to_machines(work: Rewriting, entry: Entry) -> None:
-    machines = entry.block.setdefault("virtualMachines", {})
+    machines = entry.block.get("virtualMachines") or {}
     entry.move(None, placed=False)
+    entry.block["virtualMachines"] = machines
     kind = machines.get("instanceType")
     told = f"as written, {kind}" if kind else "of the cheapest type that fits"
     work.say(f"{entry.name}: a virtual machine for each copy, {told}")

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clustersim.scenario.model import RunTask, Scenario, Service, TaskDefinition
+from clustersim.scenario.model import AutoScalingGroup, RunTask, Scenario, Service, TaskDefinition
 
 Data = dict[str, Any]
 
-_WHERE = ("launchType", "capacityProviderStrategy", "platformVersion")
+_WHERE = ("launchType", "capacityProviderStrategy", "platformVersion", "virtualMachines")
 _PLACEMENT = ("placementStrategy", "placementConstraints")
 _OF_INSTANCES = (
     *("setDesiredCapacity", "setInstanceProtection", "terminateInstances", "updateContainerInstancesState"),
@@ -47,6 +47,11 @@ class Entry:
         return isinstance(self.model, Service) and self.model.scheduling_strategy == "DAEMON"
 
     @property
+    def on_machines(self) -> bool:
+        """Whether it is a service on virtual machines."""
+        return isinstance(self.model, Service) and self.model.machines is not None
+
+    @property
     def providers(self) -> tuple[str, ...]:
         """The capacity providers of its strategy, the cluster's default included."""
         return tuple(item.capacity_provider for item in self.model.strategy)
@@ -55,7 +60,8 @@ class Entry:
     def keys(self) -> tuple[str, ...]:
         """The keys of its task definitions, those that actions give it later included."""
         if isinstance(self.model, Service):
-            return tuple(key for key, _ in self.model.behaviors)
+            # A service on virtual machines has revisions of its own there (`resolve_machines`).
+            return tuple(key.removesuffix(f"@{self.name}") for key, _ in self.model.behaviors)
         return () if self.model.task_definition is None else (self.model.task_definition,)
 
     def written_where(self) -> str:
@@ -103,9 +109,15 @@ class Rewriting:
         """The task definitions that `entries` use, each with its block."""
         used = {key for entry in entries for key in entry.keys}
         blocks = self.data.get("taskDefinitions") or ()
-        for block, model in zip(blocks, self.base.task_definitions, strict=True):
+        # After those that are written come the revisions on virtual machines.
+        for block, model in zip(blocks, self.base.task_definitions, strict=False):
             if model.key in used:
                 yield block, model
+
+    @property
+    def groups(self) -> list[AutoScalingGroup]:
+        """The Auto Scaling groups of container instances."""
+        return [group for group in self.base.groups if group.machines is None]
 
     def groups_behind(self) -> dict[str, str]:
         """The Auto Scaling group of each capacity provider that has one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from clustersim.errors import CannotRun, ScenarioError
 from clustersim.scenario.fitting_types import Need, cheapest_fit, instances_for, room
 from clustersim.scenario.model import InstanceType, Scenario
 from clustersim.scenario.options import Option
+from clustersim.scenario.raw_compare import OPTIONS
 from clustersim.scenario.reader import Source
 from clustersim.scenario.scaled_load import scaled
 from tests.harness import NODE, definition, fargate_definition, job, on, provider, service, world
+from tests.swarm_scenarios import draw
 
 
 def made(
@@ -277,6 +280,16 @@ def test_each_copy_has_a_machine_of_the_cheapest_type(tmp_path: Path) -> None:
     assert scenario.services[0].deployment.minimum_healthy_percent == 100
 
 
+def test_who_has_machines_keeps_their_type_and_leaves_them_under_ecs(tmp_path: Path) -> None:
+    """What is written of them says nothing about container instances."""
+    block = {"serviceName": "web", "taskDefinition": "app", "desiredCount": 4}
+    written = nowhere(services=[{**block, "virtualMachines": {"instanceType": "m6i.xlarge"}}])
+    assert made(written, tmp_path, "ec2")[0].groups[0].instance_types == ("m6i.xlarge",)
+    (group,) = made(written, tmp_path, "ecs-ec2")[0].groups
+    assert (group.name, group.instance_types, group.machines) == ("ecs-ec2", ("m6i.large",), None)
+    assert made(written, tmp_path, "ecs-fargate")[0].groups == ()
+
+
 # --- load --------------------------------------------------------------------------------------------------
 
 
@@ -341,3 +354,13 @@ def test_providers_of_a_written_scenario_are_those_of_the_option(tmp_path: Path)
     assert [each.name for each in scenario.providers] == ["ecs-ec2"]
     assert scenario.managed_instances == ()
     assert scenario.groups[0].instance_types == (NODE["name"],)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_an_option_makes_a_sound_scenario_or_says_why_not(number: int, tmp_path: Path) -> None:
+    """Whatever the swarm draws: the reader never has to refuse what an option has made."""
+    drawn = draw(7, number)
+    drawn.write(tmp_path)
+    for option in OPTIONS:
+        with suppress(CannotRun):
+            made(drawn.written, tmp_path, option, 0.1)
