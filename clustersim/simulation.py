@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from clustersim.control.scheduler import Scheduler
 from clustersim.control.summary import summarise
 from clustersim.control.traffic import TaskTimes, Traffic
 from clustersim.engine.agenda import Agenda
+from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.policy.scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
@@ -99,7 +101,9 @@ class Simulation:
         self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
-        self.traffic = Traffic(scenario.services, scenario.task_definitions, scenario.roles)
+        luck = partial(stream_key, scenario.seed, replication)
+        called = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)
+        self.traffic = Traffic(*called, luck)
         self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
         self.scheduler = Scheduler(
             self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
@@ -287,7 +291,7 @@ class Simulation:
         touch_all(self.world.core, now, np.zeros(0, np.int64))
         sets = self.world.state.sets
         areas = (sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))
-        self.traffic.tick(now, TaskTimes(*areas))
+        self.traffic.tick(now, TaskTimes(*areas), self.world.take_target_changes())
 
     def _in_alarm(self, name: str) -> bool:
         return self.alarm_board.in_alarm(name)

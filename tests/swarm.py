@@ -170,6 +170,8 @@ def _fly_all(seed: int, numbers: list[int], keep_going: bool) -> int:
             print(f"  repeat: python -m tests.swarm --seed {seed} --only {number}", flush=True)
             if not keep_going:
                 break
+        if flown % 50 == 0:
+            print(f"{flown} of {len(numbers)} scenarios, {tasks:,} tasks", flush=True)
     census = ", ".join(f"{name} {count}" for name, count in sorted(seen.items(), key=lambda item: item[1]))
     print(f"features, in how many scenarios: {census}")
     print(f"{flown} scenarios, {tasks:,} tasks, {failed} with something wrong")

@@ -37,7 +37,7 @@ FEATURES = (
     *("tight_percents", "desired_changes", "deployments", "forced_deployments", "draining", "activating"),
     *("terminating", "stop_task", "set_capacity", "at", "cron", "rate", "arrivals", "trace", "trace_groups"),
     *("endless_jobs", "retries", "limit", "timeout", "initial_running", "warm_up", "cost_periods"),
-    *("savings_plan", "reserved_instances", "empty_service"),
+    *("savings_plan", "reserved_instances", "empty_service", "exact_requests"),
     *CAPACITY_FEATURES,
     *SERVICE_FEATURES,
     *IMAGE_FEATURES,
@@ -52,6 +52,17 @@ NODE_TYPES = {
     "swarm.gpu": {"vcpus": 8, "memoryMiB": 32000, "maxEnis": 4, "usdPerHour": 1.5, "gpus": 2},
 }
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+EXACT: tuple[Block, ...] = (
+    {},
+    {"concurrencyPerTask": 3},
+    {"serviceTime": {"distribution": "lognormal", "mean": "300ms", "sigma": 1}},
+    {"serviceTime": {"distribution": "empirical", "values": ["200ms", "2s"]}, "concurrencyPerTask": 20},
+)
+ROUTING: tuple[Block, ...] = (
+    {},
+    {"slowStart": "60s"},
+    {"loadBalancingAlgorithmType": "least_outstanding_requests"},
+)
 
 
 @dataclass
@@ -130,7 +141,10 @@ class _Drawing:
             "capacityProviders": self.providers,
             "taskDefinitions": self.definitions,
             "targetGroups": [
-                {"name": "slow", "healthCheckIntervalSeconds": 10, "deregistrationDelay": "45s"}
+                {
+                    **{"name": "slow", "healthCheckIntervalSeconds": 10, "deregistrationDelay": "45s"},
+                    **(self.luck.choice(ROUTING) if self.can("exact_requests") else {}),
+                }
             ],
             "services": self.services,
             "runTasks": self.jobs,
@@ -385,6 +399,8 @@ class _Drawing:
         series = {"daily": {"low": 1, "high": luck.randint(5, 60), "peak": f"0{luck.randint(0, 2)}:30"}}
         if kind == "requests":
             keys["load"] = {"requestsPerSecond": series, "cpuTimePerRequest": f"{luck.randint(10, 200)}ms"}
+            if self.pick("exact_requests", 0.9):
+                keys["load"] |= {"model": "exact", **luck.choice(EXACT)}
         elif kind == "queue":
             keys["load"] = {"messagesPerSecond": series, "processingTime": f"{luck.randint(1, 4)}s"}
             keys["load"]["concurrencyPerTask"] = luck.randint(1, 4)

@@ -24,7 +24,8 @@ def test_scenario_runs(path: Path, tmp_path: Path) -> None:
     assert run.summary["tasks_created"] > 0
     billed = sum(run.costs.to_arrow(["BilledCost"]).column(0).to_pylist())
     assert run.summary["cost_usd"] == pytest.approx(billed)
-    shared = sum(run.tasks.to_arrow(["cost_usd"]).column(0).to_pylist())
+    payers = [*run.summary["services"].values(), *run.summary["run_tasks"].values()]
+    shared = sum(payer["cost_usd"] for payer in payers)
     assert shared + run.summary["cost_usd_idle"] == pytest.approx(billed)
     run.verify()
 

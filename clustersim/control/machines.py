@@ -17,7 +17,7 @@ import numpy as np
 
 from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
-from clustersim.control.services import ServiceRecord
+from clustersim.control.services import FAILED, ServiceRecord
 from clustersim.engine.compiled import Array
 from clustersim.policy.instance_refresh import refresh_step
 from clustersim.policy.supervision import restart_delay_ms
@@ -67,7 +67,10 @@ class Machines:
             fresh = state.tasks["set"][slots[unwell]] == record.primary.row
             self.rollouts.count_replaced(record.primary, int(fresh.sum()))
             self._replace(record, slots[unwell], now, TerminationReason.UNHEALTHY)
-        self._refresh(record, slots[~unwell], now)
+        if record.primary.state == FAILED:  # what is replaced for another reason gets it all the same
+            self._set_extra(record, 0)
+        else:
+            self._refresh(record, slots[~unwell], now)
         self._supervise(record, now)
 
     def _supervise(self, record: ServiceRecord, now: int) -> None:
@@ -96,9 +99,8 @@ class Machines:
         """Replace machines that run an older revision, as far as the healthy percents allow."""
         state = self.world.state
         old = slots[state.tasks["set"][slots] != record.primary.row]
-        group = self.group_of(record)
-        groups = self.capacity.groups
-        if old.size == 0 and not groups.extra[group]:
+        if old.size == 0:
+            self._set_extra(record, 0)
             return
         of = record.settings.deployment
         service = state.services[record.number]
@@ -109,12 +111,17 @@ class Machines:
             (int(well.sum()), int((~well).sum())),
             (of.minimum_healthy_percent, of.maximum_percent),
         )
-        if groups.extra[group] != step.extra:
-            groups.extra[group] = step.extra
-            self.capacity.agenda.ring()
+        self._set_extra(record, step.extra)
         chosen = np.concatenate([old[~well][: step.unhealthy], old[well][::-1][: step.healthy]])
         if chosen.size:
             self._replace(record, chosen, now, TerminationReason.INSTANCE_REFRESH)
+
+    def _set_extra(self, record: ServiceRecord, count: int) -> None:
+        """A refresh wants so many machines beyond the desired capacity."""
+        extra, group = self.capacity.groups.extra, self.group_of(record)
+        if extra[group] != count:
+            extra[group] = count
+            self.capacity.agenda.ring()
 
     def _replace(self, record: ServiceRecord, slots: Array, now: int, reason: TerminationReason) -> None:
         """Give up the machines of these copies; their group launches others."""

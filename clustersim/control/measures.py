@@ -152,22 +152,36 @@ class Measures:
         ):
             values[used, :count] = values[reserved, :count] * values[share, :count] / 100.0
 
+    def _machines(self) -> npt.NDArray[np.int64]:
+        """The slots of the virtual machines that have booted."""
+        slots = self.world.live_instances()
+        instances, pools = self.world.state.instances[slots], self.world.scenario.pools
+        of_machines = np.array([pool.machines is not None for pool in pools] or [False])
+        groups = self.world.state.classes["group"][instances["klass"]]
+        found: npt.NDArray[np.int64] = slots[of_machines[groups] & (instances["registered"] >= 0)]
+        return found
+
     def _take_cluster(self) -> None:
-        """Reservations of all container instances, and their use."""
+        """Reservations of all container instances, and their use; virtual machines are not of the cluster."""
         state = self.world.state
+        apart = self._machines()
+        hosts = state.instances[apart]
+        machines = state.classes[hosts["klass"]]
         column = self._first[Subject.CLUSTER]
         providers = state.providers
         ec2 = providers["registered_cpu"] > 0
         values = self.values
         for metric, held in ((Metric.CPU_RESERVATION, "cpu"), (Metric.MEMORY_RESERVATION, "memory")):
-            registered = float(providers[f"registered_{held}"].sum())
-            reserved = float(providers[held][ec2].sum())
+            registered = float(providers[f"registered_{held}"].sum() - machines[held].sum())
+            reserved = float(providers[held][ec2].sum() - hosts[f"used_{held}"].sum())
             values[metric, column] = 100.0 * reserved / registered if registered else np.nan
-        values[Metric.IN_SERVICE_INSTANCES, column] = int(providers["registered"].sum())
-        values[Metric.RUNNING_TASKS, column] = int(providers["running"].sum())
+        values[Metric.IN_SERVICE_INSTANCES, column] = int(providers["registered"].sum()) - hosts.size
+        values[Metric.RUNNING_TASKS, column] = int(providers["running"].sum() - hosts["task_count"].sum())
         if self._asked_of(Subject.CLUSTER, Metric.CPU):
-            used = self._used_vcpu(np.ones(state.instances.size, np.bool_))
-            registered = float(providers["registered_cpu"].sum()) / CPU_UNITS_PER_VCPU
+            measured = np.ones(state.instances.size, np.bool_)
+            measured[apart] = False
+            used = self._used_vcpu(measured)
+            registered = float(providers["registered_cpu"].sum() - machines["cpu"].sum()) / CPU_UNITS_PER_VCPU
             values[Metric.CPU, column] = 100.0 * float(used.sum()) / registered if registered else np.nan
 
     def _take_groups(self, now: int) -> None:

@@ -140,14 +140,16 @@ class Scheduler:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)
 
     def _note_daemons(self) -> None:
-        """Which task sets a new instance must have a task of, as far as it takes them; one of a FAILED deployment
+        """Which task sets a new instance must have a task of, as far as it takes them; a daemon's FAILED deployment
         starts nothing."""
         rows = [
             record.primary.row
             for record in self.records
-            if (record.daemon or record.on_machines) and record.deployments and record.primary.state != FAILED
+            if record.deployments
+            and (record.on_machines or (record.daemon and record.primary.state != FAILED))
         ]
-        self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
+        if rows != self.world.state.daemons.tolist():
+            self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 
     def _again(self, service: int, at_ms: int) -> None:
         """Look at this service again at `at_ms`."""

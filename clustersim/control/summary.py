@@ -16,7 +16,8 @@ from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.vocabulary import WAIT_REASON_WORDS
 from clustersim.world.world import World
 
-_SUMMING_ERROR = 1e-12  # relative, of sums of costs
+ROUNDING = 1e-9
+"""The share of a bill below which a remainder is the rounding of sums."""
 
 
 def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed,
-        "cost_usd_idle": _idle(ledger, float(journal.cost_by_group.sum())),
+        "cost_usd_idle": _idle(ledger.billed, float(journal.cost_by_group.sum() + ledger.unheld_usd.sum())),
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -61,13 +62,10 @@ def summarise(world: World, journal: Journal, ledger: Ledger, traffic: Traffic) 
     }
 
 
-def _idle(ledger: Ledger, shared: float) -> float:
-    """What nobody pays of the bill; the machines of services leave nothing but the error of their sums."""
-    idle = ledger.billed - shared
-    if not ledger.unheld_usd.any():
-        return idle
-    idle -= float(ledger.unheld_usd.sum())
-    return 0.0 if abs(idle) < _SUMMING_ERROR * ledger.billed else idle
+def _idle(billed: float, paid: float) -> float:
+    """What nobody pays for; what sums of floats leave over is nothing."""
+    idle = billed - paid
+    return 0.0 if abs(idle) < ROUNDING * billed else idle
 
 
 def _share(part: Any, whole: Any) -> float | None:

@@ -10,21 +10,25 @@ number of ticks: sampling more often than the metric period gives rows without l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.control.exact_requests import NO_CHANGES, ExactRequests, Luck
+from clustersim.engine.chance import stream_key
 from clustersim.engine.pointer import pointer
 from clustersim.policy import demand, load, load_sample, response
 from clustersim.policy.permissions import outcome
-from clustersim.scenario.model import Load, Roles, Service, TaskDefinition
+from clustersim.scenario.model import Load, Roles, Service, TargetGroup, TaskDefinition
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER
 from clustersim.world.dooms import memory_limit_mib
 
 Int64s = npt.NDArray[np.int64]
 
 _MS_PER_SECOND = 1_000.0
+_NO_SEED = partial(stream_key, 0, 0)
 
 
 class TrafficSummary(NamedTuple):
@@ -55,11 +59,16 @@ class Traffic:
         services: Sequence[Service],
         task_definitions: Sequence[TaskDefinition],
         roles: Roles | None = None,
+        target_groups: Sequence[TargetGroup] = (),
+        luck: Luck = _NO_SEED,
     ) -> None:
+        """`luck` gives the key of a stream of luck by its name."""
         self._services = services
         self._roles = roles or Roles()
         self._definitions: Mapping[str, TaskDefinition] = {each.key: each for each in task_definitions}
-        loaded = [(index, each.load) for index, each in enumerate(services) if each.load is not None]
+        called = [(index, each) for index, each in enumerate(services) if each.load is not None]
+        loaded = [(index, each.load) for index, each in called if each.load is not None]
+        self._exact = ExactRequests(called, {group.name: group for group in target_groups}, luck)
         self.row_of: Int64s = np.full(len(services), NEVER, np.int64)
         self.flows: npt.NDArray[np.void] = np.zeros(len(loaded), load.FLOW)
         self.backends: npt.NDArray[np.void] = np.zeros(0, load.BACKEND)
@@ -89,6 +98,7 @@ class Traffic:
         backends[:old] = self.backends
         backends["flow"][old:] = NEVER
         self.backends = backends
+        self._exact.make_room(size)
         self._set_of = np.append(self._set_of, np.full(size - old, NEVER, np.int64))
         self._seen = [np.append(seen, np.zeros(size - old, np.int64)) for seen in self._seen]
         self._weight = np.append(self._weight, np.full(size - old, load.BY_TARGETS))
@@ -133,6 +143,7 @@ class Traffic:
         self.flows[flow]["first"] = index
         self._fill_backend(backend, service, task_definition)
         load.derive(self._load, index)
+        self._exact.open(index, flow, backend)
 
     def _fill_backend(self, row: np.void, service: int, task_definition: str) -> None:
         """What a task of this revision is, and what a request costs it."""
@@ -182,6 +193,7 @@ class Traffic:
             self.backends["next"][before] = after
         self.backends["flow"][index] = NEVER
         self._set_of[index] = NEVER
+        self._exact.close(index)
 
     def shift(self, now_ms: int, weights: Mapping[int, float]) -> None:
         """From now on the task sets get these shares (0 to 1) of their service's requests; BY_TARGETS: as many
@@ -192,11 +204,15 @@ class Traffic:
                 self._weighed_ms[index] += max(before, 0.0) * (now_ms - self._weight_since[index])
                 self._weight_since[index] = now_ms
                 self._weight[index] = weight
+                self._exact.shift(now_ms, int(index), weight)
 
     # --- time ----------------------------------------------------------------------------------------------
 
-    def tick(self, now_ms: int, times: TaskTimes) -> None:
-        """Carry all load to `now_ms`, the end of a metric period; nothing happens when no time has passed."""
+    def tick(self, now_ms: int, times: TaskTimes, log: npt.NDArray[np.void] = NO_CHANGES) -> None:
+        """Carry all load to `now_ms`, the end of a metric period; nothing happens when no time has passed.
+
+        `log` is what befell the targets of exact services since the last tick.
+        """
         if now_ms <= self._now_ms or self.flows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
@@ -208,6 +224,7 @@ class Traffic:
         self._last = times
         running_ms, ready_ms, hung_ms = passed
         weights = self._mean_weights(now_ms)
+        self._exact.tick(now_ms, log, self._set_of, self.flows, self.backends)
         load.tick(self._load, self._now_ms, now_ms, running_ms, ready_ms, hung_ms, weights)
         self._now_ms = now_ms
         for index in sorted(self._closing):
@@ -236,11 +253,13 @@ class Traffic:
         for column in load_sample.SAMPLE.names or ():
             samples[column] = np.nan
         load_sample.close_sample(self._load, samples)
+        self._exact.sample(samples)
         return samples
 
     def begin_summary(self) -> None:
         """Forget what was counted for the summary so far (the warm-up); call it right after a `sample`."""
         self._whole[:] = 0.0
+        self._exact.begin_summary()
         self.flows["total_requests"] = 0.0
         self.flows["total_failed"] = 0.0
 
@@ -253,14 +272,21 @@ class Traffic:
         return TrafficSummary(
             round(float(flow["total_requests"])),
             round(float(flow["total_failed"])),
-            load_sample.whole_quantile(self._load, index, 0.50),
-            load_sample.whole_quantile(self._load, index, 0.99),
+            self._whole_quantile(index, 0.50),
+            self._whole_quantile(index, 0.99),
         )
+
+    def _whole_quantile(self, flow: int, share: float) -> float:
+        """The response time (s) that `share` of a flow's requests did not exceed; NaN: none."""
+        exact = self._exact.whole_quantile(flow, share)
+        return load_sample.whole_quantile(self._load, flow, share) if exact is None else exact
 
 
 def _fill_flow(row: Any, service: int, asked: Load) -> None:
     """What of a flow does not change."""
     row["service"], row["first"] = service, NEVER
     row["kind"] = load.MESSAGES if asked.kind == "messages" else load.REQUESTS
+    if asked.model == "exact":
+        row["kind"] = load.EXACT
     row["timeout_s"] = asked.timeout_ms / _MS_PER_SECOND
     row["cpu_utilization"] = row["memory_utilization"] = row["per_target"] = np.nan

@@ -106,5 +106,5 @@ def _words(values: tuple[Any, ...]) -> list[int]:
 
 def descriptor(array: np.ndarray[Any, Any]) -> list[int]:
     """An array as compiled code holds it: no owner, sizes, address, shape, strides."""
-    address = array.__array_interface__["data"][0]
+    address = array.ctypes.data  # not by __array_interface__, which spells out the fields of a record
     return [0, 0, array.size, array.itemsize, address, *array.shape, *array.strides]

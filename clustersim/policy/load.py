@@ -9,13 +9,13 @@ but their task-milliseconds, no names. `control.traffic` owns the records and ca
 Within a period arrival rate and capacity are constant (their means). A task answers requests with its
 reserved CPU and no more, also on EC2, where a real container may borrow idle CPU: utilisation never exceeds
 100 %. A request is one thread: a task of less than one vCPU stretches its CPU time, one of more runs that many
-requests side by side. Utilisation is percent of what the running tasks reserve, those not yet ready included.
+side by side. Utilisation is percent of what the running tasks reserve, those not yet ready included. What
+`policy.requests` simulated one by one passes through: the periods and samples are the same.
 
 Requests (each backend first come, first served by its ready tasks together)
   share           by targets, as a load balancer deals them out (hung targets included: what they get fails),
                   or by the weights of a deployment that shifts traffic
-  capacity        ready task-seconds x vCPU per task / CPU time per request
-  served          min(backlog + arrivals, capacity)
+  served          min(backlog + arrivals, capacity: ready task-seconds x vCPU per task / CPU time per request)
   backlog         what is left; it waits backlog / capacity rate, and what would wait longer than the timeout
                   fails at once; with no ready task in the period everything in it fails
   response time   while there is a backlog: its delay plus an exponential service time; else M/M/c
@@ -38,22 +38,22 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, entry, lean
 from clustersim.policy.demand import CURSOR, advance_by, advance_to
+from clustersim.policy.load_shares import begin_period, capacity_of, share_of
 from clustersim.policy.response import add_ramp, queue_length
 
-REQUESTS, MESSAGES = range(2)
+REQUESTS, MESSAGES, EXACT = range(3)  # EXACT: what came of each request is written in before `tick`
 BY_TARGETS = -1.0
 """The weight of a backend whose share of the requests is that of its targets."""
 
 FLOW = np.dtype(
     [
         ("service", np.int64),
-        ("kind", np.int64),  # REQUESTS or MESSAGES
+        ("kind", np.int64),  # REQUESTS, MESSAGES or EXACT
         ("first", np.int64),  # its backends are a list; the first is that of the newest task set
         ("timeout_s", np.float64),
-        # how this period's requests are shared out
-        ("unweighted", np.int64),  # backends without a weight
+        ("unweighted", np.int64),  # backends without a weight, when this period's requests are shared out
         ("free_first", np.int64),  # the newest of them
         ("free_s", np.float64),  # their target-seconds
         ("weighted", np.float64),  # the sum of the others' weights
@@ -67,6 +67,7 @@ FLOW = np.dtype(
         ("per_target", np.float64),  # requests per target
         ("oldest_age_s", np.float64),
         ("response_s", np.float64),  # mean
+        ("refused", np.float64),  # EXACT: nobody was there to be asked
         # sums over the backends, within a period
         ("targets_s", np.float64),
         ("capacity", np.float64),
@@ -86,8 +87,7 @@ FLOW = np.dtype(
         ("sum_memory", np.float64),
         ("opening_backlog", np.float64),  # as of the sample's first instant
         ("opening_age_s", np.float64),
-        # sums since `begin_summary`
-        ("total_requests", np.float64),
+        ("total_requests", np.float64),  # since `begin_summary`
         ("total_failed", np.float64),
     ],
     align=True,
@@ -118,6 +118,11 @@ BACKEND = np.dtype(
         ("failed", np.float64),
         ("cpu_utilization", np.float64),
         ("memory_use_mib", np.float64),  # of a task that answers, mean; NaN: none did
+        # the same of an EXACT flow: vCPU-seconds used, request-seconds in its tasks, and until they were answered
+        ("busy_s", np.float64),
+        ("inside_s", np.float64),
+        ("response_s", np.float64),
+        ("denied", np.float64),
         # sums since the last sample: of the stretches without a backlog, and with one
         ("calm_requests", np.float64),
         ("calm_s", np.float64),
@@ -158,18 +163,12 @@ def derive(load: Load, index: int) -> None:
         row.service_s = max(row.service_s, row.processing_s)
 
 
-@inlined
-def _capacity(row: Any, ready_s: float) -> float:
-    """Requests or messages that `ready_s` task-seconds can answer."""
-    return float(ready_s * row.pace) if ready_s > 0.0 else 0.0
-
-
 @lean
 def _flow_requests(
     row: Any, timeout_s: float, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
     """Serve one period of a backend's requests; returns the mean backlog over it (requests)."""
-    capacity = _capacity(row, ready_s)
+    capacity = capacity_of(row, ready_s)
     if capacity <= 0.0:
         row.failed = row.backlog + arrivals
         row.served = 0.0
@@ -212,7 +211,7 @@ def _flow_requests(
 @lean
 def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     """Mean waiting requests of the M/M/c queue of this period, no more than chance piles up in it."""
-    capacity = _capacity(row, ready_s)
+    capacity = capacity_of(row, ready_s)
     if capacity <= 0.0 or row.served <= 0.0 or not math.isfinite(capacity):
         return 0.0
     bound = math.sqrt(capacity)
@@ -231,7 +230,10 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
         busy = row.served * row.processing_s
         reserved = running_s * row.concurrency
     inside = row.served * row.service_s / period_s
-    if flow.kind == REQUESTS:
+    if flow.kind == EXACT:
+        busy, inside = row.busy_s, row.inside_s / period_s
+        flow.inside += row.response_s / period_s
+    elif flow.kind == REQUESTS:
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
         flow.inside += inside
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
@@ -243,54 +245,9 @@ def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float,
     flow.busy += min(busy, reserved)
     flow.reserved += reserved
     flow.memory_used += min(used, most * running_s)
-    flow.denied += row.served * row.failing
+    flow.denied += row.denied if flow.kind == EXACT else row.served * row.failing
     flow.memory_reserved += running_s * row.memory_mib
     row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
-
-
-@lean
-def _begin(
-    load: Load, index: int, to_ms: float, ready_ms: np.ndarray, hung_ms: np.ndarray, weights: np.ndarray
-) -> None:
-    """Open the period of a flow: what arrives, and what its backends have to meet it."""
-    flow = load.flows[index]
-    flow.requests = advance_to(load.readers[index, 0], load.times, load.rates, to_ms)
-    flow.served = flow.failed = flow.targets_s = flow.capacity = flow.weighted = flow.free_s = 0.0
-    flow.unweighted, flow.free_first = 0, -1
-    flow.running_s = flow.busy = flow.reserved = flow.memory_used = flow.memory_reserved = flow.inside = 0.0
-    flow.denied = 0.0
-    b = flow.first
-    while b >= 0:
-        row = load.backends[b]
-        targets_s = (ready_ms[b] + hung_ms[b]) / 1_000.0
-        flow.targets_s += targets_s
-        if weights[b] >= 0.0:
-            flow.weighted += weights[b]
-        else:
-            flow.unweighted += 1
-            flow.free_s += targets_s
-            flow.free_first = b if flow.free_first < 0 else flow.free_first
-        flow.capacity += _capacity(row, ready_ms[b] / 1_000.0)
-        b = row.next
-
-
-@inlined
-def _share(flow: Any, index: int, weight: float, targets_s: float) -> float:
-    """The share of its flow's requests that a backend gets: together they get all of them.
-
-    Backends without a weight divide what the weights leave, by their targets; where they have none the newest
-    is asked. Weights alone are scaled to one; if all are 0, the newest is asked.
-    """
-    if flow.unweighted == 0:
-        if flow.weighted <= 0.0:
-            return 1.0 if flow.first == index else 0.0
-        return weight / float(flow.weighted)
-    if weight >= 0.0:
-        return weight
-    rest = max(0.0, 1.0 - float(flow.weighted))
-    if flow.free_s > 0.0:
-        return rest * targets_s / float(flow.free_s)
-    return rest if flow.free_first == index else 0.0
 
 
 @lean
@@ -328,17 +285,26 @@ def _work_off(load: Load, index: int, to_ms: float) -> None:
 def _take_part(flow: Any, row: Any, ready_s: float) -> None:
     """A backend's part of the messages that its flow served: by its capacity."""
     if math.isfinite(flow.capacity):
-        row.share = _capacity(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
+        row.share = capacity_of(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
     else:
         row.share = ready_s / flow.targets_s
     row.requests = row.served = flow.served * row.share
 
 
 @lean
+def _add_exact(flow: Any, row: Any) -> None:
+    """A backend's part of the requests that `policy.requests` simulated one by one."""
+    flow.requests += row.requests
+    flow.served += row.served
+    flow.failed += row.failed
+    flow.backlog += row.backlog
+
+
+@lean
 def _end(flow: Any, period_s: float) -> None:
     """Close the period of a flow: its metrics, and its part of the sample."""
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
-    if flow.kind == REQUESTS and flow.served > 0.0:
+    if flow.kind != MESSAGES and flow.served > 0.0:
         flow.response_s = flow.inside * period_s / flow.served
     flow.served -= flow.denied
     flow.failed += flow.denied
@@ -376,11 +342,13 @@ def tick(
     period_s = (to_ms - from_ms) / 1_000.0
     for index in range(load.flows.size):
         flow = load.flows[index]
-        _begin(load, index, float(to_ms), ready_ms, hung_ms, weights)
+        begin_period(load, index, float(to_ms), ready_ms, hung_ms, weights)
         if flow.kind == MESSAGES:
             _work_off(load, index, float(to_ms))
         else:
             flow.backlog = 0.0
+        if flow.kind == EXACT:
+            flow.requests = flow.failed = flow.refused
         b = flow.first
         while b >= 0:
             row = load.backends[b]
@@ -388,8 +356,10 @@ def tick(
             waiting = 0.0
             if flow.kind == MESSAGES:
                 _take_part(flow, row, ready_s)
+            elif flow.kind == EXACT:
+                _add_exact(flow, row)
             else:
-                share = _share(flow, b, weights[b], ready_s + hung_s)
+                share = share_of(flow, b, weights[b], ready_s + hung_s)
                 waiting = _answer(flow, row, load.histograms[index], share, ready_s, hung_s, period_s)
             _use(flow, row, running_ms[b] / 1_000.0, ready_s, period_s, waiting)
             b = row.next

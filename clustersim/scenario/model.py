@@ -69,6 +69,7 @@ __all__ = [
     "Registry",
     "Resolved",
     "Roles",
+    "Routing",
     "RunTask",
     "Sampling",
     "SavingsPlan",
@@ -210,7 +211,11 @@ class Series(Resolved):
 
 
 class Load(Resolved):
-    """Who calls a service and what a call costs; `messages` are of the SQS queue the service works off."""
+    """Who calls a service and what a call costs; `messages` are of the SQS queue the service works off.
+
+    Of exact requests `service_time` None is exponential, of the CPU time; `concurrency_per_task` 0 is as many as
+    keep the task's vCPUs busy.
+    """
 
     kind: Literal["requests", "messages"]
     series: Series
@@ -220,6 +225,11 @@ class Load(Resolved):
     timeout_ms: int = 10_000
     processing_time_ms: float = 0.0
     concurrency_per_task: int = 1
+    model: Literal["fluid", "exact"] = "fluid"
+    service_time: Distribution | None = None
+
+
+Routing = Literal["round_robin", "least_outstanding_requests"]
 
 
 class TargetGroup(Resolved):
@@ -231,6 +241,8 @@ class TargetGroup(Resolved):
     unhealthy_threshold: int = 2
     deregistration_delay_ms: int = 300_000
     initial_health_checks: int = 1
+    routing: Routing = "round_robin"
+    slow_start_ms: int = 0
 
 
 class Service(Resolved):

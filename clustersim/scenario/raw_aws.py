@@ -193,6 +193,11 @@ TargetGroupBlock = Annotated[
         unhealthyThresholdCount=_COUNT,
         deregistrationDelay="own: a duration; default 300s",
         initialHealthChecks="own: checks that make a new target healthy; default 1",
+        loadBalancingAlgorithmType={
+            "enum": ["round_robin", "least_outstanding_requests"],
+            "description": "own: the attribute load_balancing.algorithm.type, for services with load: {model: exact}",
+        },
+        slowStart="own: the attribute slow_start.duration_seconds, for services with load: {model: exact}",
     ),
 ]
 AlarmBlock = Annotated[dict[str, Any], _item("PutMetricAlarm (CloudWatch)", alarmName=_TEXT)]

@@ -6,11 +6,11 @@ the resolved models.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clustersim.scenario.distributions import DurationDistribution, duration_distribution
+from clustersim.scenario.distributions import DurationDistribution, duration_distribution, mean_of
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import Written
 from clustersim.scenario.raw_roles import WrittenCall
@@ -71,6 +71,10 @@ ExitCode = Annotated[
 ClockMs = Annotated[
     int, BeforeValidator(_clock_ms), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}:\d\d$"})
 ]
+
+
+MOST_CONCURRENT = 1_024
+"""Exact requests at work in a task at a time."""
 
 
 class WrittenMemory(Written):
@@ -161,6 +165,15 @@ class WrittenLoad(Written):
     timeout: PositiveDurationMs = 10 * MS_PER_SECOND
     processing_time: PreciseMs = 0.0
     concurrency_per_task: AtLeastOne = 1
+    model: Annotated[
+        Literal["fluid", "exact"], Field(description="exact: every request is simulated; default fluid")
+    ] = "fluid"
+    service_time: Annotated[
+        DurationDistribution | None,
+        Field(
+            description="of an exact request in an idle task; default exponential, cpuTimePerRequest on its vCPU"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> WrittenLoad:
@@ -168,4 +181,25 @@ class WrittenLoad(Written):
             raise wrong("needs one of requestsPerSecond and messagesPerSecond", "write one of them")
         if self.messages_per_second is not None and self.processing_time <= 0:
             raise wrong("messages need a processingTime above 0", "like processingTime: 2s")
+        if self.messages_per_second is not None and self.model == "exact":
+            raise wrong(
+                "model: exact is of requests, not of messages", "leave model out, or write requestsPerSecond"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _exact_only(self) -> WrittenLoad:
+        if self.model == "fluid":
+            if self.service_time is not None:
+                raise wrong("serviceTime is of exact requests", "add model: exact, or leave serviceTime out")
+            return self
+        if "concurrency_per_task" in self.model_fields_set and self.concurrency_per_task > MOST_CONCURRENT:
+            many = self.concurrency_per_task
+            raise wrong(
+                f"concurrencyPerTask {many:,} is too large", f"at most {MOST_CONCURRENT:,} exact requests"
+            )
+        if self.service_time is not None and mean_of(self.service_time) < self.cpu_time_per_request:
+            mean, cpu = mean_of(self.service_time), self.cpu_time_per_request
+            what = f"serviceTime is {mean:g} ms on average, and {cpu:g} ms of it are CPU (cpuTimePerRequest)"
+            raise wrong(what, f"a request uses one vCPU at most: a serviceTime of at least {cpu:g}ms")
         return self

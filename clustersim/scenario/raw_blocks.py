@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.engine.chance import LOGNORMAL
 from clustersim.scenario.distributions import DurationDistribution
@@ -90,11 +90,30 @@ class OwnTaskDefinition(Written):
     behavior: WrittenBehavior = WrittenBehavior()
 
 
+def _slow_start(ms: int) -> int:
+    """ELB API, slow_start.duration_seconds: 30 to 900, or 0."""
+    if ms and not 30 * MS_PER_SECOND <= ms <= 900 * MS_PER_SECOND:
+        raise wrong(f"{ms / MS_PER_SECOND:g} s is out of range", "30s to 900s, or 0s for none")
+    return ms
+
+
 class OwnTargetGroup(Written):
     """The keys of our own in a target group."""
 
     deregistration_delay: DurationMs = 300 * MS_PER_SECOND
     initial_health_checks: AtLeastOne = 1
+    load_balancing_algorithm_type: Literal["round_robin", "least_outstanding_requests", "weighted_random"] = (
+        "round_robin"
+    )
+    slow_start: Annotated[DurationMs, AfterValidator(_slow_start)] = 0
+
+    @model_validator(mode="after")
+    def _slow_start_takes_turns(self) -> OwnTargetGroup:
+        if self.slow_start and self.load_balancing_algorithm_type != "round_robin":
+            raise wrong(
+                "slowStart is of round_robin only", "leave slowStart or loadBalancingAlgorithmType out"
+            )
+        return self
 
 
 class OwnService(Written):

@@ -30,10 +30,11 @@ class GuestSystem(Written):
 
 
 class VirtualMachines(Written):
-    """`virtualMachines`: one copy of the application on each.
+    """`virtualMachines`: one copy of the application on each, in place of launchType and capacityProviderStrategy.
 
-    Without `instanceType` it is the cheapest of `instanceTypes`, or of a stated list, that holds the application and
-    the guest operating system.
+    Without `instanceType` it is the cheapest of `instanceTypes`, or of c6i, m6i and r6i (arm64: c7g, m7g, r7g), that
+    holds the application and the guest operating system. `bootTime` is from the request of a machine to the start of
+    its application, `instanceWarmup` how long it then counts as capacity and not in what scaling policies measure.
     """
 
     instance_type: str | None = None

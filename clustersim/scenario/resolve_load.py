@@ -86,6 +86,7 @@ def load(context: Context, written: WrittenLoad, path: Steps) -> Load:
     series = written.requests_per_second or written.messages_per_second
     if series is None:
         raise AssertionError("the model of `load` lets nothing through without a rate")
+    by_cpu = written.model == "exact" and "concurrency_per_task" not in written.model_fields_set
     return Load(
         kind="requests" if written.requests_per_second is not None else "messages",
         series=_series(context, series, (*path, key)),
@@ -94,7 +95,9 @@ def load(context: Context, written: WrittenLoad, path: Steps) -> Load:
         memory_per_request_mib=written.memory_per_task.per_concurrent_request,
         timeout_ms=written.timeout,
         processing_time_ms=written.processing_time,
-        concurrency_per_task=written.concurrency_per_task,
+        concurrency_per_task=0 if by_cpu else written.concurrency_per_task,
+        model=written.model,
+        service_time=written.service_time,
     )
 
 

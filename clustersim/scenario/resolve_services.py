@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from clustersim.scenario.aws import name_in_arn
 from clustersim.scenario.blocks import Block, check_all
-from clustersim.scenario.model import Behavior, Service, TargetGroup, TaskDefinition
+from clustersim.scenario.model import Behavior, Routing, Service, TargetGroup, TaskDefinition
 from clustersim.scenario.overrides import closest
 from clustersim.scenario.raw import validate
 from clustersim.scenario.raw_blocks import OwnService, OwnTargetGroup, own_part
@@ -41,8 +41,31 @@ def target_groups(context: Context) -> dict[str, TargetGroup]:
             unhealthy_threshold=block.value.get("UnhealthyThresholdCount", 2),
             deregistration_delay_ms=own.deregistration_delay,
             initial_health_checks=own.initial_health_checks,
+            routing=_routing(context, own, block),
+            slow_start_ms=own.slow_start,
         )
     return found
+
+
+def _routing(context: Context, own: OwnTargetGroup, block: Block) -> Routing:
+    """How the load balancer chooses a target (ELB: load_balancing.algorithm.type)."""
+    if own.load_balancing_algorithm_type == "weighted_random":
+        place = block.at("loadBalancingAlgorithmType")
+        context.findings.not_simulated(place, "weighted_random (round_robin takes its place)")
+        return "round_robin"
+    return own.load_balancing_algorithm_type
+
+
+def _warn_of_routing(context: Context, own: OwnService, block: Block, groups: list[TargetGroup]) -> None:
+    """Say that a target group's routing changes nothing for a fluid, which all its targets share."""
+    if own.load is None or own.load.model == "exact":
+        return
+    for group in groups:
+        if group.routing != "round_robin" or group.slow_start_ms:
+            text = (
+                f"how target group {group.name} deals out requests makes no difference here; add model: exact"
+            )
+            context.findings.warn(block.at("load"), text)
 
 
 def service_blocks(context: Context) -> list[Block]:
@@ -82,6 +105,7 @@ def services(
         machines = own.virtual_machines
         place = machine_place(context, block) if machines else where(context, block, definition)
         balanced = _target_groups(context, block, definition, groups)
+        _warn_of_routing(context, own, block, [groups[name] for name in balanced])
         if not block.sound or definition is None or key is None:
             continue
         keys = sorted({key} | later_definitions.get(block.value["serviceName"], set()))

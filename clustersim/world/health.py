@@ -18,9 +18,11 @@ from clustersim.policy.health import (
     target_unwell,
     target_well,
 )
+from clustersim.policy.request_records import CLOSED, HUNG, OPENED
 from clustersim.vocabulary import NEVER, HealthStatus
 from clustersim.world.accounts import draw, note, touch_service, touch_set
 from clustersim.world.tables import State
+from clustersim.world.targets import log_target
 from clustersim.world.transitions import (
     RUNNING,
     TARGET_UNWELL,
@@ -111,6 +113,7 @@ def ready(state: State, slot: int, now: int) -> None:
         touch_set(state, t.set, now)
         t.ready = 1
         s.ready += 1
+        log_target(state, slot, now, OPENED)
 
 
 @lean
@@ -142,6 +145,7 @@ def hang(state: State, slot: int, now: int) -> None:
         t.ready, t.hung = 0, 1
         s.ready -= 1
         s.hung += 1
+        log_target(state, slot, now, HUNG)
 
 
 @lean
@@ -171,6 +175,7 @@ def leave_rotation(state: State, slot: int, now: int) -> None:
         s.ready -= t.ready
         s.hung -= t.hung
         t.ready = t.hung = 0
+        log_target(state, slot, now, CLOSED)
 
 
 @lean

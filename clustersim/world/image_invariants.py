@@ -33,16 +33,15 @@ def _check_containers(world: World, require: Require) -> None:
     state = world.state
     containers = np.zeros_like(state.shelves.containers)
     written = np.zeros_like(state.shelves.written)
-    for task in world.live_tasks():
-        t = state.tasks[task]
-        s = state.sets[t["set"]]
-        if t["slot"] < 0:
-            continue
-        for number in range(int(s["pulls"])):
-            version = state.holds[task, number]
-            if version >= 0:
-                containers[t["slot"], version] += 1
-                written[t["slot"]] += state.pulls[s["first_pull"] + number]["read_write"]
+    slots = world.live_tasks()
+    slots = slots[state.tasks["slot"][slots] >= 0]
+    tasks = state.tasks[slots]
+    sets = state.sets[tasks["set"]]
+    for number in range(int(sets["pulls"].max(initial=0))):
+        mine = np.flatnonzero((sets["pulls"] > number) & (state.holds[slots, number] >= 0))
+        hosts = tasks["slot"][mine]
+        np.add.at(containers, (hosts, state.holds[slots[mine], number]), 1)
+        np.add.at(written, hosts, state.pulls["read_write"][sets["first_pull"][mine] + number])
     live = world.live_instances()
     same = np.array_equal(containers[live], state.shelves.containers[live])
     require(world, same, "a host miscounts the containers of an image")

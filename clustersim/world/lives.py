@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.engine.compiled import inlined, lean
+from clustersim.policy.request_records import GONE
 from clustersim.vocabulary import NEVER, StopCode, StoppedReason
 from clustersim.world.accounts import draw, note, settle_task
 from clustersim.world.containers import note_lives, plan_settled, stopping_time
@@ -17,6 +18,7 @@ from clustersim.world.holdings import let_go
 from clustersim.world.pulls import place_of, put_down, stock
 from clustersim.world.queues import forget_promise, leave_queue
 from clustersim.world.tables import FINISHED, FREE_TASKS, State
+from clustersim.world.targets import log_target
 from clustersim.world.transitions import (
     DEACTIVATING,
     RUNNING,
@@ -152,6 +154,8 @@ def finish(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     s = state.sets[t.set]
     leave_duty(state, slot, now)
+    if t.started >= 0:
+        log_target(state, slot, now, GONE)
     if t.state == RUNNING:
         t.stopping = now
     if t.started < 0 and (t.stop_code == _FAILED_TO_START or t.stop_code == _CONTAINER_EXITED):

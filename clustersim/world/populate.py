@@ -18,6 +18,7 @@ from clustersim.engine.compiled import Array
 from clustersim.engine.heap import new_heap
 from clustersim.policy.addresses import addresses_of_instance
 from clustersim.policy.hosts import INDEX_FROM, new_hosts
+from clustersim.policy.request_records import CHANGE
 from clustersim.scenario.model import Distribution, InstanceType, Scenario
 from clustersim.scenario.model_capacity import InstancePool
 from clustersim.vocabulary import (
@@ -256,7 +257,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         sets=np.zeros(task_sets, task_records.TASK_SET),
         lanes=np.zeros(lanes, tables.LANE),
         shapes=np.zeros(shapes, tables.SHAPE),
-        services=services,
+        **_of_services(scenario, services),
         **_no_containers(tasks),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
@@ -290,6 +291,13 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
     push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
     return World(scenario, names, state)
+
+
+def _of_services(scenario: Scenario, services: Array) -> dict[str, Any]:
+    """The table of services, and the log of targets, with rows if requests of any are simulated one by one."""
+    services["exact"] = [each.load is not None and each.load.model == "exact" for each in scenario.services]
+    rows = CHUNK_ROWS if services["exact"].any() else 0
+    return {"services": services, "target_changes": np.zeros(rows, CHANGE)}
 
 
 def _of_images(

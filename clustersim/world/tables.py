@@ -13,6 +13,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array
 from clustersim.policy.hosts import Hosts
+from clustersim.policy.request_records import CHANGE
 from clustersim.policy.shelves import Shelves, Stacks
 from clustersim.world.image_records import AGENT, LIMIT, PULL, REGISTRY, VERSION
 from clustersim.world.task_records import CELL, CONTAINER, TASK, TASK_SET
@@ -112,6 +113,7 @@ SERVICE = np.dtype(
         ("available", np.int64),  # ms with running >= threshold
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
+        ("exact", np.int8),  # its requests are simulated one by one: what befalls its targets is logged
     ],
     align=True,
 )
@@ -256,7 +258,8 @@ INCIDENT = np.dtype(
     PROMISED,
     ZONES_CHANGED,
     AWAITED,
-) = range(35)
+    TARGET_CHANGES,
+) = range(36)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1
@@ -304,6 +307,7 @@ class State(NamedTuple):
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
     incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
+    target_changes: Annotated[Array, CHANGE, 1]  # of exact services, until Python takes them; else no rows
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task

@@ -50,6 +50,7 @@ from clustersim.world.tables import (
     WAITING_TASKS,
     State,
 )
+from clustersim.world.targets import has_room_for_changes
 from clustersim.world.transitions import (
     FARGATE_ACCEPTED,
     PENDING,
@@ -77,6 +78,7 @@ def has_room(state: State, lives: int) -> bool:
         and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
         and state.finished.size - clock[FINISHED] >= lives
         and state.incidents.size - clock[INCIDENTS] >= lives
+        and has_room_for_changes(state, lives)
     )
 
 

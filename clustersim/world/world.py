@@ -27,9 +27,11 @@ from clustersim.world.tables import (
     INCIDENTS,
     LOST,
     NOW,
+    TARGET_CHANGES,
     WAITING_SHAPES,
     State,
 )
+from clustersim.world.targets import CHANGES_PER_LIFE
 
 ENTRIES_OF_INSTANCE = 5  # what the calendar may hold of an instance: its ends, its agent, its clean-up
 
@@ -89,6 +91,13 @@ class World:
             self._core, self._core_of = Pointer(self.state), self.state
         return self._core
 
+    def take_target_changes(self) -> Array:
+        """What befell the targets of exact services since the last call (`policy.request_records.CHANGE`)."""
+        clock = self.state.clock
+        taken: Array = self.state.target_changes[: clock[TARGET_CHANGES]].copy()
+        clock[TARGET_CHANGES] = 0
+        return taken
+
     def live_tasks(self) -> Array:
         """The slots of all tasks that have not ended, in slot order."""
         return np.flatnonzero(self.state.tasks["task_id"] >= 0)
@@ -133,6 +142,9 @@ class World:
         if self.state.incidents.size - clock[INCIDENTS] < lives + instances:
             wanted = int(clock[INCIDENTS]) + 2 * (lives + instances)
             self._replace(incidents=_longer(self.state.incidents, wanted))
+        changes, asked = self.state.target_changes, CHANGES_PER_LIFE * (lives + instances)
+        if changes.size and changes.size - clock[TARGET_CHANGES] < asked:
+            self._replace(target_changes=_longer(changes, 2 * (changes.size + asked)))
         if self.state.waiting_shapes.size < self.state.shapes.size:
             kept = self.state.waiting_shapes[: clock[WAITING_SHAPES]]
             longer = np.zeros(self.state.shapes.size, np.int64)

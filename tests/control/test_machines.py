@@ -272,3 +272,64 @@ def test_a_deployment_by_force_is_a_refresh_too(tmp_path: Path) -> None:
     force = {"at": "10m", "updateService": {"service": "web", "forceNewDeployment": True}}
     ran = run(machines(1, "30m", keys={"actions": [force]}), tmp_path)
     assert [host["termination_reason"] for host in ran.instances()] == ["instance refresh", None]
+
+
+def test_machines_are_not_in_the_metrics_of_the_cluster(tmp_path: Path) -> None:
+    """One container instance of 4 vCPU with a task of 2,048 units: 50 %, not above 60, whatever four machines do.
+
+    With the machines it would be (2,048 + 4 x 4,032) / (4,096 + 4 x 4,032) = 90 %, and the group would grow.
+    """
+    alarm = {
+        "alarmName": "full",
+        "namespace": "AWS/ECS",
+        "metricName": "CPUReservation",
+        "dimensions": [{"name": "ClusterName", "value": "c"}],
+        "threshold": 60,
+        "comparisonOperator": "GreaterThanThreshold",
+        "evaluationPeriods": 1,
+    }
+    step = {
+        "policyName": "grow",
+        "policyType": "StepScaling",
+        "adjustmentType": "ChangeInCapacity",
+        "stepAdjustments": [{"metricIntervalLowerBound": 0, "scalingAdjustment": 1}],
+        "alarm": alarm,
+    }
+    spare = {
+        "autoScalingGroupName": "spare",
+        "instanceTypes": ["test.node"],
+        "minSize": 1,
+        "maxSize": 3,
+        "scalingPolicies": [step],
+    }
+    written = machines(4, "20m", keys={"autoScalingGroups": [spare]})
+    written["taskDefinitions"].append(definition("half", cpu=2048))
+    written["services"].append(service("other", 1, taskDefinition="half", launchType="EC2"))
+    ran = run(written, tmp_path)
+    assert ran.rows("scaling_activities") == []
+    assert len(ran.instances(auto_scaling_group="spare")) == 1
+
+
+def test_an_alarm_stops_an_instance_refresh(tmp_path: Path) -> None:
+    """Two machines: the first is replaced at 10:00, the alarm rings at 11:00, so the second keeps revision 1."""
+    alarm = {
+        "alarmName": "few",
+        "metricName": "RunningTaskCount",
+        "dimensions": [{"name": "ServiceName", "value": "web"}],
+        "threshold": 2,
+        "comparisonOperator": "LessThanThreshold",
+        "evaluationPeriods": 1,
+        "period": 60,
+        "statistic": "Average",
+    }
+    update = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
+    stops = {"alarms": {"enable": True, "rollback": False, "alarmNames": ["few"]}}
+    written = machines(
+        2,
+        "30m",
+        deploymentConfiguration=stops,
+        keys={"actions": [update], "alarms": [{"namespace": "n", **alarm}]},
+    )
+    ran = run(written, tmp_path)
+    assert [row["rollout_state"] for row in ran.rows("deployments")][-1] == "FAILED"
+    assert sorted(task["revision"] for task in ran.tasks(last_status="RUNNING")) == [1, 2]

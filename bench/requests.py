@@ -1,0 +1,106 @@
+"""What a request costs in the exact model, in CPU time, by both ways of routing.
+
+One service on 16 tasks at 80 % of what they can answer, from its demand to its percentiles, by way of the same
+code as a run. Each figure is the median of rounds that take turns, of the CPU time of this process.
+
+    python -m bench.requests [REQUESTS]      (default: 2,000,000 a round)
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.policy.request_records import CHANGE, OPENED
+from clustersim.scenario.distributions import distribution
+from clustersim.scenario.model import (
+    Distribution,
+    Load,
+    Routing,
+    Series,
+    Service,
+    TargetGroup,
+    TaskDefinition,
+)
+from clustersim.scenario.units import number
+
+TASKS = 16
+UTILIZATION = 0.8
+CPU_TIME_S = 0.025
+RATE = UTILIZATION * TASKS / CPU_TIME_S  # requests a second
+PERIOD_MS = 60_000
+ROUNDS = 7
+BARS_NS = {"round_robin": 150, "least_outstanding_requests": 400}
+SERVICE_TIMES = {
+    "exponential": None,
+    "lognormal": distribution({"distribution": "lognormal", "mean": 25.0, "sigma": 1.0}, number),
+}
+
+
+def traffic(routing: Routing, service_time: Distribution | None) -> Traffic:
+    """The service, with nothing asked yet."""
+    asked = Load(
+        kind="requests",
+        model="exact",
+        series=Series(times_ms=np.zeros(1, np.int64), rates=np.array([RATE])),
+        cpu_time_ms=CPU_TIME_S * 1_000,
+        service_time=service_time,
+        concurrency_per_task=0,
+    )
+    definition = TaskDefinition(
+        family="web", revision=1, key="web:1", cpu=1_024, memory_mib=1_024, has_task_size=True
+    )
+    service = Service(
+        name="web",
+        task_definition="web:1",
+        desired_count=TASKS,
+        zones=("a",),
+        load=asked,
+        target_groups=("web",),
+    )
+    made = Traffic([service], [definition], target_groups=[TargetGroup(name="web", routing=routing)])
+    made.open(0, 0, "web:1")
+    return made
+
+
+def ns_per_request(routing: Routing, service_time: Distribution | None, requests: int) -> tuple[float, float]:
+    """CPU ns per request of one round, and the mean response time (s) of its last period."""
+    made = traffic(routing, service_time)
+    log = np.zeros(TASKS, CHANGE)
+    log["kind"], log["slot"] = OPENED, np.arange(TASKS)
+    asked = 0.0
+    begun = time.process_time_ns()
+    now_ms = 0
+    while asked < requests:
+        now_ms += PERIOD_MS
+        times = TaskTimes(*(np.array([TASKS * now_ms]), np.array([TASKS * now_ms]), np.zeros(1, np.int64)))
+        made.tick(now_ms, times, log)
+        log = log[:0]
+        asked += float(made.flows["requests"][0])
+    return (time.process_time_ns() - begun) / asked, float(made.flows["response_s"][0])
+
+
+def main(requests: int) -> None:
+    """Print a row for each routing and distribution of service times."""
+    cases: list[tuple[Routing, str]] = [
+        (routing, name) for routing in ("round_robin", "least_outstanding_requests") for name in SERVICE_TIMES
+    ]
+    found: dict[tuple[Routing, str], list[float]] = {case: [] for case in cases}
+    for routing, name in cases:  # the kernels are built or loaded before the clock starts
+        ns_per_request(routing, SERVICE_TIMES[name], 1)
+    for _ in range(ROUNDS):
+        for routing, name in cases:
+            found[routing, name].append(ns_per_request(routing, SERVICE_TIMES[name], requests)[0])
+    print(f"CPU time per request, {TASKS} tasks, {requests:,} requests, median of {ROUNDS} rounds")
+    print(f"{'routing':28} {'service times':14} {'ns':>6} {'bar':>6}")
+    for routing, name in cases:
+        median, bar = statistics.median(found[routing, name]), BARS_NS[routing]
+        print(f"{routing:28} {name:14} {median:6.0f} {bar:6d}  {'pass' if median <= bar else 'MISS'}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000)
