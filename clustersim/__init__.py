@@ -16,22 +16,26 @@ from clustersim.errors import ClustersimError, ResultsError, ScenarioError, Simu
 
 if TYPE_CHECKING:
     from clustersim import stats
+    from clustersim.study.comparison import compare
+    from clustersim.study.comparison_results import Comparison
+    from clustersim.study.opening import open_result as open
     from clustersim.study.results import Run
     from clustersim.study.running import run
     from clustersim.study.search import Optimum, optimize
     from clustersim.study.sweep import sweep
     from clustersim.study.sweep_results import Sweep
-    from clustersim.study.sweep_results import open_result as open
 
 __version__ = "0.1.0"
 __all__ = [
     "ClustersimError",
+    "Comparison",
     "Optimum",
     "ResultsError",
     "Run",
     "ScenarioError",
     "SimulationError",
     "Sweep",
+    "compare",
     "open",
     "optimize",
     "run",
@@ -41,9 +45,11 @@ __all__ = [
 
 _HOMES = {
     "run": ("clustersim.study.running", "run"),
-    "open": ("clustersim.study.sweep_results", "open_result"),
+    "open": ("clustersim.study.opening", "open_result"),
     "sweep": ("clustersim.study.sweep", "sweep"),
+    "compare": ("clustersim.study.comparison", "compare"),
     "optimize": ("clustersim.study.search", "optimize"),
+    "Comparison": ("clustersim.study.comparison_results", "Comparison"),
     "Optimum": ("clustersim.study.search", "Optimum"),
     "Run": ("clustersim.study.results", "Run"),
     "Sweep": ("clustersim.study.sweep_results", "Sweep"),

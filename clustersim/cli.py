@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clustersim import __version__
-from clustersim.cli_sweeps import optimize, sweep
+from clustersim.cli_sweeps import compare, optimize, sweep
 from clustersim.errors import ResultsError, ScenarioError
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def validate(scenario: Scenarios, set_: Set = []) -> None:  # noqa: B006
 
 app.command()(sweep)
 app.command()(optimize)
+app.command()(compare)
 
 
 @app.command()

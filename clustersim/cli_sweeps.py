@@ -1,4 +1,4 @@
-"""The commands that do many runs: `sweep` and `optimize`, their arguments, their progress bar, their end.
+"""The commands that do many runs: `sweep`, `optimize` and `compare`, their arguments, their progress bar, their end.
 
 Decides what is asked and what is shown while it lasts. Must not know how runs are done. `cli` registers them.
 """
@@ -104,6 +104,31 @@ Confirm = Annotated[
 ]
 
 
+Options = Annotated[
+    str | None,
+    typer.Option(
+        help="Ways of running it: ec2, ecs-ec2, ecs-fargate, ecs-ec2-spot, ecs-fargate-spot; by default the first"
+        " three, or those of the scenario's compare block.",
+        metavar="NAME,NAME,...",
+    ),
+]
+Loads = Annotated[
+    str | None,
+    typer.Option(
+        help="Multiples of the load for the break-even, by default 0.1,0.25,0.5,1,2; 1 looks at the load itself only.",
+        metavar="FACTOR,FACTOR,...",
+    ),
+]
+OptionSet = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        help="Replaces a value; OPTION:PATH=VALUE one of what an option makes. May be repeated.",
+        metavar="[OPTION:]PATH=VALUE",
+    ),
+]
+
+
 def sweep(
     scenario: Scenario,
     vary: Vary = [],  # noqa: B006  (typer copies it)
@@ -191,6 +216,56 @@ def optimize(
         _tell_failures(bar, out)
     if found.point is None:
         raise typer.Exit(1)
+
+
+def compare(
+    scenario: Scenario,
+    options: Options = None,
+    replications: Replications = None,
+    loads: Loads = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    out: Out = "comparisons",
+    resume: Resume = False,
+    seed: Seed = None,
+    set_: OptionSet = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Run a scenario as plain EC2, ECS on EC2 and ECS on Fargate, and say which wins on what."""
+    from rich.console import Console
+
+    from clustersim.study.comparison import prepare_comparison
+    from clustersim.study.comparison_plan import Asked
+    from clustersim.study.comparison_report import print_comparison
+    from clustersim.study.comparison_results import Comparison
+    from clustersim.study.progress import Bar
+
+    if jobs is not None and scheduler is not None:
+        fail("--jobs and --scheduler exclude each other; leave one out", 2)
+    names = None if options is None else [name.strip() for name in options.split(",")]
+    asked = Asked(names, None if loads is None else _factors(loads), replications, set_, seed)
+    with Bar(Console(stderr=True), quiet) as bar:
+        try:
+            undertaking = prepare_comparison(scenario, asked, out, resume=resume, watcher=bar)
+        except (ScenarioError, ResultsError) as error:
+            fail(str(error), 2)
+        plan = undertaking.plan
+        bar.begin(plan.base.name, plan.warnings, plan.paths, [point.values for point in plan.points])
+        result = _through(
+            lambda client: undertaking.run(client, bar), jobs, scheduler, undertaking.place.growing
+        )
+    if not quiet:
+        print_comparison(Comparison.of(result), Console())
+    if result.errors:
+        _tell_failures(bar, out)
+
+
+def _factors(text: str) -> list[float]:
+    """`0.5,1,2` as numbers, or what is wrong with it and exit code 2."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        fail(f"--loads {text}: is no list of numbers; write it like 0.1,0.5,1,2", 2)
 
 
 def _show(result: Sweep, measures: Sequence[str], base: int) -> None:

@@ -2,6 +2,7 @@
 
     ClustersimError
     + ScenarioError          the user's file: all problems, each with its place and what would be right
+      + CannotRun            an option of a comparison that cannot run the workload, and why
     + ResultsError           a run that is missing, incomplete, not ours, or cannot be written
     + SimulationError        ours: carries the simulated instant and the seed
       + InvariantViolation   the two readings of the world disagree
@@ -24,6 +25,10 @@ class ScenarioError(ClustersimError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(problems))
+
+
+class CannotRun(ScenarioError):
+    """An option that cannot run the workload: `problems` holds the reasons, one sentence each."""
 
 
 class ResultsError(ClustersimError):

@@ -118,7 +118,7 @@ def _position(items: list[Any], step: str | int) -> int:
     raise PathError(f"there is no item named {step}", closest(step, known))
 
 
-def _key(mapping: dict[str, Any], step: str | int) -> str:
+def key_of(mapping: dict[str, Any], step: str | int) -> str:
     """The key of `mapping` that `step` means: the case of an AWS field is free."""
     name = str(step)
     if name in mapping:
@@ -141,7 +141,7 @@ def assign(data: Any, path: Sequence[str | int], value: Any) -> Steps:
                 node[position] = value
             node = node[position]
         elif isinstance(node, dict):
-            key = _key(node, step)
+            key = key_of(node, step)
             steps.append(key)
             if last and value is None:
                 node.pop(key, None)

@@ -15,6 +15,7 @@ from clustersim.scenario import raw_aws
 from clustersim.scenario.distributions import DurationDistribution
 from clustersim.scenario.model import Distribution
 from clustersim.scenario.raw import FreeMapping, Written
+from clustersim.scenario.raw_compare import Compare
 from clustersim.scenario.raw_failures import WrittenFailures
 from clustersim.scenario.raw_images import WrittenImagePulls, WrittenRegistry, WrittenVersions
 from clustersim.scenario.raw_roles import WrittenRole
@@ -97,6 +98,12 @@ class Reservation(Written):
     usd_per_hour: Positive
 
 
+class WrittenOperations(Written):
+    """`operations`: what it costs to look after servers; no part of any bill, `compare` sets it beside the bill."""
+
+    usd_per_instance_month: Positive = 0.0
+
+
 class WrittenPricing(Written):
     """`pricing`: what replaces or completes the catalogue."""
 
@@ -106,6 +113,7 @@ class WrittenPricing(Written):
     reserved_instances: list[Reservation] = Field(default_factory=list)
     ebs_usd_per_gib_month: Positive = 0.08
     managed_instances_fee: Share = 0.12
+    operations: WrittenOperations = WrittenOperations()
 
 
 class Subnet(Written):
@@ -153,3 +161,4 @@ class ScenarioFile(Written):
     failures: WrittenFailures = WrittenFailures()
     sampling: WrittenSampling = WrittenSampling()
     sweep: Sweep | None = None
+    compare: Compare | None = None

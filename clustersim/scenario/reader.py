@@ -10,9 +10,9 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario import catalog
@@ -23,6 +23,7 @@ from clustersim.scenario.model import InputFile, Scenario
 from clustersim.scenario.offers import CatalogError
 from clustersim.scenario.overrides import apply_override, closest
 from clustersim.scenario.raw import validate
+from clustersim.scenario.raw_compare import Compare
 from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.raw_schema import json_schema
 from clustersim.scenario.raw_sweep import Sweep
@@ -38,7 +39,12 @@ DEFAULTS: Mapping[str, Any] = {
     "initialState": "empty",
     "seed": 0,
     "region": "us-east-1",
-    "pricing": {"fargateSpotFactor": 0.33, "ebsUsdPerGibMonth": 0.08, "managedInstancesFee": 0.12},
+    "pricing": {
+        "fargateSpotFactor": 0.33,
+        "ebsUsdPerGibMonth": 0.08,
+        "managedInstancesFee": 0.12,
+        "operations": {"usdPerInstanceMonth": 0},
+    },
     "cluster": {
         "provisioning": {"limit": 500, "timeout": "30m"},
         "fargateQuotaVcpu": "unlimited",
@@ -61,6 +67,13 @@ DEFAULTS: Mapping[str, Any] = {
     "sampling": {"costPeriod": "1d", "costPerResource": False},
 }
 """What a file that says nothing means, as it would be written; `ScenarioFile` has the same (tested)."""
+
+STUDIES = ("sweep", "compare")
+"""Blocks about many runs, which are no part of any of them."""
+
+Rewrite = Callable[[Findings], None]
+"""Changes the data of a scenario; what is wrong with that is reported like everything else."""
+Study = TypeVar("Study", Sweep, Compare)
 
 _PLAIN_NAME = re.compile(r"\w[\w .+@=,-]{0,119}")
 
@@ -97,10 +110,17 @@ class Source:
         include_files(findings, path, self._inputs)
         self._findings = findings
 
-    def scenario(self, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
-        """The file with `overrides` laid over it, resolved; as often as one likes."""
+    def scenario(
+        self, overrides: Sequence[str] = (), seed: int | None = None, rewrite: Rewrite | None = None
+    ) -> Scenario:
+        """The file with `overrides` laid over it, resolved; as often as one likes.
+
+        `rewrite` may change the document before it is checked: a comparison makes its options of it.
+        """
         path, inputs, findings = self.path, dict(self._inputs), self._findings.fork()
         _override(findings, overrides, seed)
+        if rewrite is not None:
+            rewrite(findings)
         file = validate(ScenarioFile, findings.data, (), findings) or ScenarioFile()
         name = _name(findings, file, path)
         zones = _zones(findings, file)
@@ -127,10 +147,18 @@ class Source:
 
     def sweep(self) -> Sweep:
         """The file's `sweep` block; one of nothing where it has none. Raises `ScenarioError`."""
+        return self._study(Sweep, "sweep")
+
+    def compare(self, overrides: Sequence[str] = ()) -> Compare:
+        """The file's `compare` block, with `overrides` laid over it. Raises `ScenarioError`."""
+        return self._study(Compare, "compare", overrides)
+
+    def _study(self, model: type[Study], key: str, overrides: Sequence[str] = ()) -> Study:
         findings = self._findings.fork()
-        written = validate(Sweep, findings.data.get("sweep", {}), ("sweep",), findings)
+        _override(findings, overrides, None)
+        written = validate(model, findings.data.get(key, {}), (key,), findings)
         findings.check()
-        return written or Sweep()
+        return written or model()
 
     def place(self, path: Steps) -> str:
         """`FILE:LINE:COL` of what stands at `path`, or of the longest part of it that stands anywhere."""
@@ -187,7 +215,7 @@ def _zones(findings: Findings, file: ScenarioFile) -> tuple[str, ...]:
 
 def _resolved(data: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> dict[str, Any]:
     """The scenario as understood: a file that says it would make the same run."""
-    merged = _over(DEFAULTS, {key: value for key, value in data.items() if key != "sweep"})
+    merged = _over(DEFAULTS, {key: value for key, value in data.items() if key not in STUDIES})
     merged["name"] = name
     merged["availabilityZones"] = list(zones)
     return merged

@@ -50,7 +50,7 @@ def front_chart(sweep: Sweep, cost: str, share: str) -> Spec | None:
         best_ones.mark_line(color=MARK, interpolate="step-after").encode(x=x, y=y, order="mean0:Q"),
         best_ones.mark_circle(size=70, color=MARK, opacity=1).encode(x=x, y=y, tooltip=tooltip),
     )
-    return _spec(alt.layer(*layers), 2 * WIDTH)
+    return spec_of(alt.layer(*layers), 2 * WIDTH)
 
 
 def sensitivity_chart(sweep: Sweep, measure: str) -> Spec:
@@ -67,7 +67,7 @@ def sensitivity_chart(sweep: Sweep, measure: str) -> Spec:
     colour = alt.Color("order:N", title=None, scale=alt.Scale(range=COLOURS), legend=legend)
     bars = base.mark_bar().encode(x=x, color=colour)
     limits = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
-    return _spec(alt.layer(bars, limits), WIDTH, height=60 * len(sweep.paths))
+    return spec_of(alt.layer(bars, limits), WIDTH, height=60 * len(sweep.paths))
 
 
 def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -> Spec:
@@ -101,7 +101,7 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
     layers = [limits, points]
     if numeric and _joined(sweep):
         layers.insert(0, base.mark_line(opacity=0.5).encode(x=x, y=y, color=colour))
-    return _spec(alt.layer(*layers), WIDTH)
+    return spec_of(alt.layer(*layers), WIDTH)
 
 
 def _titled(measure: str) -> str:
@@ -157,7 +157,8 @@ def _tooltip(sweep: Sweep, measures: Sequence[str]) -> list[Any]:
     return [alt.Tooltip("point:Q", title="point"), *paths, *figures]
 
 
-def _spec(chart: Any, width: int, height: int = HEIGHT) -> Spec:
+def spec_of(chart: Any, width: int, height: int = HEIGHT) -> Spec:
+    """A chart in the page's style, as a specification."""
     styled = (
         chart.properties(width=width, height=height)
         .configure_axis(

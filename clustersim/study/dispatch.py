@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.errors import ResultsError
 from clustersim.scenario.model import Scenario
 from clustersim.study.place import Place
-from clustersim.study.work import Batch, Refusal, Row, Task, program_digest, published, row_of, work
+from clustersim.study.work import Batch, Measured, Refusal, Row, Task, program_digest, published, row_of, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -36,12 +36,18 @@ class Dispatcher:
     """Sends runs to the workers behind `client`; `scenario_of` gives the scenario of a point when it is needed."""
 
     def __init__(
-        self, client: Client, place: Place, plan: bytes, scenario_of: Callable[[int], Scenario]
+        self,
+        client: Client,
+        place: Place,
+        plan: bytes,
+        scenario_of: Callable[[int], Scenario],
+        measured: Measured | None = None,
     ) -> None:
         self._client = client
         self._place = place
         self._plan = hashlib.sha256(plan).hexdigest()
         self._scenario_of = scenario_of
+        self._measured = measured
         self._run_s: float | None = None  # how long a run takes, once that is known
         self._deaths: Counter[Task] = Counter()
         self._threads = 0
@@ -85,7 +91,7 @@ class Dispatcher:
             size = 1  # a suspect goes alone: whatever happens is its doing
         tasks = tuple(waiting.popleft() for _ in range(size))
         scenarios = {point: self._scenario_of(point) for point in dict.fromkeys(task.point for task in tasks)}
-        return Batch(self._place, tasks, scenarios, self._plan, program_digest())
+        return Batch(self._place, tasks, scenarios, self._plan, program_digest(), self._measured)
 
     def _submit(self, batch: Batch) -> Future[Any]:
         self._sent += 1
@@ -133,7 +139,7 @@ class Dispatcher:
             if there is None:
                 left.append(task)
             else:
-                rows.append(row_of(task, scenario.seed, there))
+                rows.append(row_of(batch, task, there))
         if left:
             busy = left[0]
             # A scheduler of somebody else tries several times by itself, over a batch at different runs.

@@ -33,7 +33,7 @@ _WORDS = {
     "wait_p99_s": "wait p99",
     "makespan_s": "makespan",
 }
-_SHARES = ("availability", "availability_healthy")
+_SHARES = ("availability", "availability_healthy", "jobs_completed")
 NOTHING = 1e-9  # a difference that only the order of additions has made
 MAX_VALUE = 24  # characters of a varied value
 

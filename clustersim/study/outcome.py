@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clustersim.errors import ResultsError
@@ -79,8 +79,9 @@ def complete(
     points: Mapping[int, Values],
     rows: Sequence[Row],
     timings: Mapping[str, float],
+    show: Callable[[Sweep], str] = page_of,
 ) -> Sweep:
-    """Writes table, page and manifest: with the last of them it is a result."""
+    """Writes table, page and manifest: with the last of them it is a result; `show` makes the page."""
     rows = in_order(rows)
     table = table_of(terms["design"]["paths"], points, rows)
     content = file_of(table)
@@ -93,7 +94,7 @@ def complete(
     manifest = json.loads(as_json(manifest))
     sweep = Sweep(place.shown, manifest, table)
     if page is not None:
-        place.write(page, page_of(sweep).encode())
+        place.write(page, show(sweep).encode())
     place.finish(as_json(manifest))
     return sweep
 

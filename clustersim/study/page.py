@@ -46,10 +46,17 @@ def load_ahead() -> None:
     Thread(target=load, name="clustersim-imports", daemon=True).start()
 
 
-def page_of(sweep: Sweep) -> str:
-    """The page as HTML."""
+def render(**parts: Any) -> str:
+    """The page of these parts: title, subtitle, facts, sections with charts, tables, footer."""
     from jinja2 import Environment, StrictUndefined
 
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    text = files("clustersim").joinpath("study/page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(text).render(bundle=_bundle(), **parts)
+
+
+def page_of(sweep: Sweep) -> str:
+    """The page as HTML."""
     from clustersim.study.charts import front_chart, measure_charts, sensitivity_chart
 
     measures = varying(sweep, main_measures(sweep.measures))[:MAX_MEASURES]
@@ -77,19 +84,14 @@ def page_of(sweep: Sweep) -> str:
             words = "Sobol indices: how much of the variance each path explains, alone and with all it takes part in."
             specs = _sensitivity(sweep, measure, sensitivity_chart)
             section(f"What {label(measure)} depends on", "", words, specs)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        files("clustersim").joinpath("study/page.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
+    return render(
         title=f"{sweep.name}: {len(sweep.points):,} points",
         subtitle=_subtitle(sweep),
         facts=facts_of(sweep, measures[0] if measures else None, 0),
         sections=sections,
         tables=_tables(sweep, measures),
         charts=charts,
-        bundle=_bundle(),
-        footer=_footer(sweep),
+        footer=footer_of(sweep),
     )
 
 
@@ -106,7 +108,8 @@ def _subtitle(sweep: Sweep) -> str:
     return f"{len(sweep.summary):,} runs. Design: {design}. Varied: {', '.join(sweep.paths)}."
 
 
-def _footer(sweep: Sweep) -> str:
+def footer_of(sweep: Sweep) -> str:
+    """What it takes to make the page again."""
     versions, digest = sweep.manifest["versions"], sweep.manifest["scenario_digest"]
     seed = sweep.manifest["seed"]
     return (

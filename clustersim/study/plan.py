@@ -16,7 +16,7 @@ from clustersim.errors import ResultsError, ScenarioError
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.overrides import PathError, parse_path
 from clustersim.scenario.raw_sweep import Choices, DesignKind, Varied
-from clustersim.scenario.reader import Source
+from clustersim.scenario.reader import Rewrite, Source
 from clustersim.study.designs import Design, DesignError, Values, lay_out, read_points, value_in
 
 MAX_PROBLEMS = 20  # lines about points; more of them say the same
@@ -59,6 +59,8 @@ class Reading:
     design: Design
     replications: int
     labels: dict[str, str] = field(default_factory=dict)
+    rewrite: Callable[[Values], Rewrite] | None = None
+    """What is done with the document at a point, where that is more than to assign values to paths."""
     _kept: dict[Values, Scenario] = field(default_factory=dict)
 
     def base(self) -> Scenario:
@@ -75,6 +77,8 @@ class Reading:
         return self._kept[key]
 
     def _read(self, values: Values) -> Scenario:
+        if self.rewrite is not None:
+            return self.source.scenario(self.request.overrides, self.request.seed, self.rewrite(values))
         pairs = list(zip(self.design.paths, values, strict=True))
         assignments = [f"{path}={json.dumps(value)}" for path, value in pairs]
         try:

@@ -44,14 +44,24 @@ def print_run(summary: Mapping[str, Any], manifest: Mapping[str, Any], path: Pat
 
 
 def print_report(
-    facts: list[tuple[str, str]], sections: Sequence[Section], last: str, console: Console
+    facts: list[tuple[str, str]],
+    sections: Sequence[Section],
+    last: str,
+    console: Console,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Facts, then the sections that have rows, then the line `last`: as tables, or as lines where nobody looks."""
+    """Facts, sections that have rows, notes, then the line `last`: as tables, or as lines where nobody looks."""
     shown = [section for section in sections if section.rows]
     if console.is_terminal:
-        _print_tables(facts, shown, last, console)
+        _print_facts(facts, console)
+        _print_tables(shown, console)
+        if notes:
+            console.print()
+            _print_facts(notes, console)
+        console.print()
+        console.print(Text(last), soft_wrap=True)
     else:
-        _print_lines(facts, shown, last, console)
+        _print_lines([*facts, *notes], shown, last, console)
 
 
 def _money(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -150,14 +160,17 @@ def _capped(headings: Cells, rows: Sequence[Cells]) -> Section:
     return Section(headings, list(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS))
 
 
-def _print_tables(facts: list[tuple[str, str]], sections: list[Section], last: str, console: Console) -> None:
-    width = min(WIDTH, console.width)
+def _print_facts(facts: Sequence[tuple[str, str]], console: Console) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, words in facts:
         grid.add_row(label, Text(words))
-    console.print(grid, width=width)
+    console.print(grid, width=min(WIDTH, console.width))
+
+
+def _print_tables(sections: list[Section], console: Console) -> None:
+    width = min(WIDTH, console.width)
     for section in sections:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column(section.headings[0], no_wrap=True)
@@ -174,8 +187,6 @@ def _print_tables(facts: list[tuple[str, str]], sections: list[Section], last: s
         console.print(table, width=width)
         if section.hidden:
             console.print(f"... and {section.hidden:,} more", style="dim", highlight=False)
-    console.print()
-    console.print(Text(last), soft_wrap=True)
 
 
 def _print_lines(facts: list[tuple[str, str]], sections: list[Section], last: str, console: Console) -> None:

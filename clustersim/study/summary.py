@@ -25,7 +25,10 @@ _UNITS = (
     ("_hours", "h"),
     ("_s", "s"),
     ("_reservation_mean", "percent"),
+    ("_usd_per_month", "USD per month"),
+    ("_gib", "GiB"),
     ("availability", "share"),
+    ("jobs_completed", "share"),
     ("availability_healthy", "share"),
 )
 DOC = "One row per run: its point, its replication, the varied values, and every number of its summary.json."
@@ -66,7 +69,10 @@ def table_of(paths: Sequence[str], points: Mapping[int, Values], rows: Sequence[
         )
     for name, (values, mask, whole) in _numbers(rows).items():
         kind = pa.int64() if whole else pa.float64()
-        add(name, _column(values, mask, kind), _unit(name), f"`{name}` of the run's summary.json.")
+        words = f"`{name}` of the run's summary.json."
+        if name.startswith("comparison."):
+            words = f"`{name}`: what the comparison made of the run (docs/comparing.md)."
+        add(name, _column(values, mask, kind), _unit(name), words)
     told = {"schema_version": SCHEMA_VERSION, "table": "summary", "description": DOC}
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(told)})
     return pa.Table.from_arrays(columns, schema=schema)

@@ -7,7 +7,7 @@ and the command line call `prepare` and then `Undertaking.run`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,14 @@ from clustersim.scenario.raw_sweep import DesignKind
 from clustersim.study.cluster import workers
 from clustersim.study.dispatch import Dispatcher
 from clustersim.study.outcome import Watcher, begin, check_measure, complete, take_up
+from clustersim.study.page import page_of
 from clustersim.study.place import Place, place_of
 from clustersim.study.plan import Plan, Request, read_plan
 from clustersim.study.sweep_results import Sweep
 from clustersim.study.terms import Terms, terms_of
 from clustersim.study.vary import read_vary
 from clustersim.study.widths import LEAST, Width, more_tasks, read_width
-from clustersim.study.work import Row, Task
+from clustersim.study.work import Measured, Row, Task
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -38,6 +39,8 @@ class Undertaking:
     terms: Terms
     widths: tuple[Width, ...]
     resumed: bool
+    measured: Measured | None = None
+    show: Callable[[Sweep], str] = page_of
     rows: list[Row] = field(default_factory=list)
 
     def run(self, client: Client, watcher: Watcher) -> Sweep:
@@ -45,7 +48,7 @@ class Undertaking:
         wall, cpu = time.perf_counter(), time.process_time()
         content = begin(self.place, self.terms, self.resumed)
         there = self.place.runs() if self.resumed else []
-        dispatcher = Dispatcher(client, self.place, content, self.plan.scenario)
+        dispatcher = Dispatcher(client, self.place, content, self.plan.scenario, self.measured)
         numbers = range(self.plan.replications)
         tasks = [Task(point, number) for point in range(len(self.plan.points)) for number in numbers]
         while tasks:
@@ -61,7 +64,7 @@ class Undertaking:
                 there = []
         timings = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - cpu}
         points = {number: point.values for number, point in enumerate(self.plan.points)}
-        return complete(self.place, self.terms, points, self.rows, timings)
+        return complete(self.place, self.terms, points, self.rows, timings, self.show)
 
 
 def prepare(

@@ -24,10 +24,10 @@ def print_sweep(sweep: Sweep, console: Console, measures: Sequence[str] = (), ba
     """Prints a sweep; `measures` in place of those that are shown by themselves, differences from point `base`."""
     asked = list(measures) or varying(sweep, main_measures(sweep.measures))
     if not asked:
-        sections = [_errors(sweep)]
+        sections = [errors(sweep)]
     else:
         everything = bool(measures) or not console.is_terminal
-        sections = [_points(sweep, asked, base, everything), _sensitivity(sweep, asked), _errors(sweep)]
+        sections = [_points(sweep, asked, base, everything), _sensitivity(sweep, asked), errors(sweep)]
     facts = facts_of(sweep, asked[0] if asked else None, base)
     print_report(facts, sections, where(sweep), console)
 
@@ -166,7 +166,8 @@ def _sensitivity(sweep: Sweep, measures: Sequence[str]) -> Section:
     return Section(headings, rows)
 
 
-def _errors(sweep: Sweep) -> Section:
+def errors(sweep: Sweep) -> Section:
+    """The runs that failed, and why."""
     rows: list[Cells] = [
         (f"point {point}, replication {replication}", " ".join(error.split())[:40])
         for point, replication, error in sweep.errors

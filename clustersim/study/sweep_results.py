@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from clustersim import stats
 from clustersim.errors import ResultsError
-from clustersim.record.publication import MANIFEST
 from clustersim.scenario.overrides import closest
-from clustersim.study.place import POINTS, TABLE, Directory, Place, Store, complete_manifest
+from clustersim.study.place import POINTS
 from clustersim.study.results import Run, as_pandas, open_run
 
 if TYPE_CHECKING:
@@ -212,29 +211,3 @@ def _plain_column(values: Sequence[Any]) -> pa.Array:
         return pa.array([json.dumps(v) if isinstance(v, list | dict) else v for v in values])
     except pa.ArrowException:
         return pa.array([json.dumps(value) for value in values])
-
-
-def open_result(path: str | Path) -> Run | Sweep:
-    """Opens a result directory, of a run or of a sweep; an address such as `s3://bucket/folder/NAME` is a sweep's.
-
-    Raises ResultsError in one sentence when there is no complete result.
-    """
-    if "://" in str(path):
-        return read_sweep(Store(str(path)))
-    directory = Path(path)
-    if (directory / POINTS).is_dir() and (directory / MANIFEST).is_file():
-        return read_sweep(Directory(directory.absolute(), str(directory)))
-    return open_run(directory)
-
-
-def read_sweep(place: Place) -> Sweep:
-    """The complete sweep at a place; raises ResultsError where there is none."""
-    manifest = complete_manifest(place)
-    if manifest is None:
-        raise ResultsError(f"{place.shown} is not a complete result: there is nothing")
-    content = place.result(TABLE)
-    try:
-        table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
-    except (TypeError, pa.ArrowException) as error:
-        raise ResultsError(f"{place.shown} is damaged: {TABLE} cannot be read") from error
-    return Sweep(place.shown, manifest, table)

@@ -84,9 +84,10 @@ def changes(before: Terms, now: Terms) -> list[str]:
     found += _differences(before.get("scenario", {}), now["scenario"])
     if before.get("design") != now["design"]:
         found.append(f"the design was {_told(before.get('design'))} and is {_told(now['design'])}")
-    elif now["kind"] == "sweep" and _values(before) != _values(now):
+    elif now["kind"] != "search" and _values(before) != _values(now):
         found.append("the points have changed")
-    found += _differences(before.get("search", {}), now.get("search", {}))
+    for part in ("search", "comparison"):
+        found += _differences(before.get(part, {}), now.get(part, {}))
     if before.get("kind") != now["kind"]:
         found.insert(0, f"it is a {before.get('kind')}, not a {now['kind']}")
     return found[:MAX_CHANGES] + ([f"{len(found) - MAX_CHANGES} more"] if len(found) > MAX_CHANGES else [])

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -37,6 +37,10 @@ class Task:
     replication: int
 
 
+Measured = Callable[[Place, str, Scenario, Mapping[str, Any]], Mapping[str, float | None]]
+"""What is to be known of a run beside its summary: by place, name in it, scenario and summary; by flattened name."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Runs that one worker does in a row; `plan` and `program` are digests of what was agreed on."""
@@ -46,6 +50,7 @@ class Batch:
     scenarios: Mapping[int, Scenario]
     plan: str
     program: str
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def _finish(batch: Batch, task: Task) -> Row:
     name = run_name(task.point, task.replication)
     there = published(place, task, scenario)
     if there is not None:
-        return row_of(task, scenario.seed, there, reused=True)
+        return row_of(batch, task, there, reused=True)
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         summary = place.publish_run(
@@ -128,7 +133,7 @@ def _finish(batch: Batch, task: Task) -> Row:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         return Row(task, scenario.seed, error=told[:MAX_ERROR], trace=traceback.format_exc())
     spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-    return row_of(task, scenario.seed, summary, **spent)
+    return row_of(batch, task, summary, **spent)
 
 
 def published(place: Place, task: Task, scenario: Scenario) -> bytes | None:
@@ -149,13 +154,19 @@ def published(place: Place, task: Task, scenario: Scenario) -> bytes | None:
     return place.read(f"{name}/{SUMMARY}")
 
 
-def row_of(task: Task, seed: int, summary: bytes, **more: Any) -> Row:
-    """The row of a run with this `summary.json`: every number, names of nested ones joined by dots."""
-    flat = dict(_flattened("", json.loads(summary)))
+def row_of(batch: Batch, task: Task, summary: bytes, **more: Any) -> Row:
+    """The row of a run with this `summary.json`: every number, names of nested ones joined by dots.
+
+    What `batch.measured` finds beside them comes after.
+    """
+    scenario, told = batch.scenarios[task.point], json.loads(summary)
+    flat = dict(_flattened("", told))
+    if batch.measured is not None:
+        flat |= batch.measured(batch.place, run_name(task.point, task.replication), scenario, told)
     names = tuple(flat)
     values = np.array([np.nan if value is None else value for value in flat.values()], np.float64)
     whole = np.array([isinstance(value, int) for value in flat.values()], np.bool_)
-    return Row(task, seed, names, values, whole, **more)
+    return Row(task, scenario.seed, names, values, whole, **more)
 
 
 def _flattened(prefix: str, value: Any) -> list[tuple[str, int | float | None]]:
