@@ -93,7 +93,7 @@ def _registries(drawing: Drawing, written: Block) -> None:
         outages = [{"at": f"{begin}m", "duration": luck.choice(("20s", "6m"))}]
         hub["outages"] = [*outages, {"at": f"{begin + 20}m", "duration": "90s"}]
         hub["timeout"] = luck.choice(("15s", "1m"))
-    if drawing.pick("private_registry", 0.5):
+    if drawing.pick("private_registry", 0.7):
         hub["private"] = True
     written["registries"] = [hub]
     pulls: Block = {
