@@ -81,9 +81,9 @@ class Daemons:
         self.stopper.stop_slots(record, chosen, now)
 
     def _fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
-        """Start a task on every instance that has none, as the launch rate allows."""
+        """Start a task on every instance that has none, as the launch rate and the service throttle allow."""
         empty = self.empty_hosts(record, hosts)
-        if empty.size == 0:
+        if empty.size == 0 or self.starter.paused(record, record.primary, now):
             return
         count = min(int(empty.size), self.starter.allowance(record, now))
         if count > 0:

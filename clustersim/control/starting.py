@@ -41,7 +41,7 @@ class Starter:
 
     def start(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
         """Start up to `count` tasks of a deployment; how many did, the others later."""
-        if self._paused(record, rollout, now):
+        if self.paused(record, rollout, now):
             return 0
         if record.short_since_epoch == int(self.world.state.clock[CAPACITY_EPOCH]):
             self._again(record.number, now + RETRY_MS)
@@ -65,7 +65,7 @@ class Starter:
 
     def start_in(self, record: ServiceRecord, rollout: Rollout, zone: int, now: int) -> int:
         """Start one task in a zone; its id, or -1 where the zone has no room or the launch rate none left."""
-        if self._paused(record, rollout, now) or self.allowance(record, now) < 1:
+        if self.paused(record, rollout, now) or self.allowance(record, now) < 1:
             return NEVER
         self.world.make_room(64)
         ids = np.zeros(1, np.int64)
@@ -97,7 +97,7 @@ class Starter:
         """Have the scheduler look at a service at `at_ms`."""
         self._again(record.number, at_ms)
 
-    def _paused(self, record: ServiceRecord, rollout: Rollout, now: int) -> bool:
+    def paused(self, record: ServiceRecord, rollout: Rollout, now: int) -> bool:
         """Whether launches are held back because tasks keep failing to start (section 2.6)."""
         failures = int(self.world.state.sets[rollout.row]["failed_starts"])
         if failures == 0:

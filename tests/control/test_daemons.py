@@ -153,3 +153,10 @@ def test_a_daemon_waits_for_the_agent_of_its_instance(tmp_path: Path) -> None:
     ran = run(with_daemon(1, "25m", actions=[lost], failures=away), tmp_path)
     again = ran.tasks(service="agent")[1]
     assert again["placed_at"] == 20 * MINUTE
+
+
+def test_a_daemon_that_cannot_start_is_throttled(tmp_path: Path) -> None:
+    """Service throttle logic: 10, 20, 40 ... s between the rounds; in an hour 9 rounds on 3 instances, not 8 tasks
+    a second."""
+    ran = run(with_daemon(daemon={"behavior": {"startFailureProbability": 1}}), tmp_path)
+    assert len(ran.tasks(service="agent")) <= 3 * 10
