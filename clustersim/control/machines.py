@@ -64,9 +64,12 @@ class Machines:
         slots = slots[~leaving]
         unwell = (state.tasks["unwell"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
         if np.any(unwell):
-            fresh = state.tasks["set"][slots[unwell]] == record.primary.row
-            self.rollouts.count_replaced(record.primary, int(fresh.sum()))
-            self._replace(record, slots[unwell], now, TerminationReason.UNHEALTHY)
+            hosts = state.tasks["slot"][slots[unwell]].copy()
+            for rollout in record.deployments:
+                stopped = self.stopper.stop_unwell(record, rollout, hosts.size, now)
+                if rollout is record.primary:
+                    self.rollouts.count_replaced(rollout, stopped)
+            self._give_up(record, hosts, now, TerminationReason.UNHEALTHY)
         if record.primary.state == FAILED:  # what is replaced for another reason gets it all the same
             self._set_extra(record, 0)
         else:
@@ -114,7 +117,7 @@ class Machines:
         self._set_extra(record, step.extra)
         chosen = np.concatenate([old[~well][: step.unhealthy], old[well][::-1][: step.healthy]])
         if chosen.size:
-            self._replace(record, chosen, now, TerminationReason.INSTANCE_REFRESH)
+            self._give_up(record, state.tasks["slot"][chosen], now, TerminationReason.INSTANCE_REFRESH)
 
     def _set_extra(self, record: ServiceRecord, count: int) -> None:
         """A refresh wants so many machines beyond the desired capacity."""
@@ -123,10 +126,10 @@ class Machines:
             extra[group] = count
             self.capacity.agenda.ring()
 
-    def _replace(self, record: ServiceRecord, slots: Array, now: int, reason: TerminationReason) -> None:
-        """Give up the machines of these copies; their group launches others."""
+    def _give_up(self, record: ServiceRecord, hosts: Array, now: int, reason: TerminationReason) -> None:
+        """Give up these machines; their group launches others."""
         drain_ms = self.capacity.groups.drain_ms(self.group_of(record))
-        for host in self.world.state.tasks["slot"][slots]:
+        for host in hosts:
             if not self.world.state.instances["terminating"][host]:
                 self.capacity.launcher.give_up(int(host), now, reason, drain_ms)
         record.steady = False
