@@ -28,8 +28,9 @@ golden: $(VENV)/.tests-installed
 	@$(RUN) -m tests.golden.table
 
 bench: $(VENV)/.installed
-	$(RUN) bench/run.py
-	$(RUN) bench/sweeps.py
+	@missed=0; for program in bench/run.py bench/bars.py "-m bench.requests" bench/sweeps.py; do \
+	  $(RUN) $$program || missed=1; \
+	done; exit $$missed
 
 # The first interpreter that is new enough, unless PYTHON=... names one.
 $(VENV)/.created:

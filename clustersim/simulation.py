@@ -279,8 +279,8 @@ class Simulation:
         self.measures.take(now)
         if self.alarm_board.evaluate(now):
             self.scheduler.look_at_watched()
-        deploying = self.scheduler.deploying()
-        self.autoscaler.tick(now, self._counts("running"), self._counts("desired"), deploying)
+        counts = self._counts("running"), self._counts("desired")
+        self.autoscaler.tick(now, *counts, self.scheduler.deploying)
         self.group_scaling.tick(now)
         if kill_beyond_memory(self.world, self.traffic, now):
             self.agendas["calendar"].ring()

@@ -13,7 +13,7 @@ datapoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -88,7 +88,6 @@ class Autoscaler:
         self._cooldowns: dict[int, scaling.Cooldown] = {}
         self._policies: dict[int, list[_Policy]] = {}
         self._alarms = AlarmTable(measures, tick_ms)
-        self._deploying = np.zeros(len(services), np.bool_)
         problems: list[str] = []
         for index, service in enumerate(services):
             if service.auto_scaling is None:
@@ -105,15 +104,15 @@ class Autoscaler:
             raise ScenarioError(problems)
         self._alarms.seal(self._floor, self._ceiling, self._in_until)
 
-    def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: npt.NDArray[np.bool_]) -> None:
+    def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Callable[[int], bool]) -> None:
         """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
 
-        `deploying` are the services with a deployment in progress: they are not scaled in (ECS Developer
+        `deploying` says whether a service has a deployment in progress: it is then not scaled in (ECS Developer
         Guide: service auto scaling and deployments).
         """
-        self._deploying = deploying
         for service in self._alarms.evaluate(now_ms, running, desired):
-            self._act(now_ms, service, int(running[service]), int(desired[service]))
+            counts = int(running[service]), int(desired[service])
+            self._act(now_ms, service, counts, deploying)
 
     def bounds(self, service: int) -> scaling.Bounds:
         """The capacity bounds in force; without a scalable target there are none."""
@@ -136,15 +135,18 @@ class Autoscaler:
         target = f"service/{self._names[service]}"
         self._record(now_ms, target, action.name, None, math.nan, desired, count, cause)
 
-    def _act(self, now_ms: int, service: int, running: int, desired: int) -> None:
+    def _act(
+        self, now_ms: int, service: int, counts: tuple[int, int], deploying: Callable[[int], bool]
+    ) -> None:
         """Ask all policies of a service one of whose alarms calls, and do what they agree on."""
+        running, desired = counts
         policies = self._policies[service]
         proposals = [
             self._proposal(position, policy, running, desired) for position, policy in enumerate(policies)
         ]
         cooldown = self._cooldowns.get(service, scaling.Cooldown())
-        decision = scaling.decide(now_ms, (running, desired), proposals, self.bounds(service), cooldown)
-        if decision is None or (decision.count < desired and self._deploying[service]):
+        decision = scaling.decide(now_ms, counts, proposals, self.bounds(service), cooldown)
+        if decision is None or (decision.count < desired and deploying(service)):
             return
         self._cooldowns[service] = decision.cooldown
         self._in_until[service] = decision.cooldown.in_until_ms

@@ -105,6 +105,8 @@ class Rebalancing:
         lane = int(s["first_lane"])
         counts = state.zone_counts[int(s["group"])]
         zones = np.flatnonzero(state.lane_zones[lane])
+        if np.ptp(counts[zones]) <= 1:
+            return {int(zone): int(counts[zone]) for zone in zones}  # in balance, whichever have capacity
         if not state.lanes[lane]["fargate"]:
             instances = state.instances[self.world.live_instances()]
             lanes = range(lane, lane + int(s["lanes"]))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
@@ -106,9 +105,9 @@ class Scheduler:
         """The task definition of the PRIMARY deployment, `web:2`."""
         return self.records[service].primary.key
 
-    def deploying(self) -> npt.NDArray[np.bool_]:
-        """Per service, whether a deployment is in progress."""
-        return np.array([record.primary.state == IN_PROGRESS for record in self.records], np.bool_)
+    def deploying(self, service: int) -> bool:
+        """Whether a deployment of the service is in progress."""
+        return self.records[service].primary.state == IN_PROGRESS
 
     def wanted(self) -> dict[int, int]:
         """By the task set of each PRIMARY deployment: the service's desired count."""
