@@ -68,4 +68,13 @@ class Option:
                 raise ScenarioError([f"--set {self.name}:{written}: {told}"])
             findings.overridden.append((steps, f"{self.name}:{written}"))
             work.say(f"overridden: {text}")
-        self.changes = list(dict.fromkeys(work.changes))
+        self.changes = together(work.changes)
+
+
+def together(sentences: Sequence[str]) -> list[str]:
+    """`web: on FARGATE` and `worker: on FARGATE` as one sentence about both."""
+    names: dict[str, dict[str, None]] = {}
+    for sentence in sentences:
+        name, colon, words = sentence.partition(": ")
+        names.setdefault(words if colon else sentence, {}).update({name: None} if colon else {})
+    return [f"{', '.join(of)}: {words}" if of else words for words, of in names.items()]

@@ -12,7 +12,7 @@ import pytest
 from clustersim.errors import CannotRun, ScenarioError
 from clustersim.scenario.fitting_types import Need, cheapest_fit, instances_for, room
 from clustersim.scenario.model import InstanceType, Scenario
-from clustersim.scenario.options import Option
+from clustersim.scenario.options import Option, together
 from clustersim.scenario.raw_compare import OPTIONS
 from clustersim.scenario.reader import Source
 from clustersim.scenario.scaled_load import scaled
@@ -288,6 +288,11 @@ def test_who_has_machines_keeps_their_type_and_leaves_them_under_ecs(tmp_path: P
     (group,) = made(written, tmp_path, "ecs-ec2")[0].groups
     assert (group.name, group.instance_types, group.machines) == ("ecs-ec2", ("m6i.large",), None)
     assert made(written, tmp_path, "ecs-fargate")[0].groups == ()
+
+
+def test_what_is_said_of_several_is_said_once() -> None:
+    said = ["web:1: made for EC2 too", "web: on FARGATE", "no name", "worker: on FARGATE", "web: on FARGATE"]
+    assert together(said) == ["web:1: made for EC2 too", "web, worker: on FARGATE", "no name"]
 
 
 # --- load --------------------------------------------------------------------------------------------------
