@@ -38,6 +38,8 @@ from clustersim.vocabulary import CPU_UNITS_PER_VCPU
 
 REFRESH_PERCENTS = {"minimumHealthyPercent": 90, "maximumPercent": 100}
 """EC2 Auto Scaling API: RefreshPreferences, MinHealthyPercentage and MaxHealthyPercentage."""
+MACHINE_GROUPS = "virtualMachines/"
+"""How the names of the groups of virtual machines begin."""
 _OF_ECS = ("launchType", "capacityProviderStrategy", "placementStrategy", "placementConstraints")
 _CPU, _MEMORY = "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization"
 _MOST_MACHINES = 1_000_000
@@ -45,7 +47,7 @@ _MOST_MACHINES = 1_000_000
 
 def group_name(service: str) -> str:
     """The Auto Scaling group of a service's virtual machines; no group of a scenario is named so by accident."""
-    return f"virtualMachines/{service}"
+    return f"{MACHINE_GROUPS}{service}"
 
 
 def machine_place(context: Context, block: Block) -> Where:

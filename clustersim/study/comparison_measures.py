@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from clustersim.policy.billing import HOURS_PER_MONTH
 from clustersim.scenario.model import Scenario
+from clustersim.scenario.resolve_machines import MACHINE_GROUPS
 from clustersim.study.place import Place
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
 
@@ -31,13 +32,14 @@ def measured(
     """The figures of a run, by their names in `summary.arrow`; None where there is nothing to say.
 
     Of several services the worst one counts. Waiting is from `created_at` to `started_at`, over the tasks that were
-    created within the summary's time and started; a task that ran before it waited for nothing.
+    created within the summary's time and started; a task that ran before it waited for nothing. The first copy on a
+    virtual machine was asked for when its machine was.
     """
     hours = scenario.duration_ms / MS_PER_HOUR
     months = HOURS_PER_MONTH / hours
     servers = float(summary["instance_hours"]) / hours
     services = summary["services"].values()
-    waits = _waits(_table(place, name, "tasks", ("created_at", "started_at")), scenario)
+    waits = _waits(place, name, scenario)
     found = {
         "cost_usd_per_month": float(summary["cost_usd"]) * months,
         "operations_usd_per_month": servers * usd_per_instance_month(scenario.resolved),
@@ -71,15 +73,35 @@ def _completed(entries: Any) -> float | None:
     return sum(entry["completed"] for entry in entries) / asked if asked else None
 
 
-def _waits(tasks: pa.Table, scenario: Scenario) -> Floats:
+def _waits(place: Place, name: str, scenario: Scenario) -> Floats:
     """Seconds from request to RUNNING."""
+    tasks = _table(place, name, "tasks", ("created_at", "started_at", "container_instance_id"))
     created, started = (_seconds(tasks.column(each)) for each in ("created_at", "started_at"))
+    if any(service.machines is not None for service in scenario.services):
+        asked = _asked_for_machines(place, name)
+        hosts = tasks.column("container_instance_id").to_pylist()
+        pairs = zip(hosts, created.tolist(), strict=True)
+        created = np.array([asked.get(pair, pair[1]) for pair in pairs], np.float64)
     begin = scenario.start_ms / MS_PER_SECOND
     counted = (created >= begin) & (started > begin)  # NaN: has not started
     if scenario.initial_state == "running":
         counted &= created > begin  # those that were running when it began
     waits: Floats = (started - created)[counted]
     return waits
+
+
+def _asked_for_machines(place: Place, name: str) -> dict[tuple[int | None, float], float]:
+    """When a machine was requested, by its id and the instant at which it had booted."""
+    columns = ("container_instance_id", "auto_scaling_group", "launched_at", "registered_at")
+    hosts = _table(place, name, "container_instances", columns)
+    groups = hosts.column("auto_scaling_group").to_pylist()
+    ids = hosts.column("container_instance_id").to_pylist()
+    times = (_seconds(hosts.column(each)).tolist() for each in ("launched_at", "registered_at"))
+    return {
+        (host, booted): requested
+        for host, group, requested, booted in zip(ids, groups, *times, strict=True)
+        if str(group).startswith(MACHINE_GROUPS)
+    }
 
 
 def _seconds(column: Any) -> Floats:
