@@ -9,12 +9,11 @@ never comes, or has no room after all, the task seeks its place anew. Which task
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
-from clustersim.policy.placement import fits
 from clustersim.vocabulary import NEVER
 from clustersim.world.queues import forget_promise, join_queue, leave_queue
 from clustersim.world.starts import place_on_host
 from clustersim.world.tables import BELL_CAPACITY, BELLS, PROMISED, State
-from clustersim.world.waiting import find_host, request_of
+from clustersim.world.waiting import find_host, fits_on
 
 
 @entry
@@ -46,7 +45,7 @@ def keep_promises(state: State, host: int, now: int) -> None:
         slot = last
         last = state.tasks[slot].previous_waiting
         forget_promise(state, slot)
-        if fits(state.hosts, request_of(state, state.tasks[slot].shape), host):
+        if fits_on(state, state.tasks[slot].shape, host):
             place_on_host(state, slot, host, now)
         else:
             _seek_again(state, slot, now)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import entry, inlined, lean
 from clustersim.policy.hosts import ELIGIBLE, Request
-from clustersim.policy.placement import choose
+from clustersim.policy.placement import choose, fits
 from clustersim.policy.refusal import refusal
 from clustersim.vocabulary import (
     CPU,
@@ -124,6 +124,18 @@ def find_host(state: State, shape: int, ordinal: int) -> int:
     if s.counts:
         count_on_hosts(state, s.group, 0)
     return host
+
+
+@lean
+def fits_on(state: State, shape: int, host: int) -> bool:
+    """Whether a task of `shape` has room on this host, beside those of its group."""
+    s = state.sets[state.lanes[state.shapes[shape].lane].set]
+    if s.counts:
+        count_on_hosts(state, s.group, 1)
+    there = fits(state.hosts, request_of(state, shape), host)
+    if s.counts:
+        count_on_hosts(state, s.group, 0)
+    return bool(there)
 
 
 @entry

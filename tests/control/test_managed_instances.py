@@ -309,3 +309,20 @@ def test_running_from_the_first_instant(tmp_path: Path) -> None:
     assert ran.running_at(0) == 6
     assert {each["registered_at"] for each in ran.instances()} == {0}
     assert Counter(task["availability_zone"][-1] for task in ran.tasks()) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_two_revisions_of_one_service_are_distinct_on_an_instance_that_was_coming_for_both(
+    tmp_path: Path,
+) -> None:
+    """Blue waits for an instance of four vCPUs from 0 s, green from 10 s: it has room for both and may take but one."""
+    large = managed(instanceRequirements={"allowedInstanceTypes": ["x.large"]})
+    shifting = service(
+        placementConstraints=[{"type": "distinctInstance"}],
+        deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5},
+        **HERE,
+    )
+    again = {"at": "10s", "updateService": {"service": "web", "forceNewDeployment": True}}
+    ran = run(owned(large, duration="4m", services=[shifting], actions=[again], **ONE_ZONE), tmp_path)
+    blue, green = ran.tasks()
+    assert blue["container_instance_id"] != green["container_instance_id"]
+    assert (blue["placed_at"], green["placed_at"]) == (40 * SECOND, 80 * SECOND)
