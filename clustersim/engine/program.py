@@ -71,7 +71,7 @@ def path() -> Path:
 
 
 def is_cold() -> bool:
-    """Whether the program has yet to be made, which takes some ten seconds (the user is told)."""
+    """Whether the program has yet to be made, which takes some twenty seconds (the user is told)."""
     try:
         return not path().exists()
     except (OSError, RuntimeError):
