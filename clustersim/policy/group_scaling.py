@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clustersim.policy.scaling import IN, OUT, Bounds, Proposal
+from clustersim.policy.scaling import OUT, Bounds, Proposal, largest_scale_in
 
 
 class Size(NamedTuple):
@@ -41,15 +41,8 @@ def decide_group(size: Size, proposals: Sequence[Proposal], bounds: Bounds) -> t
         return (count, chosen.policy) if count > size.desired else None
     if is_scaling_out(size):
         return None
-    tracking = [proposal for proposal in proposals if proposal.tracks_target and proposal.may_scale_in]
-    agreed = all(proposal.direction == IN for proposal in tracking)
-    wants = [
-        proposal
-        for proposal in proposals
-        if proposal.direction == IN and proposal.may_scale_in and (agreed or not proposal.tracks_target)
-    ]
-    if not wants:
+    wanted = largest_scale_in(proposals)
+    if wanted is None:
         return None
-    chosen = max(wants, key=lambda proposal: proposal.capacity)
-    count = max(chosen.capacity, bounds.minimum)
-    return (count, chosen.policy) if count < size.desired else None
+    count = max(wanted.capacity, bounds.minimum)
+    return (count, wanted.policy) if count < size.desired else None

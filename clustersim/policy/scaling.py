@@ -134,6 +134,19 @@ def bounded(desired: int, capacity: int, direction: int, bounds: Bounds) -> int:
     return max(inside, desired) if direction == OUT else min(inside, desired)
 
 
+def largest_scale_in(proposals: Sequence[Proposal]) -> Proposal | None:
+    """The largest capacity that a policy wants to scale in to; one target tracking policy that holds vetoes the others
+    of its kind."""
+    tracking = [proposal for proposal in proposals if proposal.tracks_target and proposal.may_scale_in]
+    agreed = all(proposal.direction == IN for proposal in tracking)
+    wants = [
+        proposal
+        for proposal in proposals
+        if proposal.direction == IN and proposal.may_scale_in and (agreed or not proposal.tracks_target)
+    ]
+    return max(wants, key=_capacity, default=None)
+
+
 def decide(
     now_ms: int,
     counts: tuple[int, int],
@@ -151,16 +164,9 @@ def decide(
         return _decide_out(now_ms, counts, max(out, key=_capacity), bounds, cooldown)
     if now_ms < cooldown.in_until_ms:
         return None
-    tracking = [proposal for proposal in proposals if proposal.tracks_target and proposal.may_scale_in]
-    agreed = all(proposal.direction == IN for proposal in tracking)
-    wants = [
-        proposal
-        for proposal in proposals
-        if proposal.direction == IN and proposal.may_scale_in and (agreed or not proposal.tracks_target)
-    ]
-    if not wants:
+    chosen = largest_scale_in(proposals)
+    if chosen is None:
         return None
-    chosen = max(wants, key=_capacity)
     count = bounded(counts[1], chosen.capacity, IN, bounds)
     if count >= counts[1]:
         return None
