@@ -24,6 +24,7 @@ from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.failures import Failures
 from clustersim.control.group_scaling import GroupScaling
+from clustersim.control.incidents import tell_incidents
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
@@ -108,7 +109,9 @@ class Simulation:
         self.scheduler = Scheduler(
             self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
         )
-        self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
+        self.routine = Routine(
+            self.world, self.env, self.end_ms, (self._take_chunks, self._tell_incidents), checked
+        )
         self.failures = Failures(self.world, self.capacity.launcher, self.events)
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
@@ -237,7 +240,7 @@ class Simulation:
         self._take_chunks()
         renew_reasons(self.world.core, self.end_ms)
         self.journal.close()
-        self.scheduler.rollouts.write(self.recorder)
+        self.scheduler.write(self.recorder)
         simulated = time.process_time() - begun
         rows = self.recorder.close()
         summary = summarise(self.world, self.journal, self.ledger, self.traffic)
@@ -262,6 +265,9 @@ class Simulation:
         while True:
             yield self.env.timeout(step)
             progress(float(self.env.now) / self.end_ms)
+
+    def _tell_incidents(self) -> None:
+        tell_incidents(self.world, self.events)
 
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
