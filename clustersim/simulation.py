@@ -44,7 +44,7 @@ from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
-from clustersim.world.invariants import check
+from clustersim.world.invariants import SecondReading
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
 from clustersim.world.set_specs import service_spec
@@ -251,10 +251,11 @@ class Simulation:
 
     def _run_checked(self) -> None:
         """Run with the invariants checked at every instant."""
+        reading = SecondReading(self.world)
         while self.env.peek() < self.end_ms:
             self.env.step()
             if self.env.peek() > self.env.now:
-                check(self.world)
+                reading.check()
 
     def _tell(self, progress: Progress) -> Any:
         """A SimPy process that reports how far the clock has come."""
