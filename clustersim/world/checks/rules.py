@@ -78,7 +78,7 @@ OPEN = _rule("an instance is open that is not ACTIVE and connected, or the other
 SILENT = _rule("disconnected agents are miscounted")
 
 OF_SET = _rule("a task set miscounts its {} tasks", TASK_COUNTS)
-OF_SERVICE = _rule("a service miscounts its {} tasks", TASK_COUNTS)
+OF_SERVICE = _rule("a service miscounts its {} tasks", TASK_COUNTS[:4])
 OF_LANE = _rule("a lane miscounts its tasks")
 OF_ZONE = _rule("a group miscounts its tasks per zone")
 OF_PROVIDER = _rule("a provider miscounts its {}", PROVIDER_SUMS)
