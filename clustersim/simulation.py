@@ -40,6 +40,7 @@ from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.policy.scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
+from clustersim.record.schema import tables_of
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_MINUTE
@@ -98,7 +99,8 @@ class Simulation:
         self.world, task_sets = self._populate(replication)
         origin = scenario.start_ms - scenario.warm_up_ms
         words: dict[Any, Any] = Journal.vocabularies(self.world)
-        self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
+        tables = tables_of(scenario.sampling.cost_per_resource)
+        self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
@@ -265,6 +267,7 @@ class Simulation:
 
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
+        self.ledger.take_chunks()
         self.journal.take_chunks()
         self.capacity.chunk_taken()
 
