@@ -102,6 +102,7 @@ MUTATIONS = {
     "silent-daemon": Mutation("tell(state, now, _DAEMON_STARTED,", "(state, now, _DAEMON_STARTED,"),
     "double-traffic": Mutation("return 100.0 - self.percent if", "return 100.0 if"),
     "never-unwell": Mutation("t.unwell = by", "t.unwell = 3 - by"),
+    "twice-a-resource": Mutation("        self._begin = now\n        return found", "        return found"),
     "sixty-one": Mutation("max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"),
 }
 
