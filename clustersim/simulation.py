@@ -41,11 +41,12 @@ from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.policy.scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
+from clustersim.record.schema import tables_of
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
-from clustersim.world.invariants import check
+from clustersim.world.invariants import SecondReading
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
 from clustersim.world.set_specs import service_spec
@@ -99,7 +100,8 @@ class Simulation:
         self.world, task_sets = self._populate(replication)
         origin = scenario.start_ms - scenario.warm_up_ms
         words: dict[Any, Any] = Journal.vocabularies(self.world)
-        self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
+        tables = tables_of(scenario.sampling.cost_per_resource)
+        self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
@@ -254,10 +256,11 @@ class Simulation:
 
     def _run_checked(self) -> None:
         """Run with the invariants checked at every instant."""
+        reading = SecondReading(self.world)
         while self.env.peek() < self.end_ms:
             self.env.step()
             if self.env.peek() > self.env.now:
-                check(self.world)
+                reading.check()
 
     def _tell(self, progress: Progress) -> Any:
         """A SimPy process that reports how far the clock has come."""
@@ -271,6 +274,7 @@ class Simulation:
 
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
+        self.ledger.take_chunks()
         self.journal.take_chunks()
         self.capacity.chunk_taken()
 

@@ -104,6 +104,7 @@ MUTATIONS = {
     ),
     "double-traffic": Mutation("return 100.0 - self.percent if", "return 100.0 if"),
     "never-unwell": Mutation("t.unwell = by", "t.unwell = 3 - by"),
+    "twice-a-resource": Mutation("        self._begin = now\n        return found", "        return found"),
     "sixty-one": Mutation("max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"),
 }
 
