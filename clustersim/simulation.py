@@ -19,7 +19,7 @@ import simpy
 
 from clustersim.control.actions import Actions
 from clustersim.control.alarm_board import AlarmBoard
-from clustersim.control.autoscaler import Autoscaler
+from clustersim.control.autoscaler import Activity, Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.failures import Failures
@@ -120,9 +120,7 @@ class Simulation:
         self.metric_ms = min([MS_PER_MINUTE, *resolutions])
         self.measures = Measures(self.world, self.traffic, self.capacity.scaling.reservation)
         self.alarm_board = AlarmBoard(scenario.alarms, self.measures, self.metric_ms)
-        self.autoscaler = Autoscaler(
-            scenario.services, self.measures, (self._set_desired, self._record_activity), self.metric_ms
-        )
+        self.autoscaler = Autoscaler(scenario.services, self.measures, self._scale_services, self.metric_ms)
         self.group_scaling = GroupScaling(
             self.world,
             self.capacity,
@@ -332,6 +330,24 @@ class Simulation:
         before = int(self.world.state.services[service]["desired"])
         self.events.desired_count(now, service, before, count, cause)
         self.scheduler.set_desired(service, count, now)
+
+    def _scale_services(self, now: int, done: list[Activity]) -> None:
+        """Service Auto Scaling has decided."""
+        self.events.desired_counts(
+            now, [(each.service, each.before, each.after, each.cause) for each in done]
+        )
+        self.scheduler.set_all_desired([each.service for each in done], [each.after for each in done], now)
+        columns: dict[str, list[Any]] = {
+            "time": [now] * len(done),
+            "target": [f"service/{self.scenario.services[each.service].name}" for each in done],
+            "policy": [each.policy for each in done],
+            "metric": [each.metric for each in done],
+            "metric_value": [None if np.isnan(each.value) else each.value for each in done],
+            "from_count": [each.before for each in done],
+            "to_count": [each.after for each in done],
+            "cause": [each.cause for each in done],
+        }
+        self.recorder.append_rows("scaling_activities", len(done), columns)
 
     def _set_capacity(self, group: int, count: int, cause: str) -> None:
         """A scaling policy wants another capacity of a group; of virtual machines it is their service's count."""

@@ -149,20 +149,25 @@ class AlarmTable:
         self.rows = np.array(self._rows, alarms.ALARM) if self._rows else np.zeros(0, alarms.ALARM)
         self._custom = np.full(len(self._expressions), np.nan)
         self._hot = np.zeros(len(self._rows), np.int64)
-        self._watch = pointer(
-            alarms.Watch(self.rows, self._measures.values, self._custom, floor, ceiling, in_until, self._hot)
+        self.watch = alarms.Watch(
+            self.rows, self._measures.values, self._custom, floor, ceiling, in_until, self._hot
         )
+        self._watch = pointer(self.watch)
 
-    def evaluate(self, now_ms: int, running: Int64s, desired: Int64s) -> list[int]:
-        """Take in a metric period; the targets one of whose alarms could change something now, ascending."""
+    def evaluate(self, now_ms: int, running: Int64s, desired: Int64s) -> Int64s:
+        """Take in a metric period; the positions of the alarms that could change something now, ascending."""
         if self.rows.size == 0:
-            return []
+            return self._hot
         values = self._measures.values
         for position, (expression, cells) in enumerate(self._expressions):
             read = {named: float(values[cell]) for named, cell in cells.items()}
             self._custom[position] = expression.value(read.__getitem__)
         found = alarms.evaluate(self._watch, now_ms, running, desired)
-        return sorted({int(self.rows["target"][position]) for position in self._hot[:found]})
+        return self._hot[:found]
+
+    def targets(self, positions: Int64s) -> list[int]:
+        """What these alarms scale, each target once, ascending."""
+        return sorted(set(self.rows["target"][positions].tolist()))
 
     def in_alarm(self, position: int) -> bool:
         """Whether an alarm is in ALARM."""

@@ -2,8 +2,7 @@
 
 Keeps the bounds and cooldowns of all scalable targets; decides by `policy.scaling` on the alarms of
 `control.alarm_rows`. It must not know tasks, placement or the clock: the wiring calls `tick` when the measures of
-the same metric period have been taken, and is called back with new desired counts and with rows of
-`scaling_activities`.
+the same metric period have been taken, and is called back with what has been decided, once an instant.
 
 As in AWS, a target tracking policy is two alarms (high: above the target 3 times of 3; low: below 0.9 of it
 for 15 minutes), a step scaling policy brings its own. An alarm in ALARM asks its policy again at each
@@ -14,16 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from clustersim.control.alarm_rows import AlarmTable, Owner
 from clustersim.control.measures import Measures
+from clustersim.engine.pointer import pointer
 from clustersim.errors import ScenarioError
 from clustersim.policy import scaling
 from clustersim.policy.metrics import Subject
+from clustersim.policy.tracking import MOVE, TRACKED, Tracking, track
 from clustersim.scenario.model import ScheduledAction, Service, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 
@@ -32,28 +33,20 @@ Int64s = npt.NDArray[np.int64]
 _NO_CAPACITY_LIMIT = 2**62
 
 
-class SetDesired(Protocol):
-    """What the wiring does with a new desired count."""
+class Activity(NamedTuple):
+    """One decision: what becomes a desired count, and a row of `scaling_activities`; `metric` None is null."""
 
-    def __call__(self, service: int, count: int, cause: str) -> None:
-        """`service` is a position in the scenario's services, `cause` the words of the activity."""
+    service: int  # position in the scenario's services
+    policy: str
+    metric: str | None
+    value: float  # of the metric; NaN is null
+    before: int
+    after: int
+    cause: str
 
 
-class Record(Protocol):
-    """A row of `scaling_activities`, its columns in order; `metric` None and a NaN value are null."""
-
-    def __call__(
-        self,
-        time_ms: int,
-        target: str,
-        policy: str,
-        metric: str | None,
-        metric_value: float,
-        from_count: int,
-        to_count: int,
-        cause: str,
-    ) -> None:
-        """One decision; `from_count` and `to_count` are desired counts."""
+CarryOut = Callable[[int, list[Activity]], None]
+"""What the wiring does with the decisions of an instant (ms)."""
 
 
 class _Policy(NamedTuple):
@@ -77,11 +70,11 @@ class Autoscaler:
         self,
         services: Sequence[Service],
         measures: Measures,
-        callbacks: tuple[SetDesired, Record],
+        carry_out: CarryOut,
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self._names = [service.name for service in services]
-        self._set_desired, self._record = callbacks
+        self._carry_out = carry_out
         self._floor = np.zeros(len(services), np.int64)
         self._ceiling = np.full(len(services), _NO_CAPACITY_LIMIT, np.int64)
         self._in_until = np.full(len(services), NEVER, np.int64)
@@ -103,6 +96,27 @@ class Autoscaler:
         if problems:
             raise ScenarioError(problems)
         self._alarms.seal(self._floor, self._ceiling, self._in_until)
+        self._track()
+
+    def _track(self) -> None:
+        """Services with one target tracking policy are decided for in compiled code (`policy.tracking`)."""
+        tracked = np.zeros(len(self._names), TRACKED)
+        tracked["high"], tracked["out_until"] = NEVER, NEVER
+        self._of_alarm: dict[int, tuple[_Policy, str]] = {}  # of tracked services: whose it is, and the cause
+        for service, policies in self._policies.items():
+            if len(policies) == 1 and isinstance(rule := policies[0].rule, TargetTracking):
+                one, row = policies[0], tracked[service]
+                row["high"], row["low"] = one.high, one.low
+                row["out_cooldown"], row["in_cooldown"] = (
+                    rule.scale_out_cooldown_ms,
+                    rule.scale_in_cooldown_ms,
+                )
+                row["scales_in"] = not rule.disable_scale_in
+                for alarm, end in ((one.high, "High"), (one.low, "Low")):
+                    self._of_alarm[alarm] = (one, _cause(f"{one.alarm_name}-Alarm{end}", rule.name))
+        self._tracked = tracked
+        self._moves = np.zeros(len(self._names), MOVE)
+        self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._moves))
 
     def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Callable[[int], bool]) -> None:
         """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
@@ -110,9 +124,28 @@ class Autoscaler:
         `deploying` says whether a service has a deployment in progress: it is then not scaled in (ECS Developer
         Guide: service auto scaling and deployments).
         """
-        for service in self._alarms.evaluate(now_ms, running, desired):
-            counts = int(running[service]), int(desired[service])
-            self._act(now_ms, service, counts, deploying)
+        hot = self._alarms.evaluate(now_ms, running, desired)
+        if hot.size == 0:
+            return
+        called = self._alarms.targets(hot)
+        for service in called:
+            self._tracked[service]["deploying"] = deploying(service)
+        moved = track(self._tracking, hot.size, now_ms, running, desired)
+        activities = [self._moved(move, desired) for move in self._moves[:moved].tolist()]
+        for service in called:
+            if self._tracked[service]["high"] < 0:
+                counts = int(running[service]), int(desired[service])
+                activities += self._act(now_ms, service, counts, deploying)
+        if activities:
+            self._carry_out(now_ms, sorted(activities, key=_service))
+
+    def _moved(self, move: tuple[int, int, int], desired: Int64s) -> Activity:
+        """What compiled code has decided, in words."""
+        service, count, alarm = move
+        before = int(desired[service])
+        policy, cause = self._of_alarm[alarm]
+        value = self._alarms.value(alarm)
+        return Activity(service, policy.rule.name, policy.metric, value, before, count, cause)
 
     def bounds(self, service: int) -> scaling.Bounds:
         """The capacity bounds in force; without a scalable target there are none."""
@@ -131,13 +164,11 @@ class Autoscaler:
             cause = f"minimum capacity was set to {bounds.minimum}"
         else:
             cause = f"maximum capacity was set to {bounds.maximum}"
-        self._set_desired(service, count, cause)
-        target = f"service/{self._names[service]}"
-        self._record(now_ms, target, action.name, None, math.nan, desired, count, cause)
+        self._carry_out(now_ms, [Activity(service, action.name, None, math.nan, desired, count, cause)])
 
     def _act(
         self, now_ms: int, service: int, counts: tuple[int, int], deploying: Callable[[int], bool]
-    ) -> None:
+    ) -> list[Activity]:
         """Ask all policies of a service one of whose alarms calls, and do what they agree on."""
         running, desired = counts
         policies = self._policies[service]
@@ -147,7 +178,7 @@ class Autoscaler:
         cooldown = self._cooldowns.get(service, scaling.Cooldown())
         decision = scaling.decide(now_ms, counts, proposals, self.bounds(service), cooldown)
         if decision is None or (decision.count < desired and deploying(service)):
-            return
+            return []
         self._cooldowns[service] = decision.cooldown
         self._in_until[service] = decision.cooldown.in_until_ms
         chosen = policies[decision.policy]
@@ -155,11 +186,9 @@ class Autoscaler:
         name = chosen.alarm_name
         if isinstance(chosen.rule, TargetTracking):
             name += "-AlarmLow" if low else "-AlarmHigh"
-        cause = f"monitor alarm {name} in state ALARM triggered policy {chosen.rule.name}"
         value = self._alarms.value(chosen.low if low else chosen.high)
-        self._set_desired(service, decision.count, cause)
-        target = f"service/{self._names[service]}"
-        self._record(now_ms, target, chosen.rule.name, chosen.metric, value, desired, decision.count, cause)
+        cause = _cause(name, chosen.rule.name)
+        return [Activity(service, chosen.rule.name, chosen.metric, value, desired, decision.count, cause)]
 
     def _proposal(self, position: int, policy: _Policy, running: int, desired: int) -> scaling.Proposal:
         """What one policy wants by the state of its alarms."""
@@ -201,3 +230,11 @@ class Autoscaler:
         high, low, metric = self._alarms.add_tracking(owner, policy, resolution_ms, scaling.LOW_SHARE_SERVICE)
         name = f"TargetTracking-service/{self._names[service]}"
         self._policies[service].append(_Policy(policy, metric, high, low, name))
+
+
+def _cause(alarm: str, policy: str) -> str:
+    return f"monitor alarm {alarm} in state ALARM triggered policy {policy}"
+
+
+def _service(activity: Activity) -> int:
+    return activity.service

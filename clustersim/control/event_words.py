@@ -7,6 +7,9 @@ Developer Guide (MODEL.md). Decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from clustersim.engine.compiled import Array
 from clustersim.policy.refusal import refusal_words
 from clustersim.record.recorder import Recorder
@@ -32,6 +35,9 @@ _GONE = {
 REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
 
+STARTED = ("SERVICE_TASKS_STARTED", "started", "tasks")
+STOPPED = ("SERVICE_TASKS_STOPPED", "stopped", "running tasks")
+
 
 class EventLog:
     """Writes `events`."""
@@ -43,18 +49,20 @@ class EventLog:
 
     def started(self, now: int, service: int, task_ids: Array) -> None:
         """Tasks were started."""
-        self._tasks(now, service, task_ids, "SERVICE_TASKS_STARTED", "started {n} tasks")
+        self.tasks(now, service, task_ids.tolist(), *STARTED)
 
     def stopped(self, now: int, service: int, task_ids: Array) -> None:
         """Running tasks were stopped."""
         if task_ids.size:
-            self._tasks(now, service, task_ids, "SERVICE_TASKS_STOPPED", "stopped {n} running tasks")
+            self.tasks(now, service, task_ids.tolist(), *STOPPED)
 
-    def _tasks(self, now: int, service: int, task_ids: Array, kind: str, words: str) -> None:
-        listed = "".join(f" (task {task_id})" for task_id in task_ids[:LISTED_TASKS])
-        more = f" and {task_ids.size - LISTED_TASKS} more" if task_ids.size > LISTED_TASKS else ""
-        message = f"(service {self._services[service]}) has {words.format(n=task_ids.size)}:{listed}{more}."
-        self._write(now, service, kind, message, task_id=int(task_ids[0]) if task_ids.size == 1 else NEVER)
+    def tasks(self, now: int, service: int, task_ids: list[int], kind: str, words: str, noun: str) -> None:
+        """Tasks were started or stopped, as `STARTED` and `STOPPED` say it."""
+        count = len(task_ids)
+        listed = "".join([f" (task {task_id})" for task_id in task_ids[:LISTED_TASKS]])
+        more = f" and {count - LISTED_TASKS} more" if count > LISTED_TASKS else ""
+        message = f"(service {self._services[service]}) has {words} {count} {noun}:{listed}{more}."
+        self._write(now, service, kind, message, task_id=task_ids[0] if count == 1 else NEVER)
 
     def steady(self, now: int, service: int) -> None:
         """The service has what it wants."""
@@ -151,11 +159,19 @@ class EventLog:
 
     def desired_count(self, now: int, service: int, before: int, after: int, cause: str) -> None:
         """Somebody changed the desired count."""
-        message = (
-            f"(service {self._services[service]}) has had its desired count changed "
-            f"from {before} to {after}: {cause}"
-        )
-        self._write(now, service, "SERVICE_DESIRED_COUNT_UPDATED", message)
+        self.desired_counts(now, [(service, before, after, cause)])
+
+    def desired_counts(self, now: int, changes: Sequence[tuple[int, int, int, str]]) -> None:
+        """Desired counts were changed: (service, before, after, cause) of each."""
+        names = [self._services[service] for service, _, _, _ in changes]
+        messages = [
+            f"(service {name}) has had its desired count changed from {before} to {after}: {cause}"
+            for name, (_, before, after, cause) in zip(names, changes, strict=True)
+        ]
+        kinds = ["SERVICE_DESIRED_COUNT_UPDATED"] * len(changes)
+        times = [now] * len(changes)
+        columns: dict[str, Any] = {"time": times, "service": names, "kind": kinds, "message": messages}
+        self._recorder.append_rows("events", len(changes), columns)
 
     def _once(self, now: int, service: int, kind: str, words: str) -> None:
         """Write an event unless the service's last one of its kind said the same within six hours."""

@@ -85,7 +85,7 @@ class GroupScaling:
         for group in self._policies:  # scheduled actions may have moved them
             bounds = self._bounds(group)
             self._floor[group], self._ceiling[group] = bounds.minimum, bounds.maximum
-        for group in self._alarms.evaluate(now, warm, desired):
+        for group in self._alarms.targets(self._alarms.evaluate(now, warm, desired)):
             self._act(now, group, sizes[group])
 
     def _sizes(self, now: int) -> list[Size]:

@@ -5,7 +5,9 @@ Takes the chunk of incidents and finds the words for each. Decides nothing; `con
 
 from __future__ import annotations
 
-from clustersim.control.event_words import EventLog
+from typing import Any
+
+from clustersim.control.event_words import STARTED, STOPPED, EventLog
 from clustersim.vocabulary import IncidentKind
 from clustersim.world.tables import INCIDENTS
 from clustersim.world.world import World
@@ -29,34 +31,40 @@ _TASK_WORDS = {
     ),
 }
 
+_STEADY = int(IncidentKind.STEADY)
+_OF_TASKS = {int(IncidentKind.TASKS_STARTED): STARTED, int(IncidentKind.TASKS_STOPPED): STOPPED}
+
 
 def tell_incidents(world: World, events: EventLog) -> None:
-    """Write what has been reported, and empty the chunk."""
+    """Write what has been reported, in its order, and empty the chunk."""
     state = world.state
     count = int(state.clock[INCIDENTS])
     if count == 0:
         return
     rows = state.incidents[:count]
-    told = 0
-    for position, (kind, more) in enumerate(zip(rows["kind"].tolist(), rows["more"].tolist(), strict=True)):
-        if position < told:
-            continue
-        told = position + 1 + more
-        row = rows[position]
-        if kind == IncidentKind.STEADY:
-            events.steady(int(row["at"]), int(row["service"]))
-        elif kind == IncidentKind.TASKS_STARTED:
-            events.started(int(row["at"]), int(row["service"]), rows["task_id"][position:told])
-        elif kind == IncidentKind.TASKS_STOPPED:
-            events.stopped(int(row["at"]), int(row["service"]), rows["task_id"][position:told])
-        elif kind in _INSTANCE_WORDS:
-            events.instance(
-                int(row["at"]), _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1]
-            )
-        elif kind == IncidentKind.NO_ADDRESS:
-            words = world.names.sentences[row["sentence"]]
-            events.not_placed_for(int(row["at"]), int(row["service"]), int(row["task_id"]), words)
+    columns = [rows[name].tolist() for name in ("at", "kind", "service", "task_id", "more")]
+    followers = 0
+    for position, (at, kind, service, task_id, more) in enumerate(zip(*columns, strict=True)):
+        if followers:
+            followers -= 1  # told with the one before
+        elif kind == _STEADY:
+            events.steady(at, service)
+        elif kind in _OF_TASKS:
+            ids = columns[3][position : position + 1 + more] if more else [task_id]
+            events.tasks(at, service, ids, *_OF_TASKS[kind])
+            followers = more
         else:
-            name, words = _TASK_WORDS[kind]
-            events.task(int(row["at"]), name, int(row["service"]), int(row["task_id"]), words)
+            _tell_mishap(world, events, rows[position], IncidentKind(kind))
     state.clock[INCIDENTS] = 0
+
+
+def _tell_mishap(world: World, events: EventLog, row: Any, kind: IncidentKind) -> None:
+    """Write what befell a task or an instance."""
+    at, service, task_id = int(row["at"]), int(row["service"]), int(row["task_id"])
+    if kind in _INSTANCE_WORDS:
+        events.instance(at, _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1])
+    elif kind == IncidentKind.NO_ADDRESS:
+        events.not_placed_for(at, service, task_id, world.names.sentences[row["sentence"]])
+    else:
+        name, words = _TASK_WORDS[kind]
+        events.task(at, name, service, task_id, words)

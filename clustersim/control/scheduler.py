@@ -7,7 +7,6 @@ order, and when the service is steady. Knows nothing of load or money.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +27,7 @@ from clustersim.control.stopping import Stopper
 from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.record.recorder import Recorder
-from clustersim.world.accounts import touch_service
-from clustersim.world.orders import start_healthy
+from clustersim.world.orders import set_desired, start_healthy
 from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, ZONES_CHANGED
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.upkeep import look_at_calm
@@ -62,6 +60,8 @@ class Scheduler:
         self.machines = Machines(world, capacity, self.daemons)
         self.shifts = Shifts(*parts, traffic, self._again)
         self.rebalancing = Rebalancing(world, self.starter, self.stopper, events)
+        for record in self.records:
+            self._write_percent(record)
         self._waiting: set[int] = set()
         self._later: dict[int, set[int]] = {}
 
@@ -76,6 +76,7 @@ class Scheduler:
         """UpdateService: fields of the service that change; a deployment is asked for by `deploy`."""
         record = self.records[service]
         record.settings = record.settings.model_copy(update=dict(changes))
+        self._write_percent(record)
         if "health_check_grace_ms" in changes:
             for rollout in record.deployments:
                 self.world.state.sets[rollout.row]["grace_ms"] = changes["health_check_grace_ms"]
@@ -94,15 +95,16 @@ class Scheduler:
 
     def set_desired(self, service: int, count: int, now: int) -> None:
         """A new desired count, whoever asked for it."""
-        touch_service(self.world.core, service, now)
-        row = self.world.state.services[service]
-        row["desired"] = count
-        if self.records[service].on_machines:
-            self.machines.resize(self.records[service], count)
-        percent = self.records[service].settings.deployment.minimum_healthy_percent
-        row["threshold"] = math.ceil(count * percent / 100)
-        row["steady"] = 0
-        self.look_at(service)
+        self.set_all_desired([service], [count], now)
+
+    def set_all_desired(self, services: list[int], counts: list[int], now: int) -> None:
+        """New desired counts of several services. A calm one stays calm: compiled code can count."""
+        set_desired(self.world.core, np.array(services), np.array(counts), now)
+        for service, count in zip(services, counts, strict=True):
+            if self.records[service].on_machines:
+                self.machines.resize(self.records[service], count)
+        self._waiting.update(services)
+        self.agenda.ring()
 
     def definition_of(self, service: int) -> str:
         """The task definition of the PRIMARY deployment, `web:2`."""
@@ -144,6 +146,11 @@ class Scheduler:
         for record in self.records:
             self.rollouts.catch_up(record)
         self.rollouts.write(recorder)
+
+    def _write_percent(self, record: ServiceRecord) -> None:
+        """From which share of the desired count on a service is available; it counts from the next one on."""
+        percent = record.settings.deployment.minimum_healthy_percent
+        self.world.state.services[record.number]["least_percent"] = percent
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)

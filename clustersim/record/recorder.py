@@ -15,7 +15,7 @@ part of the file; closing makes one file of the parts.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +91,10 @@ class Recorder:
         """Appends one row: words as `str`, instants in ms, None (or leaving it out) for null."""
         self._file(table).append_row(values)
 
+    def append_rows(self, table: str, count: int, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Appends `count` rows given as lists of cells by column, each cell as `append_row` takes it."""
+        self._file(table).append_rows(count, columns)
+
     def close(self) -> dict[str, int]:
         """Writes what waits and finishes every file, those of empty tables too; gives rows per table."""
         return {name: file.close() for name, file in self._files.items()}
@@ -132,9 +136,17 @@ class _TableFile:
     def append_row(self, values: dict[str, Any]) -> None:
         for name, cells in self._rows.items():
             cells.append(values.pop(name, None))
-        self._rows_waiting += 1
-        if values:
-            raise SimulationError(f"table {self._table.name} declares no column {sorted(values)[0]!r}")
+        self._count_rows(1, values)
+
+    def append_rows(self, count: int, columns: Mapping[str, Sequence[Any]]) -> None:
+        for name, cells in self._rows.items():
+            cells.extend(columns.get(name) or [None] * count)
+        self._count_rows(count, columns.keys() - self._rows.keys())
+
+    def _count_rows(self, count: int, unknown: Collection[str]) -> None:
+        self._rows_waiting += count
+        if unknown:
+            raise SimulationError(f"table {self._table.name} declares no column {sorted(unknown)[0]!r}")
         if self._rows_waiting >= BATCH_ROWS:
             self._settle_rows()
 

@@ -6,11 +6,13 @@ first (`World.make_room`).
 
 from __future__ import annotations
 
+import math
+
 from clustersim.engine.compiled import entry, lean
 from clustersim.policy.hosts import ELIGIBLE
 from clustersim.policy.placement import fits
 from clustersim.vocabulary import NEVER, StoppedReason
-from clustersim.world.accounts import Slots
+from clustersim.world.accounts import Slots, touch_service
 from clustersim.world.containers import ends_task
 from clustersim.world.holdings import (
     bill_fargate,
@@ -33,6 +35,17 @@ from clustersim.world.waiting import fargate_refusal, find_host, request_of, see
 _OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 
 ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
+
+
+@entry
+def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
+    """New desired counts, whoever asked for them; who wants that must have the services looked at."""
+    for position in range(services.size):
+        touch_service(state, services[position], now)
+        v = state.services[services[position]]
+        v.desired = counts[position]
+        v.threshold = math.ceil(counts[position] * v.least_percent / 100.0)
+        v.steady = 0
 
 
 @entry

@@ -298,7 +298,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
 
 
 def _of_services(scenario: Scenario) -> dict[str, Any]:
-    """The table of services, lists of them, and the log of targets (no rows if none of their requests are simulated)."""
+    """The table of services, lists of them, and the log of their targets, which has rows only for exact requests."""
     services = np.zeros(len(scenario.services), tables.SERVICE)
     rate = scenario.cluster.service_launch_per_minute / MS_PER_MINUTE
     services["launches"], services["launch_rate"] = 1.0, rate

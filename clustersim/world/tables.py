@@ -103,6 +103,7 @@ SERVICE = np.dtype(
     [
         ("desired", np.int64),
         ("threshold", np.int64),  # ceil(desired x minimumHealthyPercent): available at or above it
+        ("least_percent", np.int64),  # minimumHealthyPercent
         ("provisioning", np.int64),
         ("pending", np.int64),
         ("running", np.int64),

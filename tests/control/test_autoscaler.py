@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from clustersim.control.autoscaler import Autoscaler
+from clustersim.control.autoscaler import Activity, Autoscaler
 from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
 from clustersim.policy.metrics import Metric, Named
@@ -63,14 +63,14 @@ class Cluster:
         self.now_ms = 0
         self.tick_ms = tick_ms
         measures = cast(Measures, self.measures)
-        self.scaler = Autoscaler([web, other], measures, (self.set_desired, self.record), tick_ms)
+        self.scaler = Autoscaler([web, other], measures, self.carry_out, tick_ms)
 
-    def set_desired(self, service: int, count: int, cause: str) -> None:
-        self.desired[service] = count
-        self.causes.append(cause)
-
-    def record(self, *row: Any) -> None:
-        self.rows.append(row)
+    def carry_out(self, now_ms: int, activities: list[Activity]) -> None:
+        for done in activities:
+            self.desired[done.service] = done.after
+            self.causes.append(done.cause)
+            target = f"service/{('web', 'jobs')[done.service]}"
+            self.rows.append((now_ms, target, *done[1:]))
 
     def minutes(
         self, *values: float, metric: Metric = Metric.CPU, service: int = 0, deploying: bool = False
