@@ -24,6 +24,7 @@ from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.failures import Failures
 from clustersim.control.group_scaling import GroupScaling
+from clustersim.control.incidents import tell_incidents
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
@@ -40,11 +41,12 @@ from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
 from clustersim.policy.scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
+from clustersim.record.schema import tables_of
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_MINUTE
 from clustersim.world.accounts import touch_all
-from clustersim.world.invariants import check
+from clustersim.world.invariants import SecondReading
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
 from clustersim.world.set_specs import service_spec
@@ -98,7 +100,8 @@ class Simulation:
         self.world, task_sets = self._populate(replication)
         origin = scenario.start_ms - scenario.warm_up_ms
         words: dict[Any, Any] = Journal.vocabularies(self.world)
-        self.recorder = Recorder(directory, fmt, words, origin_ms=origin)
+        tables = tables_of(scenario.sampling.cost_per_resource)
+        self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
         self.events = EventLog(self.recorder, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
@@ -108,7 +111,9 @@ class Simulation:
         self.scheduler = Scheduler(
             self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
         )
-        self.routine = Routine(self.world, self.env, self.end_ms, self._take_chunks, checked)
+        self.routine = Routine(
+            self.world, self.env, self.end_ms, (self._take_chunks, self._tell_incidents), checked
+        )
         self.failures = Failures(self.world, self.capacity.launcher, self.events)
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
@@ -238,7 +243,7 @@ class Simulation:
         self._take_chunks()
         renew_reasons(self.world.core, self.end_ms)
         self.journal.close()
-        self.scheduler.rollouts.write(self.recorder)
+        self.scheduler.write(self.recorder)
         simulated = time.process_time() - begun
         rows = self.recorder.close()
         summary = summarise(self.world, self.journal, self.ledger, self.traffic)
@@ -252,10 +257,11 @@ class Simulation:
 
     def _run_checked(self) -> None:
         """Run with the invariants checked at every instant."""
+        reading = SecondReading(self.world)
         while self.env.peek() < self.end_ms:
             self.env.step()
             if self.env.peek() > self.env.now:
-                check(self.world)
+                reading.check()
 
     def _tell(self, progress: Progress) -> Any:
         """A SimPy process that reports how far the clock has come."""
@@ -264,8 +270,12 @@ class Simulation:
             yield self.env.timeout(step)
             progress(float(self.env.now) / self.end_ms)
 
+    def _tell_incidents(self) -> None:
+        tell_incidents(self.world, self.events)
+
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
+        self.ledger.take_chunks()
         self.journal.take_chunks()
         self.capacity.chunk_taken()
 

@@ -207,8 +207,10 @@ class IncidentKind(IntEnum):
     AGENT_RECONNECTED = 2
     FARGATE_SPOT_INTERRUPTION = 3
     FARGATE_TASK_RETIREMENT = 4
-    DAEMON_STARTED = 5
+    TASKS_STARTED = 5
     NO_ADDRESS = 6
+    TASKS_STOPPED = 7
+    STEADY = 8
 
 
 def instance_name(instance_id: int) -> str:

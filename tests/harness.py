@@ -130,6 +130,7 @@ class Ran:
         self.scenario = scenario
         self.summary: dict[str, Any] = run.summary
         self._tables: dict[str, dict[str, list[Any]]] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
 
     def table(self, name: str) -> dict[str, list[Any]]:
         """The columns of a table as lists; instants are ms since `start`."""
@@ -145,11 +146,13 @@ class Ran:
         return column.to_pylist()
 
     def rows(self, name: str, **where: Any) -> list[dict[str, Any]]:
-        """The rows of a table whose columns have the values in `where`."""
-        columns = self.table(name)
-        count = len(next(iter(columns.values()), []))
-        chosen = [i for i in range(count) if all(columns[key][i] == value for key, value in where.items())]
-        return [{key: values[i] for key, values in columns.items()} for i in chosen]
+        """The rows of a table whose columns have the values in `where`; they are shared, so read them only."""
+        if name not in self._rows:
+            columns = self.table(name)
+            self._rows[name] = [
+                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+            ]
+        return [row for row in self._rows[name] if all(row[key] == value for key, value in where.items())]
 
     def tasks(self, **where: Any) -> list[dict[str, Any]]:
         """Rows of `tasks`, by task id."""

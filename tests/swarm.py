@@ -99,9 +99,12 @@ MUTATIONS = {
         "if record.primary.state == FAILED:\n            return", "if False:\n            return"
     ),
     "two-daemons": Mutation('np.setdiff1d(hosts, mine["slot"])', "hosts"),
-    "silent-daemon": Mutation("tell(state, now, _DAEMON_STARTED,", "(state, now, _DAEMON_STARTED,"),
+    "silent-daemon": Mutation(
+        "tell(state, now, _TASKS_STARTED, state.i", "(state, now, _TASKS_STARTED, state.i"
+    ),
     "double-traffic": Mutation("return 100.0 - self.percent if", "return 100.0 if"),
     "never-unwell": Mutation("t.unwell = by", "t.unwell = 3 - by"),
+    "twice-a-resource": Mutation("        self._begin = now\n        return found", "        return found"),
     "sixty-one": Mutation("max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"),
 }
 

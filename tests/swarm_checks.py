@@ -17,6 +17,7 @@ from clustersim.scenario.model import Behavior, RunTask, TaskDefinition
 from clustersim.scenario.schedule import instants
 from tests.harness import HOUR, Block, Ran
 from tests.swarm_capacity_checks import CAPACITY_LAWS
+from tests.swarm_cost_checks import resource_laws
 from tests.swarm_image_checks import billed_from, certain, image_laws
 from tests.swarm_machines import machine_laws
 from tests.swarm_service_checks import definition_of, service_laws
@@ -55,7 +56,8 @@ def findings(ran: Ran) -> list[str]:
         *CAPACITY_LAWS,
     )
     found = [f"{law.__name__.strip('_')}: {words}" for law in laws for words in law(ran)]
-    return found + list(service_laws(ran)) + list(image_laws(ran)) + list(machine_laws(ran))
+    others = (service_laws, image_laws, machine_laws, resource_laws)
+    return [*found, *(words for laws in others for words in laws(ran))]
 
 
 def _end(ran: Ran) -> int:

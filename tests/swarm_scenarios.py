@@ -27,6 +27,7 @@ from tests.swarm_images import IMAGE_FEATURES, dress
 from tests.swarm_machines import MACHINE_FEATURES, machines
 from tests.swarm_services import SERVICE_FEATURES
 
+ROWS = ("cost_per_resource",)
 FEATURES = (
     *("spare_group", "several_groups", "spot_group", "few_zones", "attributes", "instance_failures"),
     *("slow_launch", "gpus", "trunking", "fargate", "fargate_spot", "fargate_quota", "fargate_rate"),
@@ -42,6 +43,7 @@ FEATURES = (
     *SERVICE_FEATURES,
     *IMAGE_FEATURES,
     *MACHINE_FEATURES,
+    *ROWS,
 )
 
 LEAST_TASKS = 200
@@ -85,8 +87,11 @@ class Drawn:
 def draw(seed: int, number: int) -> Drawn:
     """The scenario `number` of the swarm `seed`."""
     luck = random.Random(f"clustersim swarm {seed} {number}")
-    switches = frozenset(name for name in FEATURES if luck.random() < 0.5)
-    return _Drawing(luck, switches).drawn(number)
+    switches = {name for name in FEATURES if name not in ROWS and luck.random() < 0.5}
+    # What only tells a bill apart moves nothing: with luck of its own, the cluster of a known seed stays as it was.
+    apart = random.Random(f"clustersim swarm {seed} {number} rows")
+    switches |= {name for name in ROWS if apart.random() < 0.5}
+    return _Drawing(luck, frozenset(switches)).drawn(number)
 
 
 def census(drawn: list[Drawn]) -> dict[str, int]:
@@ -163,6 +168,8 @@ class _Drawing:
         if self.pick("cost_periods"):
             written["sampling"] = {"costPeriod": "20m", "interval": "5m"}
         dress(self, written)
+        if self.pick("cost_per_resource"):
+            written.setdefault("sampling", {})["costPerResource"] = True
         return Drawn(number, frozenset(self.features), written, self.trace)
 
     def _cluster(self) -> Block:

@@ -71,8 +71,14 @@ def _split(key: str) -> tuple[str, int]:
 
 
 def _failed_deployments(ran: Ran) -> Iterator[str]:
-    """A FAILED deployment launches nothing after it has failed."""
+    """A FAILED deployment launches nothing after it has failed.
+
+    On virtual machines a failed refresh replaces none, but a machine that boots starts the copy that it was given.
+    """
+    machines = {service.name for service in ran.scenario.services if service.machines}
     for row in ran.rows("deployments", rollout_state="FAILED"):
+        if row["service"] in machines:
+            continue
         late = [
             task["task_id"]
             for task in ran.tasks(service=row["service"], deployment_id=row["deployment_id"])

@@ -28,18 +28,19 @@ CHANGES = (
     "cluster.fargateQuotaVcpu=10",
 )
 
+PER_RESOURCE = "sampling.costPerResource=true"
 Answers = dict[str, Any]
 
 
-def section() -> str:
-    found = re.search(r"<!-- answers -->(.*)<!-- /answers -->", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert found, "README.md has lost the marks of its answers"
+def section(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->(.*)<!-- /{name} -->", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"README.md has lost the marks of its {name}"
     return found[1]
 
 
-def questions() -> list[tuple[str, str]]:
+def questions(name: str = "answers") -> list[tuple[str, str]]:
     """(what is asked, the code that answers it), the code that opens the tables first."""
-    return re.findall(r"([^\n]+)\n\n```python\n(.*?)```", section(), re.DOTALL)
+    return re.findall(r"([^\n]+)\n\n```python\n(.*?)```", section(name), re.DOTALL)
 
 
 def value_of(code: str, names: dict[str, Any]) -> Any:
@@ -121,3 +122,16 @@ def test_what_a_policy_decided(answers: Answers) -> None:
     assert len(decisions) > 0
     assert decisions.cause.str.contains("in state ALARM triggered policy").all()
     assert (decisions.from_count != decisions.to_count).all()
+
+
+def test_what_an_instance_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two pieces on rows per resource; the shop has no commitments, so both tables say the same."""
+    cs.run(ROOT / "scenarios/web-shop.yaml", out=tmp_path / "results", set=("duration=2h", PER_RESOURCE))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    value_of(questions()[0][1], names)
+    one, _ = (value_of(code, names) for _, code in questions("resources"))
+    instances = names["instances"]
+    assert one.sum() == pytest.approx(instances.effective_cost[instances.container_instance_id == 3].sum())
+    assert instances.effective_cost.tolist() == pytest.approx(instances.cost_usd.tolist())
+    assert one.min() > 0

@@ -33,10 +33,22 @@ _TASK_WORDS = {
 def tell_incidents(world: World, events: EventLog) -> None:
     """Write what has been reported, and empty the chunk."""
     state = world.state
-    for row in state.incidents[: state.clock[INCIDENTS]]:
-        kind = IncidentKind(row["kind"])
-        if kind == IncidentKind.DAEMON_STARTED:
-            events.started(int(row["at"]), int(row["service"]), row["task_id"][None])
+    count = int(state.clock[INCIDENTS])
+    if count == 0:
+        return
+    rows = state.incidents[:count]
+    told = 0
+    for position, (kind, more) in enumerate(zip(rows["kind"].tolist(), rows["more"].tolist(), strict=True)):
+        if position < told:
+            continue
+        told = position + 1 + more
+        row = rows[position]
+        if kind == IncidentKind.STEADY:
+            events.steady(int(row["at"]), int(row["service"]))
+        elif kind == IncidentKind.TASKS_STARTED:
+            events.started(int(row["at"]), int(row["service"]), rows["task_id"][position:told])
+        elif kind == IncidentKind.TASKS_STOPPED:
+            events.stopped(int(row["at"]), int(row["service"]), rows["task_id"][position:told])
         elif kind in _INSTANCE_WORDS:
             events.instance(
                 int(row["at"]), _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1]

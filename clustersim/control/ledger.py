@@ -3,15 +3,29 @@
 At the end of each cost period (each hour, where commitments are used hour by hour) every live task and instance
 is accrued, the accounts are read and wiped. An instance's price is shared by reservation, a vCPU weighing as
 much as 9 GiB; what no task reserved is idle and has no payer (MODEL.md: money). Prices are the catalogue's;
-which usage a commitment covers is decided in `policy.commitments`.
+which usage a commitment covers is decided in `policy.commitments`. What a row of `costs` says is decided in
+`control.cost_rows`; with `sampling.costPerResource` each charge is split among its resources there, so that the
+summary has the same figures with the key and without it.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.cost_rows import (
+    EC2,
+    ECS,
+    NOBODY,
+    Account,
+    Charge,
+    Line,
+    add_fees,
+    by_resource,
+    columns_of,
+)
+from clustersim.control.resource_accounts import Parts, PeriodAccounts, ResourceAccounts
 from clustersim.engine.compiled import Array
 from clustersim.policy.commitments import (
     Bill,
@@ -35,23 +49,6 @@ from clustersim.vocabulary import (
 from clustersim.world.accounts import accrue_all
 from clustersim.world.populate import ARCHITECTURES, HOURS_PER_MONTH, guest_of, instance_usd_per_hour
 from clustersim.world.world import World
-
-EC2 = "Amazon Elastic Compute Cloud"
-ECS = "Amazon Elastic Container Service"
-NOBODY = NEVER
-
-
-class Line(NamedTuple):
-    """What one SKU in one zone costs: the columns of `costs` that a period does not change."""
-
-    sku: int
-    service: str
-    resource_type: str
-    unit: str
-    list_price: float | None
-    price: float
-    provider: int
-    zone: int
 
 
 class Guest(NamedTuple):
@@ -96,6 +93,8 @@ class Ledger:
         self._hours: list[tuple[Array, Array, float]] = []
         self._pending: tuple[Array, Array, Array] | None = None
         self._period_start = scenario.warm_up_ms
+        owners = [guest.payer for guest in self._guests]
+        self._resources = ResourceAccounts(world, owners) if scenario.sampling.cost_per_resource else None
 
     @property
     def step_ms(self) -> int:
@@ -147,6 +146,11 @@ class Ledger:
 
     # --- reading the accounts ------------------------------------------------------------------------------
 
+    def take_chunks(self) -> None:
+        """Look at the lives that ended, if rows are per resource: their chunk is about to be emptied."""
+        if self._resources is not None:
+            self._resources.take_chunks()
+
     def step(self, now: int, end: bool) -> None:
         """Read the accounts at `now`; write the period's rows when it is over, or at the `end` of the run."""
         world = self.world
@@ -191,13 +195,15 @@ class Ledger:
         weight_ms, fargate_ms, class_ms = self._pending
         self._pending = None
         bill = self._commit()
-        rows: list[tuple[Line, int, float, float]] = []  # line, group, quantity in hours (or its unit), USD
+        charges: list[Charge] = []
         for c, lines in enumerate(self._ec2_lines):
             if class_ms[c]:
                 self.instance_hours += class_ms[c] / MS_PER_HOUR
                 self._count_guest(c, class_ms[c] / MS_PER_HOUR)
                 owner = self._guests[c].payer
-                shares = weight_ms[:, c] / float(self.world.state.classes[c]["weight"])
+                weight = float(self.world.state.classes[c]["weight"])
+                account = Account(c, NEVER, weight * MS_PER_HOUR)
+                shares = weight_ms[:, c] / weight
                 idle = (class_ms[c] - float(shares.sum())) / MS_PER_HOUR
                 if owner != NOBODY:
                     self.unheld_usd[owner] += idle * sum(line.price for line in lines)
@@ -205,16 +211,17 @@ class Ledger:
                 for line in lines:
                     for group in np.flatnonzero(shares):
                         hours = float(shares[group]) / MS_PER_HOUR
-                        rows.append((line, int(group), hours, hours * line.price))
+                        charges.append(Charge(line, int(group), hours, hours * line.price, account))
                     if owner == NOBODY:
-                        rows.append((line, NOBODY, idle, idle * line.price))
+                        charges.append(Charge(line, NOBODY, idle, idle * line.price, account))
         for (row, column), line in self._fargate_lines.items():
+            account = Account(row, column, _fargate_unit_ms(column))
             for group in np.flatnonzero(fargate_ms[:, row, column]):
-                quantity = float(fargate_ms[group, row, column]) / _fargate_unit_ms(column)
-                rows.append((line, int(group), quantity, quantity * line.price))
+                quantity = float(fargate_ms[group, row, column]) / account.unit_ms
+                charges.append(Charge(line, int(group), quantity, quantity * line.price, account))
                 self.fargate_vcpu_hours += quantity if column == 0 else 0.0
                 self.fargate_gb_hours += quantity if column == 1 else 0.0
-        self._append(now, rows, bill)
+        self._append(now, charges, bill)
 
     def _count_guest(self, c: int, hours: float) -> None:
         """Add what the guest operating systems of a class of instances took in so many hours of it."""
@@ -237,37 +244,19 @@ class Ledger:
         self._hours = []
         return apply_commitments(usage, self._plan, self._reserved)
 
-    def _append(self, now: int, rows: list[tuple[Line, int, float, float]], bill: Bill | None) -> None:
+    def _append(self, now: int, charges: list[Charge], bill: Bill | None) -> None:
         """Give the rows to the recorder, usage first, then the fees of commitments."""
-        names = self.world.names
-        billed = np.array([usd for _, _, _, usd in rows])
+        billed = np.array([charge.usd for charge in charges])
         effective = billed.copy()
         if bill is not None:
             listed = np.maximum((bill.billed_usd + bill.reserved_usd + bill.plan_usd).sum(axis=0), 1e-300)
-            skus = np.array([line.sku for line, _, _, _ in rows], np.int64)
+            skus = np.array([charge.line.sku for charge in charges], np.int64)
             effective = billed * (bill.effective_usd.sum(axis=0) / listed)[skus]
             billed = billed * (bill.billed_usd.sum(axis=0) / listed)[skus]
-        groups = [names.groups[group] if group >= 0 else None for _, group, _, _ in rows]
-        services = len(names.services)
-        columns: dict[str, list[Any]] = {
-            "ChargeCategory": ["Usage"] * len(rows),
-            "ServiceName": [line.service for line, _, _, _ in rows],
-            "AvailabilityZone": [names.zones[line.zone] for line, _, _, _ in rows],
-            "ResourceType": [line.resource_type for line, _, _, _ in rows],
-            "SkuId": [self._skus[line.sku][0] for line, _, _, _ in rows],
-            "PricingQuantity": [_quantity(line, quantity) for line, _, quantity, _ in rows],
-            "PricingUnit": [line.unit for line, _, _, _ in rows],
-            "ListUnitPrice": [line.list_price for line, _, _, _ in rows],
-            "BilledCost": billed.tolist(),
-            "EffectiveCost": effective.tolist(),
-            "x_CapacityProvider": [
-                names.providers[line.provider] if line.provider >= 0 else None for line, _, _, _ in rows
-            ],
-            "x_Service": [names.services[g] if 0 <= g < services else None for _, g, _, _ in rows],
-            "x_Group": groups,
-        }
+        columns = columns_of(charges, self.world.names, [name for name, _ in self._skus], billed, effective)
         if bill is not None:
-            _add_fees(columns, bill)
+            add_fees(columns, bill)
+        accounts = None if self._resources is None else self._resources.close(now)
         count = len(columns["SkuId"])
         if count == 0:
             return
@@ -275,10 +264,23 @@ class Ledger:
         columns["ChargePeriodEnd"] = [now] * count
         columns["RegionId"] = [self.world.scenario.region] * count
         columns["BillingCurrency"] = ["USD"] * count
-        self.recorder.append_columns("costs", columns)
+        if accounts is None:
+            self.recorder.append_columns("costs", columns)
+        else:
+            parts = [_parts(accounts, charge) for charge in charges]
+            for chunk in by_resource(columns, charges, parts, self.recorder):
+                self.recorder.append_columns("costs", chunk)
         self.billed += float(np.sum(columns["BilledCost"]))
-        for (line, _, _, _), usd in zip(rows, billed, strict=True):
-            self.by_provider[line.provider] += usd
+        for charge, usd in zip(charges, billed, strict=True):
+            self.by_provider[charge.line.provider] += usd
+
+
+def _parts(accounts: PeriodAccounts, charge: Charge) -> Parts:
+    """The resources that have a part in a charge."""
+    row, column, _ = charge.account
+    if column == NEVER:
+        return accounts.of_class(row, charge.payer)
+    return accounts.of_fargate(row, charge.payer, column)
 
 
 def guests_of(world: World) -> list[Guest]:
@@ -292,35 +294,6 @@ def guests_of(world: World) -> list[Guest]:
         payer = NOBODY if pool.machines is None else world.names.services.index(pool.machines.service)
         found.append(Guest(cpu / CPU_UNITS_PER_VCPU, memory / MIB_PER_GIB, share, payer))
     return found
-
-
-def _quantity(line: Line, hours: float) -> float:
-    """The quantity in the line's own unit: a volume's hours are GiB-months."""
-    if line.resource_type == "Volume" and line.list_price:
-        return hours * line.price / line.list_price
-    return hours
-
-
-def _add_fees(columns: dict[str, list[Any]], bill: Bill) -> None:
-    """Rows for the fees of commitments: billed whole, used or not; effective is only what nothing used."""
-    fees = (
-        ("ReservedInstances", bill.reserved_fee_usd, bill.reserved_unused_usd),
-        ("ComputeSavingsPlan", bill.plan_fee_usd, bill.plan_unused_usd),
-    )
-    for name, fee, unused in fees:
-        if float(fee.sum()) == 0.0:
-            continue
-        row: dict[str, Any] = {
-            "ChargeCategory": "Purchase",
-            "ServiceName": EC2,
-            "SkuId": name,
-            "PricingQuantity": float(fee.size),
-            "PricingUnit": "Hours",
-            "BilledCost": float(fee.sum()),
-            "EffectiveCost": float(unused.sum()),
-        }
-        for column, values in columns.items():
-            values.append(row.get(column))
 
 
 def commitments_of(scenario: Scenario) -> tuple[SavingsPlan | None, tuple[ReservedInstances, ...]]:

@@ -132,5 +132,5 @@ class Machines:
         for host in hosts:
             if not self.world.state.instances["terminating"][host]:
                 self.capacity.launcher.give_up(int(host), now, reason, drain_ms)
-        record.steady = False
+        self.world.state.services[record.number]["steady"] = 0
         self.capacity.agenda.ring()

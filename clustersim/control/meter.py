@@ -185,7 +185,7 @@ class Meter:
         """A row per deployment of each service that has one in progress."""
         state = self.world.state
         for service, record in enumerate(self.scheduler.records):
-            if record.steady and record.primary.state != IN_PROGRESS:
+            if state.services[service]["steady"] and record.primary.state != IN_PROGRESS:
                 continue
             ready = sum(int(state.sets[each.row]["ready"]) for each in record.deployments)
             loaded = self.traffic.row_of[service] >= 0

@@ -63,7 +63,7 @@ class Replicas:
         extra = 1 if record.moving_task >= 0 else 0  # zone rebalancing starts before it stops
         if counts.fresh > counts.desired + extra:
             surplus = counts.fresh - counts.desired - extra
-            self.stopper.stop_surplus(record, [record.primary], surplus, now, fresh=True)
+            self.stopper.stop_surplus(record, record.primary, surplus, now)
             counts = self.counts(record)
         self._step(record, counts, now)
 
@@ -87,7 +87,7 @@ class Replicas:
         """Stop what a step says; whether anything was stopped."""
         stopped = 0
         if step.stop_old > 0:
-            stopped += self.stopper.stop_surplus(record, record.deployments[:-1], step.stop_old, now)
+            stopped += self.stopper.stop_older(record, step.stop_old, now)
         if step.stop_unwell > 0:
             replaced = self.stopper.stop_unwell(record, record.primary, step.stop_unwell, now)
             self.rollouts.count_replaced(record.primary, replaced)

@@ -57,7 +57,7 @@ class Rollouts:
         rollout.alarms_off = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
         record.deployments.append(rollout)
         record.failed_rounds = record.failures_seen = record.paused_until_ms = 0
-        record.steady = False
+        self.world.state.services[record.number]["steady"] = 0
         self.all.append((record.number, rollout))
         self.traffic.open(record.number, row, key)
         if not rollout.first:
@@ -84,8 +84,7 @@ class Rollouts:
     def judge(self, record: ServiceRecord, now: int) -> None:
         """Look at how the PRIMARY deployment has gone since the last look; it may have failed."""
         rollout = record.primary
-        rollout.desired = int(self.world.state.services[record.number]["desired"])
-        self._count_failures(record, rollout)
+        self.catch_up(record)
         if rollout.state != IN_PROGRESS:
             return
         alarm = self._alarm_of(record, rollout)
@@ -104,8 +103,10 @@ class Rollouts:
                 words = "ECS deployment circuit breaker: tasks failed health checks."
             self.fail(record, rollout, now, words, breaker.rollback)
 
-    def _count_failures(self, record: ServiceRecord, rollout: Rollout) -> None:
-        """Bring the failure counts of a deployment up to date with its task set."""
+    def catch_up(self, record: ServiceRecord) -> None:
+        """Bring what is remembered of the PRIMARY deployment up to date with its task set."""
+        rollout = record.primary
+        rollout.desired = int(self.world.state.services[record.number]["desired"])
         s = self.world.state.sets[rollout.row]
         breaker = record.settings.deployment.circuit_breaker
         if int(s["settled"]) > rollout.seen_settled:

@@ -18,6 +18,7 @@ from clustersim.world.tables import (
     BELL_CAPACITY,
     BELL_SCHEDULER,
     BELLS,
+    INCIDENTS,
     KERNEL_CALLS,
     LOST,
     REACHED,
@@ -36,13 +37,13 @@ class Routine:
         world: World,
         env: simpy.Environment,
         end_ms: int,
-        take_chunks: Callable[[], None],
+        recorders: tuple[Callable[[], None], Callable[[], None]],
         stepwise: bool,
     ) -> None:
         self.world = world
         self.env = env
         self.end_ms = end_ms
-        self.take_chunks = take_chunks
+        self.take_chunks, self.tell_incidents = recorders
         self.stepwise = stepwise
         self.arrivals: Arrivals
         self.agenda: Agenda
@@ -64,6 +65,8 @@ class Routine:
             else:
                 break
         clock = self.world.state.clock
+        if clock[INCIDENTS]:
+            self.tell_incidents()
         reached = int(clock[REACHED])
         if outcome == BELL and reached <= now:
             bells = int(clock[BELLS])

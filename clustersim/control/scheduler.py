@@ -16,20 +16,23 @@ import numpy as np
 from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
 from clustersim.control.event_words import EventLog
+from clustersim.control.incidents import tell_incidents
 from clustersim.control.machines import Machines
 from clustersim.control.rebalancing import Rebalancing
 from clustersim.control.replicas import Replicas
 from clustersim.control.rollouts import InAlarm, Rollouts
-from clustersim.control.services import FAILED, IN_PROGRESS, ServiceRecord
+from clustersim.control.services import COMPLETED, FAILED, IN_PROGRESS, ServiceRecord
 from clustersim.control.shifts import Shifts
 from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
+from clustersim.record.recorder import Recorder
 from clustersim.world.accounts import touch_service
 from clustersim.world.orders import start_healthy
 from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, ZONES_CHANGED
 from clustersim.world.task_sets import TaskSets
+from clustersim.world.upkeep import look_at_calm
 from clustersim.world.world import World
 
 
@@ -76,7 +79,7 @@ class Scheduler:
         if "health_check_grace_ms" in changes:
             for rollout in record.deployments:
                 self.world.state.sets[rollout.row]["grace_ms"] = changes["health_check_grace_ms"]
-        record.steady = False
+        self.world.state.services[service]["steady"] = 0
         self.look_at(service)
 
     def deploy(self, service: int, definition_key: str, now: int) -> None:
@@ -98,7 +101,7 @@ class Scheduler:
             self.machines.resize(self.records[service], count)
         percent = self.records[service].settings.deployment.minimum_healthy_percent
         row["threshold"] = math.ceil(count * percent / 100)
-        self.records[service].steady = False
+        row["steady"] = 0
         self.look_at(service)
 
     def definition_of(self, service: int) -> str:
@@ -116,6 +119,7 @@ class Scheduler:
 
     def look_at(self, service: int) -> None:
         """Reconcile this service at the present instant."""
+        self.world.state.services[service]["calm"] = 0  # this look is the scheduler's own
         self._waiting.add(service)
         self.agenda.ring()
 
@@ -134,6 +138,12 @@ class Scheduler:
             desired = int(self.world.state.services[record.number]["desired"])
             self.world.make_room(2 * desired + 64)
             start_healthy(self.world.core, row, self.world.first_shape[row], desired, now)
+
+    def write(self, recorder: Recorder) -> None:
+        """The table of deployments, as all of them stand at the end."""
+        for record in self.records:
+            self.rollouts.catch_up(record)
+        self.rollouts.write(recorder)
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
         return any(self.rollouts.live(each) > 0 for each in record.deployments)
@@ -166,10 +176,19 @@ class Scheduler:
             state.services[service]["dirty"] = 0
         clock[DIRTY] = 0
         clock[BELLS] &= ~BELL_SCHEDULER
-        todo = sorted(rang | self._waiting | self._later.pop(now, set()) | self._unbalanced())
+        wanted = rang | self._waiting | self._later.pop(now, set()) | self._unbalanced()
+        todo = np.array(sorted(wanted), np.int64)
         self._waiting.clear()
-        for service in todo:
-            self._reconcile(self.records[service], now)
+        position = 0
+        while True:
+            position = look_at_calm(self.world.core, todo, position, now)
+            tell_incidents(self.world, self.events)
+            if position == todo.size:
+                break
+            record = self.records[todo[position]]
+            self._reconcile(record, now)
+            self._release(record)
+            position += 1
         self.calendar.ring()
 
     def _unbalanced(self) -> set[int]:
@@ -178,9 +197,11 @@ class Scheduler:
         if not clock[ZONES_CHANGED]:
             return set()
         clock[ZONES_CHANGED] = 0
-        found = {n for n in self.rebalancing.uneven() if self.records[n].steady}
+        services = self.world.state.services
+        found = {n for n in self.rebalancing.uneven() if services[n]["steady"]}
         for service in found:
             self.records[service].look_at_zones = True
+            services[service]["calm"] = 0
         return found
 
     def _reconcile(self, record: ServiceRecord, now: int) -> None:
@@ -204,6 +225,36 @@ class Scheduler:
             self.replicas.keep(record, now)
         self._note_steady(record, now)
 
+    def _release(self, record: ServiceRecord) -> None:
+        """Leave a service with which nothing is under way to compiled code (`world.upkeep`), until a look is asked for.
+
+        All that it needs to know is in the world then; what it cannot know must be as if it were not there.
+        """
+        row = self.world.state.services[record.number]
+        primary = record.primary
+        undisturbed = record.shift is None and len(record.deployments) == 1 and primary.state == COMPLETED
+        at_rest = record.moving_task < 0 and record.rebalanced and not record.look_at_zones
+        row["calm"] = (
+            undisturbed
+            and at_rest
+            and not record.daemon
+            and not record.on_machines
+            and primary.seen_ran > 0
+            and record.failed_rounds == record.failures_seen == record.refused == 0
+            and record.short_since_epoch < 0
+            and not record.told_unwell
+            and not self._may_be_refused(primary.row)
+        )
+        row["balances"] = record.settings.zone_rebalancing
+        row["primary"], row["never_ran"] = primary.row, primary.seen_never_ran
+
+    def _may_be_refused(self, row: int) -> bool:
+        """Whether one of several lanes of a task set may refuse a task while another takes one."""
+        state = self.world.state
+        s = state.sets[row]
+        lanes = state.lanes[s["first_lane"] : s["first_lane"] + s["lanes"]]
+        return lanes.size > 1 and bool(lanes["fargate"].any())
+
     def _count_daemons(self, record: ServiceRecord, now: int) -> None:
         """A daemon service's desired count is that of the instances it runs on."""
         count = self.daemons.desired(record)
@@ -220,7 +271,8 @@ class Scheduler:
         if len(record.deployments) > 1 or record.moving_task >= 0:
             return
         s = self.world.state.sets[record.primary.row]
-        desired = int(self.world.state.services[record.number]["desired"])
+        service = self.world.state.services[record.number]
+        desired = int(service["desired"])
         settled = int(s["running"]) == desired == int(s["healthy"]) and s["provisioning"] + s["pending"] == 0
         if not settled or s["leaving"] > 0:
             return
@@ -229,8 +281,8 @@ class Scheduler:
             self._again(record.number, until)
         if until is not None:
             return
-        if not record.steady:
-            record.steady = record.look_at_zones = True
+        if not service["steady"]:
+            service["steady"] = record.look_at_zones = True
             self.events.steady(now, record.number)
         if record.look_at_zones:
             self.rebalancing.look(record, now)

@@ -1,7 +1,7 @@
 """What the controllers remember of services: their deployments, and how their launches go.
 
 Records only; several controllers read and change them, none of them owns another. The counts of tasks are the
-world's.
+world's, and so is what compiled code must know too (`world.tables.SERVICE`): whether a service is steady, its launches.
 """
 
 from __future__ import annotations
@@ -52,14 +52,11 @@ class ServiceRecord:
     deployments: list[Rollout] = field(default_factory=list)  # with live tasks, the PRIMARY last
     completed: Rollout | None = None  # the most recent COMPLETED one, what a rollback goes back to
     shift: Any = None  # the state of a deployment that shifts traffic (`control.shifts.Shift`)
-    tokens: float = 1.0  # launches allowed now
-    refilled_ms: int = 0
     failed_rounds: int = 0
     failures_seen: int = 0
     paused_until_ms: int = 0
     short_since_epoch: int = NEVER  # the capacity epoch in which it found no room; -1: it has room
     refused: int = 0  # why Fargate refused its last task; 0: it did not
-    steady: bool = False
     moving_task: int = NEVER  # id of the task that zone rebalancing started and waits for
     moving_from: int = NEVER  # the zone that then gives one up
     rebalanced: bool = True  # the last look at the zones found nothing to do

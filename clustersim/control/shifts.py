@@ -210,7 +210,7 @@ class Shifts:
         s = self.world.state.sets[rollout.row]
         fresh = self.rollouts.live(rollout) - int(s["leaving"]) - int(s["unwell"])
         if fresh > wanted:
-            self.stopper.stop_surplus(record, [rollout], fresh - wanted, now, fresh=True)
+            self.stopper.stop_surplus(record, rollout, fresh - wanted, now)
         elif fresh < wanted and rollout.state != FAILED:
             self.starter.start(record, rollout, wanted - fresh, now)
         s = self.world.state.sets[rollout.row]

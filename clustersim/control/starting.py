@@ -14,13 +14,13 @@ import numpy as np
 from clustersim.control.event_words import EventLog
 from clustersim.control.services import Rollout, ServiceRecord
 from clustersim.policy.deployment import throttle_delay_ms
-from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
+from clustersim.vocabulary import MS_PER_SECOND, NEVER
 from clustersim.world.orders import start_in_zone, start_tasks
 from clustersim.world.tables import CAPACITY_EPOCH, CLOSEST, REFUSED
+from clustersim.world.upkeep import LAUNCH_CYCLE_MS, allowance
 from clustersim.world.waiting import why_refused
 from clustersim.world.world import World
 
-CYCLE_MS = MS_PER_SECOND  # ECS publishes no cycle length; the launch rate is dealt out once a second
 RETRY_MS = 10 * MS_PER_SECOND  # how soon a service that found no room looks again, if room was made meanwhile
 THROTTLE_EVENT_AFTER = 3  # failed rounds before ECS says that it cannot consistently start tasks
 
@@ -34,10 +34,6 @@ class Starter:
         self.world = world
         self.events = events
         self._again = again
-        rate = world.scenario.cluster.service_launch_per_minute
-        self._tokens_per_ms = rate / MS_PER_MINUTE
-        # A cycle's worth, and the part of a task that the cycle before could not launch.
-        self._most_tokens = 1.0 + rate / MS_PER_MINUTE * CYCLE_MS
 
     def start(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
         """Start up to `count` tasks of a deployment; how many did, the others later."""
@@ -77,21 +73,19 @@ class Starter:
 
     def allowance(self, record: ServiceRecord, now: int) -> int:
         """How many tasks the launch rate allows now."""
-        passed = now - record.refilled_ms
-        record.tokens = min(self._most_tokens, record.tokens + passed * self._tokens_per_ms)
-        record.refilled_ms = now
-        return int(record.tokens)
+        return int(allowance(self.world.core, record.number, now))
 
     def have_started(self, record: ServiceRecord, ids: np.ndarray, now: int) -> None:
         """These tasks were started: they count against the launch rate, and ECS says so."""
-        record.tokens -= ids.size
-        record.steady = False
+        row = self.world.state.services[record.number]
+        row["launches"] -= ids.size
+        row["steady"] = 0
         if ids.size:
             self.events.started(now, record.number, ids)
 
     def later(self, record: ServiceRecord, now: int) -> None:
         """Go on in the next cycle: the launch rate has nothing left."""
-        self._again(record.number, now + CYCLE_MS)
+        self._again(record.number, now + LAUNCH_CYCLE_MS)
 
     def look_again(self, record: ServiceRecord, at_ms: int) -> None:
         """Have the scheduler look at a service at `at_ms`."""

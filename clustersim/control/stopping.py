@@ -1,7 +1,7 @@
 """Stopping tasks of services: which ones, why, and what is said of it.
 
 The scheduler says how many of which kind; this module finds the candidates, leaves out those under task scale-in
-protection, lets `policy.victims` choose among equals and gives the order. ECS Developer Guide: task placement
+protection, lets `world.surplus` choose among equals and gives the order. ECS Developer Guide: task placement
 strategies (which task to stop), task scale-in protection.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 from clustersim.control.event_words import EventLog
 from clustersim.control.services import Rollout, ServiceRecord
 from clustersim.engine.compiled import Array
-from clustersim.policy.victims import scratch_for
-from clustersim.vocabulary import StopCode, StoppedReason, TaskState
+from clustersim.vocabulary import NEVER, StopCode, StoppedReason, TaskState
 from clustersim.world.health import BY_TARGET
-from clustersim.world.orders import pick_victims, stop_tasks, tasks_of_group
+from clustersim.world.orders import stop_tasks, tasks_of_group
+from clustersim.world.surplus import CHOSEN, choose_surplus, pick_victims
 from clustersim.world.world import World
 
 SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
@@ -45,33 +45,31 @@ class Stopper:
         """Those of `slots` that may be stopped by scale-in or a deployment."""
         return slots[self.world.state.tasks["protected_until"][slots] <= now]
 
-    def stop_surplus(
-        self, record: ServiceRecord, rollouts: list[Rollout], count: int, now: int, fresh: bool = False
-    ) -> int:
-        """Stop `count` tasks of these deployments: not yet running ones first, then as the strategy says.
+    def stop_surplus(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
+        """Stop `count` tasks of a deployment that were to stay: neither leaving nor unhealthy.
 
-        With `fresh` only those that were to stay: neither leaving nor unhealthy. How many were stopped:
-        protected tasks stay, and then ECS says so.
+        Those that do not run yet go first, then as the strategy says. How many were stopped: protected tasks stay,
+        and then ECS says so.
         """
-        state = self.world.state
-        slots = self.candidates(record, rollouts)
-        if fresh:
-            slots = slots[(state.tasks["leaving"][slots] == 0) & (state.tasks["unwell"][slots] == 0)]
-        free = self.unprotected(slots, now)
-        if free.size < count:
-            self.events.protected(now, record.number, rollouts[-1].number)
-        tasks = state.tasks[free]
-        starting = free[tasks["state"] < TaskState.RUNNING]
-        chosen = list(starting[:count])
-        well = (tasks["healthy"] >= 0) & (tasks["unwell"] == 0)
-        ailing = free[(tasks["state"] == TaskState.RUNNING) & ~well]
-        chosen += list(ailing[: count - len(chosen)])
-        left = count - len(chosen)
-        if left > 0:
-            settled = free[(tasks["state"] == TaskState.RUNNING) & well]
-            chosen += list(settled[self._victims(record, rollouts[-1], settled, left)])
-        self._stop(record, np.array(chosen, np.int64), now, SCALING_ACTIVITY)
-        return len(chosen)
+        return self._stop_surplus(record, rollout, NEVER, count, now)
+
+    def stop_older(self, record: ServiceRecord, count: int, now: int) -> int:
+        """Stop `count` tasks of the deployments before the PRIMARY one, in the same order; how many were."""
+        return self._stop_surplus(record, record.deployments[-2], record.primary.row, count, now)
+
+    def _stop_surplus(
+        self, record: ServiceRecord, rollout: Rollout, others_than: int, count: int, now: int
+    ) -> int:
+        self._room_to_choose(record)
+        found = int(choose_surplus(self.world.core, rollout.row, others_than, now, count))
+        if found < count:
+            self.events.protected(now, record.number, rollout.number)
+        self._stop(record, self.world.state.choice[CHOSEN, :found].copy(), now, SCALING_ACTIVITY)
+        return found
+
+    def _room_to_choose(self, record: ServiceRecord) -> None:
+        row = self.world.state.services[record.number]
+        self.world.make_room_to_choose(int(row["provisioning"] + row["pending"] + row["running"]))
 
     def stop_leaving(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> None:
         """Stop tasks that are to be replaced (on draining instances, or retired), oldest first."""
@@ -97,8 +95,10 @@ class Stopper:
         there = self.stoppable_in(record, zone, kept, now)
         if there.size == 0:
             return False
-        chosen = there[self._victims(record, record.primary, there, 1)]
-        self._stop(record, chosen, now, SCALING_ACTIVITY)
+        self._room_to_choose(record)
+        victim = np.zeros(1, np.int64)
+        pick_victims(self.world.core, record.primary.row, there, victim)
+        self._stop(record, there[victim], now, SCALING_ACTIVITY)
         return True
 
     def stoppable_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> Array:
@@ -127,16 +127,6 @@ class Stopper:
                 group = self.world.names.target_groups[int(t["set"])]
                 self.events.unhealthy(now, record.number, identity, int(t["instance_id"]), group)
 
-    def _victims(self, record: ServiceRecord, rollout: Rollout, slots: Array, count: int) -> Array:
-        """Positions of the tasks in `slots` that the placement strategy gives up first."""
-        state = self.world.state
-        victims = np.zeros(min(count, slots.size), np.int64)
-        places = np.zeros((2, slots.size), np.int64)
-        work = scratch_for(state.hosts, slots.size, state.zone_counts.shape[1])
-        ordinal = int(state.services[record.number]["ordinal"])
-        pick_victims(self.world.core, rollout.row, ordinal, slots, places, victims, work)
-        return victims
-
     def _stop(self, record: ServiceRecord, slots: Array, now: int, reason: int) -> None:
         """Give the order and say so."""
         if slots.size == 0:
@@ -146,5 +136,5 @@ class Stopper:
         ids = state.tasks["task_id"][slots]
         running = state.tasks["state"][slots] == TaskState.RUNNING
         stop_tasks(self.world.core, slots, now, SCHEDULER_INITIATED, reason)
-        record.steady = False
+        self.world.state.services[record.number]["steady"] = 0
         self.events.stopped(now, record.number, ids[running])

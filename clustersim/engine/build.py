@@ -1,9 +1,9 @@
-"""Compiles all kernels into one object file: a program of its own, as a compiler is.
+"""Compiles all kernels of a program into one object file: it is run by itself, as a compiler is.
 
-    python -m clustersim.engine.build          (the object file goes to standard output)
+    python -m clustersim.engine.build kernels     (the object file goes to standard output)
 
 numba types and lowers each kernel; what follows differs from its way. It would optimise every kernel together
-with everything that kernel calls, so each level of calls is compiled once more (45 s of CPU for this program).
+with everything that kernel calls, so each level of calls is compiled once more (45 s of CPU for the kernels of a run).
 Here kernels are only linked until the whole program is one module, in which all but the entries are internal,
 and that module is optimised once (8 s).
 """
@@ -27,16 +27,18 @@ from clustersim.engine.program import kernel_modules
 NOWHERE = 1  # an address that is never called
 
 
-def build_program() -> bytes:
-    """The object file of all entries, for this processor."""
-    for name in kernel_modules():
-        importlib.import_module(name)
+def build_program(name: str) -> bytes:
+    """The object file of all entries of a program, for this processor."""
+    for module_name in kernel_modules(name):
+        importlib.import_module(module_name)
     know(Kernel)
     with global_compiler_lock, _linking_only():
         codegen = cpu_target.target_context.codegen()
         program = codegen.create_library("clustersim")
         compiled = {
-            symbol: compile_within(entry, *entry.signature) for symbol, entry in sorted(ENTRIES.items())
+            symbol: compile_within(entry, *entry.signature)
+            for symbol, entry in sorted(ENTRIES.items())
+            if entry.program == name
         }
         module = program._final_module
         for symbol, entry in compiled.items():
@@ -73,4 +75,4 @@ def _linking_only() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(build_program())
+    sys.stdout.buffer.write(build_program(sys.argv[1]))

@@ -1,10 +1,10 @@
 """Kernels: functions that are compiled, and how Python calls them.
 
 `lean` and `inlined` mark the inner functions, `entry` those that Python calls. All entries and what they use
-are one compiled program (`engine.program`), made once for a version of the sources and kept in the user's
-cache directory; a warm process loads it in milliseconds and never imports the compiler. The first parameter
-of an entry is usually a block of arrays (`engine.pointer`), the others are whole numbers, floats, or arrays
-declared like `Annotated[Array, np.int64, 1]`.
+are one compiled program (`engine.program`; what only a checked run calls is another), made once for a version
+of the sources and kept in the user's cache directory; a warm process loads it in milliseconds and never imports
+the compiler. The first parameter of an entry is usually a block of arrays (`engine.pointer`), the others are
+whole numbers, floats, or arrays declared like `Annotated[Array, np.int64, 1]`.
 
 Kernels are IEEE arithmetic in the written order: no fastmath, division by zero as in C. They make no arrays
 and count no references. Kernel modules import their decorator from here and nothing of the compiler.
@@ -63,6 +63,7 @@ class Entry(Kernel):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.symbol = f"{function.__module__.removeprefix('clustersim.').replace('.', '_')}_{self.__name__}"
+        self.program = program.program_of(function.__module__)
         self._native: Any = None
         self._result: Any = None
         self._arguments: list[Callable[[Any], Any]] = []
@@ -93,7 +94,7 @@ class Entry(Kernel):
         self._why = ctypes.byref(self._fault)
         self._convert = bool if result is bool else None
         of = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)
-        self._native = of(program.address(self.symbol))
+        self._native = of(program.address(self.symbol, self.program))
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the native function; a kernel that raises ends in a KernelError."""

@@ -1,8 +1,11 @@
-"""The compiled program: all kernels as one object file, made once, kept in a cache, loaded by every process.
+"""Compiled programs: kernels as object files, made once, kept in a cache, loaded by the processes that call them.
 
-The file lies in `CLUSTERSIM_CACHE_DIR`, else in the user's cache directory, and its name says for what it was
+All that a run needs is one program, KERNELS. What only a checked run calls is another, CHECKS, so that nobody
+waits for it who does not check.
+
+A file lies in `CLUSTERSIM_CACHE_DIR`, else in the user's cache directory, and its name says for what it was
 made: a digest of the kernels' sources, the versions of the compiler and the processor. It is written beside
-its name and renamed, so processes may share the directory. Where nothing can be written the program is made
+its name and renamed, so processes may share the directory. Where nothing can be written a program is made
 for this process only, with one line in the log. `engine.build` makes it, as a process of its own: importing
 the compiler alone would take longer than loading the program and a short run together.
 """
@@ -22,36 +25,47 @@ from typing import Any
 
 from clustersim.errors import KernelError
 
-KERNEL_PACKAGES = ("engine", "policy", "world")
+KERNELS, CHECKS = "kernels", "checks"
+PACKAGES = {KERNELS: ("engine", "policy", "world"), CHECKS: ("world/checks",)}
+"""Where the kernels of each program are."""
+
 _MARKS = (b"engine.compiled import", b"np.dtype(")
-"""What the sources hold that the program is made of: kernels, and the records that they read."""
+"""What the sources hold that programs are made of: kernels, and the records that they read."""
 _PACKAGE = Path(__file__).parent.parent
 _log = logging.getLogger("clustersim")
 
 
-def kernel_modules() -> list[str]:
-    """The names of all modules that hold kernels."""
+def program_of(module: str) -> str:
+    """The program that the kernels of a module belong to."""
+    package = "/".join(module.split(".")[1:-1])
+    return next((name for name, packages in PACKAGES.items() if package in packages), KERNELS)
+
+
+def kernel_modules(program: str) -> list[str]:
+    """The names of all modules that hold kernels of a program."""
     return [
-        f"clustersim.{path.parent.name}.{path.stem}"
-        for path in _sources()
+        ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+        for path in _sources(program)
         if b"engine.compiled import" in path.read_bytes()
     ]
 
 
-def _sources() -> list[Path]:
-    return [path for folder in KERNEL_PACKAGES for path in sorted((_PACKAGE / folder).glob("*.py"))]
+def _sources(program: str) -> list[Path]:
+    return [path for folder in PACKAGES[program] for path in sorted((_PACKAGE / folder).glob("*.py"))]
 
 
 @cache
-def _digest() -> str:
-    """What the program depends on: kernels, compiler, processor."""
+def _digest(program: str) -> str:
+    """What a program depends on: kernels, compiler, processor; the checks also on the records of the kernels."""
     import llvmlite.binding as llvm
 
     digest = hashlib.sha256((_PACKAGE / "vocabulary.py").read_bytes())
-    for path in _sources():
+    for path in _sources(KERNELS):
         source = path.read_bytes()
         if path.parent.name == "engine" or any(mark in source for mark in _MARKS):
             digest.update(source)
+    for path in _sources(program) if program != KERNELS else ():
+        digest.update(path.read_bytes())
     digest.update(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
     digest.update(llvm.get_host_cpu_name().encode() + llvm.get_host_cpu_features().flatten().encode())
     return digest.hexdigest()[:16]
@@ -65,13 +79,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clustersim"
 
 
-def path() -> Path:
-    """Where the program of this version is, or will be."""
-    return cache_folder() / f"kernels-{_digest()}.o"
+def path(program: str = KERNELS) -> Path:
+    """Where a program of this version is, or will be."""
+    return cache_folder() / f"{program}-{_digest(program)}.o"
 
 
 def is_cold() -> bool:
-    """Whether the program has yet to be made, which takes some twenty seconds (the user is told)."""
+    """Whether the program of a run has yet to be made, which takes some twenty seconds (the user is told)."""
     try:
         return not path().exists()
     except (OSError, RuntimeError):
@@ -79,27 +93,27 @@ def is_cold() -> bool:
 
 
 def prepare() -> None:
-    """Make the program if it is not kept yet: before workers start, which would each make it again."""
+    """Make the program of a run if it is not kept yet: before workers start, which would each make it again."""
     if is_cold():
-        _make()
+        _make(KERNELS)
 
 
-def address(symbol: str) -> int:
-    """Where the function `symbol` of the program lies in memory; the first call loads the program."""
-    found = int(_engine().get_function_address(symbol))
+def address(symbol: str, program: str) -> int:
+    """Where the function `symbol` of a program lies in memory; the first call loads the program."""
+    found = int(_engine(program).get_function_address(symbol))
     if not found:
-        raise LookupError(f"the program of kernels has no function {symbol}")
+        raise LookupError(f"the program of {program} has no function {symbol}")
     return found
 
 
 @cache
-def _engine() -> Any:
-    """The program, loaded; it stays for the life of the process."""
+def _engine(program: str) -> Any:
+    """A program, loaded; it stays for the life of the process."""
     import llvmlite.binding as llvm
 
-    code = _kept()
+    code = _kept(program)
     if code is None:
-        code = _make()
+        code = _make(program)
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
@@ -112,23 +126,23 @@ def _engine() -> Any:
     return engine
 
 
-def _kept() -> bytes | None:
+def _kept(program: str) -> bytes | None:
     try:
-        return path().read_bytes()
+        return path(program).read_bytes()
     except (OSError, RuntimeError):
         return None
 
 
-def _make() -> bytes:
-    """Compile the program, and keep it if that is possible."""
-    command = [sys.executable, "-m", "clustersim.engine.build"]
+def _make(program: str) -> bytes:
+    """Compile a program, and keep it if that is possible."""
+    command = [sys.executable, "-m", "clustersim.engine.build", program]
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=where, capture_output=True, check=False)
     if done.returncode:
         raise KernelError(f"the kernels cannot be compiled:\n{done.stderr.decode(errors='replace')}")
     code = done.stdout
     try:
-        target = path()
+        target = path(program)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=target.parent, prefix=target.name)
         with os.fdopen(handle, "wb") as file:

@@ -26,6 +26,7 @@ from clustersim.policy.hosts import (
 from clustersim.vocabulary import CPU, MEMORY
 
 GONE = -(1 << 62)  # the score of a candidate that is chosen already or out of this choice
+WORK_ROWS, CHOICE_ROWS = 6, 11
 
 
 @lean
@@ -44,7 +45,7 @@ def choose_victims(
     `slots` and `zones` say where each candidate runs; slot -1 is a task without an instance (Fargate). Spread
     counts candidates that are not chosen yet. Binpack prefers the instance with the most free and of equals
     the one that has already lost most, so that it empties instances. What still ties after the last rule is
-    drawn with the address (ordinal, number of the choice). `work` is scratch, see `scratch_for`. Costs the
+    drawn with the address (ordinal, number of the choice). `work` is `WORK_ROWS` of `choice_scratch`. Costs the
     number of victims times that of candidates.
     """
     size = slots.size
@@ -67,10 +68,15 @@ def choose_victims(
             lost[other] += int(slots[other] == slots[position])
 
 
-def scratch_for(hosts: Hosts, candidates: int, zones: int) -> Array:
-    """What `choose_victims` works on: a count for every candidate, slot, zone and attribute value, and for none."""
+def scratch_width(hosts: Hosts, candidates: int, zones: int) -> int:
+    """How long the rows of scratch must be: for every candidate, slot, zone and attribute value, and for none."""
     most_values = int(hosts.values.max(initial=0))
-    return np.zeros((6, max(candidates, hosts.klass.size + 2, zones + 2, most_values + 3)), np.int64)
+    return max(candidates, hosts.klass.size + 2, zones + 2, most_values + 3)
+
+
+def choice_scratch(hosts: Hosts, candidates: int, zones: int) -> Array:
+    """What a choice among `candidates` tasks works on: `WORK_ROWS` for `choose_victims`, and rows for its caller."""
+    return np.zeros((CHOICE_ROWS, scratch_width(hosts, candidates, zones)), np.int64)
 
 
 @lean

@@ -39,7 +39,8 @@ class Recorder:
 
     `vocabularies` holds the words of dictionary columns, by (table, column) or by column; a column that is
     not there starts empty. All instants are ms since `origin_ms` (epoch ms; by default the epoch itself).
-    `facts` join the JSON in each file's metadata. `write_cpu_s` is the CPU time spent on files so far.
+    `facts` join the JSON in each file's metadata. `tables` are those that are written. `write_cpu_s` is the CPU
+    time spent on files so far.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class Recorder:
         *,
         origin_ms: int = 0,
         facts: Mapping[str, Any] | None = None,
+        tables: Mapping[str, Table] = TABLES,
     ) -> None:
         self._files = {
             name: _TableFile(
                 table, directory, fmt, words=vocabularies or {}, origin_ms=origin_ms, facts=facts or {}
             )
-            for name, table in TABLES.items()
+            for name, table in tables.items()
         }
 
     @property

@@ -300,6 +300,20 @@ COSTS = Table(
     ),
 )
 
+COSTS_PER_RESOURCE = Table(
+    "costs",
+    "One row per cost period, SKU, zone, provider, payer and resource, with FOCUS column names.",
+    tuple(
+        _text(
+            column.name, "`container-instance/ID` (its root volume too) or `task/ID`; null: none", null=True
+        )
+        if column.name == "ResourceId"
+        else column
+        for column in COSTS.columns
+    ),
+)
+"""`costs` with sampling.costPerResource: its ids are as many as its rows, too many for a dictionary."""
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -314,3 +328,8 @@ TABLES: dict[str, Table] = {
         COSTS,
     )
 }
+
+
+def tables_of(cost_per_resource: bool) -> dict[str, Table]:
+    """The tables of a run with `sampling.costPerResource`, or without it."""
+    return TABLES | {"costs": COSTS_PER_RESOURCE} if cost_per_resource else TABLES

@@ -50,7 +50,7 @@ def resolve(context: Context) -> dict[str, Any]:
     done = actions(context, blocks)
     found = services(context, capacity, blocks, groups, later_definitions(done))
     jobs = run_tasks(context)
-    _not_simulated(context)
+    check_all(context.findings, "alarms")
     if not context.findings.data.get("services") and not context.findings.data.get("runTasks"):
         context.findings.add((), "nothing runs", "add services or runTasks")
     return {
@@ -193,11 +193,3 @@ def _uses(context: Context) -> list[FargateUse]:
         found[use._replace(spot=False)] = None
         found[use] = None
     return list(found)
-
-
-def _not_simulated(context: Context) -> None:
-    """One warning for each thing that this version reads without simulating it."""
-    findings, file = context.findings, context.file
-    check_all(findings, "alarms")
-    if file.sampling.cost_per_resource:
-        findings.not_simulated(("sampling", "costPerResource"), "rows of `costs` per resource")

@@ -44,7 +44,7 @@ def tell_words(
 ) -> None:
     """Report an incident that has words of its own."""
     i = state.incidents[state.clock[INCIDENTS]]
-    i.at, i.kind, i.sentence = now, kind, sentence
+    i.at, i.kind, i.sentence, i.more = now, kind, sentence, 0
     i.instance_id, i.task_id, i.service = instance_id, task_id, service
     state.clock[INCIDENTS] += 1
 

@@ -17,6 +17,7 @@ from clustersim.world.accounts import draw
 from clustersim.world.containers import CELL_SHIFT, ends_task, pull_dependent
 from clustersim.world.fleet import RECLAIMED, TERMINATED, end_instance, register
 from clustersim.world.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
+from clustersim.world.lanes import choose_lane, forget_missed
 from clustersim.world.lives import (
     exits,
     finish,
@@ -35,6 +36,7 @@ from clustersim.world.starts import have_images, prepare, start_fails
 from clustersim.world.tables import (
     ARRIVAL_COPY,
     ARRIVALS_LEFT,
+    BELL_SCHEDULER,
     BELLS,
     ENTRIES_DONE,
     FREED,
@@ -82,6 +84,7 @@ from clustersim.world.transitions import (
     TASK_UNWELL,
     new_task,
 )
+from clustersim.world.upkeep import look_at_dirty
 from clustersim.world.waiting import accept_on_fargate, give_up, has_room, seek, serve
 
 IDLE, BELL, ROOM, ARRIVALS = range(4)
@@ -92,40 +95,6 @@ ROOM_PER_ENTRY = 16
 SLOTS = (1 << CELL_SHIFT) - 1
 
 _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
-
-
-@lean
-def choose_lane(state: State, row: int) -> int:
-    """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
-
-    Rounding for counts that do not divide is not published; the greedy rule gives the documented ratio
-    (MODEL.md, goldens 39 and 40). A lane of weight 0 gets nothing beyond its base. A task that a lane refused
-    in the call under way counts as given: what has no capacity falls over to nobody else.
-    """
-    s = state.sets[row]
-    best = s.first_lane
-    if s.lanes == 1:
-        return int(best)
-    best_deficit = -1.0
-    for lane in range(s.first_lane, s.first_lane + s.lanes):
-        way = state.lanes[lane]
-        given = way.live + way.missed
-        if given < way.base:
-            return lane
-        if way.weight > 0:
-            deficit = way.weight / (given - way.base + 1.0)
-            if deficit > best_deficit:
-                best = lane
-                best_deficit = deficit
-    return int(best)
-
-
-@lean
-def forget_missed(state: State, row: int) -> None:
-    """The call is over: the next one tries every lane of set `row` again."""
-    s = state.sets[row]
-    for lane in range(s.first_lane, s.first_lane + s.lanes):
-        state.lanes[lane].missed = 0
 
 
 @lean
@@ -292,6 +261,9 @@ def advance(state: State, now: int, limit: int) -> int:
                 return ROOM
             continue
         if clock[BELLS] != 0 and at > clock[NOW]:
+            # With another concern due at this instant the scheduler has its turn behind it.
+            if clock[BELLS] == BELL_SCHEDULER and clock[NOW] < limit and look_at_dirty(state, clock[NOW]):
+                continue
             clock[REACHED] = clock[NOW]
             return BELL
         if at > now and at >= limit:

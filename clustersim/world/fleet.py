@@ -73,7 +73,7 @@ TERMINATED = int(InstanceState.TERMINATED)
 
 RECLAIMED = int(TerminationReason.SPOT_INTERRUPTION)
 
-_DAEMON_STARTED = int(IncidentKind.DAEMON_STARTED)
+_TASKS_STARTED = int(IncidentKind.TASKS_STARTED)
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
 _SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
@@ -218,7 +218,7 @@ def _start_daemons(state: State, slot: int, now: int) -> None:
             task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
             service.ordinal += 1
             serial = state.tasks[task].task_id
-            tell(state, now, _DAEMON_STARTED, state.instances[slot].instance_id, serial, s.service)
+            tell(state, now, _TASKS_STARTED, state.instances[slot].instance_id, serial, s.service)
             place_on_host(state, task, slot, now)
     ring_daemons(state)
 

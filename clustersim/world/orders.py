@@ -6,17 +6,11 @@ first (`World.make_room`).
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import numpy as np
-
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import entry, lean
 from clustersim.policy.hosts import ELIGIBLE
 from clustersim.policy.placement import fits
-from clustersim.policy.victims import choose_victims
 from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.accounts import Slots
-from clustersim.world.calendar import choose_lane, forget_missed
 from clustersim.world.containers import ends_task
 from clustersim.world.holdings import (
     bill_fargate,
@@ -26,6 +20,7 @@ from clustersim.world.holdings import (
     hold_host,
     take_address,
 )
+from clustersim.world.lanes import choose_lane, forget_missed
 from clustersim.world.lives import EXIT_KILLED, ask_stop, exits, start_settled
 from clustersim.world.starts import expect_back, place_on_host
 from clustersim.world.tables import REFUSED, State
@@ -34,8 +29,6 @@ from clustersim.world.transitions import (
     new_task,
 )
 from clustersim.world.waiting import fargate_refusal, find_host, request_of, seek
-
-Matrix = Annotated[Array, np.int64, 2]
 
 _OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 
@@ -50,6 +43,15 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
     Nor is one that Fargate refuses; the tasks of other lanes are. `clock[REFUSED]` is then the wait reason of
     Fargate, else 0. `shape` is that of the set's first lane.
     """
+    done = start_some(state, row, shape, count, now, started)
+    if state.clock[REFUSED] > 0:
+        state.refusals[state.clock[REFUSED]] += 1
+    return int(done)
+
+
+@lean
+def start_some(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
+    """What `start_tasks` does, without counting a refusal."""
     s = state.sets[row]
     service = state.services[s.service]
     state.clock[REFUSED] = 0
@@ -81,8 +83,6 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
         else:
             seek(state, slot, now)
     forget_missed(state, row)
-    if state.clock[REFUSED] > 0:
-        state.refusals[state.clock[REFUSED]] += 1
     return done
 
 
@@ -226,20 +226,3 @@ def tasks_of_group(state: State, group: int, out: Slots) -> int:
             count += 1
         slot = state.tasks[slot].next_of_group
     return count
-
-
-@entry
-def pick_victims(
-    state: State, row: int, ordinal: int, candidates: Slots, places: Matrix, victims: Slots, work: Matrix
-) -> None:
-    """Which of the tasks in the slots `candidates` the placement strategy of set `row` gives up first.
-
-    Their positions go to `victims`, as many as it is long. `places` is scratch, int64[2, candidates]; `work`
-    comes from `policy.victims.scratch_for`.
-    """
-    for position in range(candidates.size):
-        t = state.tasks[candidates[position]]
-        places[0, position] = t.slot
-        places[1, position] = t.zone
-    s = state.sets[row]
-    choose_victims(state.hosts, state.chains[row], places[0], places[1], s.place_key, ordinal, victims, work)

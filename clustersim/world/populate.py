@@ -19,11 +19,13 @@ from clustersim.engine.heap import new_heap
 from clustersim.policy.addresses import addresses_of_instance
 from clustersim.policy.hosts import INDEX_FROM, new_hosts
 from clustersim.policy.request_records import CHANGE
+from clustersim.policy.victims import choice_scratch
 from clustersim.scenario.model import Distribution, InstanceType, Scenario
 from clustersim.scenario.model_capacity import InstancePool
 from clustersim.vocabulary import (
     MIB_PER_GIB,
     MS_PER_HOUR,
+    MS_PER_MINUTE,
     NEVER,
     RESOURCES,
     WEIGHT_PER_CPU_UNIT,
@@ -33,6 +35,7 @@ from clustersim.vocabulary import (
 from clustersim.world import tables, task_records
 from clustersim.world.image_tables import image_tables, subnet_tables
 from clustersim.world.tables import State
+from clustersim.world.upkeep import LAUNCH_CYCLE_MS
 from clustersim.world.world import Names, World, push_free
 
 HOURS_PER_MONTH = 730  # what AWS divides a month's price by
@@ -40,6 +43,7 @@ CHUNK_ROWS = 65_536
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
 ENTRIES_OF_ONE_LIFE = 6  # what the calendar may hold of a task of one life
+CANDIDATES = 256  # of those that may be stopped, for whom there is room at first
 HOST_PORTS = 100  # of an instance, those that the agent keeps included (MODEL.md)
 
 
@@ -245,7 +249,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     groups = max(1, len(names.groups))
     zones = len(names.zones)
     clock = _first_clock(scenario)
-    services = np.zeros(len(names.services), tables.SERVICE)
+    hosts = new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM)
     state = State(
         clock=clock,
         heap=new_heap(4 * (tasks + instances)),
@@ -253,11 +257,11 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         free_tasks=np.zeros(tasks, np.int64),
         instances=_free_rows(instances, tables.INSTANCE, "instance_id", "klass"),
         free_instances=np.zeros(instances, np.int64),
-        hosts=new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM),
+        hosts=hosts,
         sets=np.zeros(task_sets, task_records.TASK_SET),
         lanes=np.zeros(lanes, tables.LANE),
         shapes=np.zeros(shapes, tables.SHAPE),
-        **_of_services(scenario, services),
+        **_of_services(scenario),
         **_no_containers(tasks),
         providers=np.zeros(len(names.providers), tables.PROVIDER),
         classes=classes,
@@ -283,7 +287,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         freed=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
         daemons=np.zeros(0, np.int64),
-        dirty=np.zeros(max(1, services.size), np.int64),
+        choice=choice_scratch(hosts, CANDIDATES, zones),
         refusals=np.zeros(len(WaitReason), np.int64),
         **_no_use(groups, classes.size, zones),
         **_of_images(scenario, names, classes, ports, (tasks, instances, lanes)),
@@ -293,11 +297,22 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     return World(scenario, names, state)
 
 
-def _of_services(scenario: Scenario, services: Array) -> dict[str, Any]:
-    """The table of services, and the log of targets, with rows if requests of any are simulated one by one."""
+def _of_services(scenario: Scenario) -> dict[str, Any]:
+    """The table of services, lists of them, and the log of targets (no rows if none of their requests are simulated)."""
+    services = np.zeros(len(scenario.services), tables.SERVICE)
+    rate = scenario.cluster.service_launch_per_minute / MS_PER_MINUTE
+    services["launches"], services["launch_rate"] = 1.0, rate
+    # A cycle's worth, and the part of a task that the cycle before could not launch.
+    services["launch_most"] = 1.0 + rate * LAUNCH_CYCLE_MS
+    services["primary"] = NEVER
     services["exact"] = [each.load is not None and each.load.model == "exact" for each in scenario.services]
     rows = CHUNK_ROWS if services["exact"].any() else 0
-    return {"services": services, "target_changes": np.zeros(rows, CHANGE)}
+    return {
+        "services": services,
+        "dirty": np.zeros(max(1, services.size), np.int64),
+        "todo": np.zeros(max(1, services.size), np.int64),
+        "target_changes": np.zeros(rows, CHANGE),
+    }
 
 
 def _of_images(

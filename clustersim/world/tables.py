@@ -114,6 +114,16 @@ SERVICE = np.dtype(
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
         ("exact", np.int8),  # its requests are simulated one by one: what befalls its targets is logged
+        ("steady", np.int8),  # it has what it wants, and ECS has said so
+        ("launches", np.float64),  # that its launch rate allows now
+        ("launch_rate", np.float64),  # per ms
+        ("launch_most", np.float64),  # that may be saved up
+        ("refilled", np.int64),
+        # what `upkeep` must know of a service with which the scheduler has nothing under way
+        ("calm", np.int8),
+        ("balances", np.int8),  # its zones are looked at in each new steady state
+        ("primary", np.int64),  # the task set of its PRIMARY deployment
+        ("never_ran", np.int64),  # tasks of that set that never ran, when the scheduler last looked
     ],
     align=True,
 )
@@ -217,6 +227,7 @@ INCIDENT = np.dtype(
         ("task_id", np.int64),
         ("service", np.int64),
         ("sentence", np.int64),  # the words, where they are not those of the kind; 0: they are
+        ("more", np.int64),  # incidents right behind it that are told together with it
     ],
     align=True,
 )
@@ -313,6 +324,8 @@ class State(NamedTuple):
     waiting_shapes: Annotated[Array, np.int64, 1]
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance must have a task
     dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must look at
+    todo: Annotated[Array, np.int64, 1]  # [service]: scratch of a look at them
+    choice: Annotated[Array, np.int64, 2]  # scratch of choosing whom to stop, `policy.victims.choice_scratch`
     refusals: Annotated[Array, np.int64, 1]  # [wait reason]: how often
     weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began
     fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms

@@ -16,6 +16,7 @@ from clustersim.engine.compiled import Array
 from clustersim.engine.pointer import Pointer
 from clustersim.policy.hosts import grown_hosts
 from clustersim.policy.shelves import grown_shelves
+from clustersim.policy.victims import choice_scratch, scratch_width
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
@@ -151,6 +152,12 @@ class World:
             longer[: kept.size] = kept
             self._replace(waiting_shapes=longer)
 
+    def make_room_to_choose(self, candidates: int) -> None:
+        """Grow the scratch so that some of so many tasks can be chosen to stop."""
+        zones = self.state.zone_counts.shape[1]
+        if self.state.choice.shape[1] < scratch_width(self.state.hosts, candidates, zones):
+            self._replace(choice=choice_scratch(self.state.hosts, 2 * candidates, zones))
+
     def _replace(self, **arrays: Any) -> None:
         self.state = self.state._replace(**arrays)
 
@@ -179,6 +186,7 @@ class World:
             windows = longer
         self._replace(hosts=grown_hosts(self.state.hosts, capacity), shelves=shelves, windows=windows)
         push_free(free, self.state.clock, FREE_INSTANCES, old, capacity)
+        self.make_room_to_choose(self.state.choice.shape[1])
 
 
 def push_free(stack: Array, clock: Array, counter: int, first: int, last: int) -> None:

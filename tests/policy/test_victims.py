@@ -21,7 +21,7 @@ from clustersim.policy.placement import (
     new_hosts,
     open_host,
 )
-from clustersim.policy.victims import choose_victims, scratch_for
+from clustersim.policy.victims import choice_scratch, choose_victims
 from clustersim.vocabulary import CPU, MEMORY
 
 LUCK = np.uint64(11)
@@ -47,7 +47,7 @@ def stop(
 ) -> list[int]:
     victims = np.zeros(min(k, len(slots)), np.int64)
     places = np.array([slots, zones], np.int64)
-    work = scratch_for(hosts, len(slots), max(zones, default=0) + 1)
+    work = choice_scratch(hosts, len(slots), max(zones, default=0) + 1)
     choose_victims(hosts, chain_of(*rules), places[0], places[1], luck, 5, victims, work)
     return victims.tolist()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from clustersim.vocabulary import NEVER, TaskState
-from clustersim.world.calendar import BELL, FOREVER, IDLE, advance, choose_lane
+from clustersim.world.calendar import BELL, FOREVER, IDLE, advance
+from clustersim.world.lanes import choose_lane
 from clustersim.world.tables import BELLS, DIRTY, NOW, REACHED
 from tests.harness import MINUTE, SECOND, job, on, provider, service
 from tests.world.small import JOB, WEB, ask_for, settle, small_world, start_service
