@@ -11,7 +11,7 @@ help:
 	@echo "make test   the whole test suite"
 	@echo "make check  ruff and mypy"
 	@echo "make golden the worked examples of the ECS specification, and the outcome of their tests"
-	@echo "make bench  speed and memory against a naive SimPy model, and of sweeps (some minutes)"
+	@echo "make bench  counts, speed and memory against those saved, a naive SimPy model and the bars (half an hour)"
 
 demo: $(VENV)/.installed
 	@$(VENV)/bin/clustersim run scenarios/web-shop.yaml
@@ -28,7 +28,7 @@ golden: $(VENV)/.tests-installed
 	@$(RUN) -m tests.golden.table
 
 bench: $(VENV)/.installed
-	@missed=0; for program in bench/run.py bench/bars.py "-m bench.requests" bench/sweeps.py; do \
+	@missed=0; for program in bench/counts.py bench/run.py bench/bars.py bench/ladder.py "-m bench.requests" bench/sweeps.py; do \
 	  $(RUN) $$program || missed=1; \
 	done; exit $$missed
 

@@ -1,14 +1,17 @@
 """The bars of speed: what whole runs of the whole product cost.
 
-    python bench/bars.py [--quick]
+    python bench/bars.py [--quick | --renew]
 
 Prints a table of measured figures, the bar of each, and pass or MISS. Costs are CPU time of whole processes, with
 results written, unless a row says "simulation" (`simulation_cpu_s` of the manifest). The floor is `floor.py`: a page
 of plain SimPy that places the same tasks first fit and does nothing else; its own time is printed, since seconds
 only travel between machines as multiples of it. A month is measured as what a day more costs, thirty times, and the
 start; the larger fleet likewise. A deployment on a giant cluster is the difference of two runs, with it and without.
-`--quick` takes smaller sizes, for which the bars were not meant. `run.py` compares with a naive model, `sweeps.py`
-measures many runs, `requests.py` what a simulated request costs.
+`--quick` takes smaller sizes, for which the bars were not meant. The figures are then held against the saved ones
+(`ratios.py`); `--renew` saves them. Exit code 1 when a bar is missed or a figure is not what it was.
+
+`counts.py` counts what runs do, `run.py` compares with a naive model, `ladder.py` asks how costs grow with sizes,
+`sweeps.py` measures many runs, `requests.py` what a simulated request costs.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fleet
+import ratios
 from run import CLUSTERSIM, HERE, Program, Row, Suite, table
 
 Rows = Callable[[], list[Row]]
@@ -195,10 +199,15 @@ def memory(suite: Suite, quick: bool) -> Rows:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="What whole runs cost, and the bar of each.")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--quick", action="store_true", help="smaller sizes, for which the bars were not meant"
     )
-    quick = parser.parse_args().quick
+    which.add_argument(
+        "--renew", action="store_true", help="save the ratios that later runs are compared with"
+    )
+    arguments = parser.parse_args()
+    quick = arguments.quick
     suite = Suite(HERE.parent / "build" / "bench")
     suite.directory.mkdir(parents=True, exist_ok=True)
     parts = [part(suite, quick) for part in (starts, churn, memory, months, giant)]
@@ -207,7 +216,17 @@ def main() -> None:
     suite.run()
     rows = [row for part in parts for row in part()]
     print(table(rows))
-    if not quick and not all(row.passed for row in rows):
+    if quick:
+        return
+    if arguments.renew:
+        ratios.renew(rows)
+    changed = ratios.compare(rows)
+    print(
+        "\n".join(
+            [f"Against {ratios.SAVED.name}, within {ratios.TOLERANCE}:", *(changed or ["as they were"])]
+        )
+    )
+    if changed or not all(row.passed for row in rows):
         sys.exit(1)
 
 

@@ -149,8 +149,9 @@ class Simulation:
                 if key in definitions:
                     task_sets.program(service_spec(scenario, service, number, key))
         for plan in self._plans:
-            task_sets.program(plan.spec)
-        size = len(scenario.services) + len(self._plans) + len(scenario.actions) + 4
+            for spec in plan.specs:
+                task_sets.program(spec)
+        size = len(scenario.services) + len(groups) + len(scenario.actions) + 4
         return empty_world(scenario, replication, size, task_sets.facts.count), task_sets
 
     def _wire(self) -> None:
@@ -186,7 +187,7 @@ class Simulation:
         write_risks(scenario, self.world.state.classes, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
-        add_entries(self.world, task_sets, self._plans)
+        self.routine.arrivals = add_entries(self.world, task_sets, self._plans)
         self.failures.draw_pool_events(task_sets.replication)
         self._plans = []
         table, values = task_sets.distributions.arrays()

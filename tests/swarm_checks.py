@@ -145,8 +145,8 @@ def _entries_close(ran: Ran) -> Iterator[str]:
     rows = Counter(task["group"] for task in ran.tasks(service=None) if task["attempt"] == 1)
     for entry in ran.scenario.run_tasks:
         groups = {entry.group}
-        if entry.trace is not None and entry.trace.group is not None:
-            groups = set(_words(entry.trace.group))
+        if entry.trace is not None and entry.trace.groups is not None:
+            groups = set(entry.trace.groups)
         least, most = _requested(ran, entry)
         count = sum(rows[group] for group in groups)
         if not least <= count <= most:
@@ -178,8 +178,8 @@ def _retries(ran: Ran) -> Iterator[str]:
         bad = task["last_status"] == "STOPPED" and (task["exit_code"] != 0 or taken)
         ended[task["group"], task["attempt"]] += bad and task["stop_code"] != "UserInitiated"
     for entry in ran.scenario.run_tasks:
-        labels = None if entry.trace is None else entry.trace.group
-        for group in {entry.group} if labels is None else set(_words(labels)):
+        labels = None if entry.trace is None else entry.trace.groups
+        for group in {entry.group} if labels is None else set(labels):
             for attempt in range(1, entry.retries + 2):
                 wanted = ended[group, attempt] if attempt <= entry.retries else 0
                 if begun[group, attempt + 1] != wanted:
@@ -209,7 +209,7 @@ def _summary_counts(ran: Ran) -> Iterator[str]:
         if ran.summary[name] != count:
             yield f"{name} is {ran.summary[name]}, the rows show {count}"
     for entry in ran.scenario.run_tasks:
-        if entry.trace is None or entry.trace.group is None:
+        if entry.trace is None or entry.trace.groups is None:
             mine = [task for task in created if task["group"] == entry.group and task["attempt"] == 1]
             if ran.summary["run_tasks"][entry.name]["count"] != len(mine):
                 yield f"run_tasks.{entry.name}.count is not {len(mine)}"

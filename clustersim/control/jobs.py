@@ -1,8 +1,7 @@
 """Standalone and scheduled tasks: everything that RunTask will be asked for, known before the clock starts.
 
-Schedules, Poisson arrivals and traces become one list of arrivals in order of time; the calendar takes them
-from there. Rows of one instant keep their order: entries in the order of the file, a trace's rows in its own.
-Where a task goes, and whether it waits, is the business of `world.waiting`.
+Entries become task sets, and their schedules, Poisson arrivals and traces the sources of `arrivals`, which
+lays them before the calendar. Where a task goes, and whether it waits, is the business of `world.waiting`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.control.arrivals import Arrivals, Kinds, Source, Timed, Traced, keys_of
 from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
-from clustersim.scenario.model import RunTask, Scenario
+from clustersim.scenario.model import RunTask, Scenario, TraceTable
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_HOUR, NEVER
 from clustersim.world.calendar import DRAWN, ENDLESS
 from clustersim.world.set_specs import SetSpec, Size, entry_spec
-from clustersim.world.tables import ARRIVAL
 from clustersim.world.task_sets import TaskSets
 from clustersim.world.world import World
 
@@ -27,12 +26,11 @@ POISSON_BLOCK = 4_096
 
 @dataclass(frozen=True)
 class Plan:
-    """One task set of an entry: its spec, and of a trace the rows that are its, with the number of each row's size."""
+    """The task sets of an entry: one, or one for each group of its trace; `keys` are the kinds of rows of each."""
 
     entry: RunTask
-    spec: SetSpec
-    rows: Array | slice | None = None
-    size_numbers: Array | None = None
+    specs: tuple[SetSpec, ...]
+    keys: tuple[Array, ...] = ()
 
 
 def plan_entries(scenario: Scenario) -> list[Plan]:
@@ -40,74 +38,67 @@ def plan_entries(scenario: Scenario) -> list[Plan]:
     plans = []
     group = len(scenario.services)
     for entry in scenario.run_tasks:
-        for rows in _rows_by_group(entry):
-            sizes: tuple[Size, ...] = ()
-            numbers = None
-            if rows is not None and entry.task_definition is None:
-                sizes, numbers = trace_sizes(entry, rows)
-            plans.append(Plan(entry, entry_spec(scenario, entry, group, sizes), rows, numbers))
-            group += 1
+        if entry.trace is None:
+            plan = Plan(entry, (entry_spec(scenario, entry, group, ()),))
+        else:
+            plan = _plan_trace(scenario, entry, entry.trace, group)
+        plans.append(plan)
+        group += len(plan.specs)
     return plans
 
 
-def _rows_by_group(entry: RunTask) -> list[Array | slice | None]:
-    """The rows of the trace for each of its groups; one None for an entry without a trace."""
-    if entry.trace is None:
-        return [None]
-    if entry.trace.group is None or len(entry.trace) == 0:
-        return [slice(None)]
-    labels = np.array(entry.trace.group, dtype=object)
-    return [np.flatnonzero(labels == label) for label in dict.fromkeys(entry.trace.group)]
+def _plan_trace(scenario: Scenario, entry: RunTask, trace: TraceTable, first_group: int) -> Plan:
+    """A task set for each group of a trace, with the sizes that its rows have; a task definition has its own."""
+    number = _sizes_that_matter(entry, trace)
+    alone = trace.group is None  # then every size is one of its rows
+    keys = np.arange(max(1, number)) if alone else np.unique(keys_of(trace, number, slice(None)))
+    groups = keys // max(1, number)
+    specs, of_group = [], []
+    for position in range(len(trace.groups or ("",))):
+        own = keys[groups == position]
+        sizes: tuple[Size, ...] = ()
+        if number:
+            sizes = tuple((cpu, memory, gpus) for cpu, memory, gpus in trace.sizes[own % number].tolist())
+        specs.append(entry_spec(scenario, entry, first_group + position, sizes))
+        of_group.append(own)
+    return Plan(entry, tuple(specs), tuple(of_group))
 
 
-def trace_sizes(entry: RunTask, rows: Array | slice) -> tuple[tuple[Size, ...], Array]:
-    """The different sizes in these rows of a trace, and the number of each row's size."""
-    assert entry.trace is not None
-    columns = (entry.trace.cpu[rows], entry.trace.memory_mib[rows], entry.trace.gpus[rows])
-    if columns[0].size == 0:
-        return ((0, 1, 0),), np.zeros(0, np.int32)
-    limits = [int(column.max()) + 1 for column in columns]
-    packed = (columns[0].astype(np.int64) * limits[1] + columns[1]) * limits[2] + columns[2]
-    _, first, number = np.unique(packed, return_index=True, return_inverse=True)
-    sizes = tuple((int(columns[0][i]), int(columns[1][i]), int(columns[2][i])) for i in first)
-    return sizes, number.astype(np.int32)
+def _sizes_that_matter(entry: RunTask, trace: TraceTable) -> int:
+    """How many sizes tell the rows of a trace apart; a task definition says the size of all of them."""
+    return len(trace.sizes) if entry.task_definition is None else 0
 
 
-def add_entries(world: World, task_sets: TaskSets, plans: list[Plan]) -> None:
-    """Write the entries' task sets and the list of arrivals into the world."""
-    blocks = []
+def add_entries(world: World, task_sets: TaskSets, plans: list[Plan]) -> Arrivals:
+    """Write the entries' task sets into the world, and lay the first arrivals before its calendar."""
+    sources: list[Source] = []
     for plan in plans:
-        row = task_sets.add(world, plan.spec, NEVER)
-        blocks.append(
-            _timed(world, task_sets, plan.entry, row) if plan.rows is None else _trace(world, plan, row)
-        )
-    arrivals = np.concatenate(blocks) if len(blocks) > 1 else (blocks or [np.zeros(0, ARRIVAL)])[0]
-    if np.any(np.diff(arrivals["at"]) < 0):
-        arrivals = arrivals[np.argsort(arrivals["at"], kind="stable")]
-    world.state = world.state._replace(arrivals=arrivals)
+        sets = [task_sets.add(world, spec, NEVER) for spec in plan.specs]
+        if plan.entry.trace is None:
+            sources.append(_timed(world, task_sets, plan.entry, sets[0]))
+        else:
+            kinds = _kinds(world, plan, plan.entry.trace, sets)
+            sources.append(Traced(plan.entry.trace, world.scenario.warm_up_ms, kinds))
+    arrivals = Arrivals(sources)
+    arrivals.load(world)
+    return arrivals
 
 
-def _trace(world: World, plan: Plan, row: int) -> Array:
-    """Arrivals of a trace's rows; the trace counts from `start`. The address of a copy's luck is its
-    number in the whole trace, whatever group it belongs to."""
-    trace = plan.entry.trace
-    assert trace is not None
-    rows = np.arange(len(trace), dtype=np.int64)[plan.rows]
-    block = np.zeros(rows.size, ARRIVAL)
-    block["at"] = trace.submit_ms[plan.rows]
-    block["at"] += world.scenario.warm_up_ms
-    block["duration"] = trace.duration_ms[plan.rows]
-    block["set"] = row
-    block["shape"] = world.first_shape[row]
-    if plan.size_numbers is not None:
-        block["shape"] += plan.size_numbers * np.int32(world.state.sets[row]["lanes"])
-    block["copies"] = trace.instances[plan.rows]
-    block["reference"] = rows
-    block["ordinal"] = (np.cumsum(trace.instances) - trace.instances)[plan.rows]
-    return block
+def _kinds(world: World, plan: Plan, trace: TraceTable, sets: list[int]) -> Kinds:
+    """Task set and shape of each kind of row: a size is a shape for every lane of its set, lane by lane."""
+    shapes = []
+    for row, keys in zip(sets, plan.keys, strict=True):
+        lanes = int(world.state.sets[row]["lanes"])
+        shapes.append(world.first_shape[row] + lanes * np.arange(keys.size))
+    return Kinds(
+        keys=np.concatenate(plan.keys),
+        sizes=_sizes_that_matter(plan.entry, trace),
+        sets=np.repeat(sets, [keys.size for keys in plan.keys]),
+        shapes=np.concatenate(shapes),
+    )
 
 
-def _timed(world: World, task_sets: TaskSets, entry: RunTask, row: int) -> Array:
+def _timed(world: World, task_sets: TaskSets, entry: RunTask, row: int) -> Timed:
     """Arrivals of a schedule, of `at`, or of a Poisson process."""
     scenario = world.scenario
     first, end = scenario.warm_up_ms, scenario.warm_up_ms + scenario.duration_ms
@@ -119,15 +110,9 @@ def _timed(world: World, task_sets: TaskSets, entry: RunTask, row: int) -> Array
         times = poisson_instants(int(key), entry.arrivals_per_hour, first, end)
     else:
         times = np.array([first + (entry.at_ms or 0)], np.int64)
-    block = np.zeros(times.size, ARRIVAL)
-    block["at"] = times
-    block["duration"] = DRAWN if entry.duration is not None else ENDLESS
-    block["set"] = row
-    block["shape"] = world.first_shape[row]
-    block["copies"] = entry.count
-    block["reference"] = NEVER
-    block["ordinal"] = np.arange(times.size) * entry.count
-    return block
+    duration = DRAWN if entry.duration is not None else ENDLESS
+    values = {"duration": duration, "set": row, "shape": world.first_shape[row], "copies": entry.count}
+    return Timed(times, values)
 
 
 def poisson_instants(key: int, per_hour: float, first_ms: int, end_ms: int) -> Array:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import simpy
 
+from clustersim.control.arrivals import Arrivals
 from clustersim.engine.agenda import Agenda, next_instant
-from clustersim.world.calendar import BELL, FOREVER, ROOM, advance
+from clustersim.world.calendar import ARRIVALS, BELL, FOREVER, ROOM, advance
 from clustersim.world.tables import (
     BELL_CAPACITY,
     BELL_SCHEDULER,
@@ -44,6 +45,7 @@ class Routine:
         self.end_ms = end_ms
         self.take_chunks, self.tell_incidents = recorders
         self.stepwise = stepwise
+        self.arrivals: Arrivals
         self.agenda: Agenda
         self.scheduler: Agenda
         self.capacity: Agenda
@@ -56,9 +58,12 @@ class Routine:
         while True:
             self.world.state.clock[KERNEL_CALLS] += 1
             outcome = advance(self.world.core, now, limit)
-            if outcome != ROOM:
+            if outcome == ARRIVALS:
+                self.arrivals.load(self.world)
+            elif outcome == ROOM:
+                self._make_room()
+            else:
                 break
-            self._make_room()
         clock = self.world.state.clock
         if clock[INCIDENTS]:
             self.tell_incidents()

@@ -135,7 +135,8 @@ def _kept(program: str) -> bytes | None:
 
 def _make(program: str) -> bytes:
     """Compile a program, and keep it if that is possible."""
-    command = [sys.executable, "-m", "clustersim.engine.build", program]
+    # -P: not whatever clustersim the current directory may hold, but the one whose sources the name is a digest of.
+    command = [sys.executable, "-P", "-m", "clustersim.engine.build", program]
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=where, capture_output=True, check=False)
     if done.returncode:

@@ -77,7 +77,7 @@ def _by_kind(work: Rewriting, entries: Sequence[Entry]) -> dict[tuple[str, bool]
 
 def _trace_gpus(entry: Entry) -> bool:
     trace = entry.model.trace if isinstance(entry.model, RunTask) else None
-    return trace is not None and bool(trace.gpus.any())
+    return trace is not None and bool(trace.sizes[:, 2].any())
 
 
 def _provide(work: Rewriting, kind: tuple[str, bool], entries: Sequence[Entry], spot: bool) -> None:
@@ -148,8 +148,7 @@ def _needs(work: Rewriting, entry: Entry) -> list[Need]:
     if not models:
         if trace is None:
             return []
-        largest = (int(trace.cpu.max()), int(trace.memory_mib.max()), int(trace.gpus.max()))
-        return [Need(entry.name, *largest)]
+        return [Need(entry.name, *trace.sizes.max(axis=0).tolist())]
     return [
         Need(
             entry.name,

@@ -20,7 +20,8 @@ from clustersim.scenario.resolve_context import Context
 from clustersim.scenario.resolve_load import behavior, report
 from clustersim.scenario.resolve_placement import where
 from clustersim.scenario.resolve_scaling import check_schedule
-from clustersim.scenario.traces import TraceError, read_tasks, sha256_of
+from clustersim.scenario.task_traces import read_tasks, unread_columns
+from clustersim.scenario.traces import TraceError, sha256_of
 from clustersim.scenario.units import duration_ms, instant_ms
 
 _WHEN = ("at", "schedule", "arrivals", "trace")
@@ -120,20 +121,12 @@ def _trace(context: Context, name: str, path: Steps) -> TraceTable | None:
     """A task trace; None if it cannot be used."""
     target = context.scenario.parent / name
     try:
-        columns = read_tasks(target)
+        table = read_tasks(target)
         context.inputs[name] = sha256_of(target)
+        unread = unread_columns(target)
     except TraceError as error:
         report(context, error, target, path)
         return None
-    if columns.unknown:
-        context.findings.warn(path, f"columns {', '.join(columns.unknown)} are not read")
-    return TraceTable(
-        submit_ms=columns.submit_ms,
-        duration_ms=columns.duration_ms,
-        cpu=columns.cpu,
-        memory_mib=columns.memory_mib,
-        gpus=columns.gpus,
-        instances=columns.instances,
-        group=columns.group,
-        reference_id=columns.reference_id,
-    )
+    if unread:
+        context.findings.warn(path, f"columns {', '.join(unread)} are not read")
+    return table

@@ -1,16 +1,16 @@
 """Traces: CSV files of tasks or of counts per interval, as columns of numbers.
 
-Decides which columns a trace has, what a row may hold, and in which order rows stand; every complaint names
-the file and the line. Must not know services, run-task entries or warm-up. The resolving modules read traces
-with it, `arrow` does the parsing.
+Decides what a row may hold; every complaint names the file and the line. Must not know services, run-task
+entries or warm-up. `task_traces` reads tasks with it, the resolving modules counts; `arrow` does the parsing,
+a batch of rows at a time, so that a file need not fit into memory as text.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,6 @@ Floats = npt.NDArray[np.float64]
 MAX_SIZE = 1e9  # CPU units, MiB, copies or requests of one row
 MAX_SHOWN = 5  # complaints about one file; the rest is more of the same
 
-TASK_NUMBERS = ("submit_s", "duration_s", "vcpu", "cpu", "memory_mib", "instances", "gpus")
-TASK_TEXTS = ("group", "reference_id")
 _WHOLE = {"instances": 1, "gpus": 0, "cpu": 0}
 """Columns of whole numbers, and the least of each."""
 
@@ -42,29 +40,14 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of one CSV file; numbers are finite and not negative."""
+    """Columns of some rows of a CSV file, `first` the number of the first; numbers are finite and not negative."""
 
     path: Path
     names: tuple[str, ...]
     numbers: Mapping[str, Floats]
     texts: Mapping[str, pa.StringArray]
     rows: int
-
-
-@dataclass(frozen=True)
-class TaskColumns:
-    """The rows of a task trace by `submit_ms` (since `start`); rows of one instant keep their order."""
-
-    submit_ms: npt.NDArray[np.int64]
-    duration_ms: npt.NDArray[np.int64]
-    cpu: npt.NDArray[np.int32]
-    memory_mib: npt.NDArray[np.int32]
-    gpus: npt.NDArray[np.int32]
-    instances: npt.NDArray[np.int32]
-    group: tuple[str, ...] | None
-    reference_id: pa.StringArray | None
-    unknown: tuple[str, ...]
-    """Columns of the file that mean nothing here."""
+    first: int = 0
 
 
 def sha256_of(path: Path) -> str:
@@ -94,36 +77,38 @@ def header_of(path: Path) -> tuple[str, ...]:
     return names
 
 
-def read_table(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
-    """The named columns of a CSV file, those that it has; raises `TraceError`."""
+def batches(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> Iterator[Table]:
+    """The named columns of a CSV file, those that it has, some rows at a time; raises `TraceError`."""
     names = header_of(path)
     wanted_numbers = [name for name in numbers if name in names]
     wanted_texts = [name for name in texts if name in names]
     types = dict.fromkeys(wanted_numbers, pa.float64()) | dict.fromkeys(wanted_texts, pa.string())
+    first = 0
     try:
-        table = arrow_csv.read_csv(
+        with arrow_csv.open_csv(
             path,
             read_options=arrow_csv.ReadOptions(column_names=list(names), skip_rows=1),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=False
             ),
-        )
+        ) as reader:
+            for batch in reader:
+                columns = {name: _numbers(batch.column(name)) for name in wanted_numbers}
+                if any(not np.isfinite(values).all() or (values < 0).any() for values in columns.values()):
+                    raise TraceError(_slow_faults(path, names, wanted_numbers))
+                strings = {name: batch.column(name) for name in wanted_texts}
+                yield Table(path, names, columns, strings, batch.num_rows, first)
+                first += batch.num_rows
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         faults = _slow_faults(path, names, wanted_numbers)
         message = str(error).splitlines()[0]
         raise TraceError(faults or [(1, "", f"is not CSV: {message}")]) from None
-    if table.num_rows == 0:
+    if first == 0:
         raise TraceError([(2, "", "there are no rows; a trace has at least one")])
-    columns = {name: _numbers(table.column(name)) for name in wanted_numbers}
-    if any(not np.isfinite(values).all() or (values < 0).any() for values in columns.values()):
-        raise TraceError(_slow_faults(path, names, wanted_numbers))
-    strings = {name: table.column(name).combine_chunks() for name in wanted_texts}
-    return Table(path, names, columns, strings, table.num_rows)
 
 
-def _numbers(column: pa.ChunkedArray) -> Floats:
+def _numbers(values: pa.Array) -> Floats:
     """A column as numpy floats, NaN where empty; `to_numpy` would import pandas, half a second."""
-    values = column.combine_chunks()
     numbers = np.frombuffer(values.buffers()[1], np.float64, len(values), 8 * values.offset).copy()
     if values.null_count:
         present = np.unpackbits(np.frombuffer(values.buffers()[0], np.uint8), bitorder="little")
@@ -182,7 +167,7 @@ def line_of(path: Path, row: int) -> int:
         return reader.line_num
 
 
-def _limits(table: Table) -> None:
+def check_limits(table: Table) -> None:
     """Whole numbers where copies and devices are counted, and nothing absurdly large."""
     faults: list[tuple[int, str, str]] = []
 
@@ -190,7 +175,7 @@ def _limits(table: Table) -> None:
         if bad.any():
             row = int(bad.argmax())
             value = f"{table.numbers[name][row]:g}"
-            faults.append((line_of(table.path, row), name, message.format(value)))
+            faults.append((line_of(table.path, table.first + row), name, message.format(value)))
 
     for name, values in table.numbers.items():
         if name in ("submit_s", "duration_s"):
@@ -206,54 +191,6 @@ def _limits(table: Table) -> None:
         raise TraceError(faults)
 
 
-def read_tasks(path: Path) -> TaskColumns:
-    """A task trace; raises `TraceError` with every line that is wrong (the first few)."""
-    table = read_table(path, TASK_NUMBERS, TASK_TEXTS)
-    faults = []
-    known = (*TASK_NUMBERS, *TASK_TEXTS)
-    for name in ("submit_s", "duration_s", "memory_mib"):
-        if name not in table.names:
-            near = closest(name, [other for other in table.names if other not in known])
-            faults.append((1, name, f"there is no such column; {near or 'add it'}"))
-    if ("vcpu" in table.names) == ("cpu" in table.names):
-        both = "cpu" in table.names
-        what = "both vcpu and cpu are there" if both else "there is neither vcpu nor cpu (units)"
-        faults.append((1, "vcpu", f"{what}; one of them is needed"))
-    if faults:
-        raise TraceError(faults)
-    _limits(table)
-    numbers, rows = table.numbers, table.rows
-    cpu = numbers["cpu"] if "cpu" in numbers else numbers["vcpu"] * CPU_UNITS_PER_VCPU
-    submit = _whole(np.rint(numbers["submit_s"] * MS_PER_SECOND))
-    in_order = bool((submit[1:] >= submit[:-1]).all())
-    sort = np.argsort(submit, kind="stable")
-    order: slice | npt.NDArray[np.int64] = slice(None) if in_order else sort
-
-    def texts(name: str) -> pa.StringArray | None:
-        column = table.texts.get(name)
-        if column is None or in_order:
-            return column
-        return column.take(pa.Array.from_buffers(pa.int64(), len(sort), [None, pa.py_buffer(sort)]))
-
-    group = texts("group")
-
-    return TaskColumns(
-        submit_ms=submit[order],
-        duration_ms=_whole(np.rint(numbers["duration_s"] * MS_PER_SECOND))[order],
-        cpu=np.rint(cpu).astype(np.int32)[order],
-        memory_mib=np.ceil(numbers["memory_mib"]).astype(np.int32)[order],
-        gpus=numbers.get("gpus", np.zeros(rows)).astype(np.int32)[order],
-        instances=numbers.get("instances", np.ones(rows)).astype(np.int32)[order],
-        group=None if group is None else tuple(group.to_pylist()),
-        reference_id=texts("reference_id"),
-        unknown=tuple(name for name in table.names if name not in known),
-    )
-
-
-def _whole(values: Floats) -> npt.NDArray[np.int64]:
-    return values.astype(np.int64)
-
-
 def read_counts(path: Path, column: str | None) -> Floats:
     """The counts per interval in `column` of a request trace (default: its only column, or `requests`)."""
     names = header_of(path)
@@ -261,9 +198,11 @@ def read_counts(path: Path, column: str | None) -> Floats:
         column = names[0] if len(names) == 1 else "requests"
     if column not in names:
         raise TraceError([(1, column, f"there is no such column; {closest(column, names)}")])
-    table = read_table(path, (column,))
-    _limits(Table(path, names, {"count": table.numbers[column]}, {}, table.rows))
-    return table.numbers[column]
+    counts = []
+    for table in batches(path, (column,)):
+        counts.append(table.numbers[column])
+        check_limits(replace(table, numbers={"count": counts[-1]}))
+    return np.concatenate(counts)
 
 
 def rotate(

@@ -35,6 +35,7 @@ from clustersim.world.pulls import clean_images
 from clustersim.world.starts import have_images, prepare, start_fails
 from clustersim.world.tables import (
     ARRIVAL_COPY,
+    ARRIVALS_LEFT,
     BELL_SCHEDULER,
     BELLS,
     ENTRIES_DONE,
@@ -86,7 +87,7 @@ from clustersim.world.transitions import (
 from clustersim.world.upkeep import look_at_dirty
 from clustersim.world.waiting import accept_on_fargate, give_up, has_room, seek, serve
 
-IDLE, BELL, ROOM = range(3)
+IDLE, BELL, ROOM, ARRIVALS = range(4)
 FOREVER = 1 << 62
 DRAWN = -1  # ARRIVAL.duration: from the set's distribution
 ENDLESS = -2
@@ -242,11 +243,14 @@ def advance(state: State, now: int, limit: int) -> int:
     """Carry out everything due up to `now`, and everything before `limit`.
 
     Returns IDLE with the instant of the next entry in `clock[REACHED]` (FOREVER: none); BELL with the instant
-    at which a controller is wanted; ROOM when the caller must make room and call again.
+    at which a controller is wanted; ROOM when the caller must make room, ARRIVALS when it must lay out the next
+    ones, and call again.
     """
     clock = state.clock
     clock[NOW] = max(clock[NOW], now)
     while True:
+        if clock[NEXT_ARRIVAL] == state.arrivals.size and clock[ARRIVALS_LEFT] > 0:
+            return ARRIVALS
         due = state.heap[0, 0] if clock[HEAP_SIZE] > 0 else FOREVER
         arrival = (
             state.arrivals[clock[NEXT_ARRIVAL]].at if clock[NEXT_ARRIVAL] < state.arrivals.size else FOREVER

@@ -53,8 +53,8 @@ def group_names(scenario: Scenario) -> tuple[list[str], list[int]]:
     entries = [-1] * len(names)
     for number, entry in enumerate(scenario.run_tasks):
         labels = [entry.group]
-        if entry.trace is not None and entry.trace.group is not None:
-            labels = list(dict.fromkeys(entry.trace.group)) or labels
+        if entry.trace is not None and entry.trace.groups is not None:
+            labels = list(entry.trace.groups)
         names.extend(labels)
         entries.extend([number] * len(labels))
     return names, entries

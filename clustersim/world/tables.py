@@ -197,11 +197,11 @@ FARGATE_PRICE = np.dtype(
 )
 
 ARRIVAL = np.dtype(
-    [  # what RunTask will be asked for, in order of time, known before the clock starts
+    [  # what RunTask will be asked for next, in order of time
         ("at", np.int64),
         ("duration", np.int64),  # -1: drawn from the set's distribution, -2: runs until stopped
         ("ordinal", np.int64),  # of the first copy
-        ("set", np.int32),  # a row an arrival: this table is as long as a trace
+        ("set", np.int32),
         ("shape", np.int32),  # of the set's first lane
         ("copies", np.int32),
         ("reference", np.int32),
@@ -271,7 +271,8 @@ INCIDENT = np.dtype(
     ZONES_CHANGED,
     AWAITED,
     TARGET_CHANGES,
-) = range(36)
+    ARRIVALS_LEFT,  # behind those that lie in `arrivals`
+) = range(37)
 CLOCK_SIZE = 40
 
 BELL_SCHEDULER = 1

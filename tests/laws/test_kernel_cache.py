@@ -24,11 +24,12 @@ print(cold, value, is_cold(), "numba" in sys.modules)
 ROOT = Path(__file__).parent.parent.parent
 
 
-def _start(cache: Path) -> subprocess.Popen[str]:
+def _start(cache: Path, where: Path | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "CLUSTERSIM_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-P", "-c", PROGRAM],
         env=environment,
+        cwd=where,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -42,13 +43,19 @@ def _finish(process: subprocess.Popen[str]) -> tuple[list[str], str]:
 
 
 def test_two_processes_share_a_cold_cache(tmp_path: Path) -> None:
-    """Both compile at once into one folder, get the same numbers, and a third finds it warm, without the compiler."""
-    both = [_start(tmp_path), _start(tmp_path)]
+    """Both compile at once into one folder, get the same numbers, and a third finds it warm, without the compiler.
+
+    One stands where another clustersim lies: its sources are not those whose kernels are wanted.
+    """
+    cache, elsewhere = tmp_path / "cache", tmp_path / "elsewhere"
+    (elsewhere / "clustersim").mkdir(parents=True)
+    (elsewhere / "clustersim" / "__init__.py").write_text("raise ImportError('not this one')\n")
+    both = [_start(cache), _start(cache, elsewhere)]
     first, second = (_finish(process)[0] for process in both)
-    third, _ = _finish(_start(tmp_path))
+    third, _ = _finish(_start(cache))
     assert first == second == ["True", "5", "False", "False"]
     assert third == ["False", "5", "False", "False"]
-    assert len(list(tmp_path.iterdir())) == 1  # nothing half written is left
+    assert len(list(cache.iterdir())) == 1  # nothing half written is left
 
 
 def test_without_a_place_to_write_kernels_are_compiled_for_the_process(tmp_path: Path) -> None:

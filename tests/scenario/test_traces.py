@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.scenario.traces import TraceError, read_counts, read_tasks, rotate
+from clustersim.scenario.task_traces import read_tasks, unread_columns
+from clustersim.scenario.traces import TraceError, read_counts, rotate
 
 HEADER = "submit_s,duration_s,vcpu,memory_mib\n"
 
@@ -30,13 +31,9 @@ def test_units_become_ms_units_and_mib(trace: Path) -> None:
     """Half a vCPU is 512 units; memory is never less than what was asked."""
     trace.write_text(HEADER + "1.5,2,0.5,100.2\n")
     tasks = read_tasks(trace)
-    assert (tasks.submit_ms[0], tasks.duration_ms[0], tasks.cpu[0], tasks.memory_mib[0]) == (
-        1500,
-        2000,
-        512,
-        101,
-    )
-    assert (tasks.instances[0], tasks.gpus[0], tasks.group) == (1, 0, None)
+    assert (tasks.submit_ms[0], tasks.duration_ms[0]) == (1500, 2000)
+    assert tasks.sizes[tasks.size[0]].tolist() == [512, 101, 0]
+    assert (tasks.instances[0], tasks.groups) == (1, None)
 
 
 def test_cpu_may_be_given_in_units(trace: Path) -> None:
@@ -44,8 +41,9 @@ def test_cpu_may_be_given_in_units(trace: Path) -> None:
         "submit_s,duration_s,cpu,memory_mib,gpus,instances,group,reference_id\n0,1,256,64,2,3,a,r\n"
     )
     tasks = read_tasks(trace)
-    assert (tasks.cpu[0], tasks.gpus[0], tasks.instances[0]) == (256, 2, 3)
-    assert tasks.group == ("a",)
+    assert tasks.sizes[tasks.size[0]].tolist() == [256, 64, 2]
+    assert tasks.instances[0] == 3
+    assert tasks.groups == ("a",)
     assert tasks.reference_id is not None
     assert tasks.reference_id.to_pylist() == ["r"]
 
@@ -57,6 +55,31 @@ def test_rows_are_sorted_and_rows_of_one_instant_keep_their_order(trace: Path) -
     assert tasks.submit_ms.tolist() == [1000, 5000, 5000]
     assert tasks.reference_id is not None
     assert tasks.reference_id.to_pylist() == ["b", "a", "c"]
+
+
+def test_sizes_ascend_and_groups_come_with_their_first_rows(trace: Path) -> None:
+    """Rows in order of time: y of (2, 9, 0), x of (2, 8, 1), y of (1, 9, 0)."""
+    trace.write_text("submit_s,duration_s,cpu,memory_mib,gpus,group\n5,1,2,8,1,x\n1,1,2,9,0,y\n6,1,1,9,0,y\n")
+    tasks = read_tasks(trace)
+    assert tasks.group is not None
+    assert (tasks.groups, tasks.group.tolist()) == (("y", "x"), [0, 1, 0])
+    assert tasks.sizes.tolist() == [[1, 9, 0], [2, 8, 1], [2, 9, 0]]
+    assert tasks.size.tolist() == [2, 1, 0]
+
+
+def test_a_trace_of_many_batches_is_one_table_and_names_lines_of_all_of_them(trace: Path) -> None:
+    """60,000 rows are more than one batch of the parser; durations of later rows need wider columns."""
+    rows = [f"{n},{n * 100},{1 + n % 3},64,g{n // 50_000},r{n}\n" for n in range(60_000)]
+    head = "submit_s,duration_s,cpu,memory_mib,group,reference_id\n"
+    trace.write_text(head + "".join(rows))
+    tasks = read_tasks(trace)
+    assert tasks.duration_ms.tolist() == [n * 100_000 for n in range(60_000)]
+    assert tasks.sizes[tasks.size, 0].tolist() == [1 + n % 3 for n in range(60_000)]
+    assert tasks.group is not None
+    assert np.flatnonzero(np.diff(tasks.group)).tolist() == [49_999]
+    assert tasks.reference_id[59_999].as_py() == "r59999"
+    rows[59_000] = "59000,1,2e9,64,g,r\n"
+    assert complaints(trace, head + "".join(rows))[0][0] == 59_002
 
 
 def test_every_faulty_row_is_named_by_line(trace: Path) -> None:
@@ -103,7 +126,7 @@ def test_missing_and_binary_files_are_complaints(trace: Path) -> None:
 
 def test_unknown_columns_are_told(trace: Path) -> None:
     trace.write_text("submit_s,duration_s,vcpu,memory_mib,priority\n0,1,1,1,9\n")
-    assert read_tasks(trace).unknown == ("priority",)
+    assert unread_columns(trace) == ("priority",)
 
 
 def test_counts_have_one_column_or_its_name(trace: Path) -> None:
