@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.event_words import EventLog
-from clustersim.control.services import ServiceRecord
+from clustersim.control.services import FAILED, ServiceRecord
 from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.policy.deployment import rebalancing_move
@@ -33,7 +33,8 @@ class Rebalancing:
     def look(self, record: ServiceRecord, now: int) -> None:
         """A service is steady: begin a move if its zones are out of balance."""
         record.look_at_zones = False
-        if not record.settings.zone_rebalancing or record.daemon or record.moving_task >= 0:
+        failed = record.primary.state == FAILED  # it launches no more tasks, not for this either
+        if not record.settings.zone_rebalancing or record.daemon or record.moving_task >= 0 or failed:
             return
         move = rebalancing_move(self._tasks_by_zone(record))
         if move is None:

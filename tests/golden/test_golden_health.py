@@ -196,6 +196,25 @@ def test_a_deployment_interrupts_rebalancing(tmp_path: Path) -> None:
     assert zones_of(ran, ran.scenario.duration_ms) == [1, 1]
 
 
+def test_a_failed_deployment_starts_no_task_for_a_zone_either(tmp_path: Path) -> None:
+    """An alarm fails it after a minute, when no task runs yet; its two tasks come up in one zone and stay there."""
+    alarm = {
+        "alarmName": "empty",
+        "metricName": "RunningTaskCount",
+        "dimensions": [{"name": "ServiceName", "value": "web"}],
+        "threshold": 1,
+        "comparisonOperator": "LessThanThreshold",
+        "evaluationPeriods": 1,
+    }
+    failing = {"alarms": {"alarmNames": ["empty"], "enable": True, "rollback": False}}
+    behavior = {"startupTime": "90s"}
+    written = growing(2, 2, 1, 2, deploymentConfiguration=failing, behavior=behavior)
+    ran = run({**written, "initialState": "empty", "alarms": [alarm]}, tmp_path)
+    assert ran.rows("deployments")[0]["rollout_state"] == "FAILED"
+    assert len(ran.tasks()) == 2
+    assert zones_of(ran, ran.scenario.duration_ms) == [2]
+
+
 def test_fargate_services_stay_spread_over_the_zones(tmp_path: Path) -> None:
     """Every zone has capacity there, so a service is placed evenly and never needs to move."""
     written = world(
