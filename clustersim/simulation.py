@@ -7,6 +7,7 @@ which sees the settled instant.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -338,17 +339,9 @@ class Simulation:
             now, [(each.service, each.before, each.after, each.cause) for each in done]
         )
         self.scheduler.set_all_desired([each.service for each in done], [each.after for each in done], now)
-        columns: dict[str, list[Any]] = {
-            "time": [now] * len(done),
-            "target": [f"service/{self.scenario.services[each.service].name}" for each in done],
-            "policy": [each.policy for each in done],
-            "metric": [each.metric for each in done],
-            "metric_value": [None if np.isnan(each.value) else each.value for each in done],
-            "from_count": [each.before for each in done],
-            "to_count": [each.after for each in done],
-            "cause": [each.cause for each in done],
-        }
-        self.recorder.append_rows("scaling_activities", len(done), columns)
+        for service, policy, metric, value, before, after, cause in done:
+            target = f"service/{self.scenario.services[service].name}"
+            self._record_activity(now, target, policy, metric, value, before, after, cause)
 
     def _set_capacity(self, group: int, count: int, cause: str) -> None:
         """A scaling policy wants another capacity of a group; of virtual machines it is their service's count."""
@@ -376,14 +369,6 @@ class Simulation:
         to_count: int,
         cause: str,
     ) -> None:
-        self.recorder.append_row(
-            "scaling_activities",
-            time=time_ms,
-            target=target,
-            policy=policy,
-            metric=metric,
-            metric_value=None if np.isnan(metric_value) else metric_value,
-            from_count=from_count,
-            to_count=to_count,
-            cause=cause,
-        )
+        value = None if math.isnan(metric_value) else metric_value
+        row = (time_ms, target, policy, metric, value, from_count, to_count, cause)
+        self.recorder.append_cells("scaling_activities", (row,))

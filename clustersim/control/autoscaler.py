@@ -131,7 +131,7 @@ class Autoscaler:
         for service in called:
             self._tracked[service]["deploying"] = deploying(service)
         moved = track(self._tracking, hot.size, now_ms, running, desired)
-        activities = [self._moved(move, desired) for move in self._moves[:moved].tolist()]
+        activities = [self._moved(*move) for move in self._moves[:moved].tolist()]
         for service in called:
             if self._tracked[service]["high"] < 0:
                 counts = int(running[service]), int(desired[service])
@@ -139,13 +139,10 @@ class Autoscaler:
         if activities:
             self._carry_out(now_ms, sorted(activities, key=_service))
 
-    def _moved(self, move: tuple[int, int, int], desired: Int64s) -> Activity:
+    def _moved(self, service: int, before: int, after: int, alarm: int, value: float) -> Activity:
         """What compiled code has decided, in words."""
-        service, count, alarm = move
-        before = int(desired[service])
         policy, cause = self._of_alarm[alarm]
-        value = self._alarms.value(alarm)
-        return Activity(service, policy.rule.name, policy.metric, value, before, count, cause)
+        return Activity(service, policy.rule.name, policy.metric, value, before, after, cause)
 
     def bounds(self, service: int) -> scaling.Bounds:
         """The capacity bounds in force; without a scalable target there are none."""

@@ -8,7 +8,6 @@ Developer Guide (MODEL.md). Decides nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from clustersim.engine.compiled import Array
 from clustersim.policy.refusal import refusal_words
@@ -163,15 +162,21 @@ class EventLog:
 
     def desired_counts(self, now: int, changes: Sequence[tuple[int, int, int, str]]) -> None:
         """Desired counts were changed: (service, before, after, cause) of each."""
-        names = [self._services[service] for service, _, _, _ in changes]
-        messages = [
-            f"(service {name}) has had its desired count changed from {before} to {after}: {cause}"
-            for name, (_, before, after, cause) in zip(names, changes, strict=True)
-        ]
-        kinds = ["SERVICE_DESIRED_COUNT_UPDATED"] * len(changes)
-        times = [now] * len(changes)
-        columns: dict[str, Any] = {"time": times, "service": names, "kind": kinds, "message": messages}
-        self._recorder.append_rows("events", len(changes), columns)
+        self._recorder.append_cells(
+            "events",
+            [
+                (
+                    now,
+                    self._services[service],
+                    "SERVICE_DESIRED_COUNT_UPDATED",
+                    None,
+                    None,
+                    f"(service {self._services[service]}) has had its desired count changed "
+                    f"from {before} to {after}: {cause}",
+                )
+                for service, before, after, cause in changes
+            ],
+        )
 
     def _once(self, now: int, service: int, kind: str, words: str) -> None:
         """Write an event unless the service's last one of its kind said the same within six hours."""
@@ -185,12 +190,12 @@ class EventLog:
     def _write(
         self, now: int, service: int, kind: str, message: str, task_id: int = NEVER, instance_id: int = NEVER
     ) -> None:
-        self._recorder.append_row(
-            "events",
-            time=now,
-            service=self._services[service] if service >= 0 else None,
-            kind=kind,
-            task_id=task_id if task_id >= 0 else None,
-            container_instance_id=instance_id if instance_id >= 0 else None,
-            message=message,
+        row = (
+            now,
+            self._services[service] if service >= 0 else None,
+            kind,
+            task_id if task_id >= 0 else None,
+            instance_id if instance_id >= 0 else None,
+            message,
         )
+        self._recorder.append_cells("events", (row,))

@@ -2,7 +2,7 @@
 
 Reads the world and the load and decides nothing. Owners are columns: the services, the Auto Scaling groups, the
 cluster, the capacity providers; metrics are rows (`policy.metrics.Metric`). Alarms read the matrix; only what
-some alarm asks for is computed beyond what costs nothing. The wiring calls `take` when the load of a period has
+some alarm asks for is filled. The wiring calls `take` when the load of a period has
 been carried.
 """
 
@@ -41,6 +41,8 @@ _OF_SETS = (
     *(Metric.UNHEALTHY_TARGETS, Metric.CPU_RESERVED, Metric.CPU_USED),
     *(Metric.MEMORY_RESERVED, Metric.MEMORY_USED, Metric.DEPLOYMENTS),
 )
+
+_SHARES = (Metric.CPU, Metric.MEMORY)  # what is used of the reserved is computed from them
 
 Reservation = Callable[[str], float]
 """The CapacityProviderReservation of a provider, NaN where there is none."""
@@ -108,12 +110,16 @@ class Measures:
         values, services = self.values, self.world.state.services
         flows = self.traffic.flows
         owners = flows["service"]
+        of_sets = self._asked_of(Subject.SERVICE, *_OF_SETS)
         for metric, column in _OF_FLOWS.items():
-            values[metric, owners] = flows[column]
+            if (metric, Subject.SERVICE) in self._asked or (of_sets and metric in _SHARES):
+                values[metric, owners] = flows[column]
         for metric, column in _OF_SERVICES.items():
-            values[metric, : services.size] = services[column]
-        values[Metric.PENDING_TASKS, : services.size] = services["pending"] + services["provisioning"]
-        if self._asked_of(Subject.SERVICE, *_OF_SETS):
+            if (metric, Subject.SERVICE) in self._asked:
+                values[metric, : services.size] = services[column]
+        if self._asked_of(Subject.SERVICE, Metric.PENDING_TASKS):
+            values[Metric.PENDING_TASKS, : services.size] = services["pending"] + services["provisioning"]
+        if of_sets:
             self._take_sets()
         if any(subject == Subject.CLUSTER for _, subject in self._asked):
             self._take_cluster()

@@ -85,6 +85,8 @@ class Traffic:
         self._weight = np.zeros(0)  # of each backend, now
         self._weighed_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
         self._weight_since: Int64s = np.zeros(0, np.int64)
+        self._weighing = False  # a weight was ever given
+        self._limited = False  # a task may use more memory than it has
         self._now_ms = 0
         for row, (index, each) in enumerate(loaded):
             self.row_of[index] = row
@@ -101,6 +103,8 @@ class Traffic:
         self._exact.make_room(size)
         self._set_of = np.append(self._set_of, np.full(size - old, NEVER, np.int64))
         self._seen = [np.append(seen, np.zeros(size - old, np.int64)) for seen in self._seen]
+        self._passed = [np.zeros(size, np.int64) for _ in self._seen]
+        self._by_targets = np.full(size, load.BY_TARGETS)
         self._weight = np.append(self._weight, np.full(size - old, load.BY_TARGETS))
         self._weighed_ms = np.append(self._weighed_ms, np.zeros(size - old))
         self._weight_since = np.append(self._weight_since, np.zeros(size - old, np.int64))
@@ -168,11 +172,15 @@ class Traffic:
         row["memory_base_mib"] = asked.memory_base_mib if memory is None else memory.base_mib
         per_request = asked.memory_per_request_mib if memory is None else memory.per_concurrent_request_mib
         row["memory_per_request_mib"] = per_request
+        uses_memory = bool(row["memory_base_mib"] > 0 or per_request > 0)
+        self._limited = self._limited or (uses_memory and bool(row["memory_limit_mib"] > 0))
         row["processing_s"] = asked.processing_time_ms / _MS_PER_SECOND
         row["concurrency"] = max(asked.concurrency_per_task, 1)
 
     def beyond_memory(self) -> list[int]:
         """The task sets whose tasks used more memory than they may in the metric period that just ended."""
+        if not self._limited:
+            return []
         rows = self.backends
         beyond = (rows["memory_limit_mib"] > 0) & (rows["memory_use_mib"] > rows["memory_limit_mib"])
         return [int(row) for row in self._set_of[beyond & (rows["flow"] >= 0)]]
@@ -201,7 +209,9 @@ class Traffic:
         for row, weight in weights.items():
             for index in np.flatnonzero(self._set_of == row):
                 before = self._weight[index] if self._weight[index] >= 0.0 else weight
-                self._weighed_ms[index] += max(before, 0.0) * (now_ms - self._weight_since[index])
+                since = max(int(self._weight_since[index]), self._now_ms)
+                self._weighed_ms[index] += max(before, 0.0) * (now_ms - since)
+                self._weighing = True
                 self._weight_since[index] = now_ms
                 self._weight[index] = weight
                 self._exact.shift(now_ms, int(index), weight)
@@ -216,13 +226,10 @@ class Traffic:
         if now_ms <= self._now_ms or self.flows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
-        used = np.flatnonzero(self._set_of >= 0)
-        passed = [np.zeros_like(seen) for seen in self._seen]
-        for part, seen, total in zip(passed, self._seen, times, strict=True):
-            part[used] = total[self._set_of[used]] - seen[used]
-            seen[used] = total[self._set_of[used]]
+        for passed, seen, total in zip(self._passed, self._seen, times, strict=True):
+            load.elapse(self._set_of, total, seen, passed)
         self._last = times
-        running_ms, ready_ms, hung_ms = passed
+        running_ms, ready_ms, hung_ms = self._passed
         weights = self._mean_weights(now_ms)
         self._exact.tick(now_ms, log, self._set_of, self.flows, self.backends)
         load.tick(self._load, self._now_ms, now_ms, running_ms, ready_ms, hung_ms, weights)
@@ -234,6 +241,8 @@ class Traffic:
 
     def _mean_weights(self, now_ms: int) -> npt.NDArray[np.float64]:
         """The mean weight of each backend since the last tick; BY_TARGETS where it is not weighed now."""
+        if not self._weighing:
+            return self._by_targets
         weighed = self._weighed_ms + self._weight * (now_ms - self._weight_since)
         means = np.where(self._weight >= 0.0, weighed / (now_ms - self._now_ms), load.BY_TARGETS)
         self._weighed_ms[:] = 0.0

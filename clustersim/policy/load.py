@@ -325,6 +325,16 @@ def _end(flow: Any, period_s: float) -> None:
 
 
 @entry
+def elapse(set_of: Millis, totals: Millis, seen: Millis, passed: Millis) -> None:
+    """What has passed on each backend's task set since it was last `seen`; `totals` are per task set, -1 has none."""
+    for b in range(set_of.size):
+        passed[b] = 0
+        if set_of[b] >= 0:
+            passed[b] = totals[set_of[b]] - seen[b]
+            seen[b] = totals[set_of[b]]
+
+
+@entry
 def tick(
     load: Load,
     from_ms: int,

@@ -31,8 +31,16 @@ TRACKED = np.dtype(
     align=True,
 )
 
-MOVE = np.dtype([("target", np.int64), ("count", np.int64), ("alarm", np.int64)], align=True)
-"""A new desired count, and the position of the alarm that it comes from."""
+MOVE = np.dtype(
+    [
+        ("target", np.int64),
+        ("before", np.int64),
+        ("count", np.int64),  # the new desired count
+        ("alarm", np.int64),  # position of the one that it comes from
+        ("value", np.float64),  # its datapoint
+    ],
+    align=True,
+)
 
 
 class Tracking(NamedTuple):
@@ -58,6 +66,9 @@ def track(tracking: Tracking, found: int, now: int, running: Counts, desired: Co
             continue
         last = target
         if _decide(tracking, target, now, running[target], desired[target], tracking.moves[moves]):
+            move = tracking.moves[moves]
+            move.before = desired[target]
+            move.value = tracking.watch.alarms[move.alarm].value
             moves += 1
     return moves
 

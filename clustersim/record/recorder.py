@@ -15,7 +15,7 @@ part of the file; closing makes one file of the parts.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,9 +91,9 @@ class Recorder:
         """Appends one row: words as `str`, instants in ms, None (or leaving it out) for null."""
         self._file(table).append_row(values)
 
-    def append_rows(self, table: str, count: int, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Appends `count` rows given as lists of cells by column, each cell as `append_row` takes it."""
-        self._file(table).append_rows(count, columns)
+    def append_cells(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Appends rows given as tuples of all cells in the order of the columns, each as `append_row` takes it."""
+        self._file(table).append_cells(rows)
 
     def close(self) -> dict[str, int]:
         """Writes what waits and finishes every file, those of empty tables too; gives rows per table."""
@@ -124,8 +124,8 @@ class _TableFile:
         self._format = fmt
         self._origin_ms = origin_ms
         self._schema = table.arrow_schema(facts)
-        self._rows: dict[str, list[Any]] = {name: [] for name in table.by_name}
-        self._rows_waiting = 0
+        self._names = list(table.by_name)
+        self._rows: list[tuple[Any, ...]] = []  # that wait to be settled as columns
         self._chunks: list[dict[str, Values]] = []
         self._chunk_rows = 0
         self._writer: Any = None
@@ -134,20 +134,14 @@ class _TableFile:
         self._words: dict[str, int] = {}  # words per dictionary column when the last batch was written
 
     def append_row(self, values: dict[str, Any]) -> None:
-        for name, cells in self._rows.items():
-            cells.append(values.pop(name, None))
-        self._count_rows(1, values)
+        row = tuple([values.pop(name, None) for name in self._names])
+        if values:
+            raise SimulationError(f"table {self._table.name} declares no column {sorted(values)[0]!r}")
+        self.append_cells((row,))
 
-    def append_rows(self, count: int, columns: Mapping[str, Sequence[Any]]) -> None:
-        for name, cells in self._rows.items():
-            cells.extend(columns.get(name) or [None] * count)
-        self._count_rows(count, columns.keys() - self._rows.keys())
-
-    def _count_rows(self, count: int, unknown: Collection[str]) -> None:
-        self._rows_waiting += count
-        if unknown:
-            raise SimulationError(f"table {self._table.name} declares no column {sorted(unknown)[0]!r}")
-        if self._rows_waiting >= BATCH_ROWS:
+    def append_cells(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._rows += rows
+        if len(self._rows) >= BATCH_ROWS:
             self._settle_rows()
 
     def append_columns(self, columns: Mapping[str, Any]) -> None:
@@ -178,10 +172,13 @@ class _TableFile:
         return chunk
 
     def _settle_rows(self) -> None:
-        if self._rows_waiting:
-            chunk, rows = self._settled(self._rows), self._rows_waiting
-            self._rows = {name: [] for name in self._rows}
-            self._rows_waiting = 0
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            chunk = self._settled(
+                {name: list(cells) for name, cells in zip(self._names, columns, strict=True)}
+            )
+            rows = len(self._rows)
+            self._rows = []
             self._wait(chunk, rows)
 
     def _wait(self, chunk: dict[str, Values], rows: int) -> None:
@@ -192,7 +189,7 @@ class _TableFile:
 
     def _write_waiting(self) -> None:
         if self._chunks:
-            self._write({name: _joined([chunk[name] for chunk in self._chunks]) for name in self._rows})
+            self._write({name: _joined([chunk[name] for chunk in self._chunks]) for name in self._names})
             self._chunks = []
             self._chunk_rows = 0
 

@@ -83,4 +83,4 @@ def test_one_policy_is_decided_as_the_plain_twin_decides(
     assert kept == (after.out_until_ms, after.out_base, after.out_added, after.in_until_ms)
     if decision is not None:
         alarm = 0 if decision.count > desired else 1
-        assert tuple(one.moves[0].tolist()) == (0, decision.count, alarm)
+        assert one.moves[0].tolist() == (0, desired, decision.count, alarm, value)
