@@ -289,8 +289,7 @@ class Simulation:
         self.measures.take(now)
         if self.alarm_board.evaluate(now):
             self.scheduler.look_at_watched()
-        counts = self._counts("running"), self._counts("desired")
-        self.autoscaler.tick(now, *counts, self.scheduler.deploying)
+        self.autoscaler.tick(now, *(self._counts(name) for name in ("running", "desired", "deploying")))
         self.group_scaling.tick(now)
         if kill_beyond_memory(self.world, self.traffic, now):
             self.agendas["calendar"].ring()

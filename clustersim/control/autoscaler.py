@@ -114,30 +114,28 @@ class Autoscaler:
                 row["scales_in"] = not rule.disable_scale_in
                 for alarm, end in ((one.high, "High"), (one.low, "Low")):
                     self._of_alarm[alarm] = (one, _cause(f"{one.alarm_name}-Alarm{end}", rule.name))
-        self._tracked = tracked
+        self._untracked = {service for service in self._policies if tracked["high"][service] < 0}
         self._moves = np.zeros(len(self._names), MOVE)
         self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._moves))
 
-    def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Callable[[int], bool]) -> None:
+    def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Int64s) -> None:
         """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
 
-        `deploying` says whether a service has a deployment in progress: it is then not scaled in (ECS Developer
+        `deploying` is 1 for a service that has a deployment in progress: it is then not scaled in (ECS Developer
         Guide: service auto scaling and deployments).
         """
         hot = self._alarms.evaluate(now_ms, running, desired)
         if hot.size == 0:
             return
-        called = self._alarms.targets(hot)
-        for service in called:
-            self._tracked[service]["deploying"] = deploying(service)
-        moved = track(self._tracking, hot.size, now_ms, running, desired)
+        moved = track(self._tracking, hot.size, now_ms, running, desired, deploying)
         activities = [self._moved(*move) for move in self._moves[:moved].tolist()]
-        for service in called:
-            if self._tracked[service]["high"] < 0:
+        if self._untracked:
+            for service in self._untracked.intersection(self._alarms.targets(hot)):
                 counts = int(running[service]), int(desired[service])
-                activities += self._act(now_ms, service, counts, deploying)
+                activities += self._act(now_ms, service, counts, bool(deploying[service]))
+            activities.sort(key=_service)
         if activities:
-            self._carry_out(now_ms, sorted(activities, key=_service))
+            self._carry_out(now_ms, activities)
 
     def _moved(self, service: int, before: int, after: int, alarm: int, value: float) -> Activity:
         """What compiled code has decided, in words."""
@@ -163,9 +161,7 @@ class Autoscaler:
             cause = f"maximum capacity was set to {bounds.maximum}"
         self._carry_out(now_ms, [Activity(service, action.name, None, math.nan, desired, count, cause)])
 
-    def _act(
-        self, now_ms: int, service: int, counts: tuple[int, int], deploying: Callable[[int], bool]
-    ) -> list[Activity]:
+    def _act(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> list[Activity]:
         """Ask all policies of a service one of whose alarms calls, and do what they agree on."""
         running, desired = counts
         policies = self._policies[service]
@@ -174,7 +170,7 @@ class Autoscaler:
         ]
         cooldown = self._cooldowns.get(service, scaling.Cooldown())
         decision = scaling.decide(now_ms, counts, proposals, self.bounds(service), cooldown)
-        if decision is None or (decision.count < desired and deploying(service)):
+        if decision is None or (decision.count < desired and deploying):
             return []
         self._cooldowns[service] = decision.cooldown
         self._in_until[service] = decision.cooldown.in_until_ms

@@ -91,6 +91,7 @@ class Scheduler:
         self.rollouts.begin(record, definition_key, now)
         if shifting:
             self.shifts.begin(record, now)
+        self.world.state.services[service]["deploying"] = 1
         self.look_at(service)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
@@ -109,10 +110,6 @@ class Scheduler:
     def definition_of(self, service: int) -> str:
         """The task definition of the PRIMARY deployment, `web:2`."""
         return self.records[service].primary.key
-
-    def deploying(self, service: int) -> bool:
-        """Whether a deployment of the service is in progress."""
-        return self.records[service].primary.state == IN_PROGRESS
 
     def wanted(self) -> dict[int, int]:
         """By the task set of each PRIMARY deployment: the service's desired count."""
@@ -231,6 +228,8 @@ class Scheduler:
                 self.rebalancing.go_on(record, now)
             self.replicas.keep(record, now)
         self._note_steady(record, now)
+        deploying = record.primary.state == IN_PROGRESS
+        self.world.state.services[record.number]["deploying"] = deploying
 
     def _release(self, record: ServiceRecord) -> None:
         """Leave a service with which nothing is under way to compiled code (`world.upkeep`), until a look is asked for.

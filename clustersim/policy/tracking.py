@@ -23,7 +23,6 @@ TRACKED = np.dtype(
         ("out_cooldown", np.int64),  # ms
         ("in_cooldown", np.int64),
         ("scales_in", np.int8),
-        ("deploying", np.int8),  # it is then not scaled in (ECS Developer Guide)
         ("out_until", np.int64),  # what `policy.scaling.Cooldown` says
         ("out_base", np.int64),
         ("out_added", np.int64),
@@ -55,7 +54,9 @@ Counts = Annotated[Array, np.int64, 1]
 
 
 @entry
-def track(tracking: Tracking, found: int, now: int, running: Counts, desired: Counts) -> int:
+def track(
+    tracking: Tracking, found: int, now: int, running: Counts, desired: Counts, deploying: Counts
+) -> int:
     """Decide for the alarms `hot[:found]` that could act; how many services move; which and where to is in `moves`."""
     moves = 0
     last = NEVER
@@ -65,24 +66,27 @@ def track(tracking: Tracking, found: int, now: int, running: Counts, desired: Co
         if one.high < 0 or target == last:
             continue
         last = target
-        if _decide(tracking, target, now, running[target], desired[target], tracking.moves[moves]):
-            move = tracking.moves[moves]
-            move.before = desired[target]
+        move = tracking.moves[moves]
+        move.target, move.before = target, desired[target]
+        if _decide(tracking, target, now, running[target], deploying[target] > 0, move):
             move.value = tracking.watch.alarms[move.alarm].value
             moves += 1
     return moves
 
 
 @lean
-def _decide(tracking: Tracking, target: int, now: int, running: int, desired: int, move: Any) -> bool:
-    """Whether a service moves; where to is then in `move`, and its cooldown has begun."""
+def _decide(tracking: Tracking, target: int, now: int, running: int, deploying: bool, move: Any) -> bool:
+    """Whether a service moves; where to is then in `move`, and its cooldown has begun.
+
+    With a deployment in progress it is not scaled in (ECS Developer Guide: service auto scaling and deployments).
+    """
+    desired = move.before
     watch, one = tracking.watch, tracking.tracked[target]
     high, low = watch.alarms[one.high], watch.alarms[one.low]
     if math.isnan(high.value):
         return False
     floor, ceiling = watch.floor[target], watch.ceiling[target]
     wanted = math.ceil(running * high.value / high.tracked - 1e-9)
-    move.target = target
     if high.state == IN_ALARM or (running == 0 and desired == 0 and high.value > 0.0):
         move.alarm = one.high
         move.count = _scale_out(one, now, running, desired, floor, ceiling, max(wanted, running + 1))
@@ -91,7 +95,7 @@ def _decide(tracking: Tracking, target: int, now: int, running: int, desired: in
         return bool(move.count > desired)
     move.alarm = one.low
     move.count = max(min(wanted, running, ceiling), floor)
-    waits = low.state != IN_ALARM or not one.scales_in or now < watch.in_until[target] or one.deploying
+    waits = low.state != IN_ALARM or not one.scales_in or now < watch.in_until[target] or deploying
     if waits or move.count >= desired:
         return False
     one.out_until, one.out_base, one.out_added = NEVER, 0, 0

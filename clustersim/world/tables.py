@@ -115,6 +115,7 @@ SERVICE = np.dtype(
         ("available_healthy", np.int64),
         ("ordinal", np.int64),  # tasks created so far
         ("exact", np.int8),  # its requests are simulated one by one: what befalls its targets is logged
+        ("deploying", np.int8),  # its PRIMARY deployment is in progress
         ("steady", np.int8),  # it has what it wants, and ECS has said so
         ("launches", np.float64),  # that its launch rate allows now
         ("launch_rate", np.float64),  # per ms

@@ -81,7 +81,7 @@ class Cluster:
             self.measures.values[metric, service] = value
             self.measures.values[Metric.RUNNING_TASKS, :2] = self.running
             self.now_ms += self.tick_ms
-            self.scaler.tick(self.now_ms, self.running, self.desired, lambda _: deploying)
+            self.scaler.tick(self.now_ms, self.running, self.desired, np.full(2, deploying, np.int64))
             counts.append(int(self.desired[0]))
         return counts
 

@@ -21,15 +21,15 @@ instants = st.sampled_from([NEVER, NOW - 1, NOW, NOW + 1])
 counts = st.integers(0, 40)
 
 
-def _tracking(value: float, state: str, bounds: tuple[int, int], flags: tuple[bool, bool]) -> Tracking:
-    """One service whose alarms read `value`, in the named state, with bounds and (scales in, is deploying)."""
+def _tracking(value: float, state: str, bounds: tuple[int, int], scales_in: bool) -> Tracking:
+    """One service whose alarms read `value`, in the named state."""
     rows = np.zeros(2, ALARM)
     rows["value"], rows["tracked"] = value, TARGET
     rows["state"] = [IN_ALARM if state == "high" else OK, IN_ALARM if state == "low" else OK]
     tracked = np.zeros(1, TRACKED)
     tracked["high"], tracked["low"] = 0, 1
     tracked["out_cooldown"], tracked["in_cooldown"] = 60_000, 120_000
-    tracked["scales_in"], tracked["deploying"] = flags
+    tracked["scales_in"] = scales_in
     limits = [np.array([limit]) for limit in bounds]
     watch = Watch(
         rows, np.zeros((1, 1)), np.zeros(0), *limits, np.full(1, NEVER, np.int64), np.zeros(2, np.int64)
@@ -54,10 +54,11 @@ def test_one_policy_is_decided_as_the_plain_twin_decides(
     flags: tuple[bool, bool],
     before: tuple[int, int, int, int],
 ) -> None:
-    """Count, alarm and the cooldown that follows: `decide` on the proposal that `control.autoscaler` would make."""
+    """Flags: scales in, is deploying. Count, alarm and the cooldown that follows: `decide` on the proposal that
+    `control.autoscaler` would make."""
     running, desired = now_counts
     bounds = (limits[0], sum(limits))
-    one = _tracking(value, state, bounds, flags)
+    one = _tracking(value, state, bounds, flags[0])
     row = one.tracked[0]
     row["out_until"], row["out_base"], row["out_added"] = before[:3]
     one.watch.in_until[0] = before[3]
@@ -76,7 +77,7 @@ def test_one_policy_is_decided_as_the_plain_twin_decides(
     if decision is not None and decision.count < desired and flags[1]:
         decision = None
 
-    moved = track(pointer(one), 1, NOW, np.array([running]), np.array([desired]))
+    moved = track(pointer(one), 1, NOW, *(np.array([each]) for each in (running, desired, int(flags[1]))))
     assert moved == (decision is not None)
     after = decision.cooldown if decision else cooldown
     kept = (*(int(row[name]) for name in ("out_until", "out_base", "out_added")), int(one.watch.in_until[0]))
