@@ -3,7 +3,8 @@
 Seconds become multiples of the floor's in the same run, tasks per second tasks per time of the floor; ratios and
 MiB stay. `bars.py` compares what it measured with `ratios.json`: who needs more than `TOLERANCE` times what is
 saved there has become slower, who needs less than its inverse should be saved anew (`--renew`). CPU times of one
-program differ by a sixth between runs on a busy machine; a ratio has two of them.
+program differ by a sixth between runs on a busy machine; a ratio has two of them, and what is the difference of two
+runs (`DIFFERENCES`) more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from run import Row
 
 SAVED = Path(__file__).resolve().parent / "ratios.json"
 TOLERANCE = 1.4
+TOLERANCE_OF_DIFFERENCES = 2.0
+DIFFERENCES = ("memory", "month", "a deployment", "  ... / a tenth")  # how their titles begin
 FLOOR = "  ... floor"
 
 
@@ -32,6 +35,11 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
+def tolerance(title: str) -> float:
+    """How many times what is saved a figure may be."""
+    return TOLERANCE_OF_DIFFERENCES if title.startswith(DIFFERENCES) else TOLERANCE
+
+
 def compare(rows: Sequence[Row]) -> list[str]:
     """A line for every ratio that is not what it was, the old and the new."""
     saved, found = json.loads(SAVED.read_text(encoding="utf-8")), ratios(rows)
@@ -40,7 +48,7 @@ def compare(rows: Sequence[Row]) -> list[str]:
         old, new = saved.get(title), found.get(title)
         if old is None or new is None:
             lines.append(f"{title}: {'is new' if old is None else 'is gone'}")
-        elif not old / TOLERANCE <= new <= old * TOLERANCE:
+        elif not old / tolerance(title) <= new <= old * tolerance(title):
             lines.append(f"{title}: was {old:g}, is {new:g} ({'slower' if new > old else 'better'})")
     return lines
 
