@@ -156,7 +156,7 @@ def _simulate(scenario: Scenario, out: Path, fmt: Literal["arrow", "parquet"], q
 
     console = Console(stderr=True)
     if not quiet and is_cold():
-        console.print("compiling the kernels: once for this version, some twenty seconds ...", style="dim")
+        console.print("compiling the kernels: once for this version, some fifteen seconds ...", style="dim")
     try:
         finished = _with_progress(scenario, out, fmt, console, quiet)
     except ScenarioError as error:

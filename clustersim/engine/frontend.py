@@ -12,7 +12,11 @@ from typing import Any, Protocol
 
 import numba
 from llvmlite import ir
+from numba.core import typed_passes as typed
 from numba.core import types
+from numba.core import untyped_passes as untyped
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
@@ -26,6 +30,7 @@ _unbox_as: Any = unbox
 _lower_getattr: Any = lower_getattr_generic
 _native_value: Any = NativeValue
 _types: Any = types
+_pass_manager: Any = PassManager
 
 OPTIONS = {"error_model": "numpy", "fastmath": False, "_nrt": False}
 """Of every kernel. `_nrt` is numba's name for the counting of references, which costs fifty times the work of
@@ -54,6 +59,35 @@ def numba_type(kind: Any) -> Any:
     return _types.BaseTuple.from_types(inner, kind)
 
 
+class KernelCompiler(CompilerBase):
+    """numba's sequence of passes without those for what kernels do not contain.
+
+    Left out are closures, functions inlined before typing, `with`, unrolled tuples, and expressions of whole arrays;
+    a kernel that contains one does not compile. A kernel compiled by itself goes numba's whole way.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """The one sequence."""
+        sequence = _pass_manager("kernel")
+        for each in (
+            untyped.TranslateByteCode,
+            untyped.FixupArgs,
+            untyped.IRProcessing,
+            untyped.RewriteSemanticConstants,
+            untyped.DeadBranchPrune,
+            untyped.GenericRewrites,
+            untyped.ReconstructSSA,
+            typed.NopythonTypeInference,
+            typed.PreLowerStripPhis,
+            typed.IRLegalization,
+            typed.NativeLowering,
+            typed.NoPythonBackend,
+        ):
+            sequence.add_pass(each, each.__name__)
+        sequence.finalize()
+        return [sequence]
+
+
 class KernelLike(Protocol):
     """What is compiled: `engine.compiled.Kernel`, which this module must not import."""
 
@@ -72,7 +106,11 @@ def dispatcher(kernel: KernelLike) -> Any:
     if kernel not in known:
         options: dict[str, Any] = {**OPTIONS, "forceinline": kernel.inline}
         if _building:
-            options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+            options |= {
+                "no_cpython_wrapper": True,
+                "no_cfunc_wrapper": True,
+                "pipeline_class": KernelCompiler,
+            }
         known[kernel] = numba.njit(cache=not _building, **options)(kernel.function)
     return known[kernel]
 

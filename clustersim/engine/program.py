@@ -85,7 +85,7 @@ def path(program: str = KERNELS) -> Path:
 
 
 def is_cold() -> bool:
-    """Whether the program of a run has yet to be made, which takes some twenty seconds (the user is told)."""
+    """Whether the program of a run has yet to be made, which takes some fifteen seconds (the user is told)."""
     try:
         return not path().exists()
     except (OSError, RuntimeError):
