@@ -62,6 +62,7 @@ class Scheduler:
         self.rebalancing = Rebalancing(world, self.starter, self.stopper, events)
         for record in self.records:
             self._write_percent(record)
+        self._any_machines = any(record.on_machines for record in self.records)
         self._waiting: set[int] = set()
         self._later: dict[int, set[int]] = {}
 
@@ -101,9 +102,10 @@ class Scheduler:
     def set_all_desired(self, services: list[int], counts: list[int], now: int) -> None:
         """New desired counts of several services. A calm one stays calm: compiled code can count."""
         set_desired(self.world.core, np.array(services), np.array(counts), now)
-        for service, count in zip(services, counts, strict=True):
-            if self.records[service].on_machines:
-                self.machines.resize(self.records[service], count)
+        if self._any_machines:
+            for service, count in zip(services, counts, strict=True):
+                if self.records[service].on_machines:
+                    self.machines.resize(self.records[service], count)
         self._waiting.update(services)
         self.agenda.ring()
 

@@ -78,9 +78,7 @@ class Traffic:
         self._whole = np.zeros_like(self._histograms)
         self._set_of: Int64s = np.zeros(0, np.int64)  # of each backend; -1: the row is free
         self._closing: set[int] = set()
-        self._seen = [
-            np.zeros(0, np.int64) for _ in TaskTimes._fields
-        ]  # task times of each backend, as last read
+        self._seen: Int64s = np.zeros((3, 0), np.int64)  # task times of each backend, as last read
         self._last = TaskTimes(*(np.zeros(0, np.int64) for _ in TaskTimes._fields))  # at the last tick
         self._weight = np.zeros(0)  # of each backend, now
         self._weighed_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
@@ -102,8 +100,9 @@ class Traffic:
         self.backends = backends
         self._exact.make_room(size)
         self._set_of = np.append(self._set_of, np.full(size - old, NEVER, np.int64))
-        self._seen = [np.append(seen, np.zeros(size - old, np.int64)) for seen in self._seen]
-        self._passed = [np.zeros(size, np.int64) for _ in self._seen]
+        self._seen = np.append(self._seen, np.zeros((3, size - old), np.int64), axis=1)
+        self._passed: Int64s = np.zeros((3, size), np.int64)
+        self._elapsed = pointer(load.Elapsed(self._set_of, self._seen, self._passed))
         self._by_targets = np.full(size, load.BY_TARGETS)
         self._weight = np.append(self._weight, np.full(size - old, load.BY_TARGETS))
         self._weighed_ms = np.append(self._weighed_ms, np.zeros(size - old))
@@ -211,7 +210,7 @@ class Traffic:
                 before = self._weight[index] if self._weight[index] >= 0.0 else weight
                 since = max(int(self._weight_since[index]), self._now_ms)
                 self._weighed_ms[index] += max(before, 0.0) * (now_ms - since)
-                self._weighing = True
+                self._weighing = self._weighing or weight >= 0.0
                 self._weight_since[index] = now_ms
                 self._weight[index] = weight
                 self._exact.shift(now_ms, int(index), weight)
@@ -226,8 +225,7 @@ class Traffic:
         if now_ms <= self._now_ms or self.flows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
-        for passed, seen, total in zip(self._passed, self._seen, times, strict=True):
-            load.elapse(self._set_of, total, seen, passed)
+        load.elapse(self._elapsed, *times)
         self._last = times
         running_ms, ready_ms, hung_ms = self._passed
         weights = self._mean_weights(now_ms)

@@ -145,6 +145,14 @@ class Load(NamedTuple):
     whole: Annotated[Array, np.float64, 2]  # [flow, bucket]: of all samples closed
 
 
+class Elapsed(NamedTuple):
+    """Task-milliseconds of each backend's task set: running, able to answer, asked but no longer able."""
+
+    set_of: Annotated[Array, np.int64, 1]  # the task set; -1: the row is free
+    seen: Annotated[Array, np.int64, 2]  # [3, backend]: the totals, as last read
+    passed: Annotated[Array, np.int64, 2]  # [3, backend]: what was added then
+
+
 Millis = Annotated[Array, np.int64, 1]
 Shares = Annotated[Array, np.float64, 1]
 
@@ -325,13 +333,21 @@ def _end(flow: Any, period_s: float) -> None:
 
 
 @entry
-def elapse(set_of: Millis, totals: Millis, seen: Millis, passed: Millis) -> None:
-    """What has passed on each backend's task set since it was last `seen`; `totals` are per task set, -1 has none."""
-    for b in range(set_of.size):
-        passed[b] = 0
-        if set_of[b] >= 0:
-            passed[b] = totals[set_of[b]] - seen[b]
-            seen[b] = totals[set_of[b]]
+def elapse(elapsed: Elapsed, running_ms: Millis, ready_ms: Millis, hung_ms: Millis) -> None:
+    """Write what has passed since the last call into `elapsed.passed`; the totals are by task set."""
+    for b in range(elapsed.set_of.size):
+        row = elapsed.set_of[b]
+        elapsed.passed[:, b] = 0
+        if row >= 0:
+            _pass(elapsed, 0, b, running_ms[row])
+            _pass(elapsed, 1, b, ready_ms[row])
+            _pass(elapsed, 2, b, hung_ms[row])
+
+
+@lean
+def _pass(elapsed: Elapsed, kind: int, b: int, total: int) -> None:
+    elapsed.passed[kind, b] = total - elapsed.seen[kind, b]
+    elapsed.seen[kind, b] = total
 
 
 @entry
