@@ -162,17 +162,19 @@ def fetch_cold(
 
     Layers pass as on a host, but for no other task. Of a lazy image (SOCI) `lazy_share` of each layer that
     has an index is moved before the container starts; the rest comes while it runs. `seen` is int64[L]: the
-    last task that fetched each layer, so that images of one task share layers. The compressed layers lie on
-    the disk beside the unpacked ones (ECS Developer Guide: Fargate task ephemeral storage).
+    last task that fetched each layer, so that images of one task share layers; ~task where it has a part of it,
+    which serves no image that needs the whole. The compressed layers lie on the disk beside the unpacked ones
+    (ECS Developer Guide: Fargate task ephemeral storage).
     """
     moved, done, stored, sent = before.moved, before.done, before.stored, before.sent
     rate = min(pace.network, pace.source, pace.shared)
     for position in range(stacks.first[version], stacks.first[version + 1]):
         layer = stacks.layers[position]
-        if seen[layer] == task:
-            continue
-        seen[layer] = task
         share = lazy_share if stacks.compressed[layer] >= LAZY_FROM else 1.0
+        in_part = share < 1.0
+        if seen[layer] == task or (in_part and seen[layer] == ~task):
+            continue
+        seen[layer] = ~task if in_part else task
         moved += share * stacks.compressed[layer] / rate
         done = max(done, moved) + share * stacks.unpacked[layer] / pace.disk
         stored += share * (stacks.compressed[layer] + stacks.unpacked[layer])

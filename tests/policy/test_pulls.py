@@ -283,6 +283,17 @@ def test_lazy_loading_moves_a_share_of_large_layers_and_all_of_small_ones() -> N
     assert cold(stacks, 0).done == pytest.approx(20 * MIB / 10)
 
 
+def test_a_layer_that_came_in_part_serves_no_image_that_needs_the_whole() -> None:
+    """A tenth of 20 MiB for the image with an index, the same for a second such, then all of it for one without."""
+    stacks = stacks_of([(0, [0]), (1, [0]), (2, [0])], [(20 * MIB, 0)])
+    seen, so_far = np.full(1, NEVER), Cold()
+    sent = []
+    for version, lazy_share in ((0, 0.1), (1, 0.1), (2, 1.0)):
+        so_far = fetch_cold(stacks, version, seen, 1, so_far, PACE, lazy_share)
+        sent.append(so_far.sent)
+    assert sent == [2 * MIB, 2 * MIB, pytest.approx(22 * MIB)]
+
+
 # --- the twin ----------------------------------------------------------------------------------------------
 
 
