@@ -101,9 +101,7 @@ def _look(state: State, service: int, now: int) -> bool:
     if s.leaving > 0 or s.unwell > 0 or s.failed_starts > 0 or s.never_ran != v.never_ran:
         return False
     live = s.provisioning + s.pending + s.running
-    if max(live, v.desired) > state.choice.shape[1]:
-        return False
-    if live > v.desired and not _stop(state, service, live - v.desired, now):
+    if live > v.desired and not _stop(state, service, live, now):
         return False
     if live < v.desired and not _start(state, service, v.desired - live, now):
         return False
@@ -114,7 +112,7 @@ def _look(state: State, service: int, now: int) -> bool:
 def _start(state: State, service: int, count: int, now: int) -> bool:
     """Start `count` tasks at once, if the launch rate allows as many; whether all were."""
     v = state.services[service]
-    if allowance(state, service, now) < count:
+    if allowance(state, service, now) < count or count > state.choice.shape[1]:
         return False
     ids = state.choice[_STARTED, :count]
     done = start_some(state, v.primary, state.sets[v.primary].first_shape, count, now, ids)
@@ -128,10 +126,11 @@ def _start(state: State, service: int, count: int, now: int) -> bool:
 
 
 @lean
-def _stop(state: State, service: int, count: int, now: int) -> bool:
-    """Stop `count` tasks, if that many may be; whether they were."""
+def _stop(state: State, service: int, live: int, now: int) -> bool:
+    """Stop what is too much of the `live` tasks, if that many may be stopped; whether they were."""
     v = state.services[service]
-    if choose_surplus(state, v.primary, NEVER, now, count) < count:
+    count = live - v.desired
+    if live > state.choice.shape[1] or choose_surplus(state, v.primary, NEVER, now, count) < count:
         return False
     v.steady = 0
     chosen = state.choice[CHOSEN, :count]
