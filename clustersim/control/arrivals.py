@@ -7,6 +7,7 @@ time; rows of one instant in that of their task sets, then of their source. Deci
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from clustersim.world.world import World
 BLOCK_ROWS = 65_536
 
 
-class Source:
+class Source(ABC):
     """Rows of one entry in order of time: `at` (ms) counts from `shift`. Who makes them fills the other columns."""
 
     def __init__(self, at: Array, shift: int = 0) -> None:
@@ -53,9 +54,9 @@ class Source:
         self._taken = last
         return block
 
+    @abstractmethod
     def fill(self, block: Array, rows: slice) -> None:
         """Write duration, task set, shape, copies and reference."""
-        raise NotImplementedError
 
 
 class Timed(Source):
