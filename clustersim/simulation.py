@@ -7,7 +7,6 @@ which sees the settled instant.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ import numpy as np
 import simpy
 
 from clustersim.control.actions import Actions
+from clustersim.control.activities import ActivityLog
 from clustersim.control.alarm_board import AlarmBoard
-from clustersim.control.autoscaler import Activity, Autoscaler
+from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.capacity import Capacity
 from clustersim.control.event_words import EventLog
 from clustersim.control.failures import Failures
 from clustersim.control.group_scaling import GroupScaling
-from clustersim.control.incidents import tell_incidents
 from clustersim.control.jobs import add_entries, plan_entries
 from clustersim.control.journal import Journal
 from clustersim.control.ledger import Ledger
@@ -103,17 +102,18 @@ class Simulation:
         words: dict[Any, Any] = Journal.vocabularies(self.world)
         tables = tables_of(scenario.sampling.cost_per_resource)
         self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
-        self.events = EventLog(self.recorder, self.world.names.services)
+        self.events = EventLog(self.world, self.recorder)
+        self.activities = ActivityLog(self.recorder, self.events, self.world.names.services)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
         called = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)
         self.traffic = Traffic(*called, luck)
-        self.capacity = Capacity(self.world, task_sets, self.events, self._record_activity)
+        self.capacity = Capacity(self.world, task_sets, self.events, self.activities.add)
         self.scheduler = Scheduler(
             self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
         )
         self.routine = Routine(
-            self.world, self.env, self.end_ms, (self._take_chunks, self._tell_incidents), checked
+            self.world, self.env, self.end_ms, (self._take_chunks, self.events.empty), checked
         )
         self.failures = Failures(self.world, self.capacity.launcher, self.events)
         self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
@@ -126,7 +126,7 @@ class Simulation:
             self.world,
             self.capacity,
             self.measures,
-            (self._set_capacity, self._bounds, self._record_activity),
+            (self._set_capacity, self._bounds, self.activities.add),
             self.metric_ms,
         )
         self._schedules: dict[int, list[tuple[int, Any]]] = {}
@@ -243,6 +243,8 @@ class Simulation:
         renew_reasons(self.world.core, self.end_ms)
         self.journal.close()
         self.scheduler.write(self.recorder)
+        self.events.empty()
+        self.activities.empty()
         simulated = time.process_time() - begun
         rows = self.recorder.close()
         summary = summarise(self.world, self.journal, self.ledger, self.traffic)
@@ -269,11 +271,9 @@ class Simulation:
             yield self.env.timeout(step)
             progress(float(self.env.now) / self.end_ms)
 
-    def _tell_incidents(self) -> None:
-        tell_incidents(self.world, self.events)
-
     def _take_chunks(self) -> None:
         self.capacity.say_failures()
+        self.events.empty()
         self.ledger.take_chunks()
         self.journal.take_chunks()
         self.capacity.chunk_taken()
@@ -332,15 +332,11 @@ class Simulation:
         self.events.desired_count(now, service, before, count, cause)
         self.scheduler.set_desired(service, count, now)
 
-    def _scale_services(self, now: int, done: list[Activity]) -> None:
+    def _scale_services(self, now: int, moves: Array) -> None:
         """Service Auto Scaling has decided."""
-        self.events.desired_counts(
-            now, [(each.service, each.before, each.after, each.cause) for each in done]
-        )
-        self.scheduler.set_all_desired([each.service for each in done], [each.after for each in done], now)
-        for service, policy, metric, value, before, after, cause in done:
-            target = f"service/{self.scenario.services[service].name}"
-            self._record_activity(now, target, policy, metric, value, before, after, cause)
+        self.activities.scaled(now, moves, self.autoscaler.origins)
+        services, counts = (np.ascontiguousarray(moves[name]) for name in ("target", "count"))
+        self.scheduler.set_all_desired(services, counts, now)
 
     def _set_capacity(self, group: int, count: int, cause: str) -> None:
         """A scaling policy wants another capacity of a group; of virtual machines it is their service's count."""
@@ -356,18 +352,3 @@ class Simulation:
         if of.machines is None:
             return Bounds(of.min_size, of.max_size)
         return self.autoscaler.bounds(self.world.names.services.index(of.machines.service))
-
-    def _record_activity(
-        self,
-        time_ms: int,
-        target: str,
-        policy: str,
-        metric: str | None,
-        metric_value: float,
-        from_count: int,
-        to_count: int,
-        cause: str,
-    ) -> None:
-        value = None if math.isnan(metric_value) else metric_value
-        row = (time_ms, target, policy, metric, value, from_count, to_count, cause)
-        self.recorder.append_cells("scaling_activities", (row,))

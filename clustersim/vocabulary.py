@@ -199,8 +199,8 @@ TERMINATION_REASON_WORDS = (
 )
 
 
-class IncidentKind(IntEnum):
-    """What compiled code reports, to be told in `events`."""
+class EventKind(IntEnum):
+    """What a row of `events` tells, while it is numbers; SAID: its sentence is made already."""
 
     SPOT_NOTICE = 0
     AGENT_DISCONNECTED = 1
@@ -211,6 +211,8 @@ class IncidentKind(IntEnum):
     NO_ADDRESS = 6
     TASKS_STOPPED = 7
     STEADY = 8
+    DESIRED_COUNT = 9
+    SAID = 10
 
 
 def instance_name(instance_id: int) -> str:

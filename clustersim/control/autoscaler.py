@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from clustersim.control.alarm_rows import AlarmTable, Owner
 from clustersim.control.measures import Measures
+from clustersim.engine.compiled import Array
 from clustersim.engine.pointer import pointer
 from clustersim.errors import ScenarioError
 from clustersim.policy import scaling
@@ -33,20 +34,22 @@ Int64s = npt.NDArray[np.int64]
 _NO_CAPACITY_LIMIT = 2**62
 
 
-class Activity(NamedTuple):
-    """One decision: what becomes a desired count, and a row of `scaling_activities`; `metric` None is null."""
+class Origin(NamedTuple):
+    """Where a decision comes from: a policy by one of its alarms, or a scheduled action."""
 
     service: int  # position in the scenario's services
     policy: str
     metric: str | None
-    value: float  # of the metric; NaN is null
-    before: int
-    after: int
     cause: str
 
 
-CarryOut = Callable[[int, list[Activity]], None]
-"""What the wiring does with the decisions of an instant (ms)."""
+CarryOut = Callable[[int, Array], None]
+"""What the wiring does with the decisions of an instant (ms): rows of MOVE, ascending by service; `origin` is a
+position in `Autoscaler.origins`."""
+
+
+_Move = tuple[int, int, int, int, float]
+"""A row of MOVE."""
 
 
 class _Policy(NamedTuple):
@@ -96,13 +99,25 @@ class Autoscaler:
         if problems:
             raise ScenarioError(problems)
         self._alarms.seal(self._floor, self._ceiling, self._in_until)
+        self.origins: list[Origin] = []  # the alarms' first, in their order
+        self._name_origins()
         self._track()
+
+    def _name_origins(self) -> None:
+        """Say of each alarm what its policy's decisions have as policy, metric and cause."""
+        of_alarm: dict[int, Origin] = {}
+        for service, policies in self._policies.items():
+            for rule, metric, high, low, name in policies:
+                tracks = isinstance(rule, TargetTracking)
+                for alarm, end in ((high, "-AlarmHigh" if tracks else ""), (low, "-AlarmLow")):
+                    if alarm >= 0:
+                        of_alarm[alarm] = Origin(service, rule.name, metric, _cause(name + end, rule.name))
+        self.origins = [of_alarm[alarm] for alarm in range(len(of_alarm))]
 
     def _track(self) -> None:
         """Services with one target tracking policy are decided for in compiled code (`policy.tracking`)."""
         tracked = np.zeros(len(self._names), TRACKED)
         tracked["high"], tracked["out_until"] = NEVER, NEVER
-        self._of_alarm: dict[int, tuple[_Policy, str]] = {}  # of tracked services: whose it is, and the cause
         for service, policies in self._policies.items():
             if len(policies) == 1 and isinstance(rule := policies[0].rule, TargetTracking):
                 one, row = policies[0], tracked[service]
@@ -112,8 +127,6 @@ class Autoscaler:
                     rule.scale_in_cooldown_ms,
                 )
                 row["scales_in"] = not rule.disable_scale_in
-                for alarm, end in ((one.high, "High"), (one.low, "Low")):
-                    self._of_alarm[alarm] = (one, _cause(f"{one.alarm_name}-Alarm{end}", rule.name))
         self._untracked = {service for service in self._policies if tracked["high"][service] < 0}
         self._moves = np.zeros(len(self._names), MOVE)
         self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._moves))
@@ -128,19 +141,19 @@ class Autoscaler:
         if hot.size == 0:
             return
         moved = track(self._tracking, hot.size, now_ms, running, desired, deploying)
-        activities = [self._moved(*move) for move in self._moves[:moved].tolist()]
+        moves = self._moves[:moved]
         if self._untracked:
-            for service in self._untracked.intersection(self._alarms.targets(hot)):
-                counts = int(running[service]), int(desired[service])
-                activities += self._act(now_ms, service, counts, bool(deploying[service]))
-            activities.sort(key=_service)
-        if activities:
-            self._carry_out(now_ms, activities)
-
-    def _moved(self, service: int, before: int, after: int, alarm: int, value: float) -> Activity:
-        """What compiled code has decided, in words."""
-        policy, cause = self._of_alarm[alarm]
-        return Activity(service, policy.rule.name, policy.metric, value, before, after, cause)
+            others = [
+                self._act(
+                    now_ms, service, (int(running[service]), int(desired[service])), bool(deploying[service])
+                )
+                for service in self._untracked.intersection(self._alarms.targets(hot))
+            ]
+            found = [move for move in others if move is not None]
+            moves = np.concatenate([moves, np.array(found, MOVE)])
+            moves = moves[np.argsort(moves["target"])]
+        if moves.size:
+            self._carry_out(now_ms, moves)
 
     def bounds(self, service: int) -> scaling.Bounds:
         """The capacity bounds in force; without a scalable target there are none."""
@@ -159,10 +172,12 @@ class Autoscaler:
             cause = f"minimum capacity was set to {bounds.minimum}"
         else:
             cause = f"maximum capacity was set to {bounds.maximum}"
-        self._carry_out(now_ms, [Activity(service, action.name, None, math.nan, desired, count, cause)])
+        self.origins.append(Origin(service, action.name, None, cause))
+        move = (service, desired, count, len(self.origins) - 1, math.nan)
+        self._carry_out(now_ms, np.array([move], MOVE))
 
-    def _act(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> list[Activity]:
-        """Ask all policies of a service one of whose alarms calls, and do what they agree on."""
+    def _act(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> _Move | None:
+        """Ask all policies of a service one of whose alarms calls, and give what they agree on."""
         running, desired = counts
         policies = self._policies[service]
         proposals = [
@@ -171,17 +186,12 @@ class Autoscaler:
         cooldown = self._cooldowns.get(service, scaling.Cooldown())
         decision = scaling.decide(now_ms, counts, proposals, self.bounds(service), cooldown)
         if decision is None or (decision.count < desired and deploying):
-            return []
+            return None
         self._cooldowns[service] = decision.cooldown
         self._in_until[service] = decision.cooldown.in_until_ms
         chosen = policies[decision.policy]
-        low = chosen.low >= 0 and decision.count < desired
-        name = chosen.alarm_name
-        if isinstance(chosen.rule, TargetTracking):
-            name += "-AlarmLow" if low else "-AlarmHigh"
-        value = self._alarms.value(chosen.low if low else chosen.high)
-        cause = _cause(name, chosen.rule.name)
-        return [Activity(service, chosen.rule.name, chosen.metric, value, desired, decision.count, cause)]
+        alarm = chosen.low if chosen.low >= 0 and decision.count < desired else chosen.high
+        return service, desired, decision.count, alarm, self._alarms.value(alarm)
 
     def _proposal(self, position: int, policy: _Policy, running: int, desired: int) -> scaling.Proposal:
         """What one policy wants by the state of its alarms."""
@@ -227,7 +237,3 @@ class Autoscaler:
 
 def _cause(alarm: str, policy: str) -> str:
     return f"monitor alarm {alarm} in state ALARM triggered policy {policy}"
-
-
-def _service(activity: Activity) -> int:
-    return activity.service

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from clustersim.control.event_words import EventLog
 from clustersim.control.groups import Groups
-from clustersim.control.incidents import tell_incidents
 from clustersim.control.launching import Launcher
 from clustersim.control.managed_instances import ManagedInstances
 from clustersim.control.managed_scaling import ManagedScaling, Record
@@ -76,7 +75,6 @@ class Capacity:
 
     def say_failures(self) -> None:
         """Record what has happened in compiled code since it was last asked."""
-        tell_incidents(self.world, self.events)
         state = self.world.state
         for row in state.lost[self._said : state.clock[LOST]]:
             if row["reason"] in _IN_THE_CALENDAR:

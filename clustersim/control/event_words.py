@@ -1,18 +1,22 @@
 """Service events and incidents, in the words ECS uses.
 
-Turns what a controller did into a row of `events`. Kinds are the event names of ECS's EventBridge events where
-there is one (Developer Guide: service action events); messages follow the service event messages of the
-Developer Guide (MODEL.md). Decides nothing.
+Turns what a controller did into an event, in the order in which it happens. Kinds are the event names of ECS's
+EventBridge events where there is one (Developer Guide: service action events); messages follow the service event
+messages of the Developer Guide (MODEL.md). Decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
+from clustersim.control.event_rows import EventRows
+from clustersim.control.incidents import PLACEMENT_FAILURE, about_instance, about_task, not_placed_for
 from clustersim.engine.compiled import Array
 from clustersim.policy.refusal import refusal_words
 from clustersim.record.recorder import Recorder
-from clustersim.vocabulary import MS_PER_HOUR, NEVER, TerminationReason, instance_name
+from clustersim.vocabulary import NEVER, EventKind, TerminationReason, instance_name
+from clustersim.world.telling import REPEAT_AFTER_MS
+from clustersim.world.world import World
 
 _GONE = {
     TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
@@ -31,41 +35,31 @@ _GONE = {
     TerminationReason.INSTANCE_REFRESH: ("INSTANCE_TERMINATED", "was replaced by an instance refresh"),
 }
 
-REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
-LISTED_TASKS = 10  # ids in one message
-
-STARTED = ("SERVICE_TASKS_STARTED", "started", "tasks")
-STOPPED = ("SERVICE_TASKS_STOPPED", "stopped", "running tasks")
-
 
 class EventLog:
     """Writes `events`."""
 
-    def __init__(self, recorder: Recorder, services: list[str]) -> None:
-        self._recorder = recorder
-        self._services = services
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self._rows = EventRows(world, recorder)
+        self._services = world.names.services
         self._said: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def empty(self) -> None:
+        """Write what has been told since the last time."""
+        self._rows.empty()
 
     def started(self, now: int, service: int, task_ids: Array) -> None:
         """Tasks were started."""
-        self.tasks(now, service, task_ids.tolist(), *STARTED)
+        self._rows.add_tasks(now, service, EventKind.TASKS_STARTED, task_ids)
 
     def stopped(self, now: int, service: int, task_ids: Array) -> None:
         """Running tasks were stopped."""
         if task_ids.size:
-            self.tasks(now, service, task_ids.tolist(), *STOPPED)
-
-    def tasks(self, now: int, service: int, task_ids: list[int], kind: str, words: str, noun: str) -> None:
-        """Tasks were started or stopped, as `STARTED` and `STOPPED` say it."""
-        count = len(task_ids)
-        listed = "".join([f" (task {task_id})" for task_id in task_ids[:LISTED_TASKS]])
-        more = f" and {count - LISTED_TASKS} more" if count > LISTED_TASKS else ""
-        message = f"(service {self._services[service]}) has {words} {count} {noun}:{listed}{more}."
-        self._write(now, service, kind, message, task_id=task_ids[0] if count == 1 else NEVER)
+            self._rows.add_tasks(now, service, EventKind.TASKS_STOPPED, task_ids)
 
     def steady(self, now: int, service: int) -> None:
         """The service has what it wants."""
-        self._once(now, service, "SERVICE_STEADY_STATE", "has reached a steady state.")
+        self._rows.add_steady(now, service)
 
     def cannot_start(self, now: int, service: int) -> None:
         """Tasks fail to start again and again."""
@@ -125,18 +119,16 @@ class EventLog:
         """No container instance met the requirements of a task."""
         name = instance_name(instance_id) if instance_id >= 0 else None
         message = refusal_words(self._services[service], code, name)
-        self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, instance_id=instance_id)
+        self._write(now, service, PLACEMENT_FAILURE, message, instance_id=instance_id)
 
     def not_placed_for(self, now: int, service: int, task_id: int, reason: str) -> None:
         """A task found its place and then no network there."""
-        of = f"(service {self._services[service]}) " if service >= 0 else ""
-        message = f"{of}was unable to place a task. Reason: {reason}."
-        self._write(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", message, task_id=task_id)
+        message = not_placed_for(self._name(service), reason)
+        self._write(now, service, PLACEMENT_FAILURE, message, task_id=task_id)
 
     def instance(self, now: int, kind: str, instance_id: int, words: str) -> None:
         """Something happened to a container instance."""
-        message = f"(container-instance {instance_name(instance_id)}) {words}."
-        self._write(now, NEVER, kind, message, instance_id=instance_id)
+        self._write(now, NEVER, kind, about_instance(instance_id, words), instance_id=instance_id)
 
     def instance_gone(self, now: int, instance_id: int, reason: int) -> None:
         """A container instance was terminated."""
@@ -149,8 +141,7 @@ class EventLog:
 
     def task(self, now: int, kind: str, service: int, task_id: int, words: str) -> None:
         """Something happened to a task."""
-        of = f"(service {self._services[service]}) " if service >= 0 else ""
-        self._write(now, service, kind, f"{of}(task {task_id}) {words}.", task_id=task_id)
+        self._write(now, service, kind, about_task(self._name(service), task_id, words), task_id=task_id)
 
     def quota(self, now: int, message: str) -> None:
         """An AWS quota that does not stop the run was exceeded."""
@@ -158,25 +149,19 @@ class EventLog:
 
     def desired_count(self, now: int, service: int, before: int, after: int, cause: str) -> None:
         """Somebody changed the desired count."""
-        self.desired_counts(now, [(service, before, after, cause)])
+        one = [np.array([number]) for number in (service, before, after, self.cause(cause))]
+        self._rows.add_desired(now, *one)
 
-    def desired_counts(self, now: int, changes: Sequence[tuple[int, int, int, str]]) -> None:
-        """Desired counts were changed: (service, before, after, cause) of each."""
-        self._recorder.append_cells(
-            "events",
-            [
-                (
-                    now,
-                    self._services[service],
-                    "SERVICE_DESIRED_COUNT_UPDATED",
-                    None,
-                    None,
-                    f"(service {self._services[service]}) has had its desired count changed "
-                    f"from {before} to {after}: {cause}",
-                )
-                for service, before, after, cause in changes
-            ],
-        )
+    def desired_counts(self, now: int, services: Array, before: Array, after: Array, causes: Array) -> None:
+        """Desired counts were changed; causes are numbers that `cause` gave."""
+        self._rows.add_desired(now, services, before, after, causes)
+
+    def cause(self, words: str) -> int:
+        """The number of a cause; the same words have the same number."""
+        return self._rows.number(words)
+
+    def _name(self, service: int) -> str | None:
+        return self._services[service] if service >= 0 else None
 
     def _once(self, now: int, service: int, kind: str, words: str) -> None:
         """Write an event unless the service's last one of its kind said the same within six hours."""
@@ -190,12 +175,4 @@ class EventLog:
     def _write(
         self, now: int, service: int, kind: str, message: str, task_id: int = NEVER, instance_id: int = NEVER
     ) -> None:
-        row = (
-            now,
-            self._services[service] if service >= 0 else None,
-            kind,
-            task_id if task_id >= 0 else None,
-            instance_id if instance_id >= 0 else None,
-            message,
-        )
-        self._recorder.append_cells("events", (row,))
+        self._rows.say(now, service, kind, message, task_id, instance_id)

@@ -1,70 +1,65 @@
-"""Incidents that compiled code reported, told in `events`.
+"""What befalls tasks and instances, in words.
 
-Takes the chunk of incidents and finds the words for each. Decides nothing; `control.capacity` and the wiring call it.
+Finds the name and the sentence of each event of this kind. Decides nothing; `control.event_rows` calls it for what
+compiled code has reported, `control.event_words` for the rest.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from clustersim.control.event_words import STARTED, STOPPED, EventLog
-from clustersim.vocabulary import IncidentKind
-from clustersim.world.tables import INCIDENTS
-from clustersim.world.world import World
+from clustersim.vocabulary import EventKind, instance_name
+from clustersim.world.world import Names
+
+PLACEMENT_FAILURE = "SERVICE_TASK_PLACEMENT_FAILURE"
 
 _INSTANCE_WORDS = {
-    IncidentKind.SPOT_NOTICE: (
+    EventKind.SPOT_NOTICE: (
         "SPOT_INTERRUPTION_WARNING",
         "has an EC2 Spot Instance interruption warning: it is reclaimed in two minutes",
     ),
-    IncidentKind.AGENT_DISCONNECTED: (
+    EventKind.AGENT_DISCONNECTED: (
         "AGENT_DISCONNECTED",
         "has a disconnected agent: no new tasks are placed",
     ),
-    IncidentKind.AGENT_RECONNECTED: ("AGENT_CONNECTED", "has a connected agent again"),
+    EventKind.AGENT_RECONNECTED: ("AGENT_CONNECTED", "has a connected agent again"),
 }
 _TASK_WORDS = {
-    IncidentKind.FARGATE_SPOT_INTERRUPTION: ("SPOT_INTERRUPTION_WARNING", "Your Spot Task was interrupted"),
-    IncidentKind.FARGATE_TASK_RETIREMENT: (
+    EventKind.FARGATE_SPOT_INTERRUPTION: ("SPOT_INTERRUPTION_WARNING", "Your Spot Task was interrupted"),
+    EventKind.FARGATE_TASK_RETIREMENT: (
         "TASK_RETIREMENT",
         "ECS is performing maintenance on the underlying infrastructure hosting the task",
     ),
 }
 
-_STEADY = int(IncidentKind.STEADY)
-_OF_TASKS = {int(IncidentKind.TASKS_STARTED): STARTED, int(IncidentKind.TASKS_STOPPED): STOPPED}
+
+def about_instance(instance_id: int, words: str) -> str:
+    """The sentence of something that happened to a container instance."""
+    return f"(container-instance {instance_name(instance_id)}) {words}."
 
 
-def tell_incidents(world: World, events: EventLog) -> None:
-    """Write what has been reported, in its order, and empty the chunk."""
-    state = world.state
-    count = int(state.clock[INCIDENTS])
-    if count == 0:
-        return
-    rows = state.incidents[:count]
-    columns = [rows[name].tolist() for name in ("at", "kind", "service", "task_id", "more")]
-    followers = 0
-    for position, (at, kind, service, task_id, more) in enumerate(zip(*columns, strict=True)):
-        if followers:
-            followers -= 1  # told with the one before
-        elif kind == _STEADY:
-            events.steady(at, service)
-        elif kind in _OF_TASKS:
-            ids = columns[3][position : position + 1 + more] if more else [task_id]
-            events.tasks(at, service, ids, *_OF_TASKS[kind])
-            followers = more
-        else:
-            _tell_mishap(world, events, rows[position], IncidentKind(kind))
-    state.clock[INCIDENTS] = 0
+def about_task(service: str | None, task_id: int, words: str) -> str:
+    """The sentence of something that happened to a task."""
+    return f"{_of(service)}(task {task_id}) {words}."
 
 
-def _tell_mishap(world: World, events: EventLog, row: Any, kind: IncidentKind) -> None:
-    """Write what befell a task or an instance."""
-    at, service, task_id = int(row["at"]), int(row["service"]), int(row["task_id"])
+def not_placed_for(service: str | None, reason: str) -> str:
+    """The sentence of a task that found its place and then no network there."""
+    return f"{_of(service)}was unable to place a task. Reason: {reason}."
+
+
+def mishap_words(names: Names, row: Any) -> tuple[str, str]:
+    """The name and the sentence of what befell a task or an instance in compiled code."""
+    kind = EventKind(row["kind"])
+    service = names.services[row["service"]] if row["service"] >= 0 else None
     if kind in _INSTANCE_WORDS:
-        events.instance(at, _INSTANCE_WORDS[kind][0], int(row["instance_id"]), _INSTANCE_WORDS[kind][1])
-    elif kind == IncidentKind.NO_ADDRESS:
-        events.not_placed_for(at, service, task_id, world.names.sentences[row["sentence"]])
-    else:
-        name, words = _TASK_WORDS[kind]
-        events.task(at, name, service, task_id, words)
+        name, words = _INSTANCE_WORDS[kind]
+        return name, about_instance(int(row["instance_id"]), words)
+    if kind == EventKind.NO_ADDRESS:
+        return PLACEMENT_FAILURE, not_placed_for(service, names.sentences[row["sentence"]])
+    name, words = _TASK_WORDS[kind]
+    return name, about_task(service, int(row["task_id"]), words)
+
+
+def _of(service: str | None) -> str:
+    return "" if service is None else f"(service {service}) "

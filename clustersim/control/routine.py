@@ -18,7 +18,7 @@ from clustersim.world.tables import (
     BELL_CAPACITY,
     BELL_SCHEDULER,
     BELLS,
-    INCIDENTS,
+    EVENTS,
     KERNEL_CALLS,
     LOST,
     REACHED,
@@ -43,7 +43,7 @@ class Routine:
         self.world = world
         self.env = env
         self.end_ms = end_ms
-        self.take_chunks, self.tell_incidents = recorders
+        self.take_chunks, self.tell_events = recorders
         self.stepwise = stepwise
         self.arrivals: Arrivals
         self.agenda: Agenda
@@ -65,8 +65,8 @@ class Routine:
             else:
                 break
         clock = self.world.state.clock
-        if clock[INCIDENTS]:
-            self.tell_incidents()
+        if clock[EVENTS] > self.world.state.events.size // 2:
+            self.tell_events()
         reached = int(clock[REACHED])
         if outcome == BELL and reached <= now:
             bells = int(clock[BELLS])

@@ -15,7 +15,6 @@ import numpy as np
 from clustersim.control.capacity import Capacity
 from clustersim.control.daemons import Daemons
 from clustersim.control.event_words import EventLog
-from clustersim.control.incidents import tell_incidents
 from clustersim.control.machines import Machines
 from clustersim.control.rebalancing import Rebalancing
 from clustersim.control.replicas import Replicas
@@ -26,6 +25,7 @@ from clustersim.control.starting import Starter
 from clustersim.control.stopping import Stopper
 from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
+from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
 from clustersim.world.orders import set_desired, start_healthy
 from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, ZONES_CHANGED
@@ -97,16 +97,16 @@ class Scheduler:
 
     def set_desired(self, service: int, count: int, now: int) -> None:
         """A new desired count, whoever asked for it."""
-        self.set_all_desired([service], [count], now)
+        self.set_all_desired(np.array([service]), np.array([count]), now)
 
-    def set_all_desired(self, services: list[int], counts: list[int], now: int) -> None:
+    def set_all_desired(self, services: Array, counts: Array, now: int) -> None:
         """New desired counts of several services. A calm one stays calm: compiled code can count."""
-        set_desired(self.world.core, np.array(services), np.array(counts), now)
+        set_desired(self.world.core, services, counts, now)
         if self._any_machines:
-            for service, count in zip(services, counts, strict=True):
+            for service, count in zip(services.tolist(), counts.tolist(), strict=True):
                 if self.records[service].on_machines:
                     self.machines.resize(self.records[service], count)
-        self._waiting.update(services)
+        self._waiting.update(services.tolist())
         self.agenda.ring()
 
     def definition_of(self, service: int) -> str:
@@ -188,7 +188,6 @@ class Scheduler:
         position = 0
         while True:
             position = look_at_calm(self.world.core, todo, position, now)
-            tell_incidents(self.world, self.events)
             if position == todo.size:
                 break
             record = self.records[todo[position]]

@@ -35,7 +35,7 @@ MOVE = np.dtype(
         ("target", np.int64),
         ("before", np.int64),
         ("count", np.int64),  # the new desired count
-        ("alarm", np.int64),  # position of the one that it comes from
+        ("origin", np.int64),  # position of the alarm that it comes from
         ("value", np.float64),  # its datapoint
     ],
     align=True,
@@ -69,7 +69,7 @@ def track(
         move = tracking.moves[moves]
         move.target, move.before = target, desired[target]
         if _decide(tracking, target, now, running[target], deploying[target] > 0, move):
-            move.value = tracking.watch.alarms[move.alarm].value
+            move.value = tracking.watch.alarms[move.origin].value
             moves += 1
     return moves
 
@@ -88,12 +88,12 @@ def _decide(tracking: Tracking, target: int, now: int, running: int, deploying: 
     floor, ceiling = watch.floor[target], watch.ceiling[target]
     wanted = math.ceil(running * high.value / high.tracked - 1e-9)
     if high.state == IN_ALARM or (running == 0 and desired == 0 and high.value > 0.0):
-        move.alarm = one.high
+        move.origin = one.high
         move.count = _scale_out(one, now, running, desired, floor, ceiling, max(wanted, running + 1))
         if move.count > desired:
             watch.in_until[target] = NEVER
         return bool(move.count > desired)
-    move.alarm = one.low
+    move.origin = one.low
     move.count = max(min(wanted, running, ceiling), floor)
     waits = low.state != IN_ALARM or not one.scales_in or now < watch.in_until[target] or deploying
     if waits or move.count >= desired:

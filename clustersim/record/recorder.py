@@ -91,10 +91,6 @@ class Recorder:
         """Appends one row: words as `str`, instants in ms, None (or leaving it out) for null."""
         self._file(table).append_row(values)
 
-    def append_cells(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Appends rows given as tuples of all cells in the order of the columns, each as `append_row` takes it."""
-        self._file(table).append_cells(rows)
-
     def close(self) -> dict[str, int]:
         """Writes what waits and finishes every file, those of empty tables too; gives rows per table."""
         return {name: file.close() for name, file in self._files.items()}
@@ -137,10 +133,7 @@ class _TableFile:
         row = tuple([values.pop(name, None) for name in self._names])
         if values:
             raise SimulationError(f"table {self._table.name} declares no column {sorted(values)[0]!r}")
-        self.append_cells((row,))
-
-    def append_cells(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._rows += rows
+        self._rows.append(row)
         if len(self._rows) >= BATCH_ROWS:
             self._settle_rows()
 

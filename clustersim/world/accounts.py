@@ -16,7 +16,7 @@ from clustersim.engine.chance import sample, uniform
 from clustersim.engine.compiled import Array, entry, inlined, lean
 from clustersim.engine.heap import RANK_SHIFT, push
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.tables import END, HEAP_SIZE, INCIDENTS, SEQUENCE, SETS_USED, WINDOW_START, State
+from clustersim.world.tables import END, EVENTS, HEAP_SIZE, SEQUENCE, SETS_USED, WINDOW_START, State
 
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
@@ -34,7 +34,7 @@ def note(state: State, at: int, rank: int, subject: int, serial: int) -> None:
 
 @inlined
 def tell(state: State, now: int, kind: int, instance_id: int, task_id: int, service: int) -> None:
-    """Report an incident, to be told in `events`; the caller made sure of room."""
+    """Report an event: a row of `events` to be; the caller made sure of room."""
     tell_words(state, now, kind, instance_id, task_id, service, 0)
 
 
@@ -42,11 +42,11 @@ def tell(state: State, now: int, kind: int, instance_id: int, task_id: int, serv
 def tell_words(
     state: State, now: int, kind: int, instance_id: int, task_id: int, service: int, sentence: int
 ) -> None:
-    """Report an incident that has words of its own."""
-    i = state.incidents[state.clock[INCIDENTS]]
+    """Report an event that has words of its own."""
+    i = state.events[state.clock[EVENTS]]
     i.at, i.kind, i.sentence, i.more = now, kind, sentence, 0
     i.instance_id, i.task_id, i.service = instance_id, task_id, service
-    state.clock[INCIDENTS] += 1
+    state.clock[EVENTS] += 1
 
 
 @lean

@@ -17,7 +17,7 @@ from clustersim.vocabulary import (
     HOST_PORTS,
     MEMORY,
     NEVER,
-    IncidentKind,
+    EventKind,
     InstanceState,
     StopCode,
     StoppedReason,
@@ -73,7 +73,7 @@ TERMINATED = int(InstanceState.TERMINATED)
 
 RECLAIMED = int(TerminationReason.SPOT_INTERRUPTION)
 
-_TASKS_STARTED = int(IncidentKind.TASKS_STARTED)
+_TASKS_STARTED = int(EventKind.TASKS_STARTED)
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
 _SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)

@@ -13,7 +13,7 @@ import numpy as np
 from clustersim.engine.chance import uniform
 from clustersim.engine.compiled import Array, entry, lean
 from clustersim.policy.hosts import AGENT_CONNECTED, close_host, open_host
-from clustersim.vocabulary import MS_PER_MINUTE, IncidentKind, StopCode, StoppedReason
+from clustersim.vocabulary import MS_PER_MINUTE, EventKind, StopCode, StoppedReason
 from clustersim.world.accounts import Slots, draw, note, tell
 from clustersim.world.fleet import ACTIVE, REGISTERING, drain, note_within
 from clustersim.world.health import leave_duty
@@ -40,11 +40,11 @@ _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
 _INTERRUPTED = int(StoppedReason.SPOT_INTERRUPTED)
 _MAINTENANCE = int(StoppedReason.MAINTENANCE)
 _ZONE_LOST = int(StoppedReason.ZONE_LOST)
-_SPOT_NOTICE = int(IncidentKind.SPOT_NOTICE)
-_DISCONNECTED = int(IncidentKind.AGENT_DISCONNECTED)
-_RECONNECTED = int(IncidentKind.AGENT_RECONNECTED)
-_FARGATE_SPOT = int(IncidentKind.FARGATE_SPOT_INTERRUPTION)
-_RETIREMENT = int(IncidentKind.FARGATE_TASK_RETIREMENT)
+_SPOT_NOTICE = int(EventKind.SPOT_NOTICE)
+_DISCONNECTED = int(EventKind.AGENT_DISCONNECTED)
+_RECONNECTED = int(EventKind.AGENT_RECONNECTED)
+_FARGATE_SPOT = int(EventKind.FARGATE_SPOT_INTERRUPTION)
+_RETIREMENT = int(EventKind.FARGATE_TASK_RETIREMENT)
 
 
 @lean

@@ -283,7 +283,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         values=np.zeros(1, np.float64),
         finished=np.zeros(CHUNK_ROWS, task_records.TASK),
         lost=np.zeros(1_024, tables.INSTANCE),
-        incidents=np.zeros(CHUNK_ROWS, tables.INCIDENT),
+        events=np.zeros(CHUNK_ROWS, tables.EVENT),
         freed=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
         daemons=np.zeros(0, np.int64),

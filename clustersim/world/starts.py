@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from clustersim.engine.chance import uniform
 from clustersim.engine.compiled import lean
-from clustersim.vocabulary import NEVER, IncidentKind, StopCode, StoppedReason, WaitReason
+from clustersim.vocabulary import NEVER, EventKind, StopCode, StoppedReason, WaitReason
 from clustersim.world.accounts import draw, note, tell_words
 from clustersim.world.containers import plan
 from clustersim.world.holdings import bill_fargate, fargate_zone, hold_fargate, hold_host, take_address
@@ -38,7 +38,7 @@ _ACCESS_DENIED = int(StoppedReason.ACCESS_DENIED)
 _NO_ADDRESS = int(StoppedReason.NO_ADDRESS)
 _OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 _WITHOUT_ADDRESS = int(WaitReason.NO_ADDRESS)
-_ADDRESS_INCIDENT = int(IncidentKind.NO_ADDRESS)
+_FOUND_NO_ADDRESS = int(EventKind.NO_ADDRESS)
 
 
 @lean
@@ -74,7 +74,7 @@ def lack_address(state: State, slot: int, zone: int, now: int) -> None:
     state.refusals[_WITHOUT_ADDRESS] += 1
     t.stop_code, t.reason = _FAILED_TO_START, _NO_ADDRESS
     t.sentence = state.address_words[t.lane, zone]
-    tell_words(state, now, _ADDRESS_INCIDENT, NEVER, t.task_id, s.service, t.sentence)
+    tell_words(state, now, _FOUND_NO_ADDRESS, NEVER, t.task_id, s.service, t.sentence)
     finish(state, slot, now)
 
 

@@ -221,15 +221,18 @@ DISTRIBUTION = np.dtype(
     align=True,
 )
 
-INCIDENT = np.dtype(
-    [  # what happened in compiled code and is to be told in `events`
+EVENT = np.dtype(
+    [  # a row of `events` to be: what happened, and what its sentence says
         ("at", np.int64),
-        ("kind", np.int64),
+        ("kind", np.int64),  # EventKind
         ("instance_id", np.int64),
         ("task_id", np.int64),
         ("service", np.int64),
-        ("sentence", np.int64),  # the words, where they are not those of the kind; 0: they are
-        ("more", np.int64),  # incidents right behind it that are told together with it
+        ("sentence", np.int64),  # number of the words, where they are not those of the kind; 0: they are
+        ("more", np.int64),  # events right behind it that are told together with it
+        ("before", np.int64),  # the desired count, where it is changed
+        ("after", np.int64),
+        ("name", np.int64),  # SAID: code of the event's name
     ],
     align=True,
 )
@@ -265,7 +268,7 @@ INCIDENT = np.dtype(
     CLOSEST,
     ENTRIES_PER_LIFE,
     SETS_USED,
-    INCIDENTS,
+    EVENTS,
     DISCONNECTED,
     REFUSED,
     PROMISED,
@@ -320,7 +323,7 @@ class State(NamedTuple):
     values: Annotated[Array, np.float64, 1]  # of the empirical ones
     finished: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
     lost: Annotated[Array, INSTANCE, 1]  # records of terminated instances
-    incidents: Annotated[Array, INCIDENT, 1]  # what is to be told, until Python takes it
+    events: Annotated[Array, EVENT, 1]  # rows of `events` to be, until they are put into words
     target_changes: Annotated[Array, CHANGE, 1]  # of exact services, until Python takes them; else no rows
     freed: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]

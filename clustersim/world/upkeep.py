@@ -11,21 +11,21 @@ The calendar looks at once where no other concern is due at the instant; else th
 from __future__ import annotations
 
 from clustersim.engine.compiled import entry, lean
-from clustersim.vocabulary import MS_PER_SECOND, NEVER, IncidentKind, StopCode, StoppedReason
+from clustersim.vocabulary import MS_PER_SECOND, NEVER, EventKind, StopCode, StoppedReason
 from clustersim.world.accounts import Slots, tell
 from clustersim.world.lives import ask_stop
 from clustersim.world.orders import start_some
 from clustersim.world.surplus import CHOSEN, choose_surplus
-from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, INCIDENTS, ZONES_CHANGED, State
+from clustersim.world.tables import BELL_SCHEDULER, BELLS, DIRTY, EVENTS, ZONES_CHANGED, State
 from clustersim.world.transitions import RUNNING, ring_scheduler
 from clustersim.world.waiting import has_room
 
 LAUNCH_CYCLE_MS = MS_PER_SECOND  # ECS publishes no cycle length; the launch rate is dealt out once a second
 _STARTED = CHOSEN  # the row of `State.choice` that takes the ids of tasks that were started
 
-_TASKS_STARTED = int(IncidentKind.TASKS_STARTED)
-_TASKS_STOPPED = int(IncidentKind.TASKS_STOPPED)
-_STEADY = int(IncidentKind.STEADY)
+_TASKS_STARTED = int(EventKind.TASKS_STARTED)
+_TASKS_STOPPED = int(EventKind.TASKS_STOPPED)
+_STEADY = int(EventKind.STEADY)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 _SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
 
@@ -121,7 +121,7 @@ def _start(state: State, service: int, count: int, now: int) -> bool:
         v.steady = 0
     for position in range(done):
         tell(state, now, _TASKS_STARTED, NEVER, ids[position], service)
-        state.incidents[state.clock[INCIDENTS] - 1].more = done - 1 - position
+        state.events[state.clock[EVENTS] - 1].more = done - 1 - position
     return bool(done == count)
 
 
@@ -141,7 +141,7 @@ def _stop(state: State, service: int, live: int, now: int) -> bool:
         if state.tasks[slot].state == RUNNING:
             running -= 1
             tell(state, now, _TASKS_STOPPED, NEVER, state.tasks[slot].task_id, service)
-            state.incidents[state.clock[INCIDENTS] - 1].more = running
+            state.events[state.clock[EVENTS] - 1].more = running
     for slot in chosen:
         ask_stop(state, slot, now, _SCHEDULER_INITIATED, _SCALING_ACTIVITY)
     return True

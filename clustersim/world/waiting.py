@@ -37,11 +37,11 @@ from clustersim.world.tables import (
     CLOSEST,
     DISCONNECTED,
     ENTRIES_PER_LIFE,
+    EVENTS,
     FINISHED,
     FREE_TASKS,
     FREED,
     HEAP_SIZE,
-    INCIDENTS,
     PROMISED,
     PROVISIONING_LIMIT,
     PROVISIONING_TIMEOUT,
@@ -77,7 +77,7 @@ def has_room(state: State, lives: int) -> bool:
         clock[FREE_TASKS] >= lives
         and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
         and state.finished.size - clock[FINISHED] >= lives
-        and state.incidents.size - clock[INCIDENTS] >= lives
+        and state.events.size - clock[EVENTS] >= lives
         and has_room_for_changes(state, lives)
     )
 

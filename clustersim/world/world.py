@@ -21,11 +21,11 @@ from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
 from clustersim.world.tables import (
     ENTRIES_PER_LIFE,
+    EVENTS,
     FINISHED,
     FREE_INSTANCES,
     FREE_TASKS,
     HEAP_SIZE,
-    INCIDENTS,
     LOST,
     NOW,
     TARGET_CHANGES,
@@ -124,7 +124,7 @@ class World:
     def make_room(self, lives: int = 64, instances: int = 0) -> None:
         """Grow what must grow so that `lives` tasks can be created, moved and ended, and `instances` launched.
 
-        The chunks of finished tasks, lost instances and incidents grow here when they are not emptied first.
+        The chunks of finished tasks, lost instances and events grow here when they are not emptied first.
         """
         clock = self.state.clock
         lives += instances * self.state.daemons.size
@@ -140,9 +140,7 @@ class World:
             self._grow_instances(instances)
         if self.state.lost.size - clock[LOST] < instances + 1:
             self._replace(lost=_longer(self.state.lost, int(clock[LOST]) + 2 * (instances + 1)))
-        if self.state.incidents.size - clock[INCIDENTS] < lives + instances:
-            wanted = int(clock[INCIDENTS]) + 2 * (lives + instances)
-            self._replace(incidents=_longer(self.state.incidents, wanted))
+        self.make_room_for_events(lives + instances)
         changes, asked = self.state.target_changes, CHANGES_PER_LIFE * (lives + instances)
         if changes.size and changes.size - clock[TARGET_CHANGES] < asked:
             self._replace(target_changes=_longer(changes, 2 * (changes.size + asked)))
@@ -151,6 +149,12 @@ class World:
             longer = np.zeros(self.state.shapes.size, np.int64)
             longer[: kept.size] = kept
             self._replace(waiting_shapes=longer)
+
+    def make_room_for_events(self, count: int) -> None:
+        """Grow the chunk of events so that so many can be told."""
+        told = int(self.state.clock[EVENTS])
+        if self.state.events.size - told < count:
+            self._replace(events=_longer(self.state.events, told + 2 * count))
 
     def make_room_to_choose(self, candidates: int) -> None:
         """Grow the scratch so that some of so many tasks can be chosen to stop."""

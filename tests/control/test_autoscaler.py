@@ -8,8 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from clustersim.control.autoscaler import Activity, Autoscaler
+from clustersim.control.autoscaler import Autoscaler
 from clustersim.control.measures import Measures
+from clustersim.engine.compiled import Array
 from clustersim.errors import ScenarioError
 from clustersim.policy.metrics import Metric, Named
 from clustersim.scenario.model import AutoScaling, ScheduledAction, Service, StepScaling, TargetTracking
@@ -65,12 +66,16 @@ class Cluster:
         measures = cast(Measures, self.measures)
         self.scaler = Autoscaler([web, other], measures, self.carry_out, tick_ms)
 
-    def carry_out(self, now_ms: int, activities: list[Activity]) -> None:
-        for done in activities:
-            self.desired[done.service] = done.after
-            self.causes.append(done.cause)
-            target = f"service/{('web', 'jobs')[done.service]}"
-            self.rows.append((now_ms, target, *done[1:]))
+    def carry_out(self, now_ms: int, moves: Array) -> None:
+        for service, before, after, number, value in moves.tolist():
+            origin = self.scaler.origins[number]
+            assert origin.service == service
+            self.desired[service] = after
+            self.causes.append(origin.cause)
+            target = f"service/{('web', 'jobs')[service]}"
+            self.rows.append(
+                (now_ms, target, origin.policy, origin.metric, value, before, after, origin.cause)
+            )
 
     def minutes(
         self, *values: float, metric: Metric = Metric.CPU, service: int = 0, deploying: bool = False
