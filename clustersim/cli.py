@@ -196,6 +196,8 @@ def main() -> None:
     """The `clustersim` program: `app`, with defects told in one sentence."""
     # numpy's BLAS starts a thread per core, whose waiting costs as much as importing numpy; none is used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # pydantic reads the metadata of every installed package for plugins of its own; none is used here.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         app()
     except Exception as error:

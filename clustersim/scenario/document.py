@@ -7,26 +7,20 @@ the botocore checks and the imports all report `Problem`s.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import math
 import re
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from clustersim.scenario.nodes import MAX_DEPTH, TOO_DEEP, Node, TextFault, compose
 
-_CORE = "tag:yaml.org,2002:"
 Steps = tuple[str | int, ...]
 
 EMPTY = "the file is empty"
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 1_000_000  # after aliases are expanded: a "billion laughs" file ends here
-MAX_DEPTH = 100
 _LONG_NUMBER = 40  # digits; anything longer is no quantity
 
 
@@ -58,13 +52,13 @@ class Document:
             if found is None:
                 return *place, length
             mark, node = found
-            place = (mark.start_mark.line + 1, mark.start_mark.column + 1)
+            place = (mark.line, mark.column)
         return *place, len(path)
 
 
 def _child(node: Node | None, step: str | int, seen: set[int]) -> tuple[Node, Node] | None:
     """The node that marks the place of `step` under `node`, and the node of its value."""
-    if isinstance(node, MappingNode):
+    if node is not None and node.is_mapping:
         folded = None
         for key, value in node.value:
             if key.value == step:
@@ -74,13 +68,13 @@ def _child(node: Node | None, step: str | int, seen: set[int]) -> tuple[Node, No
         if folded is not None:
             return folded
         for key, value in node.value:
-            if key.tag == _CORE + "merge" and id(value) not in seen:
+            if key.tag == "merge" and id(value) not in seen:
                 seen.add(id(value))
-                for merged in [value] if isinstance(value, MappingNode) else value.value:
+                for merged in [value] if value.is_mapping else value.value:
                     if (found := _child(merged, step, seen)) is not None:
                         return found
         return None
-    if node is not None and isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+    if node is not None and node.is_list and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     return None
 
@@ -130,41 +124,14 @@ def _parse(document: Document, text: str) -> None:
     if text.lstrip()[:1] in ("{", "["):  # JSON may be indented by tabs, YAML may not
         text = re.sub(r"^\t+", lambda match: " " * len(match.group()), text, flags=re.MULTILINE)
     try:
-        document.root = _compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        what = ": ".join(part for part in (error.context, error.problem) if part).replace("\n", " ")
-        if "expected a single document" in what:
-            what = "a second YAML document begins here; one file holds one scenario"
-        document.faults.append((line, column, what))
-    except RecursionError:
-        document.faults.append((1, 1, f"nested more than {MAX_DEPTH} deep; a scenario needs no more"))
-    except (YAMLError, ValueError) as error:
-        position = getattr(error, "position", None)
-        line = text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
-        what = str(getattr(error, "reason", None) or error).splitlines()[0]
-        document.faults.append((line, 1, f"not YAML: {what}"))
-    else:
-        if document.root is None:
-            document.faults.append((1, 1, EMPTY))
-            return
-        builder = _Builder(document)
-        document.value = builder.build(document.root, 0)
-
-
-def _compose(text: str) -> Node | None:
-    """The node tree of `text`; none of it is garbage, so nothing is collected meanwhile."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            root: Node | None = YAML(typ="safe", pure=True).compose(text)
-        return root
-    finally:
-        if collecting:
-            gc.enable()
+        document.root = compose(text)
+    except TextFault as fault:
+        document.faults.append((fault.line, fault.column, fault.what))
+        return
+    if document.root is None:
+        document.faults.append((1, 1, EMPTY))
+        return
+    document.value = _Builder(document).build(document.root)
 
 
 class _Builder:
@@ -176,56 +143,55 @@ class _Builder:
         self.open: set[int] = set()
 
     def fault(self, node: Node, message: str) -> None:
-        self.faults.append((node.start_mark.line + 1, node.start_mark.column + 1, message))
+        self.faults.append((node.line, node.column, message))
 
-    def build(self, node: Node, depth: int) -> Any:
+    def build(self, node: Node) -> Any:
         """The plain value of `node`; None where something is wrong with it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             if self.nodes == MAX_NODES + 1:
                 self.fault(node, f"aliases expand to more than {MAX_NODES:,} values; write fewer of them")
             return None
-        if isinstance(node, ScalarNode):
+        if isinstance(node.value, str):
             return self.scalar(node)
-        if depth > MAX_DEPTH or id(node) in self.open:
-            loop = id(node) in self.open
-            self.fault(node, "an alias contains itself" if loop else f"nested more than {MAX_DEPTH} deep")
+        if id(node) in self.open:
+            self.fault(node, "an alias contains itself")
+            return None
+        if len(self.open) > MAX_DEPTH:
+            self.fault(node, TOO_DEEP)
             return None
         self.open.add(id(node))
-        if isinstance(node, MappingNode):
-            value: Any = self.mapping(node, depth)
-        else:
-            value = [self.build(item, depth + 1) for item in node.value]
+        value = self.mapping(node) if node.is_mapping else [self.build(item) for item in node.value]
         self.open.discard(id(node))
         return value
 
-    def mapping(self, node: MappingNode, depth: int) -> dict[str, Any]:
+    def mapping(self, node: Node) -> dict[str, Any]:
         """The mapping of `node`; keys are text, `<<` merges beneath what is written, a null is not given."""
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key, child in node.value:
-            if key.tag == _CORE + "merge":
-                parts = self.build(child, depth + 1)
+            if key.tag == "merge":
+                parts = self.build(child)
                 for part in parts if isinstance(parts, list) else [parts]:
                     if isinstance(part, dict):
                         merged = {**part, **merged}
                     else:
                         self.fault(child, "`<<` takes a mapping or a list of mappings")
                 continue
-            if not isinstance(key, ScalarNode):
+            if not isinstance(key.value, str):
                 self.fault(key, "a key is a mapping or a list; keys are plain text")
                 continue
-            name = str(key.value)
+            name = key.value
             if name in result:
                 self.fault(key, f"duplicate key {name!r}; write it once")
                 continue
-            result[name] = self.build(child, depth + 1)
+            result[name] = self.build(child)
         result = {**merged, **result} if merged else result
         return {name: value for name, value in result.items() if value is not None}
 
-    def scalar(self, node: ScalarNode) -> Any:
+    def scalar(self, node: Node) -> Any:
         """The scalar of `node`; dates stay text, what is not a finite number is refused."""
-        kind, text = str(node.tag).removeprefix(_CORE), str(node.value)
+        kind, text = node.tag, node.value
         if kind in ("str", "timestamp", "value", "merge"):
             return text
         if kind == "null":
@@ -237,7 +203,7 @@ class _Builder:
         self.fault(node, f"the tag {node.tag} is not known here; write plain YAML")
         return None
 
-    def number(self, node: ScalarNode, kind: str, text: str) -> int | float | None:
+    def number(self, node: Node, kind: str, text: str) -> int | float | None:
         """A finite int or float."""
         if len(text) <= _LONG_NUMBER:
             try:
@@ -249,5 +215,5 @@ class _Builder:
                     return int(text, 0) if text.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(text)
             except ValueError:
                 pass
-        self.fault(node, f"{str(node.value)[:40]} is not a finite number; write one")
+        self.fault(node, f"{node.value[:40]} is not a finite number; write one")
         return None

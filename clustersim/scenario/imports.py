@@ -14,10 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
-
 from clustersim.scenario.aws import NOT_YET, service_model
 from clustersim.scenario.document import Document, Problem, Steps, read_document
+from clustersim.scenario.nodes import Node
 from clustersim.scenario.overrides import closest
 
 
@@ -196,9 +195,9 @@ def _field(block: Any, name: str) -> Any:
 def _node_at(node: Node | None, steps: Steps) -> Node | None:
     """The node of the value at `steps`."""
     for step in steps:
-        if isinstance(node, MappingNode):
+        if node is not None and node.is_mapping:
             node = next((value for key, value in node.value if key.value == step), None)
-        elif isinstance(node, SequenceNode) and isinstance(step, int):
+        elif node is not None and node.is_list and isinstance(step, int):
             node = node.value[step]
     return node
 

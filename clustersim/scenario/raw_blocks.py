@@ -87,7 +87,7 @@ class OwnTaskDefinition(Written):
     """The keys of our own in a task definition."""
 
     revision: AtLeastOne | None = None
-    behavior: WrittenBehavior = WrittenBehavior()
+    behavior: WrittenBehavior = Field(default_factory=WrittenBehavior)
 
 
 def _slow_start(ms: int) -> int:
@@ -121,7 +121,7 @@ class OwnService(Written):
 
     auto_scaling: FreeMapping | None = None
     load: WrittenLoad | None = None
-    behavior: WrittenBehavior = WrittenBehavior()
+    behavior: WrittenBehavior = Field(default_factory=WrittenBehavior)
     virtual_machines: VirtualMachines | None = None
 
 
@@ -141,7 +141,7 @@ class OwnRunTask(Written):
     trace: str | None = None
     duration: DurationDistribution | None = None
     retries: Count = 0
-    behavior: WrittenBehavior = WrittenBehavior()
+    behavior: WrittenBehavior = Field(default_factory=WrittenBehavior)
 
 
 def _keys(model: type[Written]) -> dict[str, None]:

@@ -36,14 +36,14 @@ NO_RATE = Series(times_ms=np.zeros(1, dtype=np.int64), rates=np.zeros(1))
 
 def behavior(service: WrittenBehavior, definition: WrittenBehavior | None) -> Behavior:
     """The behaviour of a task: the task definition's own keys over the service's."""
-    merged: dict[str, Any] = {name: getattr(service, name) for name in service.model_fields_set}
+    written = service
     if definition is not None:
-        merged |= {name: getattr(definition, name) for name in definition.model_fields_set}
-        merged["containers"] = {**service.containers, **definition.containers}
-    written = WrittenBehavior.model_construct(**merged)
+        own: dict[str, Any] = {name: getattr(definition, name) for name in definition.model_fields_set}
+        own["containers"] = {**service.containers, **definition.containers}
+        written = service.model_copy(update=own)
     protection = written.task_protection
     return Behavior(
-        **_life(written, merged),
+        **_life(written, written.model_fields_set),
         cpu_time_per_request_ms=written.cpu_time_per_request,
         memory_per_task=_memory(written.memory_per_task),
         protection_ms=0 if protection is None else protection.expires_in_minutes * MS_PER_MINUTE,
