@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.control.traffic import Traffic
 from clustersim.policy.request_records import CHANGE, OPENED
 from clustersim.scenario.distributions import distribution
 from clustersim.scenario.model import (
@@ -77,8 +77,7 @@ def ns_per_request(routing: Routing, service_time: Distribution | None, requests
     now_ms = 0
     while asked < requests:
         now_ms += PERIOD_MS
-        times = TaskTimes(*(np.array([TASKS * now_ms]), np.array([TASKS * now_ms]), np.zeros(1, np.int64)))
-        made.tick(now_ms, times, log)
+        made.tick(now_ms, np.array([[TASKS * now_ms], [TASKS * now_ms], [0]]), log)
         log = log[:0]
         asked += float(made.flows["requests"][0])
     return (time.process_time_ns() - begun) / asked, float(made.flows["response_s"][0])

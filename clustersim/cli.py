@@ -7,6 +7,7 @@ stand inside the commands that need them, so that `--help` is quick.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
@@ -198,6 +199,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # pydantic reads the metadata of every installed package for plugins of its own; none is used here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.set_threshold(100_000)  # what a run makes in Python mostly stays: looking for garbage seldom is enough
     try:
         app()
     except Exception as error:

@@ -35,7 +35,7 @@ from clustersim.control.quotas import exceeded_quotas
 from clustersim.control.routine import Routine
 from clustersim.control.scheduler import Scheduler
 from clustersim.control.summary import summarise
-from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.control.traffic import Traffic
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
@@ -45,7 +45,6 @@ from clustersim.record.schema import tables_of
 from clustersim.scenario.model import Scenario
 from clustersim.scenario.schedule import instants
 from clustersim.vocabulary import MS_PER_MINUTE
-from clustersim.world.accounts import touch_all
 from clustersim.world.invariants import SecondReading
 from clustersim.world.populate import empty_world, group_names
 from clustersim.world.risks import write_risks
@@ -280,16 +279,14 @@ class Simulation:
 
     # --- concerns that are only wiring ---------------------------------------------------------------------
 
-    def _counts(self, name: str) -> Array:
-        return self.world.state.services[name].astype(np.int64)
-
     def _measure(self, now: int) -> None:
         """A metric period has ended: load first, then the policies that look at it."""
         self._carry_load(now)
         self.measures.take(now)
         if self.alarm_board.evaluate(now):
             self.scheduler.look_at_watched()
-        self.autoscaler.tick(now, *(self._counts(name) for name in ("running", "desired", "deploying")))
+        services = self.world.state.services
+        self.autoscaler.tick(now, services["running"], services["desired"], services["deploying"])
         self.group_scaling.tick(now)
         if kill_beyond_memory(self.world, self.traffic, now):
             self.agendas["calendar"].ring()
@@ -297,10 +294,7 @@ class Simulation:
 
     def _carry_load(self, now: int) -> None:
         """What was asked since the last metric period, answered by the tasks there were."""
-        touch_all(self.world.core, now, np.zeros(0, np.int64))
-        sets = self.world.state.sets
-        areas = (sets[name].astype(np.int64) for name in ("running_area", "ready_area", "hung_area"))
-        self.traffic.tick(now, TaskTimes(*areas), self.world.take_target_changes())
+        self.traffic.tick(now, self.world.task_times(now), self.world.take_target_changes())
 
     def _in_alarm(self, name: str) -> bool:
         return self.alarm_board.in_alarm(name)

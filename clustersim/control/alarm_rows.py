@@ -149,8 +149,9 @@ class AlarmTable:
         self.rows = np.array(self._rows, alarms.ALARM) if self._rows else np.zeros(0, alarms.ALARM)
         self._custom = np.full(len(self._expressions), np.nan)
         self._hot = np.zeros(len(self._rows), np.int64)
+        counts = np.zeros(floor.size, np.int64), np.zeros(floor.size, np.int64)
         self.watch = alarms.Watch(
-            self.rows, self._measures.values, self._custom, floor, ceiling, in_until, self._hot
+            self.rows, self._measures.values, self._custom, floor, ceiling, in_until, *counts, self._hot
         )
         self._watch = pointer(self.watch)
 
@@ -162,7 +163,8 @@ class AlarmTable:
         for position, (expression, cells) in enumerate(self._expressions):
             read = {named: float(values[cell]) for named, cell in cells.items()}
             self._custom[position] = expression.value(read.__getitem__)
-        found = alarms.evaluate(self._watch, now_ms, running, desired)
+        self.watch.running[:], self.watch.desired[:] = running, desired
+        found = alarms.evaluate(self._watch, now_ms)
         return self._hot[:found]
 
     def targets(self, positions: Int64s) -> list[int]:

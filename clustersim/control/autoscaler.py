@@ -129,7 +129,8 @@ class Autoscaler:
                 row["scales_in"] = not rule.disable_scale_in
         self._untracked = {service for service in self._policies if tracked["high"][service] < 0}
         self._moves = np.zeros(len(self._names), MOVE)
-        self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._moves))
+        self._deploying = np.zeros(len(self._names), np.int64)
+        self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._deploying, self._moves))
 
     def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Int64s) -> None:
         """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
@@ -140,7 +141,8 @@ class Autoscaler:
         hot = self._alarms.evaluate(now_ms, running, desired)
         if hot.size == 0:
             return
-        moved = track(self._tracking, hot.size, now_ms, running, desired, deploying)
+        self._deploying[:] = deploying
+        moved = track(self._tracking, hot.size, now_ms)
         moves = self._moves[:moved]
         if self._untracked:
             others = [

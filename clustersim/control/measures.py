@@ -74,6 +74,8 @@ class Measures:
             for target in service.target_groups
         }
         self.values: npt.NDArray[np.float64] = np.full((len(Metric), count), np.nan)
+        loaded = traffic.flows["service"]  # ascending, so all of them are a stretch
+        self._loaded = slice(loaded.size) if loaded.size == len(names.services) else loaded.copy()
         self._guest_vcpu = self._guests()
         self._asked: set[tuple[Metric, Subject]] = set()
         self._warmup_ms = np.zeros(max(1, len(names.pools)), np.int64)
@@ -109,11 +111,10 @@ class Measures:
         """Fill the matrix for the metric period that ends at `now`."""
         values, services = self.values, self.world.state.services
         flows = self.traffic.flows
-        owners = flows["service"]
         of_sets = self._asked_of(Subject.SERVICE, *_OF_SETS)
         for metric, column in _OF_FLOWS.items():
             if (metric, Subject.SERVICE) in self._asked or (of_sets and metric in _SHARES):
-                values[metric, owners] = flows[column]
+                values[metric, self._loaded] = flows[column]
         for metric, column in _OF_SERVICES.items():
             if (metric, Subject.SERVICE) in self._asked:
                 values[metric, : services.size] = services[column]

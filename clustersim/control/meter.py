@@ -184,8 +184,9 @@ class Meter:
     def _write_deployments(self, now: int) -> None:
         """A row per deployment of each service that has one in progress."""
         state = self.world.state
+        steady = state.services["steady"].tolist()
         for service, record in enumerate(self.scheduler.records):
-            if state.services[service]["steady"] and record.primary.state != IN_PROGRESS:
+            if steady[service] and record.primary.state != IN_PROGRESS:
                 continue
             ready = sum(int(state.sets[each.row]["ready"]) for each in record.deployments)
             loaded = self.traffic.row_of[service] >= 0

@@ -18,7 +18,7 @@ from clustersim.control.event_words import EventLog
 from clustersim.control.services import COMPLETED, FAILED, IN_PROGRESS, Rollout, ServiceRecord
 from clustersim.control.traffic import Traffic
 from clustersim.policy.deployment import breaker_threshold
-from clustersim.policy.load import BY_TARGETS
+from clustersim.policy.load_records import BY_TARGETS
 from clustersim.record.recorder import Recorder
 from clustersim.scenario.resolve_deployment import alarm_ms
 from clustersim.world.set_specs import service_spec

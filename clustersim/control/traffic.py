@@ -19,7 +19,7 @@ import numpy.typing as npt
 from clustersim.control.exact_requests import NO_CHANGES, ExactRequests, Luck
 from clustersim.engine.chance import stream_key
 from clustersim.engine.pointer import pointer
-from clustersim.policy import demand, load, load_sample, response
+from clustersim.policy import demand, load, load_records, load_sample, response
 from clustersim.policy.permissions import outcome
 from clustersim.scenario.model import Load, Roles, Service, TargetGroup, TaskDefinition
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER
@@ -40,18 +40,10 @@ class TrafficSummary(NamedTuple):
     response_time_p99_s: float
 
 
-class TaskTimes(NamedTuple):
-    """Task-milliseconds of every task set so far: running; able to answer; asked but no longer able."""
-
-    running_ms: Int64s
-    ready_ms: Int64s
-    hung_ms: Int64s
-
-
 class Traffic:
     """The load of all services of a scenario.
 
-    `flows` are `policy.load.FLOW` records, one per service with load; `row_of[service]` is its row or -1.
+    `flows` are `policy.load_records.FLOW` records, one per service with load; `row_of[service]` is its row or -1.
     """
 
     def __init__(
@@ -70,8 +62,8 @@ class Traffic:
         loaded = [(index, each.load) for index, each in called if each.load is not None]
         self._exact = ExactRequests(called, {group.name: group for group in target_groups}, luck)
         self.row_of: Int64s = np.full(len(services), NEVER, np.int64)
-        self.flows: npt.NDArray[np.void] = np.zeros(len(loaded), load.FLOW)
-        self.backends: npt.NDArray[np.void] = np.zeros(0, load.BACKEND)
+        self.flows: npt.NDArray[np.void] = np.zeros(len(loaded), load_records.FLOW)
+        self.backends: npt.NDArray[np.void] = np.zeros(0, load_records.BACKEND)
         cursors, self._times, self._rates = demand.flatten([each.series for _, each in loaded])
         self._readers = np.stack((cursors, cursors), axis=1)
         self._histograms = np.zeros((len(loaded), response.BUCKETS))
@@ -79,7 +71,7 @@ class Traffic:
         self._set_of: Int64s = np.zeros(0, np.int64)  # of each backend; -1: the row is free
         self._closing: set[int] = set()
         self._seen: Int64s = np.zeros((3, 0), np.int64)  # task times of each backend, as last read
-        self._last = TaskTimes(*(np.zeros(0, np.int64) for _ in TaskTimes._fields))  # at the last tick
+        self._last: Int64s = np.zeros((3, 0), np.int64)  # task times as of the last tick
         self._weight = np.zeros(0)  # of each backend, now
         self._weighed_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
         self._weight_since: Int64s = np.zeros(0, np.int64)
@@ -94,17 +86,17 @@ class Traffic:
     def _grow(self, size: int) -> None:
         """Make room for `size` backends."""
         old = self.backends.size
-        backends = np.zeros(size, load.BACKEND)
+        backends = np.zeros(size, load_records.BACKEND)
         backends[:old] = self.backends
         backends["flow"][old:] = NEVER
         self.backends = backends
         self._exact.make_room(size)
         self._set_of = np.append(self._set_of, np.full(size - old, NEVER, np.int64))
         self._seen = np.append(self._seen, np.zeros((3, size - old), np.int64), axis=1)
-        self._passed: Int64s = np.zeros((3, size), np.int64)
-        self._elapsed = pointer(load.Elapsed(self._set_of, self._seen, self._passed))
-        self._by_targets = np.full(size, load.BY_TARGETS)
-        self._weight = np.append(self._weight, np.full(size - old, load.BY_TARGETS))
+        self._shares = np.full(
+            size, load_records.BY_TARGETS
+        )  # the mean weight of each backend since the last tick
+        self._weight = np.append(self._weight, np.full(size - old, load_records.BY_TARGETS))
         self._weighed_ms = np.append(self._weighed_ms, np.zeros(size - old))
         self._weight_since = np.append(self._weight_since, np.zeros(size - old, np.int64))
         parts = (
@@ -115,8 +107,13 @@ class Traffic:
             self._rates,
             self._histograms,
             self._whole,
+            self._set_of,
+            self._seen,
+            np.zeros((3, size), np.int64),
+            self._shares,
+            np.zeros(1, load_records.SUMS),
         )
-        self._load = pointer(load.Load(*parts))
+        self._load = pointer(load_records.Load(*parts))
 
     # --- backends ------------------------------------------------------------------------------------------
 
@@ -135,12 +132,13 @@ class Traffic:
             self._grow(2 * self._set_of.size)
         index = int(np.argmax(self._set_of < 0))
         self._set_of[index] = row
-        for seen, total in zip(self._seen, self._last, strict=True):  # a rollback comes back to a task set
-            seen[index] = total[row] if row < total.size else 0
-        self._weight[index] = load.BY_TARGETS
+        self._seen[:, index] = 0
+        if row < self._last.shape[1]:  # a rollback comes back to a task set
+            self._seen[:, index] = self._last[:, row]
+        self._weight[index] = load_records.BY_TARGETS
         self._weighed_ms[index] = 0.0
         self._weight_since[index] = self._now_ms
-        self.backends[index] = np.zeros((), load.BACKEND)
+        self.backends[index] = np.zeros((), load_records.BACKEND)
         backend = self.backends[index]
         backend["flow"], backend["next"] = flow, self.flows[flow]["first"]
         self.flows[flow]["first"] = index
@@ -217,35 +215,34 @@ class Traffic:
 
     # --- time ----------------------------------------------------------------------------------------------
 
-    def tick(self, now_ms: int, times: TaskTimes, log: npt.NDArray[np.void] = NO_CHANGES) -> None:
+    def tick(self, now_ms: int, times: Int64s, log: npt.NDArray[np.void] = NO_CHANGES) -> None:
         """Carry all load to `now_ms`, the end of a metric period; nothing happens when no time has passed.
 
-        `log` is what befell the targets of exact services since the last tick.
+        `times` [3, task set] are the task-milliseconds of each so far: running, able to answer, asked but no longer
+        able; they must not change before the next tick. `log` is what befell the targets of exact services since then.
         """
         if now_ms <= self._now_ms or self.flows.size == 0:
             self._now_ms = max(now_ms, self._now_ms)
             return
-        load.elapse(self._elapsed, *times)
+        load.elapse(self._load, times)
         self._last = times
-        running_ms, ready_ms, hung_ms = self._passed
-        weights = self._mean_weights(now_ms)
+        if self._weighing:
+            self._weigh(now_ms)
         self._exact.tick(now_ms, log, self._set_of, self.flows, self.backends)
-        load.tick(self._load, self._now_ms, now_ms, running_ms, ready_ms, hung_ms, weights)
+        load.tick(self._load, self._now_ms, now_ms)
         self._now_ms = now_ms
         for index in sorted(self._closing):
             if self.backends["backlog"][index] == 0.0:
                 self._unlink(index)
                 self._closing.discard(index)
 
-    def _mean_weights(self, now_ms: int) -> npt.NDArray[np.float64]:
-        """The mean weight of each backend since the last tick; BY_TARGETS where it is not weighed now."""
-        if not self._weighing:
-            return self._by_targets
+    def _weigh(self, now_ms: int) -> None:
+        """Find the mean weight of each backend since the last tick; BY_TARGETS where it is not weighed now."""
         weighed = self._weighed_ms + self._weight * (now_ms - self._weight_since)
-        means = np.where(self._weight >= 0.0, weighed / (now_ms - self._now_ms), load.BY_TARGETS)
+        means = weighed / (now_ms - self._now_ms)
+        self._shares[:] = np.where(self._weight >= 0.0, means, load_records.BY_TARGETS)
         self._weighed_ms[:] = 0.0
         self._weight_since[:] = now_ms
-        return means
 
     def use_of_sets(self, size: int) -> npt.NDArray[np.float64]:
         """The share of its reserved CPU that a running task of each of `size` task sets uses; 0 without load."""
@@ -292,8 +289,8 @@ class Traffic:
 def _fill_flow(row: Any, service: int, asked: Load) -> None:
     """What of a flow does not change."""
     row["service"], row["first"] = service, NEVER
-    row["kind"] = load.MESSAGES if asked.kind == "messages" else load.REQUESTS
+    row["kind"] = load_records.MESSAGES if asked.kind == "messages" else load_records.REQUESTS
     if asked.model == "exact":
-        row["kind"] = load.EXACT
+        row["kind"] = load_records.EXACT
     row["timeout_s"] = asked.timeout_ms / _MS_PER_SECOND
     row["cpu_utilization"] = row["memory_utilization"] = row["per_target"] = np.nan

@@ -38,6 +38,8 @@ INSUFFICIENT_DATA, OK, IN_ALARM = range(3)
 LONGEST_WINDOW = 64
 """The datapoints an alarm can look back at: the bits of one word."""
 
+_ALL = np.uint64(2**64 - 1)
+
 # Datapoints are told apart to nine decimals: eight tasks at exactly their target of 50 % must not come out at
 # 50.00000000000001, breach, and swing up and down for ever.
 _DISTINCT = 1e9
@@ -79,10 +81,9 @@ class Watch(NamedTuple):
     floor: Annotated[Array, np.int64, 1]  # least capacity
     ceiling: Annotated[Array, np.int64, 1]
     in_until: Annotated[Array, np.int64, 1]  # instant (ms) until which the scale-in cooldown lasts
+    running: Annotated[Array, np.int64, 1]  # counts of each target as of now
+    desired: Annotated[Array, np.int64, 1]
     hot: Annotated[Array, np.int64, 1]  # out: positions of the alarms that could act now, ascending
-
-
-Counts = Annotated[Array, np.int64, 1]
 
 
 @lean
@@ -134,8 +135,10 @@ def _judge(alarm: Any) -> None:
     alarm.breaches = (alarm.breaches << np.uint64(1)) | np.uint64(1 if breach else 0)
     alarm.seen = min(alarm.seen + 1, alarm.window)
     breaching = 0
-    for back in range(alarm.seen):
-        breaching += int((alarm.breaches >> np.uint64(back)) & np.uint64(1))
+    left = alarm.breaches & (_ALL >> np.uint64(LONGEST_WINDOW - alarm.seen))
+    while left:
+        left &= left - np.uint64(1)  # without its lowest bit
+        breaching += 1
     alarm.state = IN_ALARM if breaching >= alarm.needed else OK
 
 
@@ -161,11 +164,8 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
 
 
 @entry
-def evaluate(watch: Watch, now_ms: int, running: Counts, desired: Counts) -> int:
-    """Take in one metric period; how many alarms could act now, their positions being in `hot`.
-
-    `running` and `desired` are counts per target.
-    """
+def evaluate(watch: Watch, now_ms: int) -> int:
+    """Take in one metric period; how many alarms could act now, their positions being in `hot`."""
     found = 0
     for index in range(watch.alarms.size):
         alarm = watch.alarms[index]
@@ -179,8 +179,8 @@ def evaluate(watch: Watch, now_ms: int, running: Counts, desired: Counts) -> int
         if target < 0:
             continue
         cooling = alarm.role == TRACKING_LOW and now_ms < watch.in_until[target]
-        floor, ceiling = watch.floor[target], watch.ceiling[target]
-        if not cooling and _could_act(alarm, running[target], desired[target], floor, ceiling):
+        counts = watch.running[target], watch.desired[target]
+        if not cooling and _could_act(alarm, *counts, watch.floor[target], watch.ceiling[target]):
             watch.hot[found] = index
             found += 1
     return found

@@ -34,127 +34,18 @@ Conservation: arrivals = served + failed + change of backlog, in every period.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 
 from clustersim.engine.compiled import Array, entry, lean
-from clustersim.policy.demand import CURSOR, advance_by, advance_to
+from clustersim.policy.demand import advance_by, advance_to
+from clustersim.policy.load_records import EXACT, MESSAGES, REQUESTS, Load
 from clustersim.policy.load_shares import begin_period, capacity_of, share_of
 from clustersim.policy.response import add_ramp, queue_length
 
-REQUESTS, MESSAGES, EXACT = range(3)  # EXACT: what came of each request is written in before `tick`
-BY_TARGETS = -1.0
-"""The weight of a backend whose share of the requests is that of its targets."""
-
-FLOW = np.dtype(
-    [
-        ("service", np.int64),
-        ("kind", np.int64),  # REQUESTS, MESSAGES or EXACT
-        ("first", np.int64),  # its backends are a list; the first is that of the newest task set
-        ("timeout_s", np.float64),
-        ("unweighted", np.int64),  # backends without a weight, when this period's requests are shared out
-        ("free_first", np.int64),  # the newest of them
-        ("free_s", np.float64),  # their target-seconds
-        ("weighted", np.float64),  # the sum of the others' weights
-        # the state and the metrics of the period that just ended; NaN: no datapoint
-        ("backlog", np.float64),
-        ("served", np.float64),
-        ("requests", np.float64),
-        ("failed", np.float64),
-        ("cpu_utilization", np.float64),  # percent of reserved
-        ("memory_utilization", np.float64),
-        ("per_target", np.float64),  # requests per target
-        ("oldest_age_s", np.float64),
-        ("response_s", np.float64),  # mean
-        ("refused", np.float64),  # EXACT: nobody was there to be asked
-        # sums over the backends, within a period
-        ("targets_s", np.float64),
-        ("capacity", np.float64),
-        ("running_s", np.float64),
-        ("busy", np.float64),  # vCPU-seconds (or worker-seconds) used
-        ("reserved", np.float64),
-        ("inside", np.float64),  # mean requests in service or waiting
-        ("denied", np.float64),  # answered by a task to which AWS denied a call
-        ("memory_used", np.float64),  # MiB-seconds
-        ("memory_reserved", np.float64),
-        # sums since the last sample
-        ("sum_requests", np.float64),
-        ("sum_failed", np.float64),
-        ("sum_per_target", np.float64),
-        ("sum_weight", np.float64),  # running task-seconds, the weight of the utilisations
-        ("sum_cpu", np.float64),
-        ("sum_memory", np.float64),
-        ("opening_backlog", np.float64),  # as of the sample's first instant
-        ("opening_age_s", np.float64),
-        ("total_requests", np.float64),  # since `begin_summary`
-        ("total_failed", np.float64),
-    ],
-    align=True,
-)
-
-BACKEND = np.dtype(
-    [
-        # what the task set is; fixed
-        ("flow", np.int64),  # -1: the row is free
-        ("next", np.int64),  # of the same flow; -1: the last
-        ("vcpu", np.float64),  # reserved per task
-        ("memory_mib", np.float64),  # reserved per task
-        ("memory_limit_mib", np.float64),  # above which a task is killed; 0: never
-        ("failing", np.float64),  # share of what is answered that fails for want of a right
-        ("cpu_time_s", np.float64),  # of one vCPU, per request or message
-        ("memory_base_mib", np.float64),
-        ("memory_per_request_mib", np.float64),
-        ("processing_s", np.float64),
-        ("concurrency", np.float64),  # messages a task works on at a time
-        # what follows from the above, by `derive`
-        ("pace", np.float64),  # requests or messages per ready task-second; infinite where they cost nothing
-        ("service_s", np.float64),  # one alone in a task
-        # the period that just ended
-        ("share", np.float64),
-        ("backlog", np.float64),
-        ("requests", np.float64),
-        ("served", np.float64),
-        ("failed", np.float64),
-        ("cpu_utilization", np.float64),
-        ("memory_use_mib", np.float64),  # of a task that answers, mean; NaN: none did
-        # the same of an EXACT flow: vCPU-seconds used, request-seconds in its tasks, and until they were answered
-        ("busy_s", np.float64),
-        ("inside_s", np.float64),
-        ("response_s", np.float64),
-        ("denied", np.float64),
-        # sums since the last sample: of the stretches without a backlog, and with one
-        ("calm_requests", np.float64),
-        ("calm_s", np.float64),
-        ("calm_task_s", np.float64),
-        ("congested_requests", np.float64),
-    ],
-    align=True,
-)
-
-
-class Load(NamedTuple):
-    """The load of all services: flows with their readers of the demand and their response times, and backends."""
-
-    flows: Annotated[Array, FLOW, 1]
-    backends: Annotated[Array, BACKEND, 1]
-    readers: Annotated[Array, CURSOR, 2]  # [flow, 2]: arrivals, head of the queue
-    times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms
-    rates: Annotated[Array, np.float64, 1]  # per second
-    histograms: Annotated[Array, np.float64, 2]  # [flow, bucket]: of the sample under way
-    whole: Annotated[Array, np.float64, 2]  # [flow, bucket]: of all samples closed
-
-
-class Elapsed(NamedTuple):
-    """Task-milliseconds of each backend's task set: running, able to answer, asked but no longer able."""
-
-    set_of: Annotated[Array, np.int64, 1]  # the task set; -1: the row is free
-    seen: Annotated[Array, np.int64, 2]  # [3, backend]: the totals, as last read
-    passed: Annotated[Array, np.int64, 2]  # [3, backend]: what was added then
-
-
-Millis = Annotated[Array, np.int64, 1]
-Shares = Annotated[Array, np.float64, 1]
+Times = Annotated[Array, np.int64, 2]
+"""[3, task set]: task-milliseconds of each so far: running, able to answer, asked but no longer able."""
 
 # A task that runs but cannot answer yet has a datapoint (of 0 %) but next to no weight in a longer mean.
 _NO_WEIGHT = 1e-9
@@ -230,31 +121,33 @@ def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
 
 
 @lean
-def _use(flow: Any, row: Any, running_s: float, ready_s: float, period_s: float, waiting: float) -> None:
-    """Add what a backend used and reserved in the period to its flow."""
+def _use(
+    sums: Any, kind: int, row: Any, running_s: float, ready_s: float, period_s: float, waiting: float
+) -> None:
+    """Add what a backend used and reserved in the period to the sums of its flow, which is of `kind`."""
     busy = row.served * row.cpu_time_s
     reserved = running_s * row.vcpu
-    if flow.kind == MESSAGES and row.cpu_time_s <= 0.0:
+    if kind == MESSAGES and row.cpu_time_s <= 0.0:
         busy = row.served * row.processing_s
         reserved = running_s * row.concurrency
     inside = row.served * row.service_s / period_s
-    if flow.kind == EXACT:
+    if kind == EXACT:
         busy, inside = row.busy_s, row.inside_s / period_s
-        flow.inside += row.response_s / period_s
-    elif flow.kind == REQUESTS:
+        sums.inside += row.response_s / period_s
+    elif kind == REQUESTS:
         inside += waiting + _stochastic_queue(row, ready_s, period_s)
-        flow.inside += inside
+        sums.inside += inside
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * inside * period_s
     row.memory_use_mib = np.nan
     if ready_s > 0.0:
         row.memory_use_mib = row.memory_base_mib + row.memory_per_request_mib * inside * period_s / ready_s
     most = row.memory_limit_mib if row.memory_limit_mib > 0.0 else row.memory_mib
-    flow.running_s += running_s
-    flow.busy += min(busy, reserved)
-    flow.reserved += reserved
-    flow.memory_used += min(used, most * running_s)
-    flow.denied += row.denied if flow.kind == EXACT else row.served * row.failing
-    flow.memory_reserved += running_s * row.memory_mib
+    sums.running_s += running_s
+    sums.busy += min(busy, reserved)
+    sums.reserved += reserved
+    sums.memory_used += min(used, most * running_s)
+    sums.denied += row.denied if kind == EXACT else row.served * row.failing
+    sums.memory_reserved += running_s * row.memory_mib
     row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
 
 
@@ -279,7 +172,7 @@ def _work_off(load: Load, index: int, to_ms: float) -> None:
     """Serve one period of a flow's messages, oldest first, and find the age of the oldest left."""
     flow = load.flows[index]
     offered = flow.backlog + flow.requests
-    flow.served = min(offered, flow.capacity)
+    flow.served = min(offered, load.sums[0].capacity)
     flow.backlog = offered - flow.served
     head = load.readers[index, 1]
     if flow.backlog > 0.0:
@@ -290,12 +183,12 @@ def _work_off(load: Load, index: int, to_ms: float) -> None:
 
 
 @lean
-def _take_part(flow: Any, row: Any, ready_s: float) -> None:
+def _take_part(flow: Any, sums: Any, row: Any, ready_s: float) -> None:
     """A backend's part of the messages that its flow served: by its capacity."""
-    if math.isfinite(flow.capacity):
-        row.share = capacity_of(row, ready_s) / flow.capacity if flow.capacity > 0.0 else 0.0
+    if math.isfinite(sums.capacity):
+        row.share = capacity_of(row, ready_s) / sums.capacity if sums.capacity > 0.0 else 0.0
     else:
-        row.share = ready_s / flow.targets_s
+        row.share = ready_s / sums.targets_s
     row.requests = row.served = flow.served * row.share
 
 
@@ -309,22 +202,22 @@ def _add_exact(flow: Any, row: Any) -> None:
 
 
 @lean
-def _end(flow: Any, period_s: float) -> None:
+def _end(flow: Any, sums: Any, period_s: float) -> None:
     """Close the period of a flow: its metrics, and its part of the sample."""
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
     if flow.kind != MESSAGES and flow.served > 0.0:
-        flow.response_s = flow.inside * period_s / flow.served
-    flow.served -= flow.denied
-    flow.failed += flow.denied
-    if flow.running_s > 0.0:
-        flow.cpu_utilization = 100.0 * min(flow.busy / flow.reserved, 1.0)
-        flow.memory_utilization = 100.0 * flow.memory_used / flow.memory_reserved
-        weight = flow.running_s + _NO_WEIGHT
+        flow.response_s = sums.inside * period_s / flow.served
+    flow.served -= sums.denied
+    flow.failed += sums.denied
+    if sums.running_s > 0.0:
+        flow.cpu_utilization = 100.0 * min(sums.busy / sums.reserved, 1.0)
+        flow.memory_utilization = 100.0 * sums.memory_used / sums.memory_reserved
+        weight = sums.running_s + _NO_WEIGHT
         flow.sum_weight += weight
         flow.sum_cpu += weight * flow.cpu_utilization
         flow.sum_memory += weight * flow.memory_utilization
-    if flow.targets_s > 0.0:
-        flow.per_target = flow.requests / (flow.targets_s / period_s)
+    if sums.targets_s > 0.0:
+        flow.per_target = flow.requests / (sums.targets_s / period_s)
         flow.sum_per_target += flow.per_target
     flow.sum_requests += flow.requests
     flow.sum_failed += flow.failed
@@ -333,42 +226,24 @@ def _end(flow: Any, period_s: float) -> None:
 
 
 @entry
-def elapse(elapsed: Elapsed, running_ms: Millis, ready_ms: Millis, hung_ms: Millis) -> None:
-    """Write what has passed since the last call into `elapsed.passed`; the totals are by task set."""
-    for b in range(elapsed.set_of.size):
-        row = elapsed.set_of[b]
-        elapsed.passed[:, b] = 0
-        if row >= 0:
-            _pass(elapsed, 0, b, running_ms[row])
-            _pass(elapsed, 1, b, ready_ms[row])
-            _pass(elapsed, 2, b, hung_ms[row])
-
-
-@lean
-def _pass(elapsed: Elapsed, kind: int, b: int, total: int) -> None:
-    elapsed.passed[kind, b] = total - elapsed.seen[kind, b]
-    elapsed.seen[kind, b] = total
+def elapse(load: Load, times: Times) -> None:
+    """Write what has been added to the times of the task sets since the last call into `load.passed`."""
+    for b in range(load.set_of.size):
+        row = load.set_of[b]
+        for kind in range(3):
+            total = times[kind, row] if row >= 0 else load.seen[kind, b]
+            load.passed[kind, b] = total - load.seen[kind, b]
+            load.seen[kind, b] = total
 
 
 @entry
-def tick(
-    load: Load,
-    from_ms: int,
-    to_ms: int,
-    running_ms: Millis,
-    ready_ms: Millis,
-    hung_ms: Millis,
-    weights: Shares,
-) -> None:
-    """Carry all load from one instant to a later one (ms).
-
-    Per backend: the integrals over the period of its running tasks, of those that can answer and of those
-    that are asked but no longer can (task-milliseconds), and its weight (BY_TARGETS, or a share of 1).
-    """
+def tick(load: Load, from_ms: int, to_ms: int) -> None:
+    """Carry all load from one instant to a later one (ms); `load.passed` and `load.weights` are of that period."""
     period_s = (to_ms - from_ms) / 1_000.0
+    sums = load.sums[0]
     for index in range(load.flows.size):
         flow = load.flows[index]
-        begin_period(load, index, float(to_ms), ready_ms, hung_ms, weights)
+        begin_period(load, index, float(to_ms))
         if flow.kind == MESSAGES:
             _work_off(load, index, float(to_ms))
         else:
@@ -378,15 +253,15 @@ def tick(
         b = flow.first
         while b >= 0:
             row = load.backends[b]
-            ready_s, hung_s = ready_ms[b] / 1_000.0, hung_ms[b] / 1_000.0
+            ready_s, hung_s = load.passed[1, b] / 1_000.0, load.passed[2, b] / 1_000.0
             waiting = 0.0
             if flow.kind == MESSAGES:
-                _take_part(flow, row, ready_s)
+                _take_part(flow, sums, row, ready_s)
             elif flow.kind == EXACT:
                 _add_exact(flow, row)
             else:
-                share = share_of(flow, b, weights[b], ready_s + hung_s)
+                share = share_of(sums, flow.first == b, b, load.weights[b], ready_s + hung_s)
                 waiting = _answer(flow, row, load.histograms[index], share, ready_s, hung_s, period_s)
-            _use(flow, row, running_ms[b] / 1_000.0, ready_s, period_s, waiting)
+            _use(sums, flow.kind, row, load.passed[0, b] / 1_000.0, ready_s, period_s, waiting)
             b = row.next
-        _end(flow, period_s)
+        _end(flow, sums, period_s)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from clustersim.engine.compiled import Array, entry, lean
-from clustersim.policy.load import MESSAGES, Load
+from clustersim.policy.load_records import MESSAGES, Load
 from clustersim.policy.response import (
     add_stationary,
     histogram_quantile,

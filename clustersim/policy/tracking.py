@@ -47,16 +47,12 @@ class Tracking(NamedTuple):
 
     watch: Watch
     tracked: Annotated[Array, TRACKED, 1]
+    deploying: Annotated[Array, np.int64, 1]  # 1: it has a deployment in progress
     moves: Annotated[Array, MOVE, 1]  # out
 
 
-Counts = Annotated[Array, np.int64, 1]
-
-
 @entry
-def track(
-    tracking: Tracking, found: int, now: int, running: Counts, desired: Counts, deploying: Counts
-) -> int:
+def track(tracking: Tracking, found: int, now: int) -> int:
     """Decide for the alarms `hot[:found]` that could act; how many services move; which and where to is in `moves`."""
     moves = 0
     last = NEVER
@@ -67,8 +63,9 @@ def track(
             continue
         last = target
         move = tracking.moves[moves]
-        move.target, move.before = target, desired[target]
-        if _decide(tracking, target, now, running[target], deploying[target] > 0, move):
+        move.target, move.before = target, tracking.watch.desired[target]
+        running, deploying = tracking.watch.running[target], tracking.deploying[target] > 0
+        if _decide(tracking, target, now, running, deploying, move):
             move.value = tracking.watch.alarms[move.origin].value
             moves += 1
     return moves

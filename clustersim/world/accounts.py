@@ -21,6 +21,7 @@ from clustersim.world.tables import END, EVENTS, HEAP_SIZE, SEQUENCE, SETS_USED,
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
 Slots = Annotated[Array, np.int64, 1]
+Times = Annotated[Array, np.int64, 2]
 
 
 @inlined
@@ -200,6 +201,15 @@ def accrue_all(state: State, now: int, task_slots: Slots, instance_slots: Slots)
             accrue_task(state, slot, now)
     for slot in instance_slots:
         accrue_instance(state, slot, now)
+
+
+@entry
+def read_times(state: State, now: int, times: Times) -> None:
+    """The task-milliseconds of each task set up to `now`: running, able to answer, asked but no longer able."""
+    for row in range(state.clock[SETS_USED]):
+        touch_set(state, row, now)
+        s = state.sets[row]
+        times[0, row], times[1, row], times[2, row] = s.running_area, s.ready_area, s.hung_area
 
 
 @entry

@@ -19,6 +19,7 @@ from clustersim.policy.shelves import grown_shelves
 from clustersim.policy.victims import choice_scratch, scratch_width
 from clustersim.scenario.model import Scenario
 from clustersim.vocabulary import NEVER
+from clustersim.world.accounts import read_times
 from clustersim.world.tables import (
     ENTRIES_PER_LIFE,
     EVENTS,
@@ -73,6 +74,7 @@ class World:
         self.state = state
         self._core = Pointer(state)
         self._core_of = state
+        self._times = np.zeros((3, 0), np.int64)
         self.sets_used = 0
         self.lanes_used = 0
         self.shapes_used = 0
@@ -98,6 +100,16 @@ class World:
         taken: Array = self.state.target_changes[: clock[TARGET_CHANGES]].copy()
         clock[TARGET_CHANGES] = 0
         return taken
+
+    def task_times(self, now: int) -> Array:
+        """[3, task set]: task-milliseconds of each up to `now`: running, able to answer, asked but no longer able.
+
+        The next call writes into the same array.
+        """
+        if self._times.shape[1] != self.state.sets.size:
+            self._times = np.zeros((3, self.state.sets.size), np.int64)
+        read_times(self.core, now, self._times)
+        return self._times
 
     def live_tasks(self) -> Array:
         """The slots of all tasks that have not ended, in slot order."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.control.traffic import Traffic
 from clustersim.policy.request_records import CHANGE, OPENED
 from clustersim.scenario.model import Load, Routing, Series, Service, TargetGroup, TaskDefinition
 
@@ -57,8 +57,8 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
     served = total_s = 0.0
     minutes = 60 if model == "fluid" else round(REQUESTS / rate / 60) + 1
     for minute in range(1, minutes + 1):
-        area = np.array([tasks * minute * MINUTE])
-        traffic.tick(minute * MINUTE, TaskTimes(area, area, np.zeros(1, np.int64)), log)
+        area = tasks * minute * MINUTE
+        traffic.tick(minute * MINUTE, np.array([[area], [area], [0]]), log)
         log = log[:0]
         flow = traffic.flows[0]
         served += float(flow["served"])

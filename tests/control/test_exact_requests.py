@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clustersim.control.exact_requests import MOST_WORKERS, workers_of
-from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.control.traffic import Traffic
 from clustersim.policy.request_records import CHANGE, CLOSED, GONE, OPENED
 from clustersim.scenario.model import Load, Series, Service, TaskDefinition
 from clustersim.simulation import Simulation
@@ -53,10 +53,8 @@ class Driven:
         for _ in range(minutes):
             self.now_ms += MINUTE
             self.areas += np.array(self.ready) * MINUTE
-            areas = self.areas.copy()
-            self.traffic.tick(
-                self.now_ms, TaskTimes(areas, areas, np.zeros(2, np.int64)), np.array(self.log, CHANGE)
-            )
+            times = np.stack([self.areas, self.areas, np.zeros(2, np.int64)])
+            self.traffic.tick(self.now_ms, times, np.array(self.log, CHANGE))
             self.log = []
         return self.traffic.flows[0]
 

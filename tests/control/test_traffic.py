@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustersim.control.traffic import TaskTimes, Traffic
+from clustersim.control.traffic import Traffic
 from clustersim.scenario.model import Behavior, Load, MemoryPerTask, Series, Service, TaskDefinition
 
 MINUTE = 60_000
@@ -44,7 +44,7 @@ class Driven(Traffic):
         self.total_ms = now_ms
         answering, lost = np.array(ready), np.array(hung or [0] * len(ready))
         self.total[:, : answering.size] += np.array([answering + lost, answering, lost]) * passed
-        self.tick(now_ms, TaskTimes(*(row.copy() for row in self.total)))
+        self.tick(now_ms, self.total.copy())
 
 
 def ticked(traffic: Driven, minutes: int, tasks: list[int]) -> None:

@@ -10,19 +10,24 @@ import pytest
 
 from clustersim.engine.compiled import ENTRIES, Array
 from clustersim.engine.pointer import ArrayKind, layout, pointer
-from clustersim.policy import demand, load, load_sample, response
+from clustersim.policy import demand, load, load_records, load_sample, response
 from clustersim.world.orders import tasks_of_group
 
 NO_HISTOGRAM = np.zeros((1, response.BUCKETS))
 NO_LOAD = pointer(
-    load.Load(
-        np.zeros(0, load.FLOW),
-        np.zeros(0, load.BACKEND),
+    load_records.Load(
+        np.zeros(0, load_records.FLOW),
+        np.zeros(0, load_records.BACKEND),
         np.zeros((0, 2), demand.CURSOR),
         np.zeros(0, np.int64),
         np.zeros(0),
         np.zeros((1, response.BUCKETS)),
         NO_HISTOGRAM,
+        np.zeros(0, np.int64),
+        np.zeros((3, 0), np.int64),
+        np.zeros((3, 0), np.int64),
+        np.zeros(0),
+        np.zeros(1, load_records.SUMS),
     )
 )
 

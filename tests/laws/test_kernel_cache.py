@@ -17,8 +17,8 @@ from clustersim.policy import alarms
 cold = is_cold()
 table = np.zeros(1, alarms.ALARM)
 table["window"] = table["needed"] = table["period_ticks"] = 1
-words = [np.zeros(1, np.int64) for _ in range(4)]
-value = alarms.evaluate(pointer(alarms.Watch(table, np.ones((1, 1)), np.zeros(1), *words)), 0, *words[:2]) + 5
+words = [np.zeros(1, np.int64) for _ in range(6)]
+value = alarms.evaluate(pointer(alarms.Watch(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5
 print(cold, value, is_cold(), "numba" in sys.modules)
 """
 ROOT = Path(__file__).parent.parent.parent

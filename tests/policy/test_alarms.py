@@ -30,8 +30,9 @@ def evaluate(
 ) -> int:
     """Take in one metric period; `limits` are floor, ceiling and the end of the scale-in cooldown."""
     bounds = [np.array([limit]) for limit in limits]
-    watch = alarms.Watch(table, NO_MEASURES, np.array([float(value)]), *bounds, np.zeros(1, np.int64))
-    return alarms.evaluate(pointer(watch), now_ms, counts, counts)
+    expressions, hot = np.array([float(value)]), np.zeros(1, np.int64)
+    watch = alarms.Watch(table, NO_MEASURES, expressions, *bounds, counts, counts, hot)
+    return alarms.evaluate(pointer(watch), now_ms)
 
 
 def run(table: np.ndarray, values: list[float]) -> list[int]:
@@ -102,8 +103,8 @@ def test_a_cell_of_the_measures_is_read() -> None:
     """Row by metric, column by whose it is."""
     table = alarm(custom=-1, metric=2, subject=1, window=1, needed=1)
     measures = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 70.0]])
-    watch = alarms.Watch(table, measures, np.zeros(0), *(np.zeros(1, np.int64) for _ in range(4)))
-    alarms.evaluate(pointer(watch), 0, FIVE, FIVE)
+    watch = alarms.Watch(table, measures, np.zeros(0), *(np.zeros(1, np.int64) for _ in range(6)))
+    alarms.evaluate(pointer(watch), 0)
     assert (table["value"][0], table["state"][0]) == (70.0, alarms.IN_ALARM)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.pointer import pointer
-from clustersim.policy import demand, load, load_sample, response
+from clustersim.policy import demand, load, load_records, load_sample, response
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Bench:
         series = Series(np.arange(len(minutes), dtype=np.int64) * 60_000, np.array(minutes, np.float64))
         cursors, times, rates = demand.flatten([series])
         readers = np.stack((cursors, cursors), axis=1)
-        self.flows, self.backends = np.zeros(1, load.FLOW), np.zeros(1, load.BACKEND)
+        self.flows, self.backends = np.zeros(1, load_records.FLOW), np.zeros(1, load_records.BACKEND)
         self.backends["next"] = -1
         known = {
             "vcpu": 1.0,
@@ -39,12 +39,25 @@ class Bench:
             "concurrency": 1.0,
         }
         for name, value in {**known, **fields}.items():
-            table = self.flows if name in (load.FLOW.names or ()) else self.backends
+            table = self.flows if name in (load_records.FLOW.names or ()) else self.backends
             table[0][name] = value
         self.whole = np.zeros((1, response.BUCKETS))
         histograms = np.zeros_like(self.whole)
-        parts = (self.flows, self.backends, readers, times, rates, histograms, self.whole)
-        self.load = pointer(load.Load(*parts))
+        self.passed = np.zeros((3, 1), np.int64)
+        task_sets = (np.zeros(1, np.int64), np.zeros((3, 1), np.int64), self.passed)
+        shares = (np.array([load_records.BY_TARGETS]), np.zeros(1, load_records.SUMS))
+        parts = (
+            self.flows,
+            self.backends,
+            readers,
+            times,
+            rates,
+            histograms,
+            self.whole,
+            *task_sets,
+            *shares,
+        )
+        self.load = pointer(load_records.Load(*parts))
         load.derive(self.load, 0)
         self.now_ms = 0
 
@@ -54,8 +67,8 @@ class Bench:
         """One period with so many tasks that answer; `running` are all, by default those that answer or hang."""
         begin, self.now_ms = self.now_ms, self.now_ms + length_ms
         counts = (tasks + hung if running is None else running, tasks, hung)
-        running_ms, ready_ms, hung_ms = (np.array([round(count * length_ms)]) for count in counts)
-        load.tick(self.load, begin, self.now_ms, running_ms, ready_ms, hung_ms, np.array([load.BY_TARGETS]))
+        self.passed[:, 0] = [round(count * length_ms) for count in counts]
+        load.tick(self.load, begin, self.now_ms)
         return self.flows[0]
 
     def sample(self) -> Any:
@@ -213,7 +226,7 @@ def test_requests_that_cost_nothing_take_no_time() -> None:
 
 
 def worker(minutes: list[float], **fields: Any) -> Bench:
-    known = {"kind": load.MESSAGES, "cpu_time_s": 0.0, "processing_s": 2.0, "concurrency": 4.0}
+    known = {"kind": load_records.MESSAGES, "cpu_time_s": 0.0, "processing_s": 2.0, "concurrency": 4.0}
     return Bench(minutes, **{**known, **fields})
 
 
@@ -259,7 +272,7 @@ def test_workers_that_need_more_cpu_than_they_have_are_slower() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.0, 500.0), st.floats(0.0, 20.0)), min_size=1, max_size=12),
-    st.sampled_from([load.REQUESTS, load.MESSAGES]),
+    st.sampled_from([load_records.REQUESTS, load_records.MESSAGES]),
     st.floats(0.1, 8.0),
     st.floats(0.0, 120.0),
 )
@@ -287,7 +300,7 @@ def test_arrivals_are_served_failed_or_waiting(
             assert math.isnan(row[name]) or 0.0 <= row[name] <= 100.0
     assert math.isfinite(bench.whole.sum())
     sample = bench.sample()
-    if kind == load.REQUESTS and row["requests"] > 0.0:
+    if kind == load_records.REQUESTS and row["requests"] > 0.0:
         p50, p99 = sample["response_time_p50_s"], sample["response_time_p99_s"]
         assert math.isnan(p50) or 0.0 <= p50 <= p99
 

@@ -21,8 +21,10 @@ instants = st.sampled_from([NEVER, NOW - 1, NOW, NOW + 1])
 counts = st.integers(0, 40)
 
 
-def _tracking(value: float, state: str, bounds: tuple[int, int], scales_in: bool) -> Tracking:
-    """One service whose alarms read `value`, in the named state."""
+def _tracking(
+    value: float, state: str, bounds: tuple[int, int], scales_in: bool, counts: tuple[int, int, bool]
+) -> Tracking:
+    """One service whose alarms read `value`, in the named state; `counts` are running, desired, is deploying."""
     rows = np.zeros(2, ALARM)
     rows["value"], rows["tracked"] = value, TARGET
     rows["state"] = [IN_ALARM if state == "high" else OK, IN_ALARM if state == "low" else OK]
@@ -30,11 +32,11 @@ def _tracking(value: float, state: str, bounds: tuple[int, int], scales_in: bool
     tracked["high"], tracked["low"] = 0, 1
     tracked["out_cooldown"], tracked["in_cooldown"] = 60_000, 120_000
     tracked["scales_in"] = scales_in
-    limits = [np.array([limit]) for limit in bounds]
-    watch = Watch(
-        rows, np.zeros((1, 1)), np.zeros(0), *limits, np.full(1, NEVER, np.int64), np.zeros(2, np.int64)
-    )
-    return Tracking(watch, tracked, np.zeros(1, MOVE))
+    limits = [np.array([limit]) for limit in (*bounds, NEVER)]
+    running, desired, deploying = (np.array([int(count)]) for count in counts)
+    measures = np.zeros((1, 1)), np.zeros(0)
+    watch = Watch(rows, *measures, *limits, running, desired, np.zeros(2, np.int64))
+    return Tracking(watch, tracked, deploying, np.zeros(1, MOVE))
 
 
 @settings(deadline=None)
@@ -58,7 +60,7 @@ def test_one_policy_is_decided_as_the_plain_twin_decides(
     `control.autoscaler` would make."""
     running, desired = now_counts
     bounds = (limits[0], sum(limits))
-    one = _tracking(value, state, bounds, flags[0])
+    one = _tracking(value, state, bounds, flags[0], (running, desired, flags[1]))
     row = one.tracked[0]
     row["out_until"], row["out_base"], row["out_added"] = before[:3]
     one.watch.in_until[0] = before[3]
@@ -77,7 +79,7 @@ def test_one_policy_is_decided_as_the_plain_twin_decides(
     if decision is not None and decision.count < desired and flags[1]:
         decision = None
 
-    moved = track(pointer(one), 1, NOW, *(np.array([each]) for each in (running, desired, int(flags[1]))))
+    moved = track(pointer(one), 1, NOW)
     assert moved == (decision is not None)
     after = decision.cooldown if decision else cooldown
     kept = (*(int(row[name]) for name in ("out_until", "out_base", "out_added")), int(one.watch.in_until[0]))
