@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from clustersim.control.chunk_columns import ChosenRows, Columns
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import (
@@ -35,30 +36,6 @@ from clustersim.world.world import World
 
 EXITED = int(StopCode.EssentialContainerExited)
 FAILED_TO_START = int(StopCode.TaskFailedToStart)
-
-
-class Columns:
-    """Columns of a chunk of records, each gathered once: a record is long, and a pass over a field costs as much."""
-
-    def __init__(self, records: Array, mask: Array | None = None) -> None:
-        self._records = records
-        self._mask = mask
-        self._gathered: dict[str, Array] = {}
-        self.size = records.size if mask is None else int(np.count_nonzero(mask))
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._gathered:
-            column = np.ascontiguousarray(self._records[name])
-            self._gathered[name] = column if self._mask is None else column[self._mask]
-        return self._gathered[name]
-
-    def where(self, mask: Array) -> Columns:
-        """The rows of `mask`; all of them are these columns themselves."""
-        if bool(mask.all()):
-            return self
-        chosen = Columns(self._records, mask)
-        chosen._gathered = {name: column[mask] for name, column in self._gathered.items()}
-        return chosen
 
 
 @dataclass
@@ -160,7 +137,7 @@ class Journal:
             "revision": self._revision_of[definition],
             "deployment_id": self._deployments(deployment),
             "attempt": rows["attempt"],
-            "launch_type": self._launch_types(sets["service"][set_of], lanes[lane_of]),
+            "launch_type": self._launch_types(sets["service"][set_of], lanes, lane_of),
             "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
             "availability_zone": rows["zone"],
             "container_instance_id": rows["instance_id"],
@@ -201,9 +178,9 @@ class Journal:
                 codes[numbers == number] = words.code(f"ecs-svc/{number}")
         return codes
 
-    def _launch_types(self, services: Array, lanes: Array) -> Array:
+    def _launch_types(self, services: Array, lanes: Array, lane_of: Array) -> Array:
         """The launch type of each row's task, from its service and its lane."""
-        found = np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])
+        found = np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])[lane_of]
         if np.any(self._on_machines):
             found[(services >= 0) & self._on_machines[services]] = LaunchType.VIRTUAL_MACHINE
         return found
@@ -281,7 +258,7 @@ class Journal:
         for number in _different(entries[entries >= 0]):
             self._count_entry(self.entries[number], rows.where((entries == number) & created))
 
-    def _count_entry(self, tally: EntryTally, rows: Columns) -> None:
+    def _count_entry(self, tally: EntryTally, rows: Columns | ChosenRows) -> None:
         """Waits, turnarounds and completions of the rows of one entry that were created in the window."""
         if rows.size == 0:
             return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.control.journal import Columns
+from clustersim.control.chunk_columns import Columns
 from clustersim.engine.compiled import Array
 from clustersim.policy.billing import billed_seconds_of
 from clustersim.vocabulary import MS_PER_SECOND, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
@@ -104,7 +104,7 @@ class ResourceAccounts:
         """Add what these tasks took in the period; a Fargate task that ended is billed its begun second."""
         state = self.world.state
         billed = (records["task_id"] >= 0) & (records["placed"] >= 0) & (records["accrued"] >= 0)
-        tasks = Columns(records, billed)
+        tasks = Columns(records).where(billed)
         on_fargate = state.lanes["fargate"][tasks["lane"]] > 0
         begun = np.where(on_fargate & (tasks["pull_started"] >= 0), tasks["pull_started"], tasks["placed"])
         passed = self._billed(begun, tasks["accrued"], on_fargate & ended)
@@ -119,7 +119,7 @@ class ResourceAccounts:
 
     def _read_hosts(self, records: Array, ended: bool) -> None:
         """Add what these instances were billed for in the period."""
-        hosts = Columns(records, records["instance_id"] >= 0)
+        hosts = Columns(records).where(records["instance_id"] >= 0)
         rounded = np.full(hosts.size, ended)
         passed = self._billed(hosts["launched"], hosts["accrued"], rounded)
         self._hosts.append(np.column_stack([hosts["instance_id"], hosts["klass"], passed]))
