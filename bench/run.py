@@ -40,8 +40,8 @@ class Sizes:
 
     thousand: int = 300_000  # on 1,000 instances, for the comparison with the naive model
     saturated: int = 100_000  # on 1,000 instances, at 70, 98 and 120 % load
-    large: tuple[int, int] = (40_000, 300_000)  # on 10,000 instances
-    large_naive: tuple[int, int] = (10_000, 40_000)
+    large: tuple[int, int] = (100_000, 1_000_000)  # on 10,000 instances; 72,000 of them run at a time
+    large_naive: tuple[int, int] = (10_000, 100_000)
     memory: tuple[int, int] = (100_000, 1_000_000)  # on 1,000 instances
     rounds: int = 3
 

@@ -96,11 +96,13 @@ def _size_codes(table: Table, sizes: _Numbering) -> npt.NDArray[Any]:
     cpu = numbers["cpu"] if "cpu" in numbers else numbers["vcpu"] * CPU_UNITS_PER_VCPU
     gpus = numbers.get("gpus", np.zeros(table.rows))
     columns = [column.astype(np.int64) for column in (np.rint(cpu), np.ceil(numbers["memory_mib"]), gpus)]
-    limits = [int(column.max()) + 1 for column in columns]
-    packed = (columns[0] * limits[1] + columns[1]) * limits[2] + columns[2]
-    _, first, number = np.unique(packed, return_index=True, return_inverse=True)
-    codes = sizes.of(zip(*(column[first].tolist() for column in columns), strict=True))
-    return _narrow(codes[number])
+    _, memory_limit, gpu_limit = (int(column.max()) + 1 for column in columns)
+    packed = (columns[0] * memory_limit + columns[1]) * gpu_limit + columns[2]
+    encoded = pa.Array.from_buffers(pa.int64(), packed.size, [None, pa.py_buffer(packed)]).dictionary_encode()
+    kinds = np.frombuffer(encoded.dictionary.buffers()[1], np.int64, len(encoded.dictionary))
+    kinds, gpu = np.divmod(kinds, gpu_limit)
+    codes = sizes.of(zip(*(part.tolist() for part in (*np.divmod(kinds, memory_limit), gpu)), strict=True))
+    return _narrow(codes[np.frombuffer(encoded.indices.buffers()[1], np.int32, packed.size)])
 
 
 def _in_order(sizes: _Numbering, codes: npt.NDArray[Any]) -> tuple[Sizes, npt.NDArray[Any]]:
