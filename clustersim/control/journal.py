@@ -7,7 +7,9 @@ chunk is full and once at the end, then also with those still alive. Decides not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import pyarrow as pa
 
 from clustersim.control.chunk_columns import ChosenRows, Columns
 from clustersim.engine.compiled import Array
+from clustersim.record.columns import Vocabulary
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import (
     MS_PER_SECOND,
@@ -173,9 +176,8 @@ class Journal:
         """Codes of `ecs-svc/N`, which are new words as deployments come."""
         words = self.recorder.vocabulary("tasks", "deployment_id")
         codes = np.full(numbers.size, NEVER, np.int32)
-        for number in _different(numbers):
-            if number >= 0:
-                codes[numbers == number] = words.code(f"ecs-svc/{number}")
+        known = numbers >= 0
+        codes[known] = _coded(numbers[known], lambda number: words.code(f"ecs-svc/{number}"))
         return codes
 
     def _launch_types(self, services: Array, lanes: Array, lane_of: Array) -> Array:
@@ -205,32 +207,24 @@ class Journal:
     def _reasons(self, rows: Columns, deployments: Array) -> Array:
         """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
         words = self.recorder.vocabulary("tasks", "stopped_reason")
+        names = self.world.names
+        sentence: _Named = ("sentence", rows["sentence"], names.sentences.__getitem__)
+        named: dict[StoppedReason, _Named] = {
+            StoppedReason.SCALING_ACTIVITY: ("deployment", deployments, "ecs-svc/{}".format),
+            StoppedReason.HOST_TERMINATED: ("instance", rows["instance_id"], instance_name),
+            StoppedReason.PLACEMENT_FAILED: ("wait", rows["wait"], _wait_word),
+            StoppedReason.ELB_HEALTH_CHECK: ("target_group", rows["set"], names.target_groups.__getitem__),
+        }
         codes = np.full(rows.size, NEVER, np.int32)
         for reason in _different(rows["reason"]):
             template = STOPPED_REASON_WORDS[reason]
             if template is None:
                 continue
             mask = rows["reason"] == reason
-            if reason == StoppedReason.SCALING_ACTIVITY:
-                for number in _different(deployments[mask]):
-                    code = words.code(template.format(deployment=f"ecs-svc/{number}"))
-                    codes[mask & (deployments == number)] = code
-            elif reason == StoppedReason.HOST_TERMINATED:
-                for identity in _different(rows["instance_id"][mask]):
-                    code = words.code(template.format(instance=instance_name(int(identity))))
-                    codes[mask & (rows["instance_id"] == identity)] = code
-            elif reason == StoppedReason.PLACEMENT_FAILED:
-                for wait in _different(rows["wait"][mask]):
-                    code = words.code(template.format(wait=WAIT_REASON_WORDS[wait] or WaitReason(wait).name))
-                    codes[mask & (rows["wait"] == wait)] = code
-            elif "{sentence}" in template:
-                for number in _different(rows["sentence"][mask]):
-                    code = words.code(template.format(sentence=self.world.names.sentences[number]))
-                    codes[mask & (rows["sentence"] == number)] = code
-            elif reason == StoppedReason.ELB_HEALTH_CHECK:
-                for row in _different(rows["set"][mask]):
-                    group = self.world.names.target_groups[int(row)]
-                    codes[mask & (rows["set"] == row)] = words.code(template.format(target_group=group))
+            if "{" in template:
+                name, values, word = named.get(StoppedReason(reason), sentence)
+                say = partial(_say, words, template, name, word)
+                codes[mask] = _coded(values[mask], say)
             else:
                 codes[mask] = words.code(template)
         return codes
@@ -338,6 +332,27 @@ def _termination_words(world: World) -> list[str | None]:
     return list(
         TERMINATION_REASON_WORDS if machines else TERMINATION_REASON_WORDS[: TerminationReason.UNHEALTHY]
     )
+
+
+_Named = tuple[str, Array, Callable[[int], str]]
+"""What a stopped reason names: its placeholder, the column that says which, and the word for one."""
+
+
+def _say(words: Vocabulary, template: str, name: str, word: Callable[[int], str], value: int) -> int:
+    """The code of a stopped reason that names something."""
+    return words.code(template.format(**{name: word(value)}))
+
+
+def _wait_word(wait: int) -> str:
+    return WAIT_REASON_WORDS[wait] or WaitReason(wait).name
+
+
+def _coded(values: Array, code_of: Callable[[int], int]) -> Array:
+    """The code of each value, asked for once each, ascending."""
+    if values.size and np.all(values == values[0]):
+        return np.full(values.size, code_of(int(values[0])), np.int32)
+    different, place = np.unique(values, return_inverse=True)
+    return np.array([code_of(value) for value in different.tolist()], np.int32)[place]
 
 
 def _different(values: Array) -> Array:
