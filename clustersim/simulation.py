@@ -174,6 +174,7 @@ class Simulation:
             controller.calendar = self.agendas["calendar"]
         self.failures.agenda = self.agendas["failures"]
         self.failures.capacity = self.agendas["capacity"]
+        self.failures.scheduler = self.agendas["scheduler"]
         self.actions.agenda = self.agendas["actions"]
         self.scheduler.agenda = self.agendas["scheduler"]
         self.capacity.agenda = self.agendas["capacity"]

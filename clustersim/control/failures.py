@@ -24,7 +24,7 @@ from clustersim.scenario.model_failures import Outage, Shortage
 from clustersim.vocabulary import TaskState, TerminationReason
 from clustersim.world.mishaps import interrupt_tasks, lose_tasks, notice_classes
 from clustersim.world.risks import rates_of, share_of_type
-from clustersim.world.tables import CAPACITY_EPOCH
+from clustersim.world.tables import CAPACITY_EPOCH, ZONES_CHANGED
 from clustersim.world.world import World
 
 FARGATE = ("FARGATE", "FARGATE_SPOT")  # by bucket
@@ -49,6 +49,7 @@ class Failures:
         self.agenda: Agenda
         self.calendar: Agenda
         self.capacity: Agenda
+        self.scheduler: Agenda
         self._due: dict[int, list[Callable[[int], None]]] = {}
         scenario = world.scenario
         origin = scenario.warm_up_ms
@@ -98,6 +99,9 @@ class Failures:
         """Capacity is there again: who waits for it may look."""
         self._count_closed(closure, -1)
         self.world.state.clock[CAPACITY_EPOCH] += 1
+        if self._is_about_fargate(closure):  # where it is about EC2, its instances ring when they register
+            self.world.state.clock[ZONES_CHANGED] = 1
+            self.scheduler.ring()
         kind = "ZONE_OUTAGE_ENDED" if closure.takes == LOST else "CAPACITY_SHORTAGE_ENDED"
         self.events.pool(now, kind, *_words(closure, "is to be had again"))
 
@@ -108,6 +112,13 @@ class Failures:
 
     def _slot(self, bucket: int, zone: int) -> Offer:
         return Offer(FARGATE[bucket], "", self.world.names.zones[zone], bucket == 1)
+
+    def _is_about_fargate(self, closure: Closure) -> bool:
+        """Whether Fargate, which somebody uses, has capacity again that it had not."""
+        if not self.world.state.lanes["fargate"].any():
+            return False
+        zones = range(len(self.world.names.zones))
+        return any(closure.covers(self._slot(bucket, z)) for bucket in range(len(FARGATE)) for z in zones)
 
     def _count_closed(self, closure: Closure, by: int) -> None:
         closed = self.world.state.fargate_closed

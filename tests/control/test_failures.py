@@ -276,6 +276,18 @@ def test_a_zone_outage_takes_fargate_tasks(tmp_path: Path) -> None:
     assert ran.summary["tasks_failed"] == 0
 
 
+def test_a_fargate_zone_that_is_back_is_used_at_once(tmp_path: Path) -> None:
+    """Two of six run again in b and c, 3/3; when a is there again two of them move back, without waiting for the next
+    try (every five minutes from 10 min on, so at 30 min too; the outage ends at 32)."""
+    out = {"zoneOutages": [{"availabilityZone": "us-east-1a", "at": "10m", "duration": "22m"}]}
+    ran = run(fargate(out, services=[service(count=6, launchType="FARGATE")]), tmp_path)
+    back = [task["created_at"] for task in ran.tasks() if task["created_at"] > 11 * MINUTE]
+    assert len(back) == 2
+    assert back[0] == 32 * MINUTE
+    left = Counter(task["availability_zone"][-1] for task in ran.tasks(last_status="RUNNING"))
+    assert left == {"a": 2, "b": 2, "c": 2}
+
+
 # --- retirement --------------------------------------------------------------------------------------------
 
 
