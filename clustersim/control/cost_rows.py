@@ -24,6 +24,7 @@ from clustersim.world.world import Names
 EC2 = "Amazon Elastic Compute Cloud"
 ECS = "Amazon Elastic Container Service"
 NOBODY = NEVER
+MONEY = ("PricingQuantity", "BilledCost", "EffectiveCost")
 Cells = dict[str, list[Any]]
 
 
@@ -85,6 +86,28 @@ def columns_of(
     }
 
 
+def merged(columns: Cells, charges: Sequence[Charge]) -> Cells:
+    """The same with one row per line and payer: instances that differ in an attribute alone have equal lines.
+
+    Rows beyond the charges (fees) stay as they are.
+    """
+    rows: dict[tuple[Line, int], int] = {}
+    firsts: list[int] = []
+    row_of = []
+    for position, charge in enumerate(charges):
+        row = rows.setdefault((charge.line, charge.payer), len(rows))
+        if row == len(firsts):
+            firsts.append(position)
+        row_of.append(row)
+    kept: Cells = {}
+    for name, cells in columns.items():
+        kept[name] = [cells[position] for position in firsts]
+        if name in MONEY:
+            kept[name] = np.bincount(row_of, weights=cells[: len(charges)], minlength=len(firsts)).tolist()
+        kept[name] += cells[len(charges) :]
+    return kept
+
+
 def _quantity(charge: Charge) -> float:
     """The quantity in the line's own unit: a volume's hours are GiB-months."""
     line = charge.line
@@ -140,7 +163,7 @@ def by_resource(
     for first in range(0, of.size, BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
         chunk: dict[str, Any] = {name: values[of[rows]] for name, values in whole.items()}
-        for name in ("PricingQuantity", "BilledCost", "EffectiveCost"):
+        for name in MONEY:
             chunk[name] = chunk[name] * shares[rows]
         numbered = zip(of[rows].tolist(), serials[rows].tolist(), strict=True)
         chunk["ResourceId"] = [None if n == NEVER else f"{kinds[row]}/{n}" for row, n in numbered]

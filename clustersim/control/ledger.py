@@ -24,6 +24,7 @@ from clustersim.control.cost_rows import (
     add_fees,
     by_resource,
     columns_of,
+    merged,
 )
 from clustersim.control.resource_accounts import Parts, PeriodAccounts, ResourceAccounts
 from clustersim.engine.compiled import Array
@@ -86,6 +87,8 @@ class Ledger:
         self._ec2_lines = (
             [self._instance_lines(c) for c in range(len(world.state.classes))] if scenario.pools else []
         )
+        every = [line for lines in self._ec2_lines for line in lines]
+        self._share_lines = len(set(every)) < len(every)
         self._fargate_lines = _fargate_lines(self, scenario)
         plan, reserved = commitments_of(scenario)
         self._plan, self._reserved = plan, reserved
@@ -257,9 +260,14 @@ class Ledger:
         if bill is not None:
             add_fees(columns, bill)
         accounts = None if self._resources is None else self._resources.close(now)
-        count = len(columns["SkuId"])
-        if count == 0:
+        if not columns["SkuId"]:
             return
+        self.billed += float(np.sum(columns["BilledCost"]))
+        for charge, usd in zip(charges, billed, strict=True):
+            self.by_provider[charge.line.provider] += usd
+        if accounts is None and self._share_lines:
+            columns = merged(columns, charges)
+        count = len(columns["SkuId"])
         columns["ChargePeriodStart"] = [self._period_start] * count
         columns["ChargePeriodEnd"] = [now] * count
         columns["RegionId"] = [self.world.scenario.region] * count
@@ -270,9 +278,6 @@ class Ledger:
             parts = [_parts(accounts, charge) for charge in charges]
             for chunk in by_resource(columns, charges, parts, self.recorder):
                 self.recorder.append_columns("costs", chunk)
-        self.billed += float(np.sum(columns["BilledCost"]))
-        for charge, usd in zip(charges, billed, strict=True):
-            self.by_provider[charge.line.provider] += usd
 
 
 def _parts(accounts: PeriodAccounts, charge: Charge) -> Parts:

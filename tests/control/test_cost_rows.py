@@ -44,6 +44,25 @@ def test_an_instance_and_its_volume_are_billed_to_who_has_a_part_in_them(tmp_pat
     assert volume == pytest.approx({("container-instance/1",): 30 * 0.08 / 730})
 
 
+def test_instances_that_differ_in_an_attribute_alone_share_their_rows(tmp_path: Path) -> None:
+    """Two racks, an instance each: of 0.72 USD an hour the one task pays an eighth of its instance's 0.36, once."""
+    racks = {
+        "capacityProviders": [
+            provider(count=2, attributes={"rack": ["r1", "r2"]}, availabilityZones=["us-east-1a"])
+        ]
+    }
+    written = world(
+        services=[service("web", 1)], initialState="running", sampling={"costPeriod": "1h"}, **racks
+    )
+    ran = run({**written, "duration": "1h"}, tmp_path)
+    rows = [(row["x_Group"], row["BilledCost"]) for row in ran.rows("costs", ResourceType="Instance")]
+    assert sorted(rows, key=lambda row: row[1]) == [
+        ("service:web", pytest.approx(0.045)),
+        (None, pytest.approx(0.675)),
+    ]
+    assert len({instance["availability_zone"] for instance in ran.instances()}) == 1
+
+
 def test_a_fargate_task_is_billed_in_the_periods_it_lives_in(tmp_path: Path) -> None:
     """5 min before the half hour and 5:00.5 after it: the second half is billed 301 s, a begun second whole."""
     asked = job(at="25m", duration="600500ms", launchType="FARGATE")
