@@ -17,7 +17,7 @@ from clustersim.control.autoscaler import Origin
 from clustersim.control.event_words import EventLog
 from clustersim.engine.compiled import Array
 from clustersim.record.columns import strings
-from clustersim.record.recorder import BATCH_ROWS, Recorder
+from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER
 
 ACTIVITY = np.dtype(
@@ -30,6 +30,7 @@ ACTIVITY = np.dtype(
     ],
     align=True,
 )
+ROWS = 4_096
 _TABLE = "scaling_activities"
 
 
@@ -49,7 +50,7 @@ class ActivityLog:
         self._recorder = recorder
         self._events = events
         self._services = services
-        self._rows = np.zeros(BATCH_ROWS, ACTIVITY)
+        self._rows = np.zeros(ROWS, ACTIVITY)
         self._count = 0
         self._sources: list[_Source] = []
         self._number_of: dict[_Source, int] = {}

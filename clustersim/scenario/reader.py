@@ -70,6 +70,8 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What a file that says nothing means, as it would be written; `ScenarioFile` has the same (tested)."""
 
+LARGE_BYTES = 256 * 1024
+
 STUDIES = ("sweep", "compare")
 """Blocks about many runs, which are no part of any of them."""
 
@@ -89,15 +91,20 @@ def read_scenario(path: Path, overrides: Sequence[str] = (), seed: int | None = 
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Nothing is garbage of what is made meanwhile, and looking for some would take a third of the time."""
-    collecting = gc.isenabled()
+def _uncollected(path: Path) -> Iterator[None]:
+    """Nothing is garbage of what a large file becomes, and looking for some would take a third of the time.
+
+    A sweep reads its small file again and again, and leaves worlds behind that had better go soon.
+    """
+    collecting = gc.isenabled() and path.is_file() and path.stat().st_size > LARGE_BYTES
+    if not collecting:
+        yield
+        return
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
-            gc.enable()
+        gc.enable()
 
 
 class Source:
@@ -106,10 +113,10 @@ class Source:
     Raises `ScenarioError` where the file is no mapping of YAML.
     """
 
-    @_uncollected()
     def __init__(self, path: Path) -> None:
         self.path = path
-        document = read_document(path)
+        with _uncollected(path):
+            document = read_document(path)
         findings = Findings(document)
         if document.faults:
             findings.data = document.value
@@ -125,7 +132,6 @@ class Source:
         include_files(findings, path, self._inputs)
         self._findings = findings
 
-    @_uncollected()
     def scenario(
         self, overrides: Sequence[str] = (), seed: int | None = None, rewrite: Rewrite | None = None
     ) -> Scenario:
@@ -133,6 +139,10 @@ class Source:
 
         `rewrite` may change the document before it is checked: a comparison makes its options of it.
         """
+        with _uncollected(self.path):
+            return self._scenario(overrides, seed, rewrite)
+
+    def _scenario(self, overrides: Sequence[str], seed: int | None, rewrite: Rewrite | None) -> Scenario:
         path, inputs, findings = self.path, dict(self._inputs), self._findings.fork()
         _override(findings, overrides, seed)
         if rewrite is not None:

@@ -40,6 +40,7 @@ from clustersim.world.world import Names, World, push_free
 
 HOURS_PER_MONTH = 730  # what AWS divides a month's price by
 CHUNK_ROWS = 65_536
+EVENT_ROWS = 16_384
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
 ENTRIES_OF_ONE_LIFE = 6  # what the calendar may hold of a task of one life
@@ -283,7 +284,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         values=np.zeros(1, np.float64),
         finished=np.zeros(CHUNK_ROWS, task_records.TASK),
         lost=np.zeros(1_024, tables.INSTANCE),
-        events=np.zeros(CHUNK_ROWS, tables.EVENT),
+        events=np.zeros(EVENT_ROWS, tables.EVENT),
         freed=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
         daemons=np.zeros(0, np.int64),
