@@ -102,7 +102,7 @@ class Simulation:
         tables = tables_of(scenario.sampling.cost_per_resource)
         self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
         self.events = EventLog(self.world, self.recorder)
-        self.activities = ActivityLog(self.recorder, self.events, self.world.names.services)
+        self.activities = ActivityLog(self.recorder, self.events)
         self.journal = Journal(self.world, self.recorder)
         luck = partial(stream_key, scenario.seed, replication)
         called = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)

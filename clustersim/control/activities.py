@@ -7,13 +7,12 @@ nothing; the wiring calls it, and every controller that scales.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from clustersim.control.autoscaler import Origin
 from clustersim.control.event_words import EventLog
 from clustersim.engine.compiled import Array
 from clustersim.record.columns import strings
@@ -34,8 +33,8 @@ ROWS = 4_096
 _TABLE = "scaling_activities"
 
 
-class _Source(NamedTuple):
-    """What an activity says beside its numbers."""
+class Origin(NamedTuple):
+    """What a decision says beside its numbers: whose it is, and by which policy (or scheduled action) and why."""
 
     target: str
     policy: str
@@ -43,24 +42,26 @@ class _Source(NamedTuple):
     cause: str
 
 
-class ActivityLog:
-    """Writes `scaling_activities`; `origins` are those of Service Auto Scaling, to which more may come."""
+Record = Callable[[int, Origin, float, int, int], None]
+"""Writes a row of `scaling_activities`: instant (ms), origin, value of the metric, count before and after."""
 
-    def __init__(self, recorder: Recorder, events: EventLog, services: list[str]) -> None:
+
+class ActivityLog:
+    """Writes `scaling_activities`."""
+
+    def __init__(self, recorder: Recorder, events: EventLog) -> None:
         self._recorder = recorder
         self._events = events
-        self._services = services
         self._rows = np.zeros(ROWS, ACTIVITY)
         self._count = 0
-        self._sources: list[_Source] = []
-        self._number_of: dict[_Source, int] = {}
-        self._numbers = np.zeros(0, np.int64)  # [origin of Service Auto Scaling]: number of its source
-        self._causes = np.zeros(
-            0, np.int64
-        )  # [origin of Service Auto Scaling]: number of the words in events
+        self._origins: list[Origin] = []
+        self._number_of: dict[Origin, int] = {}
+        # By origin of Service Auto Scaling: its number here, and that of its cause in events.
+        self._numbers = np.zeros(0, np.int64)
+        self._causes = np.zeros(0, np.int64)
 
     def scaled(self, now: int, moves: Array, origins: Sequence[Origin]) -> None:
-        """Service Auto Scaling has decided `moves` (`policy.tracking.MOVE`)."""
+        """Service Auto Scaling has decided `moves` (`policy.tracking.MOVE`), which come from `origins`."""
         if self._numbers.size < len(origins):
             self._know(origins)
         origin = moves["origin"]
@@ -68,21 +69,10 @@ class ActivityLog:
         self._events.desired_counts(now, moves["target"], *counts, self._causes[origin])
         self._add(now, self._numbers[origin], moves["value"], *counts)
 
-    def add(
-        self,
-        time_ms: int,
-        target: str,
-        policy: str,
-        metric: str | None,
-        metric_value: float,
-        from_count: int,
-        to_count: int,
-        cause: str,
-    ) -> None:
-        """Add one decision, given as a row of the table."""
-        number = self._number(_Source(target, policy, metric, cause))
-        one = [np.array([value]) for value in (number, metric_value, from_count, to_count)]
-        self._add(time_ms, *one)
+    def add(self, now: int, origin: Origin, value: float, before: int, after: int) -> None:
+        """Add one decision: a `Record`."""
+        one = [np.array([each]) for each in (self._number(origin), value, before, after)]
+        self._add(now, *one)
 
     def empty(self) -> None:
         """Write the rows that wait."""
@@ -90,7 +80,7 @@ class ActivityLog:
         if rows.size == 0:
             return
         kinds, first, number = np.unique(rows["origin"], return_index=True, return_inverse=True)
-        seen = [self._sources[kind] for kind in kinds]
+        seen = [self._origins[kind] for kind in kinds]
         place = number.astype(np.int32)
         columns = {
             "time": rows["time"],
@@ -106,24 +96,23 @@ class ActivityLog:
                 if word is not None:
                     codes[position] = words.code(word)
             columns[column] = codes[place]
-        causes = strings([source.cause for source in seen])
+        causes = strings([origin.cause for origin in seen])
         index = pa.Array.from_buffers(pa.int32(), place.size, [None, pa.py_buffer(place)])
         self._recorder.append_columns(_TABLE, columns | {"cause": causes.take(index)})
 
     def _know(self, origins: Sequence[Origin]) -> None:
         """Number what Service Auto Scaling's origins say."""
         numbers, causes = self._numbers.tolist(), self._causes.tolist()
-        for service, policy, metric, cause in origins[len(numbers) :]:
-            target = f"service/{self._services[service]}"
-            numbers.append(self._number(_Source(target, policy, metric, cause)))
-            causes.append(self._events.cause(cause))
+        for origin in origins[len(numbers) :]:
+            numbers.append(self._number(origin))
+            causes.append(self._events.cause(origin.cause))
         self._numbers, self._causes = np.array(numbers, np.int64), np.array(causes, np.int64)
 
-    def _number(self, source: _Source) -> int:
-        if source not in self._number_of:
-            self._number_of[source] = len(self._sources)
-            self._sources.append(source)
-        return self._number_of[source]
+    def _number(self, origin: Origin) -> int:
+        if origin not in self._number_of:
+            self._number_of[origin] = len(self._origins)
+            self._origins.append(origin)
+        return self._number_of[origin]
 
     def _add(self, now: int, numbers: Array, values: Array, before: Array, after: Array) -> None:
         """Keep rows, so many as there are numbers."""

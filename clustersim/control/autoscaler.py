@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.control.activities import Origin
 from clustersim.control.alarm_rows import AlarmTable, Owner
 from clustersim.control.measures import Measures
 from clustersim.engine.compiled import Array
@@ -32,15 +33,6 @@ from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 Int64s = npt.NDArray[np.int64]
 
 _NO_CAPACITY_LIMIT = 2**62
-
-
-class Origin(NamedTuple):
-    """Where a decision comes from: a policy by one of its alarms, or a scheduled action."""
-
-    service: int  # position in the scenario's services
-    policy: str
-    metric: str | None
-    cause: str
 
 
 CarryOut = Callable[[int, Array], None]
@@ -111,8 +103,12 @@ class Autoscaler:
                 tracks = isinstance(rule, TargetTracking)
                 for alarm, end in ((high, "-AlarmHigh" if tracks else ""), (low, "-AlarmLow")):
                     if alarm >= 0:
-                        of_alarm[alarm] = Origin(service, rule.name, metric, _cause(name + end, rule.name))
+                        cause = _cause(name + end, rule.name)
+                        of_alarm[alarm] = Origin(self._target(service), rule.name, metric, cause)
         self.origins = [of_alarm[alarm] for alarm in range(len(of_alarm))]
+
+    def _target(self, service: int) -> str:
+        return f"service/{self._names[service]}"
 
     def _track(self) -> None:
         """Services with one target tracking policy are decided for in compiled code (`policy.tracking`)."""
@@ -174,7 +170,7 @@ class Autoscaler:
             cause = f"minimum capacity was set to {bounds.minimum}"
         else:
             cause = f"maximum capacity was set to {bounds.maximum}"
-        self.origins.append(Origin(service, action.name, None, cause))
+        self.origins.append(Origin(self._target(service), action.name, None, cause))
         move = (service, desired, count, len(self.origins) - 1, math.nan)
         self._carry_out(now_ms, np.array([move], MOVE))
 
@@ -233,7 +229,7 @@ class Autoscaler:
                 self._policies[service].append(_Policy(policy, added[1], added[0], NEVER, name))
             return
         high, low, metric = self._alarms.add_tracking(owner, policy, resolution_ms, scaling.LOW_SHARE_SERVICE)
-        name = f"TargetTracking-service/{self._names[service]}"
+        name = f"TargetTracking-{self._target(service)}"
         self._policies[service].append(_Policy(policy, metric, high, low, name))
 
 

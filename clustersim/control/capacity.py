@@ -7,11 +7,12 @@ brought to their desired capacity, Managed Instances serve who waits. The parts 
 
 from __future__ import annotations
 
+from clustersim.control.activities import Record
 from clustersim.control.event_words import EventLog
 from clustersim.control.groups import Groups
 from clustersim.control.launching import Launcher
 from clustersim.control.managed_instances import ManagedInstances
-from clustersim.control.managed_scaling import ManagedScaling, Record
+from clustersim.control.managed_scaling import ManagedScaling
 from clustersim.control.optimization import Optimization
 from clustersim.engine.agenda import Agenda
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, TerminationReason

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.activities import Origin, Record
 from clustersim.control.alarm_rows import AlarmTable, Owner
 from clustersim.control.capacity import Capacity
-from clustersim.control.managed_scaling import Record
 from clustersim.control.measures import Measures
 from clustersim.errors import ScenarioError
 from clustersim.policy import scaling
@@ -126,8 +126,8 @@ class GroupScaling:
         cause = f"monitor alarm {name} in state ALARM triggered policy {chosen.rule.name}"
         value = self._alarms.value(chosen.low if low else chosen.high)
         self._set_capacity(group, count, cause)
-        target = f"autoScalingGroup/{of.name}"
-        self.record(now, target, chosen.rule.name, chosen.metric, value, size.desired, count, cause)
+        origin = Origin(f"autoScalingGroup/{of.name}", chosen.rule.name, chosen.metric, cause)
+        self.record(now, origin, value, size.desired, count)
 
     def _proposal(self, position: int, policy: _Policy, size: Size) -> scaling.Proposal:
         """What one policy wants by the state of its alarms, counting on instances that are warm."""

@@ -8,10 +8,10 @@ over. It sets desired capacities and nothing else: never a group's bounds, and n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from clustersim.control.activities import Origin, Record
 from clustersim.control.groups import Groups
 from clustersim.engine.compiled import Array
 from clustersim.policy.reservation import (
@@ -30,23 +30,6 @@ from clustersim.world.census import COUNTED, count_providers
 from clustersim.world.world import World
 
 METRIC = "CapacityProviderReservation"
-
-
-class Record(Protocol):
-    """Writes a row of `scaling_activities`; its arguments are the table's columns, in order."""
-
-    def __call__(
-        self,
-        time_ms: int,
-        target: str,
-        policy: str,
-        metric: str | None,
-        metric_value: float,
-        from_count: int,
-        to_count: int,
-        cause: str,
-    ) -> None:
-        """One decision."""
 
 
 @dataclass
@@ -136,5 +119,5 @@ class ManagedScaling:
         self.groups.desired[tracked.group] = count
         policy = f"ECSManagedAutoScalingPolicy-{tracked.name}"
         cause = f"monitor alarm {policy}-{alarm} in state ALARM triggered policy {policy}"
-        target = f"capacityProvider/{tracked.name}"
-        self.record(now, target, policy, METRIC, point.percent, before, count, cause)
+        origin = Origin(f"capacityProvider/{tracked.name}", policy, METRIC, cause)
+        self.record(now, origin, point.percent, before, count)

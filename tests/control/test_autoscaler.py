@@ -69,13 +69,10 @@ class Cluster:
     def carry_out(self, now_ms: int, moves: Array) -> None:
         for service, before, after, number, value in moves.tolist():
             origin = self.scaler.origins[number]
-            assert origin.service == service
+            assert origin.target == f"service/{('web', 'jobs')[service]}"
             self.desired[service] = after
             self.causes.append(origin.cause)
-            target = f"service/{('web', 'jobs')[service]}"
-            self.rows.append(
-                (now_ms, target, origin.policy, origin.metric, value, before, after, origin.cause)
-            )
+            self.rows.append((now_ms, *origin[:3], value, before, after, origin.cause))
 
     def minutes(
         self, *values: float, metric: Metric = Metric.CPU, service: int = 0, deploying: bool = False
