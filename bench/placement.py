@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.engine.compiled import lean
-from clustersim.policy.placement import (
+from clustersim.policy.placement.placement import (
     BINPACK_CPU,
     BINPACK_MEMORY,
     ELIGIBLE,

@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 
-from clustersim.control.traffic import Traffic
-from clustersim.policy.request_records import CHANGE, OPENED
-from clustersim.scenario.distributions import distribution
-from clustersim.scenario.model import (
+from clustersim.control.load.traffic import Traffic
+from clustersim.policy.load.exact_tables import CHANGE, OPENED
+from clustersim.scenario.sections.distributions import distribution
+from clustersim.scenario.sections.scenario import (
     Distribution,
     Load,
     Routing,
@@ -26,7 +26,7 @@ from clustersim.scenario.model import (
     TargetGroup,
     TaskDefinition,
 )
-from clustersim.scenario.units import number
+from clustersim.scenario.text.units import number
 
 TASKS = 16
 UTILIZATION = 0.8

@@ -16,14 +16,14 @@ from clustersim.errors import ClustersimError, ResultsError, ScenarioError, Simu
 
 if TYPE_CHECKING:
     from clustersim import stats
-    from clustersim.study.comparison import compare
-    from clustersim.study.comparison_results import Comparison
-    from clustersim.study.opening import open_result as open
-    from clustersim.study.results import Run
-    from clustersim.study.running import run
-    from clustersim.study.search import Optimum, optimize
-    from clustersim.study.sweep import sweep
-    from clustersim.study.sweep_results import Sweep
+    from clustersim.study.compare.compare import compare
+    from clustersim.study.compare.result import Comparison
+    from clustersim.study.open_result import open_result as open
+    from clustersim.study.search.search import Optimum, optimize
+    from clustersim.study.single_run.run import run
+    from clustersim.study.single_run.run_result import Run
+    from clustersim.study.sweep.sweep import sweep
+    from clustersim.study.sweep.sweep_result import Sweep
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,15 +44,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "run": ("clustersim.study.running", "run"),
-    "open": ("clustersim.study.opening", "open_result"),
-    "sweep": ("clustersim.study.sweep", "sweep"),
-    "compare": ("clustersim.study.comparison", "compare"),
-    "optimize": ("clustersim.study.search", "optimize"),
-    "Comparison": ("clustersim.study.comparison_results", "Comparison"),
-    "Optimum": ("clustersim.study.search", "Optimum"),
-    "Run": ("clustersim.study.results", "Run"),
-    "Sweep": ("clustersim.study.sweep_results", "Sweep"),
+    "run": ("clustersim.study.single_run.run", "run"),
+    "open": ("clustersim.study.open_result", "open_result"),
+    "sweep": ("clustersim.study.sweep.sweep", "sweep"),
+    "compare": ("clustersim.study.compare.compare", "compare"),
+    "optimize": ("clustersim.study.search.search", "optimize"),
+    "Comparison": ("clustersim.study.compare.result", "Comparison"),
+    "Optimum": ("clustersim.study.search.search", "Optimum"),
+    "Run": ("clustersim.study.single_run.run_result", "Run"),
+    "Sweep": ("clustersim.study.sweep.sweep_result", "Sweep"),
 }
 
 

@@ -24,8 +24,8 @@ from clustersim.cli_sweeps import compare, optimize, sweep
 from clustersim.errors import ResultsError, ScenarioError
 
 if TYPE_CHECKING:
-    from clustersim.scenario.model import Scenario
-    from clustersim.study.results import Run
+    from clustersim.scenario.sections.scenario import Scenario
+    from clustersim.study.single_run.run_result import Run
 
 app = typer.Typer(
     name="clustersim",
@@ -141,7 +141,7 @@ def _read_all(
     if problems:
         _fail("\n".join(problems), 2)
     if not quiet:
-        from clustersim.control.quotas import exceeded_quotas
+        from clustersim.control.environment.service_quotas import exceeded_quotas
 
         for each in scenarios:
             for warning in (*each.warnings, *exceeded_quotas(each)):
@@ -165,7 +165,7 @@ def _simulate(scenario: Scenario, out: Path, fmt: Literal["arrow", "parquet"], q
     except ResultsError as error:
         _fail(str(error), 1)
     if not quiet:
-        from clustersim.study.report import print_run
+        from clustersim.study.single_run.run_report import print_run
 
         print_run(finished.summary, finished.manifest, finished.path, Console())
 
@@ -177,7 +177,7 @@ def _with_progress(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from clustersim.study.running import run_scenario
+    from clustersim.study.single_run.run import run_scenario
 
     assert isinstance(console, Console)
     if quiet or not console.is_terminal:

@@ -18,9 +18,9 @@ from clustersim.errors import ResultsError, ScenarioError
 if TYPE_CHECKING:
     from distributed import Client
 
-    from clustersim.study.plan import Request
-    from clustersim.study.progress import Bar
-    from clustersim.study.sweep_results import Sweep
+    from clustersim.study.sweep.plan import Request
+    from clustersim.study.sweep.progress import Bar
+    from clustersim.study.sweep.sweep_result import Sweep
 
 Result = TypeVar("Result")
 
@@ -150,8 +150,8 @@ def sweep(
     """Run a scenario at many points, each several times, and say how they differ."""
     from rich.console import Console
 
-    from clustersim.study.progress import Bar
-    from clustersim.study.sweep import prepare
+    from clustersim.study.sweep.progress import Bar
+    from clustersim.study.sweep.sweep import prepare
 
     if jobs is not None and scheduler is not None:
         fail("--jobs and --scheduler exclude each other; leave one out", 2)
@@ -193,11 +193,11 @@ def optimize(
     """Find the cheapest point that meets objectives, and run it again with fresh seeds before it is reported."""
     from rich.console import Console
 
-    from clustersim.study.objectives import read_objectives
-    from clustersim.study.progress import Bar
-    from clustersim.study.search import prepare_search
-    from clustersim.study.search_report import print_optimum
-    from clustersim.study.tally import Goal
+    from clustersim.study.search.constraints import read_objectives
+    from clustersim.study.search.search import prepare_search
+    from clustersim.study.search.search_report import print_optimum
+    from clustersim.study.search.search_state import Goal
+    from clustersim.study.sweep.progress import Bar
 
     if jobs is not None and scheduler is not None:
         fail("--jobs and --scheduler exclude each other; leave one out", 2)
@@ -234,11 +234,11 @@ def compare(
     """Run a scenario as plain EC2, ECS on EC2 and ECS on Fargate, and say which wins on what."""
     from rich.console import Console
 
-    from clustersim.study.comparison import prepare_comparison
-    from clustersim.study.comparison_plan import Asked
-    from clustersim.study.comparison_report import print_comparison
-    from clustersim.study.comparison_results import Comparison
-    from clustersim.study.progress import Bar
+    from clustersim.study.compare.compare import prepare_comparison
+    from clustersim.study.compare.plan import Asked
+    from clustersim.study.compare.report import print_comparison
+    from clustersim.study.compare.result import Comparison
+    from clustersim.study.sweep.progress import Bar
 
     if jobs is not None and scheduler is not None:
         fail("--jobs and --scheduler exclude each other; leave one out", 2)
@@ -272,7 +272,7 @@ def _show(result: Sweep, measures: Sequence[str], base: int) -> None:
     """The closing table."""
     from rich.console import Console
 
-    from clustersim.study.sweep_report import print_sweep
+    from clustersim.study.sweep.sweep_report import print_sweep
 
     shown = [name for name in measures if name in result.measures]
     for name in measures:
@@ -291,8 +291,8 @@ def _request(
     overrides: Sequence[str],
 ) -> Request:
     """The arguments as a request, or what is wrong with them and exit code 2."""
-    from clustersim.study.plan import Request
-    from clustersim.study.vary import parse_vary
+    from clustersim.study.sweep.plan import Request
+    from clustersim.study.sweep.varied_parameters import parse_vary
 
     number = int(points) if points is not None and points.strip().isdecimal() else None
     file = None if points is None or number is not None else Path(points)
@@ -315,7 +315,7 @@ def _request(
 
 def _through(do: Callable[[Client], Result], jobs: int | None, scheduler: str | None, growing: str) -> Result:
     """Does something with workers; however it ends early, what is done is kept and the way on is said."""
-    from clustersim.study.cluster import ClusterError, workers
+    from clustersim.study.execution.dask_cluster import ClusterError, workers
 
     again = shlex.join(["clustersim", *(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
     kept = f"what is done is kept in {growing}; go on with: {again}"

@@ -17,42 +17,42 @@ from typing import Any
 import numpy as np
 import simpy
 
-from clustersim.control.actions import Actions
-from clustersim.control.activities import ActivityLog
-from clustersim.control.alarm_board import AlarmBoard
-from clustersim.control.autoscaler import Autoscaler
-from clustersim.control.capacity import Capacity
-from clustersim.control.event_words import EventLog
-from clustersim.control.failures import Failures
-from clustersim.control.group_scaling import GroupScaling
-from clustersim.control.jobs import add_entries, plan_entries
-from clustersim.control.journal import Journal
-from clustersim.control.ledger import Ledger
-from clustersim.control.measures import Measures
-from clustersim.control.memory import kill_beyond_memory
-from clustersim.control.meter import Meter
-from clustersim.control.quotas import exceeded_quotas
-from clustersim.control.routine import Routine
-from clustersim.control.scheduler import Scheduler
-from clustersim.control.summary import summarise
-from clustersim.control.traffic import Traffic
+from clustersim.control.billing.cost_ledger import Ledger
+from clustersim.control.calendar_driver import Routine
+from clustersim.control.capacity.capacity import Capacity
+from clustersim.control.environment.failure_timetable import Failures
+from clustersim.control.environment.scripted_operations import Actions
+from clustersim.control.environment.service_quotas import exceeded_quotas
+from clustersim.control.events.scaling_activities import ActivityLog
+from clustersim.control.events.service_events import EventLog
+from clustersim.control.load.oom_kills import kill_beyond_memory
+from clustersim.control.load.traffic import Traffic
+from clustersim.control.results.run_summary import summarise
+from clustersim.control.results.series_sampler import Meter
+from clustersim.control.results.task_table_writer import Journal
+from clustersim.control.scaling.cloudwatch_alarms import AlarmBoard
+from clustersim.control.scaling.cloudwatch_metrics import Measures
+from clustersim.control.scaling.group_autoscaler import GroupScaling
+from clustersim.control.scaling.service_autoscaler import Autoscaler
+from clustersim.control.services.scheduler import Scheduler
+from clustersim.control.standalone_tasks.run_tasks import add_entries, plan_entries
 from clustersim.engine.agenda import Agenda
-from clustersim.engine.chance import stream_key
 from clustersim.engine.compiled import Array
-from clustersim.policy.scaling import Bounds
+from clustersim.engine.random_streams import stream_key
+from clustersim.policy.scaling.service_scaling import Bounds
 from clustersim.record.recorder import Format, Recorder
 from clustersim.record.schema import tables_of
-from clustersim.scenario.model import Scenario
-from clustersim.scenario.schedule import instants
+from clustersim.scenario.aws.schedule_expressions import instants
+from clustersim.scenario.sections.scenario import Scenario
 from clustersim.vocabulary import MS_PER_MINUTE
-from clustersim.world.invariants import SecondReading
-from clustersim.world.populate import empty_world, group_names
-from clustersim.world.risks import write_risks
-from clustersim.world.set_specs import service_spec
-from clustersim.world.tables import ENTRIES_DONE, NOW
-from clustersim.world.task_sets import TaskSets
-from clustersim.world.waiting import renew_reasons
-from clustersim.world.world import World
+from clustersim.world.build.build_world import empty_world, group_names
+from clustersim.world.build.hazard_tables import write_risks
+from clustersim.world.build.task_set_specs import service_spec
+from clustersim.world.build.task_set_tables import TaskSets
+from clustersim.world.checks.invariants import SecondReading
+from clustersim.world.scheduling.provisioning import renew_reasons
+from clustersim.world.state.tables import ENTRIES_DONE, NOW
+from clustersim.world.state.world import World
 
 ORDER = (
     "failures",

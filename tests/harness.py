@@ -18,10 +18,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from clustersim.scenario.model import Scenario
 from clustersim.scenario.reader import read_scenario
-from clustersim.study.results import Run
-from clustersim.study.running import run_scenario
+from clustersim.scenario.sections.scenario import Scenario
+from clustersim.study.single_run.run import run_scenario
+from clustersim.study.single_run.run_result import Run
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)  # the default `start`

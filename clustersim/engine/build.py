@@ -26,7 +26,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from clustersim.engine.compiled import ENTRIES, Kernel
-from clustersim.engine.frontend import compile_within, know
+from clustersim.engine.numba_types import compile_within, know
 from clustersim.engine.program import kernel_modules
 
 NOWHERE = 1  # an address that is never called

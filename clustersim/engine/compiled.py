@@ -3,7 +3,7 @@
 `lean` and `inlined` mark the inner functions, `entry` those that Python calls. All entries and what they use
 are one compiled program (`engine.program`; what only a checked run calls is another), made once for a version
 of the sources and kept in the user's cache directory; a warm process loads it in milliseconds and never imports
-the compiler. The first parameter of an entry is usually a block of arrays (`engine.pointer`), the others are
+the compiler. The first parameter of an entry is usually a block of arrays (`engine.array_block`), the others are
 whole numbers, floats, or arrays declared like `Annotated[Array, np.int64, 1]`.
 
 Kernels are IEEE arithmetic in the written order: no fastmath, division by zero as in C. They make no arrays
@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy.typing as npt
 
 from clustersim.engine import program
-from clustersim.engine.pointer import ArrayKind, Pointer, array_kind, descriptor
+from clustersim.engine.array_block import ArrayKind, Pointer, array_kind, descriptor
 from clustersim.errors import KernelError
 
 Array = npt.NDArray[Any]
@@ -46,7 +46,7 @@ class Kernel:
     def alone(self) -> Any:
         """The function compiled by itself; the compiler is imported for this."""
         if self._alone is None:
-            from clustersim.engine.frontend import compile_alone, know
+            from clustersim.engine.numba_types import compile_alone, know
 
             know(Kernel)
             self._alone = compile_alone(self)

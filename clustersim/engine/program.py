@@ -38,7 +38,7 @@ _log = logging.getLogger("clustersim")
 def program_of(module: str) -> str:
     """The program that the kernels of a module belong to."""
     package = "/".join(module.split(".")[1:-1])
-    return next((name for name, packages in PACKAGES.items() if package in packages), KERNELS)
+    return CHECKS if package in PACKAGES[CHECKS] else KERNELS
 
 
 def kernel_modules(program: str) -> list[str]:
@@ -51,7 +51,13 @@ def kernel_modules(program: str) -> list[str]:
 
 
 def _sources(program: str) -> list[Path]:
-    return [path for folder in PACKAGES[program] for path in sorted((_PACKAGE / folder).glob("*.py"))]
+    """The sources of a program's packages, those of their sub-packages too; a file is of one program only."""
+    return [
+        path
+        for folder in PACKAGES[program]
+        for path in sorted((_PACKAGE / folder).rglob("*.py"))
+        if program_of(".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)) == program
+    ]
 
 
 @cache

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clustersim.errors import ScenarioError
-from clustersim.scenario import catalog
-from clustersim.scenario.document import EMPTY, Steps, read_document
-from clustersim.scenario.findings import Findings
-from clustersim.scenario.inclusion import include_files
-from clustersim.scenario.model import InputFile, Scenario
-from clustersim.scenario.offers import CatalogError
-from clustersim.scenario.overrides import apply_override, closest
-from clustersim.scenario.raw import validate
-from clustersim.scenario.raw_compare import Compare
-from clustersim.scenario.raw_file import ScenarioFile
-from clustersim.scenario.raw_schema import json_schema
-from clustersim.scenario.raw_sweep import Sweep
-from clustersim.scenario.resolve import resolve
-from clustersim.scenario.resolve_context import Context
+from clustersim.scenario.aws.included_files import include_files
+from clustersim.scenario.catalog import instance_types as catalog
+from clustersim.scenario.catalog.custom_entries import CatalogError
+from clustersim.scenario.json_schema import json_schema
+from clustersim.scenario.resolve.context import Context
+from clustersim.scenario.resolve.scenario import resolve
+from clustersim.scenario.sections.compare import Compare
+from clustersim.scenario.sections.scenario import InputFile, Scenario
+from clustersim.scenario.sections.scenario_file import ScenarioFile
+from clustersim.scenario.sections.sweep import Sweep
+from clustersim.scenario.sections.written_section import validate
+from clustersim.scenario.text.diagnostics import Findings
+from clustersim.scenario.text.document import EMPTY, Steps, read_document
+from clustersim.scenario.text.overrides import apply_override, closest
 
 __all__ = ["Source", "check_same_names", "json_schema", "read_scenario"]
 

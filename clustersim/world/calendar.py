@@ -13,27 +13,17 @@ from __future__ import annotations
 from clustersim.engine.compiled import entry, lean
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
-from clustersim.world.accounts import draw
-from clustersim.world.containers import CELL_SHIFT, ends_task, pull_dependent
-from clustersim.world.fleet import RECLAIMED, TERMINATED, end_instance, register
-from clustersim.world.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
-from clustersim.world.lanes import choose_lane, forget_missed
-from clustersim.world.lives import (
-    exits,
-    finish,
-    lose_protection,
-    start,
-    terminate,
-)
-from clustersim.world.mishaps import (
+from clustersim.world.instances.interruptions import (
     befall_task,
     find_agent,
     give_notice,
     lose_agent,
 )
-from clustersim.world.pulls import clean_images
-from clustersim.world.starts import have_images, prepare, start_fails
-from clustersim.world.tables import (
+from clustersim.world.instances.lifecycle import RECLAIMED, TERMINATED, end_instance, register
+from clustersim.world.resources.provider_strategy import choose_lane, forget_missed
+from clustersim.world.scheduling.provisioning import accept_on_fargate, give_up, has_room, seek, serve
+from clustersim.world.scheduling.steady_services import look_at_dirty
+from clustersim.world.state.tables import (
     ARRIVAL_COPY,
     ARRIVALS_LEFT,
     BELL_SCHEDULER,
@@ -48,7 +38,7 @@ from clustersim.world.tables import (
     REACHED,
     State,
 )
-from clustersim.world.transitions import (
+from clustersim.world.state.task_states import (
     AGENT_BACK,
     AGENT_LOST,
     CONTAINER_EXITS,
@@ -84,8 +74,18 @@ from clustersim.world.transitions import (
     TASK_UNWELL,
     new_task,
 )
-from clustersim.world.upkeep import look_at_dirty
-from clustersim.world.waiting import accept_on_fargate, give_up, has_room, seek, serve
+from clustersim.world.state.usage import draw
+from clustersim.world.tasks.containers import CELL_SHIFT, ends_task, pull_dependent
+from clustersim.world.tasks.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
+from clustersim.world.tasks.image_pulls import clean_images
+from clustersim.world.tasks.lifecycle import (
+    exits,
+    finish,
+    lose_protection,
+    start,
+    terminate,
+)
+from clustersim.world.tasks.startup import have_images, prepare, start_fails
 
 IDLE, BELL, ROOM, ARRIVALS = range(4)
 FOREVER = 1 << 62

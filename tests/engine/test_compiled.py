@@ -8,10 +8,14 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pytest
 
+from clustersim.engine.array_block import ArrayKind, layout, pointer
 from clustersim.engine.compiled import ENTRIES, Array
-from clustersim.engine.pointer import ArrayKind, layout, pointer
-from clustersim.policy import demand, load, load_records, load_sample, response
-from clustersim.world.orders import tasks_of_group
+from clustersim.policy.load import fluid_model as load
+from clustersim.policy.load import fluid_sampling as load_sample
+from clustersim.policy.load import fluid_tables as load_records
+from clustersim.policy.load import load_series as demand
+from clustersim.policy.load import response_times as response
+from clustersim.world.scheduling.commands import tasks_of_group
 
 NO_HISTOGRAM = np.zeros((1, response.BUCKETS))
 NO_LOAD = pointer(

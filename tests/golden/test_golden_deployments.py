@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clustersim.policy.deployment import breaker_threshold, healthy_bounds, traffic_steps
+from clustersim.policy.tasks.deployment import breaker_threshold, healthy_bounds, traffic_steps
 from tests.harness import (
     HOUR,
     MINUTE,

@@ -9,6 +9,7 @@ Read from the sources with `ast`, so nothing is imported and nothing can be hidd
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -29,8 +30,9 @@ LAYERS = {
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_MODULE = 400
+LARGEST_ROOM = 22
 LONGEST_FUNCTION = 60
-FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.chance")
+FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.random_streams")
 
 
 def _name(path: Path) -> str:
@@ -100,6 +102,33 @@ def test_no_circles() -> None:
     """The modules can be put in one order in which each is read after those it needs."""
     graph = {_name(path): _imports(path, at_run_time=True) - {_name(path)} for path in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def _room(path: Path) -> str:
+    """The folder of a module; a module that stands beside the layers is a room of its own."""
+    folder = str(path.parent.relative_to(PACKAGE))
+    return _name(path) if folder == "." else folder
+
+
+def test_rooms_have_an_order() -> None:
+    """A folder is read after the folders that it needs: no circle of rooms at run time."""
+    rooms = {_name(path): _room(path) for path in MODULES if path.name != "__init__.py"}
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        below = {rooms[name] for name in _imports(path, at_run_time=True) if name in rooms}
+        graph.setdefault(_room(path), set()).update(below - {_room(path)})
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
+
+
+def test_rooms_are_small_and_say_what_they_are_for() -> None:
+    """At most 22 files in a folder, and three sentences: what it decides, what it must not know, where to start."""
+    folders = sorted({path.parent for path in MODULES} - {PACKAGE})
+    assert [folder.name for folder in folders if len(list(folder.glob("*.*"))) > LARGEST_ROOM] == []
+    assert [
+        folder.name
+        for folder in folders
+        if len(re.findall(r"\.(?=\s|$)", ast.get_docstring(_tree(folder / "__init__.py")) or "")) < 3
+    ] == []
 
 
 def test_modules_are_small_and_say_what_they_are_for() -> None:

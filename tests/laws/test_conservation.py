@@ -19,7 +19,7 @@ from tests.harness import (
     service,
     world,
 )
-from tests.swarm_checks import findings
+from tests.swarm.checks import findings
 
 
 def test_counts_room_and_costs_close_in_an_overloaded_cluster(tmp_path: Path) -> None:

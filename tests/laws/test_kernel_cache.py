@@ -12,8 +12,8 @@ import logging, sys
 logging.basicConfig()
 import numpy as np
 from clustersim.engine.program import is_cold, path
-from clustersim.engine.pointer import pointer
-from clustersim.policy import alarms
+from clustersim.engine.array_block import pointer
+from clustersim.policy.scaling import cloudwatch_alarms as alarms
 cold = is_cold()
 table = np.zeros(1, alarms.ALARM)
 table["window"] = table["needed"] = table["period_ticks"] = 1

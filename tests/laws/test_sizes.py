@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from clustersim.world import populate
+from clustersim.world.build import build_world as populate
 from tests.harness import Ran, definition, job, run, service, world
-from tests.swarm_checks import findings
-from tests.swarm_scenarios import draw
+from tests.swarm.checks import findings
+from tests.swarm.scenarios import draw
 
 SEED = 5
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustersim.control.journal import Journal
-from clustersim.control.ledger import Ledger
-from clustersim.control.meter import Meter
-from clustersim.world.tables import FINISHED
-from tests.swarm import MUTATIONS, ROOT, fly
-from tests.swarm_scenarios import FEATURES, census, draw
+from clustersim.control.billing.cost_ledger import Ledger
+from clustersim.control.results.series_sampler import Meter
+from clustersim.control.results.task_table_writer import Journal
+from clustersim.world.state.tables import FINISHED
+from tests.swarm.__main__ import MUTATIONS, ROOT, fly
+from tests.swarm.scenarios import FEATURES, census, draw
 
 SEED = 2026
 

@@ -1,4 +1,6 @@
-"""What compiled code does for calm services is what the scheduler would have done: the plain twin of `world.upkeep`."""
+"""What compiled code does for calm services is what the scheduler would have done: the plain twin of
+`world.scheduling.steady_services`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clustersim.control.scheduler import Scheduler
-from clustersim.control.services import ServiceRecord
+from clustersim.control.services.scheduler import Scheduler
+from clustersim.control.services.service_state import ServiceRecord
 from tests.harness import Block, Ran, run, service, world
-from tests.swarm_scenarios import draw
+from tests.swarm.scenarios import draw
 
 START = {"distribution": "lognormal", "median": "8s", "sigma": 0.4}
 

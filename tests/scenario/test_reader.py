@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustersim.engine import chance
+from clustersim.engine import random_streams as chance
 from clustersim.errors import ScenarioError
-from clustersim.scenario.model import Deployment, Scenario, StepScaling, TargetTracking
-from clustersim.scenario.raw_file import ScenarioFile
 from clustersim.scenario.reader import DEFAULTS, check_same_names, json_schema, read_scenario
+from clustersim.scenario.sections.scenario import Deployment, Scenario, StepScaling, TargetTracking
+from clustersim.scenario.sections.scenario_file import ScenarioFile
 
 SMALL: dict[str, Any] = {
     "capacityProviders": [

@@ -16,11 +16,11 @@ from clustersim.engine.heap import AT
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import NEVER
 from clustersim.world.calendar import IDLE, ROOM, advance
-from clustersim.world.orders import start_tasks
-from clustersim.world.tables import BELLS, DIRTY, HEAP_SIZE
-from clustersim.world.transitions import new_task
-from clustersim.world.waiting import seek
-from clustersim.world.world import World
+from clustersim.world.scheduling.commands import start_tasks
+from clustersim.world.scheduling.provisioning import seek
+from clustersim.world.state.tables import BELLS, DIRTY, HEAP_SIZE
+from clustersim.world.state.task_states import new_task
+from clustersim.world.state.world import World
 from tests.harness import Block, job, scenario_of, service, world
 
 WEB, JOB = 0, 1  # the task sets: of the service, and of the runTasks entry

@@ -9,8 +9,8 @@ import pytest
 
 from clustersim.vocabulary import NEVER, TaskState
 from clustersim.world.calendar import BELL, FOREVER, IDLE, advance
-from clustersim.world.lanes import choose_lane
-from clustersim.world.tables import BELLS, DIRTY, NOW, REACHED
+from clustersim.world.resources.provider_strategy import choose_lane
+from clustersim.world.state.tables import BELLS, DIRTY, NOW, REACHED
 from tests.harness import MINUTE, SECOND, job, on, provider, service
 from tests.world.small import JOB, WEB, ask_for, settle, small_world, start_service
 
@@ -99,7 +99,7 @@ def test_what_was_due_for_a_task_that_has_ended_is_dropped(tmp_path: Path) -> No
     """The entry of the first life would end the second, five seconds too early."""
     of = small_world(tmp_path)
     from clustersim.vocabulary import StopCode, StoppedReason
-    from clustersim.world.orders import stop_tasks
+    from clustersim.world.scheduling.commands import stop_tasks
 
     first = ask_for(of, 0, 30 * SECOND)
     stop_tasks(of.core, of.live_tasks(), 0, int(StopCode.UserInitiated), int(StoppedReason.STOPPED_BY_USER))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import lean
 from clustersim.vocabulary import CPU, ENI, GPU, MEMORY, RESOURCES, InstanceState
-from clustersim.world import tables
-from clustersim.world.checks.reading import ALL, BUSY, PROMISED, SILENT_AGENTS, WAITING_TASKS, Reading
+from clustersim.world.checks.recount import ALL, BUSY, PROMISED, SILENT_AGENTS, WAITING_TASKS, Reading
 from clustersim.world.checks.rules import (
     FITS,
     FREE,
@@ -34,7 +33,8 @@ from clustersim.world.checks.rules import (
     WHO_WAITS,
     WORKING,
 )
-from clustersim.world.tables import State
+from clustersim.world.state import tables
+from clustersim.world.state.tables import State
 
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)

@@ -7,9 +7,9 @@ there; the versions that hosts' tags name are looked at here.
 from __future__ import annotations
 
 from clustersim.engine.compiled import Array, lean
-from clustersim.policy.shelves import BAKED_IN, NOTHING
+from clustersim.policy.images.image_cache import BAKED_IN, NOTHING
 from clustersim.vocabulary import NEVER, TaskState
-from clustersim.world.checks.reading import Reading
+from clustersim.world.checks.recount import Reading
 from clustersim.world.checks.rules import (
     ADDRESS,
     ADDRESS_SUBNET,
@@ -33,7 +33,7 @@ from clustersim.world.checks.rules import (
     WITHOUT_IMAGE,
     WRITTEN,
 )
-from clustersim.world.tables import State
+from clustersim.world.state.tables import State
 
 _RUNNING = int(TaskState.RUNNING)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import lean
 from clustersim.vocabulary import NEVER
-from clustersim.world import tables
-from clustersim.world.checks.reading import LIVE_TASKS, Reading
+from clustersim.world.checks.recount import LIVE_TASKS, Reading
 from clustersim.world.checks.rules import (
     ASTRAY,
     HEAP,
@@ -19,7 +18,8 @@ from clustersim.world.checks.rules import (
     SLOTS_LOST,
     SOUND,
 )
-from clustersim.world.tables import State
+from clustersim.world.state import tables
+from clustersim.world.state.tables import State
 
 IN_TASKS, IN_INSTANCES, IN_SETS, IN_LANES, IN_SHAPES = range(5)
 

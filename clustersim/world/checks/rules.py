@@ -1,7 +1,7 @@
 """Every rule of a settled world: the words for what is wrong when it is broken, and its number.
 
 Compiled checks return the number of the first broken rule, 0 when there is none, and leave in `Reading.detail`
-which of several things it was about. Only `world.invariants` makes sentences of them. Where a rule has names,
+which of several things it was about. Only `world.checks.invariants` makes sentences of them. Where a rule has names,
 the detail is a position among these; otherwise it is the number that the words show.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import lean
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, InstanceState, TaskState
-from clustersim.world.checks.reading import ALL, BUSY, PROMISED, WAITING_TASKS, Reading
+from clustersim.world.checks.recount import ALL, BUSY, PROMISED, WAITING_TASKS, Reading
 from clustersim.world.checks.rules import (
     ANSWERS_AND_NOT,
     CPU_UNITS,
@@ -31,7 +31,7 @@ from clustersim.world.checks.rules import (
     UNWELL,
     WHO_WAITS,
 )
-from clustersim.world.tables import State
+from clustersim.world.state.tables import State
 
 _PROVISIONING = int(TaskState.PROVISIONING)
 _RUNNING = int(TaskState.RUNNING)

@@ -1,0 +1,368 @@
+"""Finished lives become rows, and rows become the counts of the summary.
+
+Takes the chunks that the gateway filled with records of ended tasks and terminated instances, turns them into
+columns of `tasks` and `container_instances`, and keeps what `summary.json` says about tasks. Called whenever a
+chunk is full and once at the end, then also with those still alive. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from clustersim.control.events.column_buffer import ChosenRows, Columns
+from clustersim.engine.compiled import Array
+from clustersim.record.columns import Vocabulary
+from clustersim.record.recorder import Recorder
+from clustersim.vocabulary import (
+    MS_PER_SECOND,
+    NEVER,
+    STOPPED_REASON_WORDS,
+    TERMINATION_REASON_WORDS,
+    WAIT_REASON_WORDS,
+    HealthStatus,
+    LaunchType,
+    StopCode,
+    StoppedReason,
+    TaskState,
+    TerminationReason,
+    WaitReason,
+    instance_name,
+)
+from clustersim.world.state.tables import END, FINISHED, LOST, WINDOW_START
+from clustersim.world.state.world import World
+
+EXITED = int(StopCode.EssentialContainerExited)
+FAILED_TO_START = int(StopCode.TaskFailedToStart)
+
+
+@dataclass
+class EntryTally:
+    """What the summary needs of one entry of runTasks."""
+
+    count: int = 0
+    completed: int = 0
+    first_created: int = -1
+    last_stopped: int = -1
+    turnaround_ms: int = 0
+    turnarounds: int = 0
+    waits_ms: list[Array] = field(default_factory=list)
+
+
+class Journal:
+    """Writes `tasks` and `container_instances`."""
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self.world = world
+        self.recorder = recorder
+        groups = len(world.names.groups)
+        self.counts = dict.fromkeys(("created", "started", "stopped", "failed", "never_placed"), 0)
+        self.cost_by_group = np.zeros(max(1, groups))
+        self.failed_by_group = np.zeros(max(1, groups), np.int64)
+        self.entries = [EntryTally() for _ in world.scenario.run_tasks]
+        self.instance_cost = 0.0
+        self._on_machines = np.array([s.machines is not None for s in world.scenario.services] or [False])
+        self._reference_ids = {
+            number: entry.trace.reference_id
+            for number, entry in enumerate(world.scenario.run_tasks)
+            if entry.trace is not None and entry.trace.reference_id is not None
+        }
+        families = list(dict.fromkeys(d.family for d in world.scenario.task_definitions))
+        self._families = families
+        self._family_of = np.array(
+            [families.index(d.family) for d in world.scenario.task_definitions] + [NEVER], np.int32
+        )
+        self._revision_of = np.array(
+            [d.revision for d in world.scenario.task_definitions] + [NEVER], np.int32
+        )
+
+    @staticmethod
+    def vocabularies(world: World) -> dict[Any, list[str | None]]:
+        """The words of the dictionary columns that kernels fill with numbers."""
+        names = world.names
+        providers: list[str | None] = [name or None for name in names.providers]
+        return {
+            "group": list(names.groups),
+            "service": list(names.services),
+            "family": list(dict.fromkeys(d.family for d in world.scenario.task_definitions)),
+            "launch_type": [kind.name for kind in LaunchType],
+            "capacity_provider": providers,
+            "availability_zone": list(names.zones),
+            "last_status": [state.name for state in TaskState],
+            "wait_reason": list(WAIT_REASON_WORDS),
+            "health_status": [status.name for status in HealthStatus],
+            "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
+            "auto_scaling_group": [group.name for group in world.scenario.groups]
+            + [None] * len(world.scenario.managed_instances),
+            "instance_type": list(names.types),
+            "purchase_option": ["on-demand", "spot"],
+            "termination_reason": _termination_words(world),
+        }
+
+    def take_chunks(self) -> None:
+        """Write what the gateway has finished and give it the room back."""
+        clock = self.world.state.clock
+        self._write_tasks(self.world.state.finished[: clock[FINISHED]])
+        clock[FINISHED] = 0
+        self._write_instances(self.world.state.lost[: clock[LOST]])
+        clock[LOST] = 0
+
+    def close(self) -> None:
+        """Write the last chunks, then who is still alive, in order of identity."""
+        self.take_chunks()
+        state = self.world.state
+        tasks = state.tasks[self.world.live_tasks()]
+        self._write_tasks(tasks[np.argsort(tasks["task_id"])])
+        instances = state.instances[self.world.live_instances()]
+        self._write_instances(instances[np.argsort(instances["instance_id"])])
+
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def _write_tasks(self, records: Array) -> None:
+        if records.size == 0:
+            return
+        rows = Columns(records)
+        sets, lanes = self.world.state.sets, self.world.state.lanes
+        set_of, lane_of = rows["set"], rows["lane"]
+        group = sets["group"][set_of]
+        deployment = sets["deployment"][set_of]
+        definition = sets["definition"][set_of]
+        columns: dict[str, Any] = {
+            "task_id": rows["task_id"],
+            "group": group,
+            "service": sets["service"][set_of],
+            "family": self._family_of[definition],
+            "revision": self._revision_of[definition],
+            "deployment_id": self._deployments(deployment),
+            "attempt": rows["attempt"],
+            "launch_type": self._launch_types(sets["service"][set_of], lanes, lane_of),
+            "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
+            "availability_zone": rows["zone"],
+            "container_instance_id": rows["instance_id"],
+            "cpu": rows["cpu"],
+            "memory_mib": rows["memory"],
+            "gpus": rows["gpus"],
+            "last_status": rows["state"],
+            "wait_reason": rows["wait"],
+            "stop_code": rows["stop_code"],
+            "stopped_reason": self._reasons(rows, deployment),
+            "exit_code": rows["exit_code"],
+            "health_status": np.where(sets["check_ms"][set_of] > 0, rows["health"], NEVER).astype(np.int32),
+            "cost_usd": rows["cost"],
+        }
+        instants = (
+            "created",
+            "placed",
+            "pull_started",
+            "pull_stopped",
+            "started",
+            "healthy",
+            "stopping",
+            "stopped",
+        )
+        for name in instants:
+            columns[f"{name}_at"] = rows[name]
+        if self._reference_ids:
+            columns["reference_id"] = self._references(rows, group)
+        self.recorder.append_columns("tasks", columns)
+        self._count(rows, group)
+
+    def _deployments(self, numbers: Array) -> Array:
+        """Codes of `ecs-svc/N`, which are new words as deployments come."""
+        words = self.recorder.vocabulary("tasks", "deployment_id")
+        codes = np.full(numbers.size, NEVER, np.int32)
+        known = numbers >= 0
+        codes[known] = _coded(numbers[known], lambda number: words.code(f"ecs-svc/{number}"))
+        return codes
+
+    def _launch_types(self, services: Array, lanes: Array, lane_of: Array) -> Array:
+        """The launch type of each row's task, from its service and its lane."""
+        found = np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])[lane_of]
+        if np.any(self._on_machines):
+            found[(services >= 0) & self._on_machines[services]] = LaunchType.VIRTUAL_MACHINE
+        return found
+
+    def _references(self, rows: Columns, groups: Array) -> pa.Array:
+        """The identities that traces give their rows; null where there is none."""
+        parts, order = [], []
+        for group in _different(groups):
+            of_group = np.flatnonzero(groups == group)
+            known = self._reference_ids.get(self.world.names.entries[group])
+            if known is None:
+                parts.append(pa.nulls(of_group.size, pa.string()))
+            else:
+                parts.append(known.take(_taken(rows, of_group)))
+            order.append(of_group)
+        joined = pa.concat_arrays(parts)
+        if len(parts) == 1:
+            return joined
+        back = np.argsort(np.concatenate(order))
+        return joined.take(pa.Array.from_buffers(pa.int64(), back.size, [None, pa.py_buffer(back)]))
+
+    def _reasons(self, rows: Columns, deployments: Array) -> Array:
+        """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
+        words = self.recorder.vocabulary("tasks", "stopped_reason")
+        names = self.world.names
+        sentence: _Named = ("sentence", rows["sentence"], names.sentences.__getitem__)
+        named: dict[StoppedReason, _Named] = {
+            StoppedReason.SCALING_ACTIVITY: ("deployment", deployments, "ecs-svc/{}".format),
+            StoppedReason.HOST_TERMINATED: ("instance", rows["instance_id"], instance_name),
+            StoppedReason.PLACEMENT_FAILED: ("wait", rows["wait"], _wait_word),
+            StoppedReason.ELB_HEALTH_CHECK: ("target_group", rows["set"], names.target_groups.__getitem__),
+        }
+        codes = np.full(rows.size, NEVER, np.int32)
+        for reason in _different(rows["reason"]):
+            template = STOPPED_REASON_WORDS[reason]
+            if template is None:
+                continue
+            mask = rows["reason"] == reason
+            if "{" in template:
+                name, values, word = named.get(StoppedReason(reason), sentence)
+                say = partial(_say, words, template, name, word)
+                codes[mask] = _coded(values[mask], say)
+            else:
+                codes[mask] = words.code(template)
+        return codes
+
+    def _count(self, rows: Columns, groups: Array) -> None:
+        """What the summary says of tasks; nothing outside `start` to the end counts (MODEL.md: money)."""
+        clock = self.world.state.clock
+        begin, end = int(clock[WINDOW_START]), int(clock[END])
+        created = (rows["created"] >= begin) & (rows["created"] < end)
+        stopped = (rows["stopped"] >= begin) & (rows["stopped"] >= 0)
+        failed = stopped & (
+            (rows["stop_code"] == FAILED_TO_START) | ((rows["stop_code"] == EXITED) & (rows["exit_code"] > 0))
+        )
+        self.counts["created"] += int(np.count_nonzero(created))
+        self.counts["started"] += int(np.count_nonzero((rows["started"] >= begin) & (rows["started"] >= 0)))
+        self.counts["stopped"] += int(np.count_nonzero(stopped))
+        self.counts["failed"] += int(np.count_nonzero(failed))
+        self.counts["never_placed"] += int(np.count_nonzero(created & (rows["placed"] < 0)))
+        size = self.cost_by_group.size
+        self.cost_by_group += np.bincount(groups, weights=rows["cost"], minlength=size)
+        self.failed_by_group += np.bincount(groups[failed], minlength=size)
+        if not self.entries:
+            return
+        entries = np.array(self.world.names.entries, np.int64)[groups]
+        for number in _different(entries[entries >= 0]):
+            self._count_entry(self.entries[number], rows.where((entries == number) & created))
+
+    def _count_entry(self, tally: EntryTally, rows: Columns | ChosenRows) -> None:
+        """Waits, turnarounds and completions of the rows of one entry that were created in the window."""
+        if rows.size == 0:
+            return
+        tally.count += int(np.count_nonzero(rows["attempt"] == 1))
+        done = (rows["stop_code"] == EXITED) & (rows["exit_code"] == 0)
+        tally.completed += int(np.count_nonzero(done))
+        first = int(rows["created"].min())
+        tally.first_created = first if tally.first_created < 0 else min(tally.first_created, first)
+        ended = rows["stopped"] >= 0
+        if np.any(ended):
+            tally.last_stopped = max(tally.last_stopped, int(rows["stopped"].max()))
+            tally.turnaround_ms += int((rows["stopped"] - rows["created"])[ended].sum())
+            tally.turnarounds += int(np.count_nonzero(ended))
+        started = rows["started"] >= 0
+        waits = (rows["started"] - rows["created"])[started]
+        if waits.size:  # kept until the end, for the quantile: in as few bytes as hold them
+            tally.waits_ms.append(waits.astype(np.min_scalar_type(int(waits.max()))))
+
+    def entry_summary(self, number: int) -> dict[str, Any]:
+        """What `summary.run_tasks` says of one entry."""
+        tally = self.entries[number]
+        waits = np.concatenate(tally.waits_ms or [np.zeros(0, np.int64)])
+        groups = [g for g, entry in enumerate(self.world.names.entries) if entry == number]
+        span = tally.last_stopped - tally.first_created
+        return {
+            "count": tally.count,
+            "completed": tally.completed,
+            "wait_mean_s": float(waits.mean()) / MS_PER_SECOND if waits.size else None,
+            "wait_p99_s": float(np.quantile(waits, 0.99, overwrite_input=True)) / MS_PER_SECOND
+            if waits.size
+            else None,
+            "turnaround_mean_s": tally.turnaround_ms / tally.turnarounds / MS_PER_SECOND
+            if tally.turnarounds
+            else None,
+            "makespan_s": span / MS_PER_SECOND if tally.last_stopped >= 0 else None,
+            "cost_usd": float(self.cost_by_group[groups].sum()),
+        }
+
+    # --- instances -----------------------------------------------------------------------------------------
+
+    def _write_instances(self, rows: Array) -> None:
+        if rows.size == 0:
+            return
+        state = self.world.state
+        classes = state.classes[rows["klass"]]
+        lived = (rows["touched"] - rows["registered"]).astype(np.float64)
+        known = (rows["registered"] >= 0) & (lived > 0)
+        lived[~known] = np.nan
+        self.recorder.append_columns(
+            "container_instances",
+            {
+                "container_instance_id": rows["instance_id"],
+                "auto_scaling_group": classes["group"],
+                "capacity_provider": classes["provider"],
+                "instance_type": classes["type"],
+                "availability_zone": classes["zone"],
+                "purchase_option": classes["spot"].astype(np.int32),
+                "launched_at": rows["launched"],
+                "registered_at": rows["registered"],
+                "draining_at": rows["draining"],
+                "terminated_at": rows["terminated"],
+                "termination_reason": rows["reason"].astype(np.int32),
+                "registered_cpu": classes["cpu"].astype(np.int64),
+                "registered_memory_mib": classes["memory"].astype(np.int64),
+                "tasks_started": rows["tasks_started"],
+                "cpu_reservation_mean": 100.0 * rows["cpu_area"] / lived / classes["cpu"],
+                "memory_reservation_mean": 100.0 * rows["memory_area"] / lived / classes["memory"],
+                "cost_usd": rows["cost"],
+            },
+        )
+        self.instance_cost += float(rows["cost"].sum())
+
+
+def _termination_words(world: World) -> list[str | None]:
+    """The words of termination reasons; those of virtual machines only where there are any."""
+    machines = any(group.machines is not None for group in world.scenario.groups)
+    return list(
+        TERMINATION_REASON_WORDS if machines else TERMINATION_REASON_WORDS[: TerminationReason.UNHEALTHY]
+    )
+
+
+_Named = tuple[str, Array, Callable[[int], str]]
+"""What a stopped reason names: its placeholder, the column that says which, and the word for one."""
+
+
+def _say(words: Vocabulary, template: str, name: str, word: Callable[[int], str], value: int) -> int:
+    """The code of a stopped reason that names something."""
+    return words.code(template.format(**{name: word(value)}))
+
+
+def _wait_word(wait: int) -> str:
+    return WAIT_REASON_WORDS[wait] or WaitReason(wait).name
+
+
+def _coded(values: Array, code_of: Callable[[int], int]) -> Array:
+    """The code of each value, asked for once each, ascending."""
+    if values.size and np.all(values == values[0]):
+        return np.full(values.size, code_of(int(values[0])), np.int32)
+    different, place = np.unique(values, return_inverse=True)
+    return np.array([code_of(value) for value in different.tolist()], np.int32)[place]
+
+
+def _different(values: Array) -> Array:
+    """The different values, ascending; without the sort of `np.unique` where all are equal, as they often are."""
+    if values.size and np.all(values == values[0]):
+        return values[:1]
+    return np.unique(values)
+
+
+def _taken(rows: Columns, positions: Array) -> pa.Array:
+    """The rows of the trace that the records at `positions` stand for, as Arrow indices."""
+    taken = np.ascontiguousarray(rows["reference"][positions], np.int64)
+    return pa.Array.from_buffers(pa.int64(), taken.size, [None, pa.py_buffer(taken)])

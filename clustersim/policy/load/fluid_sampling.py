@@ -1,0 +1,124 @@
+"""What a sample says of load: utilisations, counts and response times over an interval of metric periods.
+
+Decides how the sums that `policy.load.fluid_model` keeps become one row of `service_series`, and the response times
+of a whole run. Knows no clock. `control.load.traffic` calls it when the meter asks.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+
+from clustersim.engine.compiled import Array, entry, lean
+from clustersim.policy.load.fluid_tables import MESSAGES, Load
+from clustersim.policy.load.response_times import (
+    add_stationary,
+    histogram_quantile,
+    mean_delay_probability,
+    pour,
+    response_quantile,
+    sustained_utilization,
+)
+
+SAMPLE = np.dtype(
+    [
+        ("cpu_utilization", np.float64),
+        ("memory_utilization", np.float64),
+        ("request_count", np.float64),
+        ("request_count_per_target", np.float64),
+        ("failed_request_count", np.float64),
+        ("response_time_p50_s", np.float64),
+        ("response_time_p90_s", np.float64),
+        ("response_time_p99_s", np.float64),
+        ("queue_depth", np.float64),
+        ("oldest_message_age_s", np.float64),
+    ],
+    align=True,
+)
+"""The load columns of a `service_series` row, by their public names; NaN is null."""
+
+
+@lean
+def _calm_queue(row: Any) -> tuple[float, float, float]:
+    """The M/M/c queue of a backend's calm stretches: probability of a delay, service rate, drain rate (per s)."""
+    service_rate = 1.0 / row.service_s
+    completions = row.calm_task_s * row.pace
+    servers = row.calm_task_s / row.calm_s * max(row.vcpu, 1.0)
+    offered = min(row.calm_requests / completions, 1.0)
+    utilization = sustained_utilization(servers, offered, completions)
+    delayed = mean_delay_probability(servers, utilization)
+    return delayed, service_rate, completions / row.calm_s * (1.0 - utilization)
+
+
+@lean
+def _add_backend(row: Any, histogram: np.ndarray, sample: Any, alone: bool) -> None:
+    """Put a backend's calm requests into its flow's histogram; the percentiles are exact if it was `alone`."""
+    if row.calm_requests <= 0.0 or row.calm_task_s <= 0.0:
+        return
+    if row.cpu_time_s <= 0.0:
+        histogram[0] += row.calm_requests
+        return
+    delayed, service_rate, drain_rate = _calm_queue(row)
+    add_stationary(histogram, row.calm_requests, delayed, service_rate, drain_rate)
+    if alone:
+        sample.response_time_p50_s = response_quantile(0.50, delayed, service_rate, drain_rate)
+        sample.response_time_p90_s = response_quantile(0.90, delayed, service_rate, drain_rate)
+        sample.response_time_p99_s = response_quantile(0.99, delayed, service_rate, drain_rate)
+
+
+@lean
+def _response_times(load: Load, index: int, sample: Any) -> None:
+    """Percentiles of a sample: closed form where one backend answered without a backlog, else from the histogram."""
+    histogram = load.histograms[index]
+    parts = 0
+    congested = False
+    b = load.flows[index].first
+    while b >= 0:
+        row = load.backends[b]
+        parts += int(row.calm_requests > 0.0)
+        congested = congested or row.congested_requests > 0.0
+        b = row.next
+    b = load.flows[index].first
+    while b >= 0:
+        row = load.backends[b]
+        _add_backend(row, histogram, sample, parts == 1 and not congested)
+        row.calm_requests = row.calm_s = row.calm_task_s = row.congested_requests = 0.0
+        b = row.next
+    if np.isnan(sample.response_time_p50_s):
+        sample.response_time_p50_s = histogram_quantile(histogram, 0.50)
+        sample.response_time_p90_s = histogram_quantile(histogram, 0.90)
+        sample.response_time_p99_s = histogram_quantile(histogram, 0.99)
+
+
+@entry
+def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
+    """Fill `samples` (one per service) for the interval since the last call, add it to `whole`, begin anew.
+
+    Services without load are left as they are. Queue depth and age are those of the interval's first instant.
+    """
+    for index in range(load.flows.size):
+        flow = load.flows[index]
+        sample = samples[flow.service]
+        sample.cpu_utilization = flow.sum_cpu / flow.sum_weight if flow.sum_weight > 0.0 else np.nan
+        sample.memory_utilization = flow.sum_memory / flow.sum_weight if flow.sum_weight > 0.0 else np.nan
+        sample.request_count = flow.sum_requests
+        sample.failed_request_count = flow.sum_failed
+        sample.request_count_per_target = flow.sum_per_target if flow.sum_weight > 0.0 else np.nan
+        sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = np.nan
+        if flow.kind == MESSAGES:
+            sample.queue_depth = flow.opening_backlog
+            sample.oldest_message_age_s = flow.opening_age_s
+        else:
+            _response_times(load, index, sample)
+            pour(load.histograms[index], load.whole[index])
+        flow.opening_backlog = flow.backlog
+        flow.opening_age_s = flow.oldest_age_s
+        flow.sum_requests = flow.sum_failed = flow.sum_per_target = 0.0
+        flow.sum_weight = flow.sum_cpu = flow.sum_memory = 0.0
+
+
+@entry
+def whole_quantile(load: Load, index: int, share: float) -> float:
+    """The response time (s) that `share` of a flow's requests did not exceed, over all samples closed; NaN: none."""
+    return float(histogram_quantile(load.whole[index], share))

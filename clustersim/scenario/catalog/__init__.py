@@ -1,0 +1,4 @@
+"""Catalogues: instance types, Fargate sizes and their prices, bundled or written in the scenario.
+
+It must not know which of them a scenario uses. Start with `instance_types`.
+"""

@@ -1,0 +1,163 @@
+"""The containers of a task set, written as rows for kernels, where they have lives of their own.
+
+Most tasks have one life: what their essential containers do is one behaviour. Containers are told apart where the
+task definition or the behaviour does: dependencies, restart policies, several health checks, `behavior.containers`.
+`world.build.task_set_tables` calls `write_containers` for such a set.
+"""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+from typing import Any
+
+import numpy as np
+
+from clustersim.engine.random_streams import stream_key
+from clustersim.scenario.sections.scenario import (
+    Behavior,
+    Container,
+    ContainerBehavior,
+    Distribution,
+    TaskDefinition,
+)
+from clustersim.vocabulary import MS_PER_SECOND, NEVER, DependencyCondition, StoppedReason
+from clustersim.world.build.build_world import ENTRIES_OF_ONE_LIFE, Distributions
+from clustersim.world.build.pull_tables import listed
+from clustersim.world.state import task_tables as task_records
+from clustersim.world.state.tables import ENTRIES_PER_LIFE
+from clustersim.world.state.world import World
+
+RESTART_PERIOD_MS = 300 * MS_PER_SECOND  # botocore: ContainerRestartPolicy.restartAttemptPeriod
+ENTRIES_PER_CONTAINER = 2
+
+
+def containers_apart(definition: TaskDefinition | None, behavior: Behavior) -> bool:
+    """Whether the containers of such a task have lives of their own."""
+    if definition is None:
+        return False
+    checked = sum(c.essential and c.health_check is not None for c in definition.containers)
+    return (
+        checked > 1
+        or bool(behavior.containers)
+        or any(c.depends_on or (c.restart_policy or {}).get("enabled") for c in definition.containers)
+    )
+
+
+def in_order(definition: TaskDefinition) -> list[Container]:
+    """The containers, each after those it depends on, else in the order of the definition."""
+    by_name = {container.name: container for container in definition.containers}
+    graph = {name: [needed for needed, _ in c.depends_on] for name, c in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def main_container(definition: TaskDefinition, balanced: str | None) -> str:
+    """The container that does the task's work: the one behind the load balancer, else the first essential one."""
+    if balanced is not None:
+        return balanced
+    return next(container.name for container in definition.containers if container.essential)
+
+
+def _of_task(behavior: Behavior) -> ContainerBehavior:
+    """The behaviour of the whole task as that of its main container."""
+    return ContainerBehavior(
+        startup_time=behavior.startup_time,
+        ready_time_ms=behavior.ready_time_ms,
+        time_to_failure=behavior.time_to_failure,
+        time_to_hang=behavior.time_to_hang,
+        start_failure_probability=behavior.start_failure_probability,
+        exit_code=behavior.exit_code,
+        stop_time=behavior.stop_time,
+        stop_exit_code=behavior.stop_exit_code,
+    )
+
+
+def behavior_of(name: str, main: str, behavior: Behavior) -> ContainerBehavior:
+    """What container `name` does: its own keys, over the task's for the main container."""
+    base = _of_task(behavior) if name == main else ContainerBehavior()
+    own = dict(behavior.containers).get(name)
+    if own is None:
+        return base
+    return base.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+
+def write_containers(
+    world: World,
+    row: int,
+    definition: TaskDefinition,
+    behavior: Behavior,
+    balanced: str | None,
+    distributions: Distributions,
+    stream: tuple[int, int, str],
+) -> None:
+    """Write the containers of task set `row`; `stream` is (seed, replication, name) of its luck."""
+    containers = in_order(definition)
+    names = [container.name for container in containers]
+    main = main_container(definition, balanced)
+    pulls = [container.name for container, _ in listed(world.scenario, definition)]
+    state = world.state
+    rows = np.zeros(len(containers), task_records.CONTAINER)
+    needs: list[tuple[int, int]] = []
+    codes: list[int] = []
+    for number, container in enumerate(containers):
+        seed, replication, of = stream
+        rows[number]["key"] = stream_key(seed, replication, f"{of}/container/{container.name}")
+        _fill(rows[number], container, behavior_of(container.name, main, behavior), distributions)
+        rows[number]["pull"] = pulls.index(container.name) if container.name in pulls else NEVER
+        _fill_restarts(rows[number], container, codes, state.exit_codes.size)
+        rows[number]["needs_from"] = state.dependencies.shape[0] + len(needs)
+        needs += [
+            (names.index(other), int(DependencyCondition[word])) for other, word in container.depends_on
+        ]
+        rows[number]["needs_to"] = state.dependencies.shape[0] + len(needs)
+    set_row = state.sets[row]
+    set_row["first_container"], set_row["containers"] = state.containers.size, len(containers)
+    set_row["main"] = names.index(main)
+    width = max(state.cells.shape[1], len(containers))
+    cells = np.zeros((state.cells.shape[0], width), task_records.CELL)
+    cells[:, : state.cells.shape[1]] = state.cells
+    state.clock[ENTRIES_PER_LIFE] = ENTRIES_OF_ONE_LIFE + ENTRIES_PER_CONTAINER * width
+    world.state = state._replace(
+        containers=np.concatenate([state.containers, rows]),
+        dependencies=np.concatenate([state.dependencies, np.array(needs, np.int64).reshape(-1, 2)]),
+        exit_codes=np.concatenate([state.exit_codes, np.array(codes, np.int64)]),
+        cells=cells,
+    )
+
+
+def _fill(row: Any, container: Container, behavior: ContainerBehavior, distributions: Distributions) -> None:
+    """What a container is and does."""
+    check = container.health_check
+    trivial = behavior.startup_time == Distribution()
+    row["essential"] = container.essential
+    row["exit_code"] = behavior.exit_code
+    row["complete_code"] = (
+        behavior.exit_code if "exit_code" in behavior.model_fields_set and behavior.duration else 0
+    )
+    row["startup"] = NEVER if trivial else distributions.row(behavior.startup_time)
+    row["duration"] = distributions.row(behavior.duration)
+    row["failure"] = distributions.row(behavior.time_to_failure)
+    row["hang"] = distributions.row(behavior.time_to_hang)
+    row["stop"] = distributions.row(behavior.stop_time)
+    row["ready_ms"] = NEVER if behavior.ready_time_ms is None else behavior.ready_time_ms
+    row["check_ms"] = check.interval_ms if check else NEVER
+    row["check_retries"] = check.retries if check else 0
+    row["check_start_ms"] = check.start_period_ms if check else 0
+    row["start_timeout_ms"] = NEVER if container.start_timeout_ms is None else container.start_timeout_ms
+    row["stop_timeout_ms"] = NEVER if container.stop_timeout_ms is None else container.stop_timeout_ms
+    row["failure_reason"] = StoppedReason.ESSENTIAL_CONTAINER_EXITED
+    row["stop_exit_code"] = behavior.stop_exit_code
+    row["start_failure"] = behavior.start_failure_probability
+
+
+def _fill_restarts(row: Any, container: Container, codes: list[int], known: int) -> None:
+    """A container's restart policy; `codes` collects the exit codes that policies ignore, after `known` others."""
+    policy = container.restart_policy or {}
+    row["restarts"] = int(bool(policy.get("enabled")))
+    row["restart_period_ms"] = (
+        policy["restartAttemptPeriod"] * MS_PER_SECOND
+        if "restartAttemptPeriod" in policy
+        else RESTART_PERIOD_MS
+    )
+    row["ignored_from"] = known + len(codes)
+    codes += [int(code) for code in policy.get("ignoredExitCodes") or ()]
+    row["ignored_to"] = known + len(codes)

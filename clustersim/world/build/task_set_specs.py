@@ -1,0 +1,104 @@
+"""Task sets in words: what a deployment of a service, or an entry of runTasks, has its tasks share.
+
+Gathers from the scenario what `world.build.task_set_tables` writes into tables. Names are still names here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clustersim.scenario.sections.scenario import (
+    Behavior,
+    Constraint,
+    Distribution,
+    PlacementRule,
+    RunTask,
+    Scenario,
+    Service,
+    StrategyItem,
+    TargetGroup,
+    TaskDefinition,
+)
+from clustersim.vocabulary import NEVER
+
+Size = tuple[int, int, int]  # CPU units, MiB, GPUs
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """One task set in words."""
+
+    stream: str  # where its luck lives: `service/web`
+    group: int
+    service: int
+    definition: TaskDefinition | None
+    behavior: Behavior
+    sizes: tuple[Size, ...]
+    launch_type: str | None
+    strategy: tuple[StrategyItem, ...]
+    rules: tuple[PlacementRule, ...]
+    constraints: tuple[Constraint, ...]
+    zones: tuple[str, ...]
+    target_group: TargetGroup | None = None
+    duration: Distribution | None = None
+    retries: int = 0
+    grace_ms: int = 0
+    balanced: str | None = None  # the container behind the load balancer
+    daemon: bool = False
+    subnets: tuple[str, ...] = ()  # none are all
+    public_address: bool = False
+    machines: str | None = None  # the service whose virtual machines are the only ones that take its tasks
+    memory_base_mib: float = 0.0  # what the application has when it is up
+
+
+def service_spec(scenario: Scenario, service: Service, number: int, definition_key: str) -> SetSpec:
+    """The task set of `service`, the `number`-th of the scenario, with a revision of its task definition."""
+    definition = next(d for d in scenario.task_definitions if d.key == definition_key)
+    targets = {target.name: target for target in scenario.target_groups}
+    target = targets.get(service.target_groups[0]) if service.target_groups else None
+    return SetSpec(
+        stream=f"service/{service.name}",
+        group=number,
+        service=number,
+        definition=definition,
+        behavior=service.behavior(definition_key),
+        sizes=((definition.cpu, definition.memory_mib, definition.gpus),),
+        launch_type=service.launch_type,
+        strategy=service.strategy,
+        rules=service.placement_strategy,
+        constraints=(*definition.placement_constraints, *service.placement_constraints),
+        zones=service.zones,
+        target_group=target,
+        grace_ms=service.health_check_grace_ms,
+        balanced=service.balanced_container,
+        daemon=service.scheduling_strategy == "DAEMON",
+        subnets=service.subnets,
+        public_address=service.public_address,
+        machines=None if service.machines is None else service.name,
+        memory_base_mib=service.load.memory_base_mib if service.load is not None else 0.0,
+    )
+
+
+def entry_spec(scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size, ...]) -> SetSpec:
+    """The task set of an entry of runTasks (of one group of its trace)."""
+    definition = next((d for d in scenario.task_definitions if d.key == entry.task_definition), None)
+    if definition is not None:
+        sizes = sizes or ((definition.cpu, definition.memory_mib, definition.gpus),)
+    of_definition = definition.placement_constraints if definition is not None else ()
+    return SetSpec(
+        stream=f"task/{entry.name}",
+        group=group,
+        service=NEVER,
+        definition=definition,
+        behavior=entry.behavior,
+        sizes=sizes,
+        launch_type=entry.launch_type,
+        strategy=entry.strategy,
+        rules=entry.placement_strategy,
+        constraints=(*of_definition, *entry.placement_constraints),
+        zones=entry.zones,
+        duration=entry.duration,
+        retries=entry.retries,
+        subnets=entry.subnets,
+        public_address=entry.public_address,
+    )

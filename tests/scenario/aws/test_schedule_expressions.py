@@ -1,0 +1,102 @@
+"""Laws of schedules: EventBridge's cron, rate and at."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from clustersim.scenario.aws.schedule_expressions import ScheduleError, check, instants
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def fired(expression: str, begin: str, end: str, timezone: str = "UTC") -> list[str]:
+    found = instants(expression, ms(begin), ms(end), timezone)
+    return [datetime.fromtimestamp(each / 1000, UTC).strftime("%m-%dT%H:%M") for each in found]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("cron(0 3 * * ? *)", ["06-01T03:00", "06-02T03:00", "06-03T03:00"]),
+        ("cron(0 0 ? * MON-TUE *)", ["06-01T00:00", "06-02T00:00"]),
+        ("cron(0 0 ? * 2-3 *)", ["06-01T00:00", "06-02T00:00"]),
+        ("cron(0 0 ? * 3 *)", ["06-02T00:00"]),
+        ("cron(0/30 8 1 * ? 2026)", ["06-01T08:00", "06-01T08:30"]),
+        ("cron(0 3 * * ? 2027)", []),
+        ("cron(0 3 * * ? 2020-2026/2)", ["06-01T03:00", "06-02T03:00", "06-03T03:00"]),
+        ("cron(0 3 30 2 ? *)", []),
+        ("rate(1 day)", ["06-01T00:00", "06-02T00:00", "06-03T00:00"]),
+        ("at(2026-06-02T04:00:00)", ["06-02T04:00"]),
+        ("at(2027-06-02T04:00:00)", []),
+    ],
+)
+def test_three_days_from_monday_the_first_of_june(expression: str, expected: list[str]) -> None:
+    """EventBridge User Guide; 1 June 2026 is a Monday, and day 1 of a week is Sunday."""
+    assert fired(expression, "2026-06-01", "2026-06-04") == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("cron(0 0 L * ? *)", ["06-30T00:00", "07-31T00:00"]),
+        ("cron(0 0 ? * 6L *)", ["06-26T00:00", "07-31T00:00"]),
+        ("cron(0 0 ? * 6#3 *)", ["06-19T00:00", "07-17T00:00"]),
+        ("cron(0 0 ? * FRI#3 *)", ["06-19T00:00", "07-17T00:00"]),
+    ],
+)
+def test_last_and_nth_days(expression: str, expected: list[str]) -> None:
+    """6L is the last Friday of a month, 6#3 the third."""
+    assert fired(expression, "2026-06-01", "2026-08-01") == expected
+
+
+def test_the_end_is_not_included_and_the_beginning_is() -> None:
+    assert fired("cron(0 0 * * ? *)", "2026-06-01", "2026-06-02") == ["06-01T00:00"]
+
+
+def test_a_rate_counts_from_the_birth_of_its_schedule() -> None:
+    """Warm-up does not move the instants."""
+    found = instants("rate(2 hours)", 5 * 3_600_000, 10 * 3_600_000, origin_ms=0)
+    assert (found // 3_600_000).tolist() == [6, 8]
+    found = instants("rate(2 hours)", 0, 5 * 3_600_000, origin_ms=3_600_000)
+    assert (found // 3_600_000).tolist() == [1, 3]
+
+
+def test_time_zones_follow_the_clock_on_the_wall() -> None:
+    """2 o'clock in New York is 7:00 UTC in winter; that Sunday it does not exist and fires an hour on."""
+    found = fired("cron(0 4 * * ? *)", "2026-03-07", "2026-03-10", "America/New_York")
+    assert found == ["03-07T09:00", "03-08T08:00", "03-09T08:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("cron(0 3 * * * *)", "needs `?` in exactly one"),
+        ("cron(0 3 ? * ? *)", "needs `?` in exactly one"),
+        ("cron(0 3 * * ?)", "has 5 fields, not 6"),
+        ("cron(61 3 * * ? *)", "cannot be read"),
+        ("cron(0 0 ? * 8 *)", "out of range"),
+        ("cron(0 3 * * ? 26)", "is no year"),
+        ("cron(0 0 3W * ? *)", "not supported"),
+        ("rate(1 hours)", "is no rate"),
+        ("rate(5 hour)", "is no rate"),
+        ("rate(0 hours)", "is no rate"),
+        ("rate(5 weeks)", "is no rate"),
+        ("at(soon)", "is no instant"),
+        ("0 3 * * ? *", "is no schedule"),
+        ("", "is no schedule"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ScheduleError) as caught:
+        check(expression)
+    assert message in str(caught.value)
+    assert caught.value.right
+
+
+def test_a_zone_that_is_none_is_refused() -> None:
+    with pytest.raises(ScheduleError, match="no time zone"):
+        check("rate(1 day)", "Mars/Base")

@@ -1,0 +1,133 @@
+"""`load: {model: exact}` and how a target group deals requests out: what is read, refused and warned of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clustersim.errors import ScenarioError
+from clustersim.scenario.reader import read_scenario
+from clustersim.scenario.sections.scenario import Scenario
+
+TEXT = """\
+taskDefinitions:
+  - family: web
+    networkMode: awsvpc
+    requiresCompatibilities: [FARGATE]
+    cpu: "256"
+    memory: "512"
+    containerDefinitions: [{name: app, image: x, portMappings: [{containerPort: 80}]}]
+targetGroups:
+  - {name: web, GROUP}
+services:
+  - serviceName: web
+    taskDefinition: web
+    launchType: FARGATE
+    loadBalancers: [{targetGroupArn: web, containerName: app, containerPort: 80}]
+    load: {LOAD}
+"""
+
+
+def read(tmp_path: Path, load: str, group: str = "healthCheckIntervalSeconds: 30") -> Scenario:
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT.replace("LOAD", load).replace("GROUP", group))
+    return read_scenario(path)
+
+
+EXACT = "model: exact, requestsPerSecond: 10, cpuTimePerRequest: 20ms"
+FLUID = "requestsPerSecond: 10, cpuTimePerRequest: 20ms"
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    """As many at work as the CPU carries, exponential service times; a load without `model` is a fluid."""
+    load = read(tmp_path, EXACT).services[0].load
+    assert load is not None
+    assert (load.model, load.concurrency_per_task, load.service_time) == ("exact", 0, None)
+    load = read(tmp_path, FLUID).services[0].load
+    assert load is not None and load.model == "fluid"
+    (group,) = read(tmp_path, EXACT).target_groups
+    assert (group.routing, group.slow_start_ms) == ("round_robin", 0)
+
+
+def test_every_key(tmp_path: Path) -> None:
+    written = (
+        f"{EXACT}, concurrencyPerTask: 8, serviceTime: {{distribution: lognormal, mean: 80ms, sigma: 1}}"
+    )
+    scenario = read(tmp_path, written, "slowStart: 2m")
+    load = scenario.services[0].load
+    assert load is not None and load.service_time is not None
+    assert (load.concurrency_per_task, load.service_time.b) == (8, 1.0)
+    assert scenario.target_groups[0].slow_start_ms == 120_000
+    least = read(tmp_path, EXACT, "loadBalancingAlgorithmType: least_outstanding_requests")
+    assert least.target_groups[0].routing == "least_outstanding_requests"
+    assert (*scenario.warnings, *least.warnings) == ()
+
+
+@pytest.mark.parametrize(
+    ("load", "group", "expected"),
+    [
+        (
+            "model: exakt, requestsPerSecond: 1",
+            "",
+            ".model: 'exakt' is not one of its values; did you mean exact?",
+        ),
+        (
+            "model: exact, messagesPerSecond: 1, processingTime: 1s",
+            "",
+            "load: model: exact is of requests, not of messages; leave model out, or write requestsPerSecond",
+        ),
+        (
+            f"{FLUID}, serviceTime: 80ms",
+            "",
+            "load: serviceTime is of exact requests; add model: exact, or leave serviceTime out",
+        ),
+        (
+            f"{EXACT}, serviceTime: 5ms",
+            "",
+            "load: serviceTime is 5 ms on average, and 20 ms of it are CPU (cpuTimePerRequest); "
+            "a request uses one vCPU at most: a serviceTime of at least 20ms",
+        ),
+        (
+            f"{EXACT}, concurrencyPerTask: 5000",
+            "",
+            "load: concurrencyPerTask 5,000 is too large; at most 1,024 exact requests",
+        ),
+        (f"{EXACT}, concurrencyPerTask: 0", "", "concurrencyPerTask: 0 is less than 1; at least 1"),
+        (
+            EXACT,
+            "loadBalancingAlgorithmType: roundRobin",
+            "loadBalancingAlgorithmType: 'roundRobin' is not one of its values; did you mean round_robin?",
+        ),
+        (EXACT, "slowStart: 10s", "slowStart: 10 s is out of range; 30s to 900s, or 0s for none"),
+        (
+            EXACT,
+            "slowStart: 60s, loadBalancingAlgorithmType: least_outstanding_requests",
+            "slowStart is of round_robin only; leave slowStart or loadBalancingAlgorithmType out",
+        ),
+    ],
+)
+def test_what_is_wrong_has_its_place_and_a_way_out(
+    tmp_path: Path, load: str, group: str, expected: str
+) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        read(tmp_path, load, group or "healthCheckIntervalSeconds: 30")
+    (problem,) = caught.value.problems
+    assert problem.startswith(str(tmp_path / "s.yaml") + ":")
+    assert expected in problem
+
+
+def test_what_makes_no_difference_is_said(tmp_path: Path) -> None:
+    """All targets of a fluid share one queue, so slow start and routing change nothing there."""
+    for group in ("slowStart: 60s", "loadBalancingAlgorithmType: least_outstanding_requests"):
+        (warning,) = read(tmp_path, FLUID, group).warnings
+        assert "services.web.load" in warning
+        assert "add model: exact" in warning
+
+
+def test_what_is_not_simulated_is_said(tmp_path: Path) -> None:
+    """The third algorithm of an ALB."""
+    scenario = read(tmp_path, EXACT, "loadBalancingAlgorithmType: weighted_random")
+    (warning,) = scenario.warnings
+    assert "weighted_random (round_robin takes its place) is not simulated yet" in warning
+    assert scenario.target_groups[0].routing == "round_robin"

@@ -1,0 +1,119 @@
+"""What the swarm draws of virtual machines, and the laws that their tables must show.
+
+From the result files and the scenario alone, like `tests.swarm.checks`, which calls `machine_laws`;
+`tests.swarm.scenarios` calls `machines`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.harness import Block, Ran, definition
+from tests.swarm.services import Drawing
+
+MACHINE_FEATURES = ("virtual_machines", "machine_scaling", "machine_trouble", "machine_refresh")
+CENT = 0.005
+
+
+def machines(drawing: Drawing) -> None:
+    """A service on virtual machines of its own, of a type that is given or the cheapest of some."""
+    luck = drawing.luck
+    if not drawing.pick("virtual_machines", 0.8):
+        return
+    for _ in range(2):
+        port = {"portMappings": [{"containerPort": 80}]}
+        drawing.definitions.append(definition("app-vm", luck.choice((256, 1024)), 512, container=port))
+    given = luck.choice(
+        ({"instanceType": "swarm.middle"}, {"instanceTypes": ["swarm.wide", "swarm.middle"]}, {})
+    )
+    written: Block = {
+        "serviceName": "vm",
+        "taskDefinition": "app-vm:1",
+        "desiredCount": luck.randint(1, 5),
+        "virtualMachines": {
+            **given,
+            "purchaseOption": luck.choice(("on-demand", "on-demand", "spot")),
+            "bootTime": luck.choice(("40s", {"distribution": "lognormal", "median": "90s", "sigma": 0.4})),
+            "guestOs": {"memory": luck.choice((200, 400)), "cpu": luck.choice((0, 64))},
+            "instanceWarmup": luck.choice(("0s", "2m")),
+        },
+        "behavior": {"startupTime": f"{luck.randint(0, 20)}s"},
+    }
+    if luck.random() < 0.5:
+        written["loadBalancers"] = [{"targetGroupArn": "slow", "containerName": "main", "containerPort": 80}]
+    if drawing.pick("machine_trouble"):
+        written["behavior"]["timeToFailure"] = {"distribution": "exponential", "mean": "15m"}
+        written["behavior"]["timeToHang"] = {"distribution": "exponential", "mean": "30m"}
+    if drawing.pick("machine_refresh"):
+        low, high = luck.choice(((50, 100), (90, 100), (100, 150), (0, 100)))
+        percents = {"minimumHealthyPercent": low, "maximumPercent": high}
+        written["deploymentConfiguration"] = percents
+    if drawing.pick("machine_scaling"):
+        written["load"] = {"requestsPerSecond": luck.choice((5, 40)), "cpuTimePerRequest": "60ms"}
+        metric = luck.choice(("ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"))
+        target = {"targetValue": 45, "predefinedMetricSpecification": {"predefinedMetricType": metric}}
+        policy = {"policyName": "vm", "policyType": "TargetTrackingScaling"}
+        policy["targetTrackingScalingPolicyConfiguration"] = target
+        written["autoScaling"] = {"minCapacity": 1, "maxCapacity": 8, "policies": [policy]}
+    drawing.services.append(written)
+
+
+def machine_laws(ran: Ran) -> Iterator[str]:
+    """All of them."""
+    for law in (_alone, _paid, _guests):
+        for words in law(ran):
+            yield f"machines{law.__name__}: {words}"
+
+
+def _alone(ran: Ran) -> Iterator[str]:
+    """A service's machines run its copies, one at a time, and nothing else; its copies run nowhere else."""
+    groups = {service.machines: service.name for service in ran.scenario.services if service.machines}
+    owner = {
+        host["container_instance_id"]: groups.get(host["auto_scaling_group"]) for host in ran.instances()
+    }
+    spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for task in ran.tasks():
+        host = task["container_instance_id"]
+        at_home = task["service"] in groups.values()
+        if (task["launch_type"] == "VIRTUAL_MACHINE") != at_home:
+            yield f"task {task['task_id']} of {task['service']} is of launch type {task['launch_type']}"
+        if host is None:
+            continue
+        if (owner[host] or at_home) and owner[host] != task["service"]:
+            yield f"task {task['task_id']} of {task['service']} is on a machine of {owner[host]}"
+        if at_home:
+            last = ran.scenario.duration_ms if task["stopped_at"] is None else task["stopped_at"]
+            spans[host].append((task["placed_at"], last))
+    for host, of in spans.items():
+        for (_, last), (first, _) in zip(sorted(of), sorted(of)[1:], strict=False):
+            if first < last:
+                yield f"machine {host} had two copies at {first} ms"
+
+
+def _paid(ran: Ran) -> Iterator[str]:
+    """What a service's machines cost is what the service costs."""
+    for service in ran.scenario.services:
+        if service.machines is None:
+            continue
+        cost = sum(host["cost_usd"] for host in ran.instances(auto_scaling_group=service.machines))
+        said = ran.summary["services"][service.name]["cost_usd"]
+        if abs(cost - said) > CENT:
+            yield f"{service.name} costs {said}, its machines {cost}"
+
+
+def _guests(ran: Ran) -> Iterator[str]:
+    """Guest operating systems have what instances have beyond their registered size."""
+    kinds = {kind.name: kind for kind in ran.scenario.instance_types}
+    gib_ms = cpu_ms = 0.0
+    for host in ran.instances():
+        kind, first = kinds[host["instance_type"]], max(0, host["launched_at"])
+        last = ran.scenario.duration_ms if host["terminated_at"] is None else host["terminated_at"]
+        if host["terminated_at"] is not None and host["launched_at"] >= 0:
+            last = first + max(60_000, -(-(last - first) // 1_000) * 1_000)
+        gib_ms += max(0, last - first) * (kind.memory_mib - host["registered_memory_mib"]) / 1024
+        cpu_ms += max(0, last - first) * (kind.vcpus - host["registered_cpu"] / 1024)
+    for name, found in (("memory_gib", gib_ms), ("vcpu", cpu_ms)):
+        said = ran.summary[f"guest_os_{name}_hours"]
+        if abs(said - found / 3_600_000) > 1e-6 * (1 + said):
+            yield f"guest_os_{name}_hours is {said}, the instances show {found / 3_600_000}"
