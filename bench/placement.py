@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.policy.placement.placement import (
     BINPACK_CPU,
     BINPACK_MEMORY,
@@ -50,7 +50,7 @@ CHAINS = {
 }
 
 
-@lean
+@kernel
 def churn(hosts: Hosts, request: Request, needs: Any, kinds: Any, homes: Any, start: int, steps: int) -> int:
     """Replace `steps` tasks, oldest first, in the ring `homes`; how many found no place."""
     refused = 0

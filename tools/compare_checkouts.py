@@ -58,7 +58,7 @@ def run_one(checkout: Path, scenario: Path, seed: int, out: Path) -> str | None:
     done = subprocess.run(
         command,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -26,7 +26,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from clustersim.engine.compiled import ENTRIES, Kernel
-from clustersim.engine.numba_types import compile_within, know
+from clustersim.engine.numba_types import compile_within, register_kernel_type
 from clustersim.engine.program import kernel_modules
 
 NOWHERE = 1  # an address that is never called
@@ -39,7 +39,7 @@ def build_program(name: str) -> bytes:
     gc.disable()
     for module_name in kernel_modules(name):
         importlib.import_module(module_name)
-    know(Kernel)
+    register_kernel_type(Kernel)
     with global_compiler_lock:
         codegen = cpu_target.target_context.codegen()
         written = codegen._create_empty_module("clustersim")

@@ -1,6 +1,6 @@
 """Kernels: functions that are compiled, and how Python calls them.
 
-`lean` and `inlined` mark the inner functions, `entry` those that Python calls. All entries and what they use
+`kernel` and `inlined` mark the inner functions, `kernel_entry` those that Python calls. All entries and what they use
 are one compiled program (`engine.program`; what only a checked run calls is another), made once for a version
 of the sources and kept in the user's cache directory; a warm process loads it in milliseconds and never imports
 the compiler. The first parameter of an entry is usually a block of arrays (`engine.array_block`), the others are
@@ -46,9 +46,9 @@ class Kernel:
     def alone(self) -> Any:
         """The function compiled by itself; the compiler is imported for this."""
         if self._alone is None:
-            from clustersim.engine.numba_types import compile_alone, know
+            from clustersim.engine.numba_types import compile_alone, register_kernel_type
 
-            know(Kernel)
+            register_kernel_type(Kernel)
             self._alone = compile_alone(self)
         return self._alone
 
@@ -128,7 +128,7 @@ def _address(asked: Entry, kind: type, value: Any) -> int:
     return value.address
 
 
-def lean(function: Function) -> Function:
+def kernel(function: Function) -> Function:
     """An inner kernel."""
     return Kernel(function)  # type: ignore[return-value]
 
@@ -138,6 +138,6 @@ def inlined(function: Function) -> Function:
     return Kernel(function, inline=True)  # type: ignore[return-value]
 
 
-def entry(function: Function) -> Function:
+def kernel_entry(function: Function) -> Function:
     """A kernel that Python calls."""
     return Entry(function)  # type: ignore[return-value]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 
 AT, ORDER, SUBJECT, SERIAL = range(4)
 RANK_SHIFT = 48
@@ -21,7 +21,7 @@ def new_heap(capacity: int) -> Array:
     return np.zeros((capacity, 4), np.int64)
 
 
-@lean
+@kernel
 def push(heap: Array, size: int, at: int, order: int, subject: int, serial: int) -> None:
     """Put an entry into a heap that holds `size` entries (the caller counts)."""
     hole = size
@@ -38,7 +38,7 @@ def push(heap: Array, size: int, at: int, order: int, subject: int, serial: int)
     heap[hole, 3] = serial
 
 
-@lean
+@kernel
 def pop(heap: Array, size: int) -> None:
     """Remove the first entry of a heap that holds `size` entries: read row 0 before."""
     last = size - 1

@@ -115,7 +115,7 @@ def dispatcher(kernel: KernelLike) -> Any:
     return known[kernel]
 
 
-def know(kernels: type) -> None:
+def register_kernel_type(kernels: type) -> None:
     """Tell numba that objects of this class are functions that kernels may call."""
     typeof_impl.register(kernels, lambda kernel, context: KernelType(dispatcher(kernel)))
 

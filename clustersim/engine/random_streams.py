@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 
 GENERATOR = "splitmix64-address/1, numpy Philox"
 """What a manifest says of the luck: another generator means other numbers."""
@@ -56,7 +56,7 @@ def _mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@lean
+@kernel
 def uniform(key: np.uint64, entity: int, ordinal: int) -> float:
     """A uniform number in the open interval (0, 1), the same for the same address for ever."""
     golden = np.uint64(0x9E3779B97F4A7C15)
@@ -65,7 +65,7 @@ def uniform(key: np.uint64, entity: int, ordinal: int) -> float:
     return (np.float64(z >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@lean
+@kernel
 def normal_quantile(p: float) -> float:
     """The quantile of the standard normal distribution (Wichura 1988, AS 241 PPND7; absolute error below 1e-6).
 
@@ -90,7 +90,7 @@ def normal_quantile(p: float) -> float:
     return -value if q < 0.0 else value
 
 
-@lean
+@kernel
 def sample(code: int, a: float, b: float, values: np.ndarray, u: float) -> float:
     """The quantile at `u` of the distribution `(code, a, b, values)`; never negative."""
     if code == CONSTANT:

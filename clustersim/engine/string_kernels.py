@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 
 Page = Annotated[Array, np.uint8, 1]
 
@@ -31,7 +31,7 @@ def texts(words: Iterable[str]) -> Texts:
     return Texts(np.frombuffer(b"".join(encoded), np.uint8).copy(), ends)
 
 
-@lean
+@kernel
 def put(page: Page, at: int, known: Texts, number: int) -> int:
     """Put text `number` onto the page; where the next piece begins."""
     first, end = known.ends[number], known.ends[number + 1]
@@ -41,7 +41,7 @@ def put(page: Page, at: int, known: Texts, number: int) -> int:
     return int(at + end - first)
 
 
-@lean
+@kernel
 def put_number(page: Page, at: int, number: int) -> int:
     """Put a whole number, not negative, onto the page in decimals; where the next piece begins."""
     digits = 1

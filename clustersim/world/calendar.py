@@ -10,7 +10,7 @@ waiting tasks are served, then arrivals come, each one placed before the next.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.instances.interruptions import (
@@ -97,7 +97,7 @@ SLOTS = (1 << CELL_SHIFT) - 1
 _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 
 
-@lean
+@kernel
 def arrive(state: State, now: int) -> None:
     """One copy of the next arrival: RunTask creates a task, which then seeks its place."""
     clock = state.clock
@@ -124,7 +124,7 @@ def arrive(state: State, now: int) -> None:
         forget_missed(state, row)
 
 
-@lean
+@kernel
 def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task that runs."""
     t = state.tasks[slot]
@@ -145,7 +145,7 @@ def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
         lose_protection(state, slot, now)
 
 
-@lean
+@kernel
 def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task on its way to RUNNING."""
     if kind == TASK_STARTED:
@@ -160,7 +160,7 @@ def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
         state.tasks[slot].pull_stopped = now
 
 
-@lean
+@kernel
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for a task, unless it has meanwhile moved on."""
     t = state.tasks[slot]
@@ -184,7 +184,7 @@ def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
         seek(state, slot, now)
 
 
-@lean
+@kernel
 def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Carry out what was due for an instance that still lives."""
     if kind == INSTANCE_FAILS:
@@ -203,7 +203,7 @@ def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
         register(state, slot, now)
 
 
-@lean
+@kernel
 def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
     if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_BACK:
@@ -227,7 +227,7 @@ def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> 
             _task_entry(state, kind, subject, now)
 
 
-@lean
+@kernel
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Whether the arrays have room for what this entry may do."""
     lives = ROOM_PER_ENTRY + state.daemons.size
@@ -238,7 +238,7 @@ def _room_for(state: State, kind: int, subject: int) -> bool:
     return has_room(state, lives)
 
 
-@entry
+@kernel_entry
 def advance(state: State, now: int, limit: int) -> int:
     """Carry out everything due up to `now`, and everything before `limit`.
 

@@ -17,7 +17,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 from clustersim.vocabulary import NEVER
 
 NOTHING = -1
@@ -93,7 +93,7 @@ def grown_shelves(shelves: Shelves, hosts: int) -> Shelves:
     return Shelves(*longer)
 
 
-@lean
+@kernel
 def empty_host(shelves: Shelves, slot: int) -> None:
     """Forget everything in a slot, before another instance comes into it."""
     shelves.held[slot, :] = NOTHING
@@ -106,7 +106,7 @@ def empty_host(shelves: Shelves, slot: int) -> None:
     shelves.lines[slot, :] = 0.0
 
 
-@lean
+@kernel
 def bake(stacks: Stacks, shelves: Shelves, slot: int, version: int, now: int) -> None:
     """Put a version on a host's shelf that came with its machine image."""
     for position in range(stacks.first[version], stacks.first[version + 1]):
@@ -117,7 +117,7 @@ def bake(stacks: Stacks, shelves: Shelves, slot: int, version: int, now: int) ->
     shelve(stacks, shelves, slot, version, BAKED_IN)
 
 
-@lean
+@kernel
 def shelve(stacks: Stacks, shelves: Shelves, slot: int, version: int, pulled_at: int) -> None:
     """Give the tag the version whose layers were just asked for; `policy.images.image_pulls.fetch` comes before it.
 
@@ -132,14 +132,14 @@ def shelve(stacks: Stacks, shelves: Shelves, slot: int, version: int, pulled_at:
     shelves.held[slot, stacks.image[version]] = version
 
 
-@lean
+@kernel
 def take(shelves: Shelves, slot: int, version: int, written: int) -> None:
     """A container of the version begins, with a read/write layer of so many bytes: its image stays."""
     shelves.containers[slot, version] += 1
     shelves.written[slot] += written
 
 
-@lean
+@kernel
 def leave(shelves: Shelves, slot: int, version: int, written: int, now: int) -> None:
     """A container of the version is gone, and its read/write layer with it."""
     shelves.containers[slot, version] -= 1
@@ -147,7 +147,7 @@ def leave(shelves: Shelves, slot: int, version: int, written: int, now: int) -> 
     shelves.left_at[slot, version] = now
 
 
-@lean
+@kernel
 def remove(stacks: Stacks, shelves: Shelves, slot: int, version: int) -> int:
     """Take a version off a host, and the layers that no other version there stands on; returns bytes freed."""
     freed = 0

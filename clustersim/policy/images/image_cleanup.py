@@ -12,12 +12,12 @@ A stopped container still holds its image until the agent removes it, ECS_ENGINE
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.policy.images.image_cache import BAKED_IN, NOTHING, Shelves
 from clustersim.vocabulary import NEVER
 
 
-@lean
+@kernel
 def next_unused(shelves: Shelves, slot: int, now: int, minimum_age: int, wait: int) -> int:
     """The version to remove next from the host in `slot`, or NOTHING; of equals the first.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 from clustersim.policy.images.image_cache import BAKED_IN, DISK, NETWORK, NOTHING, Shelves, Stacks
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
 
@@ -51,7 +51,7 @@ def network_rate(gbps: float) -> float:
     return gbps * 1e9 / 8 / MS_PER_SECOND if gbps > 0 else math.inf
 
 
-@lean
+@kernel
 def asks(behavior: int, held: int, pulled_at: int) -> bool:
     """Whether the registry is asked for an image of which `held` is the host's version (or NOTHING).
 
@@ -65,7 +65,7 @@ def asks(behavior: int, held: int, pulled_at: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def settle(behavior: int, held: int, asked: bool, answered: bool) -> int:
     """What the container does: where the registry does not answer, only `default` falls back on the cache."""
     if not asked:
@@ -75,7 +75,7 @@ def settle(behavior: int, held: int, asked: bool, answered: bool) -> int:
     return USE_CACHED if behavior == DEFAULT and held != NOTHING else FAIL
 
 
-@lean
+@kernel
 def missing(stacks: Stacks, shelves: Shelves, slot: int, version: int, amounts: Array) -> int:
     """The bytes of the layers that the host would have to fetch; `amounts` is a column of `stacks`."""
     total = 0
@@ -86,7 +86,7 @@ def missing(stacks: Stacks, shelves: Shelves, slot: int, version: int, amounts: 
     return total
 
 
-@lean
+@kernel
 def missing_layers(stacks: Stacks, shelves: Shelves, slot: int, version: int) -> int:
     """How many layers the host would have to fetch: the requests that count against ECR's layer quota."""
     count = 0
@@ -95,13 +95,13 @@ def missing_layers(stacks: Stacks, shelves: Shelves, slot: int, version: int) ->
     return count
 
 
-@lean
+@kernel
 def fits(stacks: Stacks, shelves: Shelves, slot: int, version: int, room: int) -> bool:
     """Whether the missing layers fit onto the disk, of which `room` bytes are neither system nor containers."""
     return bool(shelves.stored[slot] + missing(stacks, shelves, slot, version, stacks.unpacked) <= room)
 
 
-@lean
+@kernel
 def fetch(
     stacks: Stacks,
     shelves: Shelves,
@@ -135,7 +135,7 @@ def fetch(
     return math.ceil(done)
 
 
-@lean
+@kernel
 def ready_at(stacks: Stacks, shelves: Shelves, slot: int, version: int, now: int) -> int:
     """The instant from which a version on the shelf can be used: another pull may still be bringing it."""
     ready = now
@@ -154,7 +154,7 @@ class Cold(NamedTuple):
     sent: float = 0.0
 
 
-@lean
+@kernel
 def fetch_cold(
     stacks: Stacks, version: int, seen: Array, task: int, before: Cold, pace: Pace, lazy_share: float
 ) -> Cold:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 from clustersim.vocabulary import NEVER
 
 BEGAN, USED = range(2)
@@ -29,7 +29,7 @@ def new_windows(sources: int) -> Array:
     return np.zeros((sources, 2), np.int64)
 
 
-@lean
+@kernel
 def admit(windows: Array, source: int, now: int, amount: int, limit: int, per: int, patience: int) -> int:
     """The instant at which `amount` requests of `source` are let through; NEVER if they are refused.
 
@@ -49,7 +49,7 @@ def admit(windows: Array, source: int, now: int, amount: int, limit: int, per: i
     return int(admitted)
 
 
-@lean
+@kernel
 def out_until(begins: Array, ends: Array, now: int) -> int:
     """The end of the outage that holds at `now`; NEVER if there is none. Outages do not overlap."""
     for number in range(begins.size):

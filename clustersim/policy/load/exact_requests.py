@@ -29,7 +29,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.policy.load.exact_tables import (
     CHANGE,
@@ -64,7 +64,7 @@ _LEAST_NEED = 1e-300  # rounding at the end of a segment must not lose an arriva
 # --- arrivals ----------------------------------------------------------------------------------------------
 
 
-@lean
+@kernel
 def _next_segment(requests: Requests, stream: int) -> None:
     """Move a stream's reader to the next breakpoint of its demand."""
     cursor, s = requests.cursors[stream], requests.streams[stream]
@@ -76,7 +76,7 @@ def _next_segment(requests: Requests, stream: int) -> None:
     s.segment_end_s = segment_end_s(requests, stream)
 
 
-@lean
+@kernel
 def segment_end_s(requests: Requests, stream: int) -> float:
     """When the rate that a stream reads changes; infinity for a last rate that holds for ever."""
     cursor = requests.cursors[stream]
@@ -125,7 +125,7 @@ def _count_end(requests: Requests, server: Any, ended: Any, until_s: float) -> N
             server.busy_s += ended.work_s * share
 
 
-@lean
+@kernel
 def finish_until(requests: Requests, row: int, at_s: float) -> None:
     """Let a target finish what is due by `at_s`."""
     target = requests.targets[row]
@@ -188,7 +188,7 @@ def _at_work(target: Any, ring: np.ndarray, workers: int, start_s: float) -> int
     return busy
 
 
-@lean
+@kernel
 def ask(requests: Requests, row: int, number: int, at_s: float, drawn: float) -> bool:
     """The `number`-th request arrives at a target, with the luck `drawn`; returns whether there is room for another."""
     finish_until(requests, row, at_s)
@@ -214,7 +214,7 @@ def ask(requests: Requests, row: int, number: int, at_s: float, drawn: float) ->
     return bool(target.count < ring.size)
 
 
-@lean
+@kernel
 def least_outstanding(requests: Requests, pool: int, at_s: float) -> int:
     """The target with the fewest requests outstanding at `at_s`; of equals the first in turn."""
     circle = requests.pools[pool]
@@ -230,7 +230,7 @@ def least_outstanding(requests: Requests, pool: int, at_s: float) -> int:
     return int(best)
 
 
-@lean
+@kernel
 def run_stream(requests: Requests, stream: int, until_s: float) -> bool:
     """All of a stream's requests before `until_s`; false when a ring is full: make room and call again."""
     s = requests.streams[stream]
@@ -260,7 +260,7 @@ def run_stream(requests: Requests, stream: int, until_s: float) -> bool:
 # --- what befalls targets ----------------------------------------------------------------------------------
 
 
-@lean
+@kernel
 def _open(requests: Requests, slot: int, server: int, at_s: float) -> None:
     """A task is asked from now on; one that finishes what it has may come back."""
     row = requests.target_of[slot]
@@ -279,7 +279,7 @@ def _open(requests: Requests, slot: int, server: int, at_s: float) -> None:
     begin_slowly(requests, row, at_s)
 
 
-@lean
+@kernel
 def _hang(requests: Requests, row: int, at_s: float) -> None:
     """A target stops working: what it has will time out, in the order of arrival."""
     finish_until(requests, row, at_s)
@@ -300,7 +300,7 @@ def _hang(requests: Requests, row: int, at_s: float) -> None:
     target.hung = 1
 
 
-@lean
+@kernel
 def _end(requests: Requests, slot: int, at_s: float) -> None:
     """A task has ended: what it had is lost, its row is free."""
     row = requests.target_of[slot]
@@ -319,7 +319,7 @@ def _end(requests: Requests, slot: int, at_s: float) -> None:
     requests.counters[FREE_TARGET] = row
 
 
-@lean
+@kernel
 def _befall(requests: Requests, change: Any) -> None:
     """Carry out one change."""
     at_s = change.at / _MS_PER_SECOND
@@ -341,7 +341,7 @@ def _befall(requests: Requests, change: Any) -> None:
         _end(requests, change.slot, at_s)
 
 
-@lean
+@kernel
 def _stream_of(requests: Requests, change: Any) -> int:
     """The stream that a change concerns; -1: none, or one that has given up the task set (nothing is left there)."""
     if change.kind == OPENED or change.kind == WEIGHED:  # noqa: PLR1714  (`in` would make a tuple)
@@ -350,7 +350,7 @@ def _stream_of(requests: Requests, change: Any) -> int:
     return int(requests.servers[requests.targets[row].server].stream) if row >= 0 else NOBODY
 
 
-@entry
+@kernel_entry
 def carry(requests: Requests, changes: Changes, until_ms: int) -> bool:
     """Carry all streams to `until_ms`, through `changes` (in order of time; `set` is a server).
 
@@ -373,7 +373,7 @@ def carry(requests: Requests, changes: Changes, until_ms: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def _close_period(requests: Requests, until_s: float) -> None:
     """Finish what is due, and count what is outstanding as far as it lies in the period."""
     for row in range(requests.targets.size):
@@ -388,7 +388,7 @@ def _close_period(requests: Requests, until_s: float) -> None:
     requests.span[0] = until_s
 
 
-@entry
+@kernel_entry
 def first_arrivals(requests: Requests) -> None:
     """Begin all streams at the first instant."""
     for stream in range(requests.streams.size):

@@ -10,12 +10,12 @@ together), and no longer than it is a target.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.load.exact_tables import NOBODY, Requests
 
 
-@lean
+@kernel
 def join_pool(requests: Requests, row: int, pool: int) -> None:
     """Put a target into a circle, to be asked when all others have been."""
     target, circle = requests.targets[row], requests.pools[pool]
@@ -30,7 +30,7 @@ def join_pool(requests: Requests, row: int, pool: int) -> None:
     circle.count += 1
 
 
-@lean
+@kernel
 def leave_pool(requests: Requests, row: int) -> None:
     """Take a target out of its circle; who comes after it is asked next if it was its turn."""
     target = requests.targets[row]
@@ -46,14 +46,14 @@ def leave_pool(requests: Requests, row: int) -> None:
     target.ramp_end_s = 0.0
 
 
-@lean
+@kernel
 def own_pool(requests: Requests, server: int) -> int:
     """The circle of a server's targets: its own while it has a weight, else its stream's."""
     s = requests.servers[server]
     return int(requests.streams.size + server if s.weight >= 0.0 else s.stream)
 
 
-@lean
+@kernel
 def begin_slowly(requests: Requests, row: int, at_s: float) -> None:
     """Let a target that joined at `at_s` start slowly, if another that was there before does not."""
     target = requests.targets[row]
@@ -69,7 +69,7 @@ def begin_slowly(requests: Requests, row: int, at_s: float) -> None:
         other = o.next
 
 
-@lean
+@kernel
 def weigh(requests: Requests, server: int, weight: float) -> None:
     """From now on a server gets this share of its stream, or (BY_TARGETS) its targets' part of what is left."""
     s = requests.servers[server]
@@ -90,7 +90,7 @@ def weigh(requests: Requests, server: int, weight: float) -> None:
         row = following
 
 
-@lean
+@kernel
 def choose_pool(requests: Requests, stream: int) -> int:
     """The circle that the stream's next request goes to, drawn by weight where there are weights."""
     s = requests.streams[stream]
@@ -120,7 +120,7 @@ def choose_pool(requests: Requests, stream: int) -> int:
     return stream
 
 
-@lean
+@kernel
 def next_in_turn(requests: Requests, pool: int, at_s: float) -> int:
     """The target whose turn it is; one that starts slowly is passed over until it has earned a turn."""
     circle = requests.pools[pool]

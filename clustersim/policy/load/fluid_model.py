@@ -38,7 +38,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.policy.load.fluid_tables import EXACT, MESSAGES, REQUESTS, Load
 from clustersim.policy.load.load_series import advance_by, advance_to
 from clustersim.policy.load.response_times import add_ramp, queue_length
@@ -51,7 +51,7 @@ Times = Annotated[Array, np.int64, 2]
 _NO_WEIGHT = 1e-9
 
 
-@entry
+@kernel_entry
 def derive(load: Load, index: int) -> None:
     """Set `pace` and `service_s` of a backend; to be called when its row has been filled."""
     row = load.backends[index]
@@ -62,7 +62,7 @@ def derive(load: Load, index: int) -> None:
         row.service_s = max(row.service_s, row.processing_s)
 
 
-@lean
+@kernel
 def _flow_requests(
     row: Any, timeout_s: float, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
@@ -107,7 +107,7 @@ def _flow_requests(
     return float(0.5 * (before + after) * share + after * (1.0 - share))
 
 
-@lean
+@kernel
 def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     """Mean waiting requests of the M/M/c queue of this period, no more than chance piles up in it."""
     capacity = capacity_of(row, ready_s)
@@ -120,7 +120,7 @@ def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
     return min(queue_length(ready_s / period_s * max(row.vcpu, 1.0), utilization), bound)
 
 
-@lean
+@kernel
 def _use(
     sums: Any, kind: int, row: Any, running_s: float, ready_s: float, period_s: float, waiting: float
 ) -> None:
@@ -151,7 +151,7 @@ def _use(
     row.cpu_utilization = 100.0 * min(busy / reserved, 1.0) if reserved > 0.0 else np.nan
 
 
-@lean
+@kernel
 def _answer(
     flow: Any, row: Any, histogram: np.ndarray, share: float, ready_s: float, hung_s: float, period_s: float
 ) -> float:
@@ -167,7 +167,7 @@ def _answer(
     return waiting
 
 
-@lean
+@kernel
 def _work_off(load: Load, index: int, to_ms: float) -> None:
     """Serve one period of a flow's messages, oldest first, and find the age of the oldest left."""
     flow = load.flows[index]
@@ -182,7 +182,7 @@ def _work_off(load: Load, index: int, to_ms: float) -> None:
     flow.oldest_age_s = (to_ms - head.at_ms) / 1_000.0
 
 
-@lean
+@kernel
 def _take_part(flow: Any, sums: Any, row: Any, ready_s: float) -> None:
     """A backend's part of the messages that its flow served: by its capacity."""
     if math.isfinite(sums.capacity):
@@ -192,7 +192,7 @@ def _take_part(flow: Any, sums: Any, row: Any, ready_s: float) -> None:
     row.requests = row.served = flow.served * row.share
 
 
-@lean
+@kernel
 def _add_exact(flow: Any, row: Any) -> None:
     """A backend's part of the requests that `policy.load.exact_requests` simulated one by one."""
     flow.requests += row.requests
@@ -201,7 +201,7 @@ def _add_exact(flow: Any, row: Any) -> None:
     flow.backlog += row.backlog
 
 
-@lean
+@kernel
 def _end(flow: Any, sums: Any, period_s: float) -> None:
     """Close the period of a flow: its metrics, and its part of the sample."""
     flow.cpu_utilization = flow.memory_utilization = flow.per_target = flow.response_s = np.nan
@@ -225,7 +225,7 @@ def _end(flow: Any, sums: Any, period_s: float) -> None:
     flow.total_failed += flow.failed
 
 
-@entry
+@kernel_entry
 def elapse(load: Load, times: Times) -> None:
     """Write what has been added to the times of the task sets since the last call into `load.passed`."""
     for b in range(load.set_of.size):
@@ -236,7 +236,7 @@ def elapse(load: Load, times: Times) -> None:
             load.seen[kind, b] = total
 
 
-@entry
+@kernel_entry
 def tick(load: Load, from_ms: int, to_ms: int) -> None:
     """Carry all load from one instant to a later one (ms); `load.passed` and `load.weights` are of that period."""
     period_s = (to_ms - from_ms) / 1_000.0

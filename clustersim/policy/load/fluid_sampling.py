@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.policy.load.fluid_tables import MESSAGES, Load
 from clustersim.policy.load.response_times import (
     add_stationary,
@@ -39,7 +39,7 @@ SAMPLE = np.dtype(
 """The load columns of a `service_series` row, by their public names; NaN is null."""
 
 
-@lean
+@kernel
 def _calm_queue(row: Any) -> tuple[float, float, float]:
     """The M/M/c queue of a backend's calm stretches: probability of a delay, service rate, drain rate (per s)."""
     service_rate = 1.0 / row.service_s
@@ -51,7 +51,7 @@ def _calm_queue(row: Any) -> tuple[float, float, float]:
     return delayed, service_rate, completions / row.calm_s * (1.0 - utilization)
 
 
-@lean
+@kernel
 def _add_backend(row: Any, histogram: np.ndarray, sample: Any, alone: bool) -> None:
     """Put a backend's calm requests into its flow's histogram; the percentiles are exact if it was `alone`."""
     if row.calm_requests <= 0.0 or row.calm_task_s <= 0.0:
@@ -67,7 +67,7 @@ def _add_backend(row: Any, histogram: np.ndarray, sample: Any, alone: bool) -> N
         sample.response_time_p99_s = response_quantile(0.99, delayed, service_rate, drain_rate)
 
 
-@lean
+@kernel
 def _response_times(load: Load, index: int, sample: Any) -> None:
     """Percentiles of a sample: closed form where one backend answered without a backlog, else from the histogram."""
     histogram = load.histograms[index]
@@ -91,7 +91,7 @@ def _response_times(load: Load, index: int, sample: Any) -> None:
         sample.response_time_p99_s = histogram_quantile(histogram, 0.99)
 
 
-@entry
+@kernel_entry
 def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
     """Fill `samples` (one per service) for the interval since the last call, add it to `whole`, begin anew.
 
@@ -118,7 +118,7 @@ def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
         flow.sum_weight = flow.sum_cpu = flow.sum_memory = 0.0
 
 
-@entry
+@kernel_entry
 def whole_quantile(load: Load, index: int, share: float) -> float:
     """The response time (s) that `share` of a flow's requests did not exceed, over all samples closed; NaN: none."""
     return float(histogram_quantile(load.whole[index], share))

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 
 PER_OCTAVE_BITS = 6
 PER_OCTAVE = 1 << PER_OCTAVE_BITS
@@ -35,7 +35,7 @@ def latency_bucket(seconds: float) -> int:
     return int(min(max((bits >> _MANTISSA_BITS) - _FIRST + 1, 0), LATENCY_BUCKETS - 1))
 
 
-@lean
+@kernel
 def bucket_start(bucket: int) -> float:
     """The least response time (s) of a bucket."""
     if bucket == 0:
@@ -44,7 +44,7 @@ def bucket_start(bucket: int) -> float:
     return float(_LEAST_S * 2.0**octave * (1.0 + ((bucket - 1) & (PER_OCTAVE - 1)) / PER_OCTAVE))
 
 
-@entry
+@kernel_entry
 def latency_quantile(histogram: Annotated[Array, np.float64, 1], share: float) -> float:
     """The response time (s) that `share` of what was counted did not exceed; NaN when nothing was."""
     wanted = share * histogram.sum()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 
 CURSOR = np.dtype(
     [
@@ -88,7 +88,7 @@ def _check(times: npt.NDArray[np.int64], rates: npt.NDArray[np.float64], period_
         raise ValueError("the rates of a demand series must be finite and not negative")
 
 
-@lean
+@kernel
 def _segment_end(cursor: Any, times: np.ndarray) -> float:
     """The instant (ms) at which the cursor's segment ends; infinity for a last rate that holds for ever."""
     if cursor.segment + 1 < cursor.last:
@@ -98,7 +98,7 @@ def _segment_end(cursor: Any, times: np.ndarray) -> float:
     return np.inf
 
 
-@lean
+@kernel
 def _next_segment(cursor: Any) -> None:
     cursor.segment += 1
     if cursor.segment == cursor.last:
@@ -106,7 +106,7 @@ def _next_segment(cursor: Any) -> None:
         cursor.cycle_ms += cursor.period_ms
 
 
-@lean
+@kernel
 def advance_to(cursor: Any, times: np.ndarray, rates: np.ndarray, until_ms: float) -> float:
     """The amount that arrives from the cursor's instant to `until_ms` (exclusive); the cursor moves there."""
     amount = 0.0
@@ -120,7 +120,7 @@ def advance_to(cursor: Any, times: np.ndarray, rates: np.ndarray, until_ms: floa
     return amount / _MS_PER_SECOND
 
 
-@lean
+@kernel
 def advance_by(cursor: Any, times: np.ndarray, rates: np.ndarray, amount: float, until_ms: float) -> None:
     """Move the cursor past the next `amount` of arrivals and the idle time after it, but not past `until_ms`.
 

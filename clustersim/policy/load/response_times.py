@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 
 BUCKETS_PER_OCTAVE = 8
 LOWEST_OCTAVE = -14  # the first bucket ends at 2**-14 s, about 61 microseconds
@@ -26,7 +26,7 @@ EDGES_S = 2.0 ** (LOWEST_OCTAVE + np.arange(BUCKETS) / BUCKETS_PER_OCTAVE)
 _TAIL = 1e-6  # share of a distribution that may be put into the bucket where a scan stops
 
 
-@lean
+@kernel
 def delay_probability(servers: int, utilization: float) -> float:
     """Erlang C: the probability that a request finds all `servers` busy.
 
@@ -51,7 +51,7 @@ def delay_probability(servers: int, utilization: float) -> float:
     return blocked / (1.0 - utilization * (1.0 - blocked))
 
 
-@lean
+@kernel
 def mean_delay_probability(servers: float, utilization: float) -> float:
     """Erlang C for a mean number of servers: linear between the whole numbers beside it, 1 at the least."""
     whole = int(max(servers, 1.0))
@@ -62,13 +62,13 @@ def mean_delay_probability(servers: float, utilization: float) -> float:
     return low + share * (delay_probability(whole + 1, utilization) - low)
 
 
-@lean
+@kernel
 def queue_length(servers: float, utilization: float) -> float:
     """Mean number of waiting requests by Sakasegawa (1977): exact for one server, else within percents."""
     return float(utilization ** math.sqrt(2.0 * (max(servers, 1.0) + 1.0)) / (1.0 - utilization))
 
 
-@lean
+@kernel
 def sustained_utilization(servers: float, utilization: float, completions: float) -> float:
     """The stationary utilisation whose queue a period of `completions` (capacity x time) can build up.
 
@@ -98,7 +98,7 @@ def sustained_utilization(servers: float, utilization: float, completions: float
     return guess
 
 
-@lean
+@kernel
 def survival(seconds: float, delayed: float, service_rate: float, drain_rate: float) -> float:
     """P(response > seconds) of M/M/c: exponential service, and with probability `delayed` a wait before it.
 
@@ -114,7 +114,7 @@ def survival(seconds: float, delayed: float, service_rate: float, drain_rate: fl
     return served * (1.0 + delayed * service_rate * seconds * damping)
 
 
-@lean
+@kernel
 def response_quantile(share: float, delayed: float, service_rate: float, drain_rate: float) -> float:
     """The response time (seconds) that `share` of the requests do not exceed.
 
@@ -145,7 +145,7 @@ def response_quantile(share: float, delayed: float, service_rate: float, drain_r
     return 0.5 * (low + high)
 
 
-@lean
+@kernel
 def bucket_of(seconds: float) -> int:
     """The bucket that holds a response time of `seconds`."""
     if seconds <= EDGES_S[0]:
@@ -154,7 +154,7 @@ def bucket_of(seconds: float) -> int:
     return min(max(math.ceil(exact - 1e-9), 0), BUCKETS - 1)
 
 
-@lean
+@kernel
 def add_stationary(
     histogram: np.ndarray, weight: float, delayed: float, service_rate: float, drain_rate: float
 ) -> None:
@@ -169,7 +169,7 @@ def add_stationary(
     histogram[bucket] += weight * before
 
 
-@lean
+@kernel
 def pour(histogram: np.ndarray, into: np.ndarray) -> None:
     """Add a histogram to another and empty it."""
     for bucket in range(BUCKETS):
@@ -177,7 +177,7 @@ def pour(histogram: np.ndarray, into: np.ndarray) -> None:
         histogram[bucket] = 0.0
 
 
-@lean
+@kernel
 def _ramp_survival(seconds: float, start_s: float, end_s: float, service_s: float) -> float:
     """P(U + S > seconds): U uniform on [start, end], S exponential with mean `service_s`."""
     if end_s - start_s <= 1e-6 * max(end_s, service_s):  # a point: the difference below would be all noise
@@ -195,7 +195,7 @@ def _ramp_survival(seconds: float, start_s: float, end_s: float, service_s: floa
     return 1.0 - done / (end_s - start_s)
 
 
-@lean
+@kernel
 def add_ramp(histogram: np.ndarray, weight: float, start_s: float, end_s: float, service_s: float) -> None:
     """Spread `weight` requests that found a backlog: delays evenly between two values, then service.
 
@@ -213,7 +213,7 @@ def add_ramp(histogram: np.ndarray, weight: float, start_s: float, end_s: float,
     histogram[bucket] += weight * before
 
 
-@lean
+@kernel
 def histogram_quantile(histogram: np.ndarray, share: float) -> float:
     """The response time that `share` of a histogram's weight does not exceed; log-linear within a bucket.
 

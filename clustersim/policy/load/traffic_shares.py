@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.load_series import advance_to
 
 
@@ -18,7 +18,7 @@ def capacity_of(row: Any, ready_s: float) -> float:
     return float(ready_s * row.pace) if ready_s > 0.0 else 0.0
 
 
-@lean
+@kernel
 def begin_period(load: Any, index: int, to_ms: float) -> None:
     """Open the period of a flow: what arrives, and what its backends have to meet it (`load.sums`)."""
     flow, sums = load.flows[index], load.sums[0]

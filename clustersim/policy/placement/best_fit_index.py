@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY
 
 Array = npt.NDArray[Any]
@@ -135,7 +135,7 @@ def _rank(pool: Array, block: int, key: int) -> int:
     return int(np.int64(low))
 
 
-@lean
+@kernel
 def _tighten(pool: Array, directory: Array, group: int, position: int) -> None:
     """Make the bound above a block what its hosts really have."""
     stride = directory[group, 1]
@@ -146,7 +146,7 @@ def _tighten(pool: Array, directory: Array, group: int, position: int) -> None:
     directory[group, HEAD + 2 * stride + position] = bound
 
 
-@lean
+@kernel
 def _split(pool: Array, directory: Array, group: int, position: int) -> None:
     """Move the upper half of a full block into a new block behind it."""
     spare, stride = directory.shape[0] - 1, directory[group, 1]
@@ -170,7 +170,7 @@ def _split(pool: Array, directory: Array, group: int, position: int) -> None:
     _tighten(pool, directory, group, position + 1)
 
 
-@lean
+@kernel
 def _drop(directory: Array, group: int, position: int) -> None:
     """Give an empty block back and close the gap in its group's order."""
     spare, stride = directory.shape[0] - 1, directory[group, 1]
@@ -183,7 +183,7 @@ def _drop(directory: Array, group: int, position: int) -> None:
             directory[group, i] = directory[group, i + 1]
 
 
-@lean
+@kernel
 def _absorb_next(pool: Array, directory: Array, group: int, position: int) -> bool:
     """Take the following block into this one if both together leave a quarter free; whether it was done."""
     block, other = directory[group, HEAD + position], directory[group, HEAD + position + 1]
@@ -205,7 +205,7 @@ def _absorb_next(pool: Array, directory: Array, group: int, position: int) -> bo
     return True
 
 
-@lean
+@kernel
 def _shrink(pool: Array, directory: Array, group: int, position: int) -> None:
     """Merge a block that is less than a quarter full with a neighbour, where one has room."""
     if position + 1 < directory[group, 0] and _absorb_next(pool, directory, group, position):
@@ -214,7 +214,7 @@ def _shrink(pool: Array, directory: Array, group: int, position: int) -> None:
         _absorb_next(pool, directory, group, position - 1)
 
 
-@lean
+@kernel
 def _insert(pool: Array, directory: Array, group: int, key: int, room: int) -> None:
     stride = directory[group, 1]
     position = _block_of(directory, group, key)
@@ -238,7 +238,7 @@ def _insert(pool: Array, directory: Array, group: int, key: int, room: int) -> N
     directory[group, bound] = _either(directory[group, bound], room)
 
 
-@lean
+@kernel
 def _remove(pool: Array, directory: Array, group: int, key: int) -> None:
     """Forget `key`; the bound above its block stays, too high perhaps, until a search tightens it."""
     stride = directory[group, 1]
@@ -260,7 +260,7 @@ def _remove(pool: Array, directory: Array, group: int, key: int) -> None:
             _shrink(pool, directory, group, position)
 
 
-@lean
+@kernel
 def index_insert(pool: Array, directory: Array, group: int, slot: int, free: Array) -> None:
     """Put the host in `slot` into `group` with its free amounts."""
     key_row = directory[directory.shape[0] - 1, 1]
@@ -268,14 +268,14 @@ def index_insert(pool: Array, directory: Array, group: int, slot: int, free: Arr
     _insert(pool, directory, group, key, packed_room(free[:, slot], key_row))
 
 
-@lean
+@kernel
 def index_remove(pool: Array, directory: Array, group: int, slot: int, free: Array) -> None:
     """Take the host in `slot`, whose free amounts are those it was entered with, out of `group`."""
     key_row = directory[directory.shape[0] - 1, 1]
     _remove(pool, directory, group, (free[key_row, slot] << SLOT_BITS) | slot)
 
 
-@lean
+@kernel
 def index_next(pool: Array, directory: Array, group: int, key: int, limit: int, wanted: int) -> int:
     """The smallest key of `group` from `key` to below `limit` whose room covers `wanted`; `limit` if there
     is none.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.policy.placement.hosts import (
     AGENT_CONNECTED,
     FIRST_FREE_FACT,
@@ -190,7 +190,7 @@ def _depth(expression: Expression) -> int:
     return 2 if len(expression.values) > 1 else 1
 
 
-@lean
+@kernel
 def holds(program: Array, truth: Array, facts: Array, klass: int, slot: int) -> bool:
     """Whether the program is true of the host in `slot`, an instance of `klass`."""
     stack = np.int64(0)

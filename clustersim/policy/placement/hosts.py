@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.policy.placement.best_fit_index import grown_index, index_insert, index_remove, new_index
 from clustersim.vocabulary import MEMORY, RESOURCES
 
@@ -150,7 +150,7 @@ def needs_counts(chain: Array, distinct: int) -> bool:
     return distinct != 0
 
 
-@lean
+@kernel
 def reserve(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
     """Take `need` and the static `ports` from the host in `slot`."""
     klass = hosts.klass[slot]
@@ -165,7 +165,7 @@ def reserve(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
         hosts.ports[slot, word] |= ports[word]
 
 
-@lean
+@kernel
 def release(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
     """Give `need` and the static `ports` back to the host in `slot`, placeable or not."""
     klass = hosts.klass[slot]
@@ -180,7 +180,7 @@ def release(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
         hosts.ports[slot, word] &= ~ports[word]
 
 
-@lean
+@kernel
 def open_host(hosts: Hosts, slot: int, klass: int) -> None:
     """Let tasks be placed in `slot`, an instance of `klass` whose free amounts are already written."""
     if hosts.klass[slot] >= 0:
@@ -191,7 +191,7 @@ def open_host(hosts: Hosts, slot: int, klass: int) -> None:
         index_insert(hosts.pool, hosts.directory, klass, slot, hosts.free)
 
 
-@lean
+@kernel
 def close_host(hosts: Hosts, slot: int) -> None:
     """Let nothing more be placed in `slot`; what runs there stays, and may still be released."""
     if hosts.klass[slot] >= 0 and hosts.directory.size != 0:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.best_fit_index import SLOT_BITS, SLOT_MASK, index_next, packed_room
 from clustersim.policy.placement.constraint_program import holds
@@ -75,7 +75,7 @@ OUT = 1 << 62  # the score of a host that is no candidate
 STRETCH = 64  # slots compared at once
 
 
-@lean
+@kernel
 def choose(hosts: Hosts, request: Request, ordinal: int) -> int:
     """The slot where this task goes, or -1 when no host can take it.
 
@@ -97,7 +97,7 @@ def choose(hosts: Hosts, request: Request, ordinal: int) -> int:
     return _scan(hosts, request, ordinal)
 
 
-@lean
+@kernel
 def fits(hosts: Hosts, request: Request, slot: int) -> bool:
     """Whether the open host in `slot` has all that the task needs and meets its constraints."""
     for resource in range(RESOURCES):
@@ -106,7 +106,7 @@ def fits(hosts: Hosts, request: Request, slot: int) -> bool:
     return meets_constraints(hosts, request, slot)
 
 
-@lean
+@kernel
 def meets_constraints(hosts: Hosts, request: Request, slot: int) -> bool:
     """Whether static ports, distinctInstance and dynamic memberOf allow the task on the host in `slot`."""
     if request.distinct != 0 and hosts.on_host[slot] > 0:
@@ -119,7 +119,7 @@ def meets_constraints(hosts: Hosts, request: Request, slot: int) -> bool:
     )
 
 
-@lean
+@kernel
 def _best_fit(hosts: Hosts, request: Request, by_zone: bool) -> int:
     """Best fit from the index; `by_zone` looks in the zones with the fewest tasks of the group first.
 
@@ -145,14 +145,14 @@ def _best_fit(hosts: Hosts, request: Request, by_zone: bool) -> int:
     return -1 if best_key == OUT else best_key & SLOT_MASK
 
 
-@lean
+@kernel
 def _zone_count(hosts: Hosts, request: Request, klass: int) -> int:
     """Tasks of the group in the zone of `klass`; 0 for a class without a zone."""
     zone = hosts.values[ZONE, klass]
     return int(request.zone_count[zone]) if zone >= 0 else 0
 
 
-@lean
+@kernel
 def _scan(hosts: Hosts, request: Request, ordinal: int) -> int:
     """The choice by one pass for what fits and one pass for every rule."""
     chain = request.chain
@@ -188,7 +188,7 @@ def _scan(hosts: Hosts, request: Request, ordinal: int) -> int:
     return _first(hosts, best)
 
 
-@lean
+@kernel
 def _any(words: Array) -> bool:
     """Whether any bit is set."""
     union = np.uint64(0)
@@ -197,7 +197,7 @@ def _any(words: Array) -> bool:
     return bool(union != 0)
 
 
-@lean
+@kernel
 def _score_classes(hosts: Hosts, request: Request, attribute: int) -> None:
     """Write into `class_score` how many tasks of the group share each class's value of the attribute.
 
@@ -217,7 +217,7 @@ def _score_classes(hosts: Hosts, request: Request, attribute: int) -> None:
         _share_score(score, values, klass)
 
 
-@lean
+@kernel
 def _share_score(score: Array, values: Array, klass: int) -> None:
     """If `klass` is the first class with its value, give all classes of that value their common sum."""
     for earlier in range(klass):
@@ -232,7 +232,7 @@ def _share_score(score: Array, values: Array, klass: int) -> None:
             score[other] = total
 
 
-@lean
+@kernel
 def _admit(hosts: Hosts, request: Request) -> int:
     """Give every open host with room its class's score and all others OUT; the least score.
 
@@ -251,7 +251,7 @@ def _admit(hosts: Hosts, request: Request) -> int:
     return _least(standing)
 
 
-@lean
+@kernel
 def _score_by_class(standing: Array, klass_of: Array, score: Array) -> None:
     """Every slot's score is its class's; OUT where nothing may be placed."""
     for slot in range(standing.size):
@@ -259,7 +259,7 @@ def _score_by_class(standing: Array, klass_of: Array, score: Array) -> None:
         standing[slot] = score[np.uint64(klass)] if klass >= 0 else OUT
 
 
-@lean
+@kernel
 def _require_both(standing: Array, first: Array, first_need: int, second: Array, second_need: int) -> None:
     """Put slots OUT that have less than is needed of one of two resources."""
     for slot in range(standing.size):
@@ -267,14 +267,14 @@ def _require_both(standing: Array, first: Array, first_need: int, second: Array,
         standing[slot] = standing[slot] if room else OUT
 
 
-@lean
+@kernel
 def _require(standing: Array, free: Array, need: int) -> None:
     """Put slots OUT that have less than `need`."""
     for slot in range(standing.size):
         standing[slot] = standing[slot] if free[slot] >= need else OUT
 
 
-@lean
+@kernel
 def _least(standing: Array) -> int:
     """The least score; OUT when nothing stands."""
     least = OUT
@@ -283,7 +283,7 @@ def _least(standing: Array) -> int:
     return least
 
 
-@lean
+@kernel
 def _strike_out(hosts: Hosts, request: Request) -> int:
     """Put hosts OUT that do not meet the task's constraints; the least score of those left."""
     best = OUT
@@ -298,7 +298,7 @@ def _strike_out(hosts: Hosts, request: Request) -> int:
     return best
 
 
-@lean
+@kernel
 def _keep_least(hosts: Hosts, best: int, scores: Array) -> int:
     """Of the hosts standing at `best`, keep those with the least of `scores`; that least."""
     least = OUT
@@ -310,7 +310,7 @@ def _keep_least(hosts: Hosts, best: int, scores: Array) -> int:
     return least
 
 
-@lean
+@kernel
 def _keep_least_class(hosts: Hosts, best: int) -> int:
     """Of the hosts standing at `best`, keep those whose class has the least score; that least."""
     least = OUT
@@ -322,7 +322,7 @@ def _keep_least_class(hosts: Hosts, best: int) -> int:
     return least
 
 
-@lean
+@kernel
 def _at_random(hosts: Hosts, best: int, luck: Any, ordinal: int) -> int:
     """One of the hosts standing at `best`, all equally likely; the draw has the address (ordinal, 0)."""
     standing = hosts.standing[: hosts.size[0]]
@@ -338,7 +338,7 @@ def _at_random(hosts: Hosts, best: int, luck: Any, ordinal: int) -> int:
     return -1
 
 
-@lean
+@kernel
 def _first(hosts: Hosts, best: int) -> int:
     """The lowest slot standing at `best`: whole stretches are counted before one is looked through."""
     standing = hosts.standing[: hosts.size[0]]

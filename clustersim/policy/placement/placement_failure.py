@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.policy.placement.constraint_program import holds
 from clustersim.policy.placement.hosts import (
     ELIGIBLE,
@@ -41,7 +41,7 @@ _CLOSEST_WORDS = {
 }
 
 
-@lean
+@kernel
 def refusal(hosts: Hosts, request: Request) -> tuple[int, int]:
     """The WaitReason of a task that fits nowhere, and the slot of the closest instance or -1.
 
@@ -70,7 +70,7 @@ def refusal(hosts: Hosts, request: Request) -> tuple[int, int]:
     return (excluded if closest < 0 else reason), closest
 
 
-@lean
+@kernel
 def _distance(hosts: Hosts, request: Request, slot: int) -> tuple[float, int]:
     """The sum of the host's shortfalls, and the code of the greatest."""
     total, greatest, worst = 0.0, 0.0, _NO_INSTANCES
@@ -96,7 +96,7 @@ def _distance(hosts: Hosts, request: Request, slot: int) -> tuple[float, int]:
     return total, worst
 
 
-@lean
+@kernel
 def _clashes(taken: Any, wanted: Any, slot: int) -> bool:
     """Whether a static port is taken on the host."""
     common = np.uint64(0)

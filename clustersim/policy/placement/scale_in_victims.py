@@ -9,7 +9,7 @@ them, and draws among equals.
 
 import numpy as np
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.hosts import (
     BINPACK_CPU,
@@ -29,7 +29,7 @@ GONE = -(1 << 62)  # the score of a candidate that is chosen already or out of t
 WORK_ROWS, CHOICE_ROWS = 6, 11
 
 
-@lean
+@kernel
 def choose_victims(
     hosts: Hosts,
     chain: Array,
@@ -79,7 +79,7 @@ def choice_scratch(hosts: Hosts, candidates: int, zones: int) -> Array:
     return np.zeros((CHOICE_ROWS, scratch_width(hosts, candidates, zones)), np.int64)
 
 
-@lean
+@kernel
 def _apply(
     hosts: Hosts,
     rule: Array,
@@ -111,7 +111,7 @@ def _apply(
         _keep_greatest(lost, scores)
 
 
-@lean
+@kernel
 def _value(hosts: Hosts, attribute: int, slot: int, zone: int) -> int:
     """The candidate's zone, or the number of its instance's value of another attribute; -1 without one."""
     if attribute == ZONE:
@@ -121,7 +121,7 @@ def _value(hosts: Hosts, attribute: int, slot: int, zone: int) -> int:
     return int(hosts.values[attribute, hosts.klass[slot]])
 
 
-@lean
+@kernel
 def _keep_crowded(keys: Array, tally: Array, counts: Array, chosen: Array, scores: Array) -> None:
     """Keep the candidates whose key most candidates share; `tally` is zero before and after."""
     for position in range(keys.size):
@@ -133,7 +133,7 @@ def _keep_crowded(keys: Array, tally: Array, counts: Array, chosen: Array, score
     _keep_greatest(counts, scores)
 
 
-@lean
+@kernel
 def _keep_greatest(values: Array, scores: Array) -> None:
     """Of the candidates still in, keep those with the greatest value."""
     greatest = GONE
@@ -145,7 +145,7 @@ def _keep_greatest(values: Array, scores: Array) -> None:
             scores[position] = GONE
 
 
-@lean
+@kernel
 def _drawn(scores: Array, luck: float) -> int:
     """One of the candidates still in, all equally likely; `luck` is a uniform number."""
     count = 0

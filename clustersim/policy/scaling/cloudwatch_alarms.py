@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -86,7 +86,7 @@ class Watch(NamedTuple):
     hot: Annotated[Array, np.int64, 1]  # out: positions of the alarms that could act now, ascending
 
 
-@lean
+@kernel
 def _fold(alarm: Any, value: float) -> bool:
     """Add one metric period to the datapoint under way; whether the datapoint is complete."""
     if not math.isnan(value):
@@ -111,7 +111,7 @@ def _fold(alarm: Any, value: float) -> bool:
     return True
 
 
-@lean
+@kernel
 def _judge(alarm: Any) -> None:
     """Move the alarm's state by its newest datapoint."""
     value = alarm.value
@@ -142,7 +142,7 @@ def _judge(alarm: Any) -> None:
     alarm.state = IN_ALARM if breaching >= alarm.needed else OK
 
 
-@lean
+@kernel
 def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int) -> bool:
     """Whether the alarm's policy could move the desired count now: what is at its bound asks nobody.
 
@@ -163,7 +163,7 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
     return alarm.state == IN_ALARM and desired > floor and wanted < desired
 
 
-@entry
+@kernel_entry
 def evaluate(watch: Watch, now_ms: int) -> int:
     """Take in one metric period; how many alarms could act now, their positions being in `hot`."""
     found = 0

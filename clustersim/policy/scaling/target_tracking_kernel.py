@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, Watch
 from clustersim.vocabulary import NEVER
 
@@ -52,7 +52,7 @@ class Tracking(NamedTuple):
     moves: Annotated[Array, MOVE, 1]  # out
 
 
-@entry
+@kernel_entry
 def track(tracking: Tracking, found: int, now: int) -> int:
     """Decide for the alarms `hot[:found]` that could act; how many services move; which and where to is in `moves`."""
     moves = 0
@@ -72,7 +72,7 @@ def track(tracking: Tracking, found: int, now: int) -> int:
     return moves
 
 
-@lean
+@kernel
 def _decide(tracking: Tracking, target: int, now: int, running: int, deploying: bool, move: Any) -> bool:
     """Whether a service moves; where to is then in `move`, and its cooldown has begun.
 
@@ -101,7 +101,7 @@ def _decide(tracking: Tracking, target: int, now: int, running: int, deploying: 
     return True
 
 
-@lean
+@kernel
 def _scale_out(
     one: Any, now: int, running: int, desired: int, floor: int, ceiling: int, capacity: int
 ) -> int:

@@ -11,11 +11,11 @@ Sources: botocore ECS HealthCheck (interval, retries, startPeriod), ELBv2 Create
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import NEVER
 
 
-@lean
+@kernel
 def first_pass(interval_ms: int, ready_ms: int) -> int:
     """The first check that finds the application ready."""
     if ready_ms < 0:
@@ -23,7 +23,7 @@ def first_pass(interval_ms: int, ready_ms: int) -> int:
     return max(1, (ready_ms + interval_ms - 1) // interval_ms) * interval_ms
 
 
-@lean
+@kernel
 def container_unwell(interval_ms: int, retries: int, start_period_ms: int, ready_ms: int) -> int:
     """When a container that is not ready in time is UNHEALTHY: `retries` checks in a row after the start period.
 
@@ -35,7 +35,7 @@ def container_unwell(interval_ms: int, retries: int, start_period_ms: int, ready
     return NEVER if 0 <= passed <= unwell else unwell
 
 
-@lean
+@kernel
 def target_unwell(interval_ms: int, unhealthy_checks: int, ready_ms: int) -> int:
     """When a target that is not ready in time is unhealthy: so many failed checks in a row from its registration."""
     unwell = unhealthy_checks * interval_ms
@@ -43,27 +43,27 @@ def target_unwell(interval_ms: int, unhealthy_checks: int, ready_ms: int) -> int
     return NEVER if 0 <= passed <= unwell else unwell
 
 
-@lean
+@kernel
 def target_well(interval_ms: int, initial_checks: int, ready_ms: int) -> int:
     """When a new target is healthy: after `initial_checks` passed checks (one, by the ELB guide)."""
     passed = first_pass(interval_ms, ready_ms)
     return NEVER if passed < 0 else passed + (initial_checks - 1) * interval_ms
 
 
-@lean
+@kernel
 def target_recovered(interval_ms: int, healthy_checks: int, ready_ms: int) -> int:
     """When a target that was declared unhealthy is healthy again: after HealthyThresholdCount passed checks."""
     passed = first_pass(interval_ms, ready_ms)
     return NEVER if passed < 0 else passed + (healthy_checks - 1) * interval_ms
 
 
-@lean
+@kernel
 def found_hung(interval_ms: int, checks: int, hangs_ms: int) -> int:
     """When an application that hangs is declared unwell: the `checks`-th check after that, all failed."""
     return (hangs_ms // interval_ms + checks) * interval_ms
 
 
-@lean
+@kernel
 def earlier(one: int, other: int) -> int:
     """The earlier of two instants, either of which may be NEVER."""
     if one < 0:
@@ -71,7 +71,7 @@ def earlier(one: int, other: int) -> int:
     return one if other < 0 else min(one, other)
 
 
-@lean
+@kernel
 def outlasting(begins: int, ends: int, grace_ms: int) -> int:
     """When a state that holds from `begins` to `ends` (NEVER: for ever) is first seen after a grace period.
 

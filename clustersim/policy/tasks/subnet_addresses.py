@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 
 RESERVED = 5
 """Network address, router, DNS, future use, broadcast (Amazon VPC User Guide: subnet CIDR blocks)."""
@@ -43,7 +43,7 @@ def addresses_of_task(network_mode: str) -> int:
     return 1 if network_mode == "awsvpc" else 0
 
 
-@lean
+@kernel
 def roomiest(free: Array, zones: Array, allowed: Array, zone: int) -> int:
     """The allowed subnet of `zone` with the most free addresses; of equals the first, NO_SUBNET if all are full.
 

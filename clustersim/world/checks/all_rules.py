@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry
+from clustersim.engine.compiled import Array, kernel_entry
 from clustersim.world.checks.hosts import check_waiting, compare_counts, read_hosts
 from clustersim.world.checks.images import check_addresses, check_images
 from clustersim.world.checks.recount import Reading
@@ -17,7 +17,7 @@ from clustersim.world.state import tables
 from clustersim.world.state.tables import State
 
 
-@entry
+@kernel_entry
 def first_broken(
     state: State, reading: Reading, addresses: Annotated[Array, np.int64, 1], from_empty: int
 ) -> int:

@@ -6,7 +6,7 @@ providers; what providers have registered is summed here.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import CPU, ENI, GPU, MEMORY, RESOURCES, InstanceState
 from clustersim.world.checks.recount import ALL, BUSY, PROMISED, SILENT_AGENTS, WAITING_TASKS, Reading
 from clustersim.world.checks.rules import (
@@ -40,7 +40,7 @@ _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
 
 
-@lean
+@kernel
 def read_hosts(state: State, reading: Reading) -> int:
     """The first broken rule about instances; what they bring to their providers is summed."""
     for slot in range(state.instances.size):
@@ -70,7 +70,7 @@ def read_hosts(state: State, reading: Reading) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _check_room(state: State, reading: Reading, slot: int) -> int:
     """Reserved is the sum over live tasks, and never more than registered."""
     klass = state.instances[slot].klass
@@ -90,7 +90,7 @@ def _check_room(state: State, reading: Reading, slot: int) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def compare_counts(state: State, reading: Reading) -> int:
     """Counts per set, service, lane and zone are those of the rows."""
     for row in range(state.sets.size):
@@ -119,7 +119,7 @@ def compare_counts(state: State, reading: Reading) -> int:
     return _compare_providers(state, reading)
 
 
-@lean
+@kernel
 def _compare_providers(state: State, reading: Reading) -> int:
     """What providers say is reserved and registered is the sum over their instances and Fargate tasks."""
     for row in range(state.providers.size):
@@ -137,7 +137,7 @@ def _compare_providers(state: State, reading: Reading) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def check_waiting(state: State, reading: Reading) -> int:
     """Who waits fits on no host, as far as plain resources decide; queues hold exactly the waiting."""
     if reading.totals[WAITING_TASKS] != state.clock[tables.WAITING_TASKS]:
@@ -153,7 +153,7 @@ def check_waiting(state: State, reading: Reading) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _fits(state: State, shape: int, slot: int) -> bool:
     """Whether an open instance has room for a task of this shape."""
     q = state.shapes[shape]

@@ -6,7 +6,7 @@ there; the versions that hosts' tags name are looked at here.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import Array, lean
+from clustersim.engine.compiled import Array, kernel
 from clustersim.policy.images.image_cache import BAKED_IN, NOTHING
 from clustersim.vocabulary import NEVER, TaskState
 from clustersim.world.checks.recount import Reading
@@ -38,7 +38,7 @@ from clustersim.world.state.tables import State
 _RUNNING = int(TaskState.RUNNING)
 
 
-@lean
+@kernel
 def check_addresses(state: State, reading: Reading, addresses: Array) -> int:
     """A subnet's free addresses are what tasks and instances have left of its `addresses`."""
     for t in state.tasks:
@@ -64,7 +64,7 @@ def check_addresses(state: State, reading: Reading, addresses: Array) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def check_images(state: State, reading: Reading, now: int, from_empty: int) -> int:
     """The first broken rule about images; `from_empty`: the run began with an empty cluster."""
     for slot in range(state.tasks.size):
@@ -84,7 +84,7 @@ def check_images(state: State, reading: Reading, now: int, from_empty: int) -> i
     return _check_windows(state, now)
 
 
-@lean
+@kernel
 def _check_pull(state: State, reading: Reading, slot: int, from_empty: int) -> int:
     """Who runs has its images, and the stamps of its pull; who has begun a pull is billed on Fargate."""
     t = state.tasks[slot]
@@ -110,7 +110,7 @@ def _check_pull(state: State, reading: Reading, slot: int, from_empty: int) -> i
     return SOUND
 
 
-@lean
+@kernel
 def _check_containers(state: State, reading: Reading, slot: int) -> int:
     """A version is held by the containers of the live tasks on its host that run it, and no others."""
     shelves = state.shelves
@@ -122,7 +122,7 @@ def _check_containers(state: State, reading: Reading, slot: int) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _check_layers(state: State, reading: Reading, slot: int, from_empty: int) -> int:
     """A layer is there once, for the versions that stand on it, and the disk holds exactly the layers."""
     stacks, shelves, standing = state.stacks, state.shelves, reading.standing
@@ -148,7 +148,7 @@ def _check_layers(state: State, reading: Reading, slot: int, from_empty: int) ->
     return SOUND
 
 
-@lean
+@kernel
 def _check_tags(state: State, slot: int) -> int:
     """A tag means a version of its image that is there, and each version there has come at some time."""
     shelves = state.shelves
@@ -166,7 +166,7 @@ def _check_tags(state: State, slot: int) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _check_windows(state: State, now: int) -> int:
     """No window lets more through than its limit, those that wait for the next ones included."""
     patience = 0

@@ -6,7 +6,7 @@ whatever lies there. So this comes before all counting.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import NEVER
 from clustersim.world.checks.recount import LIVE_TASKS, Reading
 from clustersim.world.checks.rules import (
@@ -24,7 +24,7 @@ from clustersim.world.state.tables import State
 IN_TASKS, IN_INSTANCES, IN_SETS, IN_LANES, IN_SHAPES = range(5)
 
 
-@lean
+@kernel
 def read_references(state: State, reading: Reading) -> int:
     """The first broken rule about what names what, and about slots and ids."""
     where = _find_stray(state)
@@ -39,7 +39,7 @@ def read_references(state: State, reading: Reading) -> int:
     return _check_slots(state, reading)
 
 
-@lean
+@kernel
 def _find_stray(state: State) -> int:
     """The table with a row that names what is not there; -1: none."""
     for slot in range(state.instances.size):
@@ -58,7 +58,7 @@ def _find_stray(state: State) -> int:
     return -1
 
 
-@lean
+@kernel
 def _is_at_home(state: State, slot: int) -> bool:
     """Whether all that a live task names is there."""
     t = state.tasks[slot]
@@ -76,7 +76,7 @@ def _is_at_home(state: State, slot: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def _find_stray_of(state: State, slot: int) -> int:
     """Which of a live task's set, lane and shape names what is not there; -1: none."""
     t = state.tasks[slot]
@@ -96,7 +96,7 @@ def _find_stray_of(state: State, slot: int) -> int:
     return -1
 
 
-@lean
+@kernel
 def _check_slots(state: State, reading: Reading) -> int:
     """A slot is live or free, never both; serials are unique."""
     free = state.clock[tables.FREE_TASKS]
@@ -124,7 +124,7 @@ def _check_slots(state: State, reading: Reading) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _has_been_seen(reading: Reading, task_id: int) -> bool:
     """Whether an id has been met in this reading; from now on it has."""
     last = reading.ids.size - 1

@@ -6,7 +6,7 @@ them with what the gateway keeps.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, InstanceState, TaskState
 from clustersim.world.checks.recount import ALL, BUSY, PROMISED, WAITING_TASKS, Reading
 from clustersim.world.checks.rules import (
@@ -38,7 +38,7 @@ _RUNNING = int(TaskState.RUNNING)
 _REGISTERING = int(InstanceState.REGISTERING)
 
 
-@lean
+@kernel
 def read_tasks(state: State, reading: Reading) -> int:
     """Count every live task; the first broken rule about one of them."""
     for slot in range(state.tasks.size):
@@ -54,7 +54,7 @@ def read_tasks(state: State, reading: Reading) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _check_life(state: State, reading: Reading, slot: int) -> int:
     """The stamps of a life come in order, and each state has the stamps it needs."""
     t = state.tasks[slot]
@@ -82,7 +82,7 @@ def _check_life(state: State, reading: Reading, slot: int) -> int:
     return SOUND
 
 
-@lean
+@kernel
 def _count_in_set(state: State, reading: Reading, slot: int) -> None:
     """A task among those of its set and its service, by state, and what waits."""
     t = state.tasks[slot]
@@ -113,7 +113,7 @@ def _count_in_set(state: State, reading: Reading, slot: int) -> None:
         reading.totals[PROMISED] += 1
 
 
-@lean
+@kernel
 def _count_in_lane(state: State, reading: Reading, slot: int) -> None:
     """A task in its lane, its zone, its provider and its Fargate quota."""
     t = state.tasks[slot]
@@ -136,7 +136,7 @@ def _count_in_lane(state: State, reading: Reading, slot: int) -> None:
     sums[RUNNING_THERE] += 1
 
 
-@lean
+@kernel
 def _count_on_host(state: State, reading: Reading, slot: int) -> None:
     """What a task takes of its instance."""
     t = state.tasks[slot]

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.string_kernels import Page, Texts, put, put_number
 from clustersim.vocabulary import MS_PER_HOUR, NEVER, EventKind
 from clustersim.world.state.tables import EVENT
@@ -70,7 +70,7 @@ class Telling(NamedTuple):
     page: Page  # out
 
 
-@entry
+@kernel_entry
 def choose_told(telling: Telling, count: int) -> int:
     """Which of the first `count` events are told: their number, and their positions in `told`."""
     found = 0
@@ -90,7 +90,7 @@ def choose_told(telling: Telling, count: int) -> int:
     return found
 
 
-@entry
+@kernel_entry
 def compose(telling: Telling, count: int) -> int:
     """Put the sentences of the first `count` told events onto the page; how many bytes they are."""
     at = 0
@@ -101,7 +101,7 @@ def compose(telling: Telling, count: int) -> int:
     return at
 
 
-@lean
+@kernel
 def _compose_one(telling: Telling, position: int, at: int) -> int:
     """Put one sentence onto the page; where the next begins."""
     page, known = telling.page, telling.known
@@ -124,7 +124,7 @@ def _compose_one(telling: Telling, position: int, at: int) -> int:
     return at
 
 
-@lean
+@kernel
 def _compose_tasks(telling: Telling, position: int, at: int) -> int:
     """Put onto the page how many tasks were started or stopped, and which."""
     page, known = telling.page, telling.known

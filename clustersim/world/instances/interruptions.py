@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.hosts import AGENT_CONNECTED, close_host, open_host
 from clustersim.vocabulary import MS_PER_MINUTE, EventKind, StopCode, StoppedReason
@@ -48,7 +48,7 @@ _FARGATE_SPOT = int(EventKind.FARGATE_SPOT_INTERRUPTION)
 _RETIREMENT = int(EventKind.FARGATE_TASK_RETIREMENT)
 
 
-@lean
+@kernel
 def give_notice(state: State, slot: int, now: int) -> None:
     """EC2 wants a Spot instance back in two minutes; its agent drains it only where it is told to."""
     h = state.instances[slot]
@@ -61,7 +61,7 @@ def give_notice(state: State, slot: int, now: int) -> None:
         drain(state, slot, now)
 
 
-@entry
+@kernel_entry
 def notice_classes(state: State, classes: Mask, event: int, fraction: float, now: int) -> None:
     """Give notice to each instance of the marked classes with probability `fraction`.
 
@@ -75,7 +75,7 @@ def notice_classes(state: State, classes: Mask, event: int, fraction: float, now
             give_notice(state, slot, now)
 
 
-@lean
+@kernel
 def lose_agent(state: State, slot: int, now: int) -> None:
     """The agent's connection is gone: no new tasks here, and what runs runs on (botocore: HealthCheck)."""
     h = state.instances[slot]
@@ -93,7 +93,7 @@ def lose_agent(state: State, slot: int, now: int) -> None:
     note_within(state, now + away, AGENT_BACK, slot)
 
 
-@lean
+@kernel
 def find_agent(state: State, slot: int, now: int) -> None:
     """The agent is connected again."""
     h = state.instances[slot]
@@ -112,7 +112,7 @@ def find_agent(state: State, slot: int, now: int) -> None:
     note_within(state, now + again, AGENT_LOST, slot)
 
 
-@lean
+@kernel
 def interrupt_task(state: State, slot: int, now: int) -> None:
     """Fargate wants a Spot task back: SIGTERM with the notice, SIGKILL after stopTimeout (golden 77)."""
     t = state.tasks[slot]
@@ -130,7 +130,7 @@ def interrupt_task(state: State, slot: int, now: int) -> None:
     ring_scheduler(state, s.service)
 
 
-@entry
+@kernel_entry
 def interrupt_tasks(state: State, slots: Slots, event: int, fraction: float, now: int) -> None:
     """Interrupt each of these Fargate Spot tasks with probability `fraction`; see `notice_classes`."""
     for slot in slots:
@@ -140,7 +140,7 @@ def interrupt_tasks(state: State, slots: Slots, event: int, fraction: float, now
             interrupt_task(state, slot, now)
 
 
-@lean
+@kernel
 def retire_task(state: State, slot: int, now: int) -> None:
     """The date on which Fargate retires a task: a service replaces it, a standalone one is stopped."""
     t = state.tasks[slot]
@@ -156,7 +156,7 @@ def retire_task(state: State, slot: int, now: int) -> None:
         ask_stop(state, slot, now, _TERMINATION_NOTICE, _MAINTENANCE)
 
 
-@lean
+@kernel
 def befall_task(state: State, kind: int, slot: int, now: int) -> None:
     """What Fargate had in store for a task is due."""
     if kind == TASK_INTERRUPTED:
@@ -165,7 +165,7 @@ def befall_task(state: State, kind: int, slot: int, now: int) -> None:
         retire_task(state, slot, now)
 
 
-@entry
+@kernel_entry
 def lose_tasks(state: State, slots: Slots, now: int) -> None:
     """A zone is gone, and these Fargate tasks with it."""
     for slot in slots:

@@ -6,7 +6,7 @@ The gateway for instances, as `transitions` is for tasks. How many there should 
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE, close_host, open_host
 from clustersim.policy.placement.placement import fits
 from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, roomiest
@@ -81,7 +81,7 @@ _HOST_TERMINATED = int(StoppedReason.HOST_TERMINATED)
 _DRAINED = int(StoppedReason.INSTANCE_DRAINING)
 
 
-@lean
+@kernel
 def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -> int:
     """Request the `ordinal`-th instance of a group, of class `klass`; billed from now, registers at `register_at`."""
     clock = state.clock
@@ -120,7 +120,7 @@ def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -
     return int(slot)
 
 
-@lean
+@kernel
 def _take_addresses(state: State, slot: int) -> None:
     """An instance takes its addresses; whoever launched it made sure that there are some."""
     h = state.instances[slot]
@@ -132,14 +132,14 @@ def _take_addresses(state: State, slot: int) -> None:
         state.free_addresses[h.subnet] -= k.addresses
 
 
-@lean
+@kernel
 def note_within(state: State, at: int, rank: int, slot: int) -> None:
     """Note what happens to an instance, if it happens before the end: most lives are longer than a run."""
     if at < state.clock[END]:
         note(state, at, rank, slot, state.instances[slot].instance_id)
 
 
-@entry
+@kernel_entry
 def launch_many(
     state: State, klasses: Slots, ordinals: Slots, now: int, at_once: bool, launched: Slots
 ) -> None:
@@ -153,7 +153,7 @@ def launch_many(
         launched[i] = launch(state, klasses[i], ordinals[i], now, now + delay)
 
 
-@lean
+@kernel
 def register(state: State, slot: int, now: int) -> None:
     """REGISTERING -> ACTIVE: the instance offers its registered size to the placer."""
     h = state.instances[slot]
@@ -198,14 +198,14 @@ def register(state: State, slot: int, now: int) -> None:
         drain(state, slot, now)
 
 
-@lean
+@kernel
 def open_zone(state: State) -> None:
     """A zone may have capacity that it had not: the scheduler looks whether services are spread evenly."""
     state.clock[ZONES_CHANGED] = 1
     state.clock[BELLS] |= BELL_SCHEDULER
 
 
-@lean
+@kernel
 def _start_daemons(state: State, slot: int, now: int) -> None:
     """Daemons are the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
     klass = state.instances[slot].klass
@@ -223,7 +223,7 @@ def _start_daemons(state: State, slot: int, now: int) -> None:
     ring_daemons(state)
 
 
-@entry
+@kernel_entry
 def drain(state: State, slot: int, now: int) -> None:
     """ACTIVE -> DRAINING: no new tasks; PENDING service tasks stop, RUNNING ones are to be replaced.
 
@@ -253,7 +253,7 @@ def drain(state: State, slot: int, now: int) -> None:
         task = following
 
 
-@entry
+@kernel_entry
 def activate(state: State, slot: int, now: int) -> None:
     """DRAINING -> ACTIVE again; its service tasks may stay."""
     h = state.instances[slot]
@@ -276,7 +276,7 @@ def activate(state: State, slot: int, now: int) -> None:
     mark_freed(state, slot)
 
 
-@entry
+@kernel_entry
 def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     """The instance is gone, and every task on it with it."""
     h = state.instances[slot]

@@ -5,7 +5,7 @@ Called by `lives`. Which host was the placer's choice; this module only keeps th
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.placement.hosts import release, reserve
 from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, roomiest
 from clustersim.vocabulary import (
@@ -27,7 +27,7 @@ _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
 
 
-@lean
+@kernel
 def mark_freed(state: State, host: int) -> None:
     """Note that a host may now take what it could not: the waiting are served at the end of the instant."""
     h = state.instances[host]
@@ -38,7 +38,7 @@ def mark_freed(state: State, host: int) -> None:
         state.clock[FREED] += 1
 
 
-@lean
+@kernel
 def hold_host(state: State, slot: int, host: int, now: int) -> None:
     """Reserve what the task needs on container instance `host`."""
     t = state.tasks[slot]
@@ -75,7 +75,7 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
         mark_freed(state, host)  # another task may be waiting for just this company
 
 
-@lean
+@kernel
 def fargate_zone(state: State, number: int) -> int:
     """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
     fewest tasks of the group; -1 where none has any.
@@ -94,7 +94,7 @@ def fargate_zone(state: State, number: int) -> int:
     return zone
 
 
-@lean
+@kernel
 def has_address(state: State, number: int, zone: int) -> bool:
     """Whether the next task of lane `number` would find an address in `zone`, if it needs one."""
     if state.lanes[number].addresses == 0:
@@ -103,7 +103,7 @@ def has_address(state: State, number: int, zone: int) -> bool:
     return bool(roomiest(state.free_addresses, state.subnet_zones, allowed, zone) != NO_SUBNET)
 
 
-@lean
+@kernel
 def take_address(state: State, slot: int, zone: int) -> bool:
     """Take an address in `zone` for a task that needs one; False: no subnet of the task has any there."""
     t = state.tasks[slot]
@@ -120,7 +120,7 @@ def take_address(state: State, slot: int, zone: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def hold_fargate(state: State, slot: int, now: int) -> None:
     """Take a slot of AWS's own fleet; the caller made sure that some zone has capacity."""
     t = state.tasks[slot]
@@ -143,7 +143,7 @@ def hold_fargate(state: State, slot: int, now: int) -> None:
         bill_fargate(state, slot, now)
 
 
-@lean
+@kernel
 def bill_fargate(state: State, slot: int, now: int) -> None:
     """From now on a Fargate task is billed: from the pull of its images on, without one from its placement."""
     t = state.tasks[slot]
@@ -160,7 +160,7 @@ def _usd_per_hour(state: State, slot: int) -> float:
     return float(3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms))
 
 
-@lean
+@kernel
 def let_go(state: State, slot: int, now: int) -> None:
     """Give back what a placed task held."""
     t = state.tasks[slot]

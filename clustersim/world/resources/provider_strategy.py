@@ -6,11 +6,11 @@ counts as given until the call is over. `orders` and the calendar's arrivals ask
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.world.state.tables import State
 
 
-@lean
+@kernel
 def choose_lane(state: State, row: int) -> int:
     """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
 
@@ -36,7 +36,7 @@ def choose_lane(state: State, row: int) -> int:
     return int(best)
 
 
-@lean
+@kernel
 def forget_missed(state: State, row: int) -> None:
     """The call is over: the next one tries every lane of set `row` again."""
     s = state.sets[row]

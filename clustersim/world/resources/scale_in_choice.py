@@ -8,7 +8,7 @@ for which there must be room.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.policy.placement.scale_in_victims import WORK_ROWS, choose_victims
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.tables import State
@@ -19,7 +19,7 @@ SETTLED, HOSTS, ZONES, VICTIMS, CHOSEN = range(WORK_ROWS, WORK_ROWS + 5)  # rows
 _STARTING, _AILING, _WELL = range(3)
 
 
-@entry
+@kernel_entry
 def choose_surplus(state: State, row: int, others_than: int, now: int, count: int) -> int:
     """Choose up to `count` tasks to stop: their slots go to `choice[CHOSEN]`, their number is returned.
 
@@ -50,7 +50,7 @@ def choose_surplus(state: State, row: int, others_than: int, now: int, count: in
     return done
 
 
-@lean
+@kernel
 def _is_candidate(state: State, slot: int, row: int, others_than: int, now: int) -> bool:
     """Whether a task is of those to choose from and may be stopped."""
     t = state.tasks[slot]
@@ -61,7 +61,7 @@ def _is_candidate(state: State, slot: int, row: int, others_than: int, now: int)
     return bool(t.set == row and t.leaving == 0 and t.unwell == 0)
 
 
-@lean
+@kernel
 def _kind_of(state: State, slot: int) -> int:
     """How soon a candidate is given up."""
     t = state.tasks[slot]
@@ -70,7 +70,7 @@ def _kind_of(state: State, slot: int) -> int:
     return _WELL if t.healthy >= 0 and t.unwell == 0 else _AILING
 
 
-@entry
+@kernel_entry
 def pick_victims(state: State, row: int, candidates: Slots, victims: Slots) -> None:
     """Which of the tasks in the slots `candidates` the placement strategy of set `row` gives up first.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, lean
+from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
 from clustersim.vocabulary import NEVER, RESOURCES
 from clustersim.world.state.tables import WAITING_SHAPES, State
@@ -34,7 +34,7 @@ Floats = Annotated[Array, np.float64, 1]
 TERMINATION = 1 << 41  # the ordinal of the draw that decides between instances when nothing else does
 
 
-@entry
+@kernel_entry
 def lots(state: State, slots: Slots, drawn: Floats) -> None:
     """A number in (0, 1) for each of these instances, always the same for the same instance."""
     for i in range(slots.size):
@@ -42,7 +42,7 @@ def lots(state: State, slots: Slots, drawn: Floats) -> None:
         drawn[i] = uniform(state.classes[h.klass].pool_key, h.ordinal, TERMINATION)
 
 
-@entry
+@kernel_entry
 def count_providers(
     state: State, rows: Rows, row_of_pool: Slots, row_of_provider: Slots, sizes: Cube
 ) -> None:
@@ -83,7 +83,7 @@ def count_providers(
             rows[r].needed = max(rows[r].needed, (waiting + per_instance - 1) // per_instance)
 
 
-@lean
+@kernel
 def _waiting_alike(state: State, position: int) -> int:
     """How many tasks wait with the requirements of the waiting shape at `position`, of whatever service; 0 where
     an earlier shape has counted them."""
@@ -97,7 +97,7 @@ def _waiting_alike(state: State, position: int) -> int:
     return int(count)
 
 
-@lean
+@kernel
 def _alike(state: State, one: int, other: int) -> bool:
     """Whether tasks of two shapes ask the same of the same provider."""
     a, b = state.shapes[one], state.shapes[other]
@@ -110,7 +110,7 @@ def _alike(state: State, one: int, other: int) -> bool:
     return bool(same)
 
 
-@lean
+@kernel
 def tasks_per_instance(state: State, shape: int, sizes: Array) -> int:
     """How many tasks of `shape` the greatest type holds; 0 if the least does not hold one."""
     fill_need(state, shape)

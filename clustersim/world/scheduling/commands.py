@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.placement.placement import fits
 from clustersim.vocabulary import NEVER, StoppedReason
@@ -37,7 +37,7 @@ _OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
 
 
-@entry
+@kernel_entry
 def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
     """New desired counts, whoever asked for them; who wants that must have the services looked at."""
     for position in range(services.size):
@@ -48,7 +48,7 @@ def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
         v.steady = 0
 
 
-@entry
+@kernel_entry
 def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
 
@@ -62,7 +62,7 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
     return int(done)
 
 
-@lean
+@kernel
 def start_some(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """What `start_tasks` does, without counting a refusal."""
     s = state.sets[row]
@@ -99,7 +99,7 @@ def start_some(state: State, row: int, shape: int, count: int, now: int, started
     return done
 
 
-@entry
+@kernel_entry
 def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, started: Slots) -> int:
     """Start one task of a service's set `row` in `zone` if there is room for it; 1 and its id, or 0."""
     s = state.sets[row]
@@ -129,7 +129,7 @@ def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, start
     return 1
 
 
-@lean
+@kernel
 def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
     """The host the placer chooses in `zone` alone; -1 where nothing fits there."""
     lane = state.shapes[shape].lane
@@ -143,7 +143,7 @@ def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
     return host
 
 
-@entry
+@kernel_entry
 def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
     """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits and an agent
     is there to start it.
@@ -163,7 +163,7 @@ def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, s
     return done
 
 
-@entry
+@kernel_entry
 def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> int:
     """`initialState: running`: create tasks that are RUNNING and healthy at once; returns how many fitted."""
     s = state.sets[row]
@@ -194,14 +194,14 @@ def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> i
     return done
 
 
-@entry
+@kernel_entry
 def stop_tasks(state: State, slots: Slots, now: int, code: int, reason: int) -> None:
     """Ask the tasks in `slots` to stop, in this order."""
     for slot in slots:
         ask_stop(state, slot, now, code, reason)
 
 
-@entry
+@kernel_entry
 def run_out_of_memory(state: State, row: int, now: int) -> None:
     """The main containers of all tasks of set `row` that answer are killed for their memory."""
     s = state.sets[row]
@@ -214,7 +214,7 @@ def run_out_of_memory(state: State, row: int, now: int) -> None:
         slot = following
 
 
-@lean
+@kernel
 def _kill_main(state: State, slot: int, now: int) -> None:
     """Kill the container of a RUNNING task that does its work: SIGKILL, exit code 137."""
     t = state.tasks[slot]
@@ -228,7 +228,7 @@ def _kill_main(state: State, slot: int, now: int) -> None:
     exits(state, slot, now)
 
 
-@entry
+@kernel_entry
 def tasks_of_group(state: State, group: int, out: Slots) -> int:
     """The slots of the live tasks of `group` that are not stopping, newest first, into `out`; their number."""
     count = 0

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.vocabulary import (
     CPU,
@@ -43,7 +43,7 @@ _ACTIVE = int(InstanceState.ACTIVE)
 _RUNNING = int(TaskState.RUNNING)
 
 
-@entry
+@kernel_entry
 def count_rested(state: State, rows: Rests, first_pool: int, now: int) -> None:
     """How many instances of each pool from `first_pool` on might be given up now."""
     for r in range(rows.size):
@@ -73,7 +73,7 @@ def is_kept(state: State, slot: int, pool: int) -> bool:
     return bool(h.instance_id >= 0 and h.terminating == 0 and state.classes[h.klass].group == pool)
 
 
-@entry
+@kernel_entry
 def rested_of(state: State, pool: int, after: int, now: int, out: Slots) -> int:
     """The slots of a pool's rested instances into `out`, by slot; their number."""
     count = 0
@@ -84,7 +84,7 @@ def rested_of(state: State, pool: int, after: int, now: int, out: Slots) -> int:
     return count
 
 
-@entry
+@kernel_entry
 def dispensable(state: State, pool: int, after: int, now: int, room: Room) -> int:
     """The instance that the others of its zone could do without; -1: none.
 
@@ -107,7 +107,7 @@ def dispensable(state: State, pool: int, after: int, now: int, room: Room) -> in
     return -1
 
 
-@lean
+@kernel
 def can_move(state: State, slot: int) -> bool:
     """Whether all tasks of an instance, but for daemons, are a service's, run, and ask for nothing but room."""
     task = state.instances[slot].first_task
@@ -120,7 +120,7 @@ def can_move(state: State, slot: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def fits_elsewhere(state: State, slot: int, pool: int, zone: int, room: Array) -> bool:
     """Whether the tasks of an instance find room on others of its zone, each where the least memory is left."""
     for other in range(state.instances.size):

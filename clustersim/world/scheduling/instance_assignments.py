@@ -8,7 +8,7 @@ never comes, or has no room after all, the task seeks its place anew. Which task
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.vocabulary import NEVER
 from clustersim.world.scheduling.provisioning import find_host, fits_on
 from clustersim.world.state.provisioning_queues import forget_promise, join_queue, leave_queue
@@ -16,7 +16,7 @@ from clustersim.world.state.tables import BELL_CAPACITY, BELLS, PROMISED, State
 from clustersim.world.tasks.startup import place_on_host
 
 
-@entry
+@kernel_entry
 def promise(state: State, shape: int, count: int, host: int) -> None:
     """Promise the next `count` tasks in the queue of `shape` to the instance in slot `host`."""
     h = state.instances[host]
@@ -32,7 +32,7 @@ def promise(state: State, shape: int, count: int, host: int) -> None:
         state.clock[PROMISED] += 1
 
 
-@lean
+@kernel
 def keep_promises(state: State, host: int, now: int) -> None:
     """The instance has registered: its tasks are placed there, oldest first."""
     h = state.instances[host]
@@ -51,7 +51,7 @@ def keep_promises(state: State, host: int, now: int) -> None:
             _seek_again(state, slot, now)
 
 
-@lean
+@kernel
 def break_promises(state: State, host: int, now: int) -> None:
     """The instance will never register: its tasks seek another place."""
     while state.instances[host].first_promised >= 0:
@@ -60,7 +60,7 @@ def break_promises(state: State, host: int, now: int) -> None:
         _seek_again(state, slot, now)
 
 
-@lean
+@kernel
 def _seek_again(state: State, slot: int, now: int) -> None:
     """Place a task that lost its promise, or put it back into the queue of its shape."""
     t = state.tasks[slot]

@@ -9,7 +9,7 @@ On Fargate a token bucket accepts launches (section 6.3). Which host is the plac
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, inlined, lean
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE, Request
 from clustersim.policy.placement.placement import choose, fits
 from clustersim.policy.placement.placement_failure import refusal
@@ -69,7 +69,7 @@ _AGENT = int(WaitReason.AGENT)
 _ACTIVE = int(InstanceState.ACTIVE)
 
 
-@entry
+@kernel_entry
 def has_room(state: State, lives: int) -> bool:
     """Whether `lives` tasks may be created, moved and ended before an array must grow or be emptied."""
     clock = state.clock
@@ -82,7 +82,7 @@ def has_room(state: State, lives: int) -> bool:
     )
 
 
-@lean
+@kernel
 def count_on_hosts(state: State, group: int, by: int) -> None:
     """Count the placed tasks of `group` per host (by = 1), or wipe those counts again (by = 0)."""
     on_host = state.hosts.on_host
@@ -94,7 +94,7 @@ def count_on_hosts(state: State, group: int, by: int) -> None:
         slot = t.next_of_group
 
 
-@lean
+@kernel
 def request_of(state: State, shape: int) -> Request:
     """What a task of `shape` asks of the placer; `state.need` holds the amounts until the next call."""
     fill_need(state, shape)
@@ -114,7 +114,7 @@ def request_of(state: State, shape: int) -> Request:
     )
 
 
-@lean
+@kernel
 def find_host(state: State, shape: int, ordinal: int) -> int:
     """The host the placer chooses for the next task of `shape`, -1 where nothing fits."""
     s = state.sets[state.lanes[state.shapes[shape].lane].set]
@@ -126,7 +126,7 @@ def find_host(state: State, shape: int, ordinal: int) -> int:
     return host
 
 
-@lean
+@kernel
 def fits_on(state: State, shape: int, host: int) -> bool:
     """Whether a task of `shape` has room on this host, beside those of its group."""
     s = state.sets[state.lanes[state.shapes[shape].lane].set]
@@ -138,7 +138,7 @@ def fits_on(state: State, shape: int, host: int) -> bool:
     return bool(there)
 
 
-@entry
+@kernel_entry
 def why_refused(state: State, shape: int) -> int:
     """The wait reason of a task of `shape` that fits nowhere, counted in `refusals`."""
     code = _why(state, shape)
@@ -146,7 +146,7 @@ def why_refused(state: State, shape: int) -> int:
     return code
 
 
-@lean
+@kernel
 def _why(state: State, shape: int) -> int:
     """The wait reason of tasks of a shape that fit nowhere; the closest host, or -1, is in `clock[CLOSEST]`."""
     s = state.sets[state.lanes[state.shapes[shape].lane].set]
@@ -163,7 +163,7 @@ def _why(state: State, shape: int) -> int:
     return code
 
 
-@lean
+@kernel
 def _silent_host(state: State, shape: int) -> int:
     """The first instance that would have room for `shape` if its agent were connected; -1: none."""
     fill_need(state, shape)
@@ -180,7 +180,7 @@ def _silent_host(state: State, shape: int) -> int:
     return -1
 
 
-@lean
+@kernel
 def _renew_reason(state: State, shape: int, now: int) -> None:
     """Find out anew why tasks of a shape wait, if that is older than a minute: what is short may have changed."""
     q = state.shapes[shape]
@@ -189,7 +189,7 @@ def _renew_reason(state: State, shape: int, now: int) -> None:
         q.reasoned = now
 
 
-@entry
+@kernel_entry
 def renew_reasons(state: State, now: int) -> None:
     """The end of a run: whoever still waits says why it waits now."""
     for position in range(state.clock[WAITING_SHAPES]):
@@ -202,7 +202,7 @@ def renew_reasons(state: State, now: int) -> None:
             slot = state.tasks[slot].next_waiting
 
 
-@lean
+@kernel
 def refuse(state: State, slot: int, now: int, code: int) -> None:
     """End a task that was never placed."""
     t = state.tasks[slot]
@@ -211,7 +211,7 @@ def refuse(state: State, slot: int, now: int, code: int) -> None:
     finish(state, slot, now)
 
 
-@lean
+@kernel
 def seek(state: State, slot: int, now: int) -> None:
     """Place a task in PROVISIONING, let it wait, or refuse it."""
     t = state.tasks[slot]
@@ -245,7 +245,7 @@ def seek(state: State, slot: int, now: int) -> None:
         note(state, now + state.clock[PROVISIONING_TIMEOUT], PROVISION_TIMEOUT, slot, t.task_id)
 
 
-@lean
+@kernel
 def fargate_refusal(state: State, lane: int, cpu: int) -> int:
     """Why Fargate refuses `cpu` units more on `lane`: the vCPU quota, or no zone with capacity; 0: it does not."""
     b = state.buckets[state.lanes[lane].bucket]
@@ -254,7 +254,7 @@ def fargate_refusal(state: State, lane: int, cpu: int) -> int:
     return 0 if fargate_zone(state, lane) >= 0 else _FARGATE_CAPACITY
 
 
-@lean
+@kernel
 def _seek_fargate(state: State, slot: int, now: int) -> None:
     """Ask Fargate: it refuses, or it accepts when the token bucket allows (golden 67)."""
     t = state.tasks[slot]
@@ -274,7 +274,7 @@ def _seek_fargate(state: State, slot: int, now: int) -> None:
         note(state, (accepted_us + US_PER_MS - 1) // US_PER_MS, FARGATE_ACCEPTED, slot, t.task_id)
 
 
-@lean
+@kernel
 def accept_on_fargate(state: State, slot: int, now: int) -> None:
     """The token bucket has come to this task; if the last zone has closed meanwhile, it is refused after all."""
     if fargate_zone(state, state.tasks[slot].lane) >= 0:
@@ -301,7 +301,7 @@ def _fits(state: State, shape: int, host: int) -> bool:
     )
 
 
-@lean
+@kernel
 def _oldest_that_fits(state: State) -> int:
     """The shape of the longest waiting task that some host with new room has the resources for; -1: none."""
     clock = state.clock
@@ -321,7 +321,7 @@ def _oldest_that_fits(state: State) -> int:
     return best
 
 
-@lean
+@kernel
 def serve(state: State, now: int) -> bool:
     """Let waiting tasks onto the hosts that gained room; False when an array must grow first (call again)."""
     clock = state.clock
@@ -352,7 +352,7 @@ def serve(state: State, now: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def give_up(state: State, slot: int, now: int) -> None:
     """The provisioning timeout: a task that still waits is stopped, with its last refusal as the reason."""
     t = state.tasks[slot]

@@ -10,7 +10,7 @@ The calendar looks at once where no other concern is due at the instant; else th
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import entry, lean
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.vocabulary import MS_PER_SECOND, NEVER, EventKind, StopCode, StoppedReason
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_surplus
 from clustersim.world.scheduling.commands import start_some
@@ -30,7 +30,7 @@ _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 _SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
 
 
-@entry
+@kernel_entry
 def allowance(state: State, service: int, now: int) -> int:
     """How many tasks the launch rate of a service allows now."""
     v = state.services[service]
@@ -39,7 +39,7 @@ def allowance(state: State, service: int, now: int) -> int:
     return int(v.launches)
 
 
-@entry
+@kernel_entry
 def look_at_calm(state: State, todo: Slots, first: int, now: int) -> int:
     """Look at the services `todo[first:]` in turn; the position of the first that is the scheduler's, or the end."""
     for position in range(first, todo.size):
@@ -51,7 +51,7 @@ def look_at_calm(state: State, todo: Slots, first: int, now: int) -> int:
     return int(todo.size)
 
 
-@lean
+@kernel
 def look_at_dirty(state: State, now: int) -> bool:
     """Look at all services that rang, in the order of the file, if each is calm; whether nothing is left to look at."""
     clock = state.clock
@@ -86,14 +86,14 @@ def look_at_dirty(state: State, now: int) -> bool:
     return done
 
 
-@lean
+@kernel
 def _lives(state: State, service: int) -> int:
     """For how many tasks a look at a calm service needs room."""
     v = state.services[service]
     return int(2 * abs(v.desired - v.provisioning - v.pending - v.running) + 2)
 
 
-@lean
+@kernel
 def _look(state: State, service: int, now: int) -> bool:
     """Bring a calm service nearer to its desired count; False where the scheduler must go on."""
     v = state.services[service]
@@ -108,7 +108,7 @@ def _look(state: State, service: int, now: int) -> bool:
     return _note_steady(state, service, now)
 
 
-@lean
+@kernel
 def _start(state: State, service: int, count: int, now: int) -> bool:
     """Start `count` tasks at once, if the launch rate allows as many; whether all were."""
     v = state.services[service]
@@ -125,7 +125,7 @@ def _start(state: State, service: int, count: int, now: int) -> bool:
     return bool(done == count)
 
 
-@lean
+@kernel
 def _stop(state: State, service: int, live: int, now: int) -> bool:
     """Stop what is too much of the `live` tasks, if that many may be stopped; whether they were."""
     v = state.services[service]
@@ -147,7 +147,7 @@ def _stop(state: State, service: int, live: int, now: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def _note_steady(state: State, service: int, now: int) -> bool:
     """Say, once, that a calm service has what it wants; False where its zones are to be looked at first."""
     v = state.services[service]
@@ -162,7 +162,7 @@ def _note_steady(state: State, service: int, now: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def _is_uneven(state: State, row: int) -> bool:
     """Whether the tasks of a service differ by more than one between two of its zones."""
     s = state.sets[row]

@@ -7,12 +7,12 @@ those of tasks that are promised to an instance and wait for it (`promises`).
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.tables import PROMISED, WAITING_SHAPES, WAITING_TASKS, State
 
 
-@lean
+@kernel
 def forget_promise(state: State, slot: int) -> None:
     """Take a task out of the list of the instance it was promised to."""
     t = state.tasks[slot]
@@ -26,7 +26,7 @@ def forget_promise(state: State, slot: int) -> None:
     state.clock[PROMISED] -= 1
 
 
-@lean
+@kernel
 def join_queue(state: State, slot: int) -> None:
     """Put a task at the end of the queue of its shape."""
     t = state.tasks[slot]
@@ -47,7 +47,7 @@ def join_queue(state: State, slot: int) -> None:
         clock[WAITING_SHAPES] += 1
 
 
-@lean
+@kernel
 def leave_queue(state: State, slot: int) -> None:
     """Take a task out of the queue of its shape, wherever it stands in it."""
     t = state.tasks[slot]

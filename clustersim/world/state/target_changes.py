@@ -6,7 +6,7 @@ and the wiring hands the log to the traffic at the end of each metric period. Ot
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import BY_TARGETS
 from clustersim.world.state.tables import TARGET_CHANGES, State
 
@@ -14,7 +14,7 @@ CHANGES_PER_LIFE = 4
 """Log entries that one entry of the calendar can make for each task it concerns: hangs or leaves, and ends."""
 
 
-@lean
+@kernel
 def log_target(state: State, slot: int, now: int, kind: int) -> None:
     """Note what befalls a task, if its service is exact; the caller made sure of room."""
     t = state.tasks[slot]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -105,7 +105,7 @@ def _count(state: State, row: int, task_state: int, by: int) -> None:
         s.stopping += by
 
 
-@lean
+@kernel
 def move(state: State, slot: int, to: int, now: int) -> None:
     """Move a task into state `to`; an illegal move is a defect and stops the run."""
     t = state.tasks[slot]
@@ -122,7 +122,7 @@ def move(state: State, slot: int, to: int, now: int) -> None:
     t.state = to
 
 
-@lean
+@kernel
 def ring_scheduler(state: State, service: int) -> None:
     """Tell the scheduler, once, that it must look at `service`; -1 (standalone) rings nobody."""
     if service >= 0 and state.services[service].dirty == 0:
@@ -132,14 +132,14 @@ def ring_scheduler(state: State, service: int) -> None:
         state.clock[BELLS] |= BELL_SCHEDULER
 
 
-@lean
+@kernel
 def ring_daemons(state: State) -> None:
     """Tell the scheduler that it must look at every DAEMON service: the instances they run on have changed."""
     for row in state.daemons:
         ring_scheduler(state, state.sets[row].service)
 
 
-@lean
+@kernel
 def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: int) -> int:
     """Open a task of set `row` in PROVISIONING and return its slot; the caller made sure of room."""
     clock = state.clock
@@ -182,7 +182,7 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     return int(slot)
 
 
-@lean
+@kernel
 def fill_need(state: State, shape: int) -> None:
     """Write what a task of `shape` asks of a host into the scratch `state.need`."""
     q = state.shapes[shape]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, entry, inlined, lean
+from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 from clustersim.engine.heap import RANK_SHIFT, push
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
@@ -50,7 +50,7 @@ def tell_words(
     state.clock[EVENTS] += 1
 
 
-@lean
+@kernel
 def draw(state: State, row: int, key: Any, entity: int, ordinal: int) -> int:
     """A duration in ms of distribution `row`, at the address (key, entity, ordinal)."""
     d = state.distributions[row]
@@ -58,7 +58,7 @@ def draw(state: State, row: int, key: Any, entity: int, ordinal: int) -> int:
     return int(sample(d.code, d.a, d.b, values, uniform(key, entity, ordinal)) + 0.5)  # never negative
 
 
-@entry
+@kernel_entry
 def touch_service(state: State, service: int, now: int) -> None:
     """Bring the areas of a service up to `now`, before one of its counts changes."""
     s = state.services[service]
@@ -73,7 +73,7 @@ def touch_service(state: State, service: int, now: int) -> None:
     s.touched = now
 
 
-@lean
+@kernel
 def touch_set(state: State, row: int, now: int) -> None:
     """Bring the areas of a task set up to `now`, before one of its counts changes."""
     s = state.sets[row]
@@ -85,7 +85,7 @@ def touch_set(state: State, row: int, now: int) -> None:
         s.touched = now
 
 
-@lean
+@kernel
 def touch_provider(state: State, provider: int, now: int) -> None:
     """Bring the areas of a capacity provider up to `now`."""
     p = state.providers[provider]
@@ -100,7 +100,7 @@ def touch_provider(state: State, provider: int, now: int) -> None:
     p.touched = now
 
 
-@lean
+@kernel
 def touch_instance(state: State, slot: int, now: int) -> None:
     """Bring the reservation areas of an instance up to `now`."""
     h = state.instances[slot]
@@ -111,7 +111,7 @@ def touch_instance(state: State, slot: int, now: int) -> None:
         h.touched = now
 
 
-@lean
+@kernel
 def accrue_task(state: State, slot: int, until: int) -> None:
     """Accrue a placed task's share of its instance, or its Fargate charge, up to `until`.
 
@@ -137,7 +137,7 @@ def accrue_task(state: State, slot: int, until: int) -> None:
     t.cost += weight * passed * (c.usd_per_hour / 3_600_000.0 / c.weight)
 
 
-@lean
+@kernel
 def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
     """Add `passed` ms of a Fargate task's configured size to its payer's account."""
     t = state.tasks[slot]
@@ -160,7 +160,7 @@ def rounding(length: int) -> int:
     return max(billed, BILLING_MINIMUM_MS) - length
 
 
-@lean
+@kernel
 def settle_task(state: State, slot: int, now: int) -> None:
     """Accrue a task that ends, and for Fargate the rounding up of its billed time."""
     accrue_task(state, slot, now)
@@ -171,7 +171,7 @@ def settle_task(state: State, slot: int, now: int) -> None:
         charge_fargate(state, slot, lane.price, rounding(now - begun))
 
 
-@lean
+@kernel
 def accrue_instance(state: State, slot: int, until: int) -> None:
     """Accrue an instance's billed time up to `until`, on its class's account and its own."""
     h = state.instances[slot]
@@ -182,7 +182,7 @@ def accrue_instance(state: State, slot: int, until: int) -> None:
         h.cost += passed * (state.classes[h.klass].usd_per_hour / 3_600_000.0)
 
 
-@lean
+@kernel
 def settle_instance(state: State, slot: int, now: int) -> None:
     """Accrue an instance that is terminated, and the rounding up of its billed time."""
     accrue_instance(state, slot, now)
@@ -193,7 +193,7 @@ def settle_instance(state: State, slot: int, now: int) -> None:
         h.cost += extra * (state.classes[h.klass].usd_per_hour / 3_600_000.0)
 
 
-@entry
+@kernel_entry
 def accrue_all(state: State, now: int, task_slots: Slots, instance_slots: Slots) -> None:
     """Bring every live task's and instance's account up to `now`: the end of a cost period."""
     for slot in task_slots:
@@ -203,7 +203,7 @@ def accrue_all(state: State, now: int, task_slots: Slots, instance_slots: Slots)
         accrue_instance(state, slot, now)
 
 
-@entry
+@kernel_entry
 def read_times(state: State, now: int, times: Times) -> None:
     """The task-milliseconds of each task set up to `now`: running, able to answer, asked but no longer able."""
     for row in range(state.clock[SETS_USED]):
@@ -212,7 +212,7 @@ def read_times(state: State, now: int, times: Times) -> None:
         times[0, row], times[1, row], times[2, row] = s.running_area, s.ready_area, s.hung_area
 
 
-@entry
+@kernel_entry
 def touch_all(state: State, now: int, instance_slots: Slots) -> None:
     """Bring every area up to `now`: the end of a sample."""
     for service in range(state.services.size):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.tasks.health import container_unwell, earlier, first_pass, found_hung, outlasting
 from clustersim.vocabulary import NEVER, DependencyCondition, StoppedReason
@@ -54,7 +54,7 @@ def _address(purpose: int, attempt: int, restarts: int) -> int:
     return purpose + 8 * (attempt + 4_096 * restarts)
 
 
-@lean
+@kernel
 def _drawn(state: State, row: int, c: Any, t: Any, purpose: int, restarts: int) -> int:
     """A duration of distribution `row` for a container of a task; -1 where it has none."""
     if row < 0:
@@ -62,7 +62,7 @@ def _drawn(state: State, row: int, c: Any, t: Any, purpose: int, restarts: int) 
     return draw(state, row, c.key, t.ordinal, _address(purpose, t.attempt, restarts))
 
 
-@lean
+@kernel
 def _met(cell: Any, condition: int) -> int:
     """When a container has reached a condition; -1: it never will, unless it is started again."""
     if condition == _START:
@@ -74,7 +74,7 @@ def _met(cell: Any, condition: int) -> int:
     return int(cell.well)
 
 
-@lean
+@kernel
 def _run(state: State, slot: int, position: int, restarts: int) -> None:
     """Fill a container's cell from the instant at which it began: start, own end, first passed check."""
     t = state.tasks[slot]
@@ -99,7 +99,7 @@ def _run(state: State, slot: int, position: int, restarts: int) -> None:
             cell.well = cell.started + passed
 
 
-@lean
+@kernel
 def plan(state: State, slot: int, now: int) -> None:
     """A placed task's containers begin, those first that others wait for: note when the task is RUNNING, or fails."""
     for position in range(state.sets[state.tasks[slot].set].containers):
@@ -107,7 +107,7 @@ def plan(state: State, slot: int, now: int) -> None:
     _plan_on(state, slot, now)
 
 
-@lean
+@kernel
 def _plan_on(state: State, slot: int, now: int) -> None:
     """Plan every container that has not begun, up to the first that must pull its image then."""
     s = state.sets[state.tasks[slot].set]
@@ -130,7 +130,7 @@ def _plan_on(state: State, slot: int, now: int) -> None:
     _note_running(state, slot, first, pulls_at)
 
 
-@lean
+@kernel
 def _note_running(state: State, slot: int, first: int, pulls_at: int) -> None:
     """Note when the task is RUNNING, or that container `first` (-1: none) pulls at `pulls_at`; unless it has failed
     by then."""
@@ -153,7 +153,7 @@ def _note_running(state: State, slot: int, first: int, pulls_at: int) -> None:
         note(state, then, CONTAINER_PULLS, slot + (first << CELL_SHIFT), t.task_id)
 
 
-@lean
+@kernel
 def _begin(state: State, slot: int, position: int, begun: int) -> bool:
     """Let a container begin; False if it cannot be started, which then fails the task."""
     t = state.tasks[slot]
@@ -168,7 +168,7 @@ def _begin(state: State, slot: int, position: int, begun: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
     """The dependencies of a container of a PENDING task are met: its image is pulled, then it begins."""
     t = state.tasks[slot]
@@ -183,7 +183,7 @@ def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
         _plan_on(state, slot, now)
 
 
-@lean
+@kernel
 def plan_settled(state: State, slot: int, now: int) -> None:
     """The containers of a task that has been there for long: each ready and well by now, its own work ahead."""
     s = state.sets[state.tasks[slot].set]
@@ -203,7 +203,7 @@ def plan_settled(state: State, slot: int, now: int) -> None:
             cell.exits = NEVER  # it has done its work long ago
 
 
-@lean
+@kernel
 def _fail(state: State, slot: int, at: int, reason: int) -> None:
     """Note that a task stops before it was RUNNING."""
     t = state.tasks[slot]
@@ -211,7 +211,7 @@ def _fail(state: State, slot: int, at: int, reason: int) -> None:
     note(state, at, START_FAILS, slot, t.task_id)
 
 
-@lean
+@kernel
 def _waited(state: State, slot: int, position: int, now: int) -> tuple[int, bool]:
     """When a container's dependencies are met; or when it gives up, since one is not within its startTimeout.
 
@@ -235,7 +235,7 @@ def _waited(state: State, slot: int, position: int, now: int) -> tuple[int, bool
     return begun, False
 
 
-@lean
+@kernel
 def _start_timeout(state: State, slot: int, c: Any) -> int:
     """How long others wait for a container: its startTimeout, else the agent's."""
     if c.start_timeout_ms >= 0:
@@ -243,7 +243,7 @@ def _start_timeout(state: State, slot: int, c: Any) -> int:
     return int(state.agents[place_of(state, slot)].start_timeout_ms)
 
 
-@lean
+@kernel
 def note_lives(state: State, slot: int, now: int) -> None:
     """The task is RUNNING: note the ends of its containers, and its health."""
     t = state.tasks[slot]
@@ -275,7 +275,7 @@ def note_lives(state: State, slot: int, now: int) -> None:
         note_target_health(state, slot, now, ready, hangs, passed, checked)
 
 
-@lean
+@kernel
 def _unwell(c: Any, begun: int, hung: int, after: int, grace_ms: int) -> int:
     """When a container is UNHEALTHY and that counts (ms from RUNNING), by its check; -1: never."""
     lost = container_unwell(c.check_ms, c.check_retries, c.check_start_ms, c.ready_ms)
@@ -288,7 +288,7 @@ def _unwell(c: Any, begun: int, hung: int, after: int, grace_ms: int) -> int:
     return unwell
 
 
-@lean
+@kernel
 def ends_task(state: State, slot: int, position: int, now: int) -> bool:
     """A container of a RUNNING task has ended: whether the task ends with it; its exit code is then noted.
 
@@ -317,7 +317,7 @@ def ends_task(state: State, slot: int, position: int, now: int) -> bool:
     return True
 
 
-@lean
+@kernel
 def _ignored(state: State, c: Any, code: int) -> bool:
     """Whether a restart policy ignores an exit code."""
     for row in range(c.ignored_from, c.ignored_to):
@@ -326,7 +326,7 @@ def _ignored(state: State, c: Any, code: int) -> bool:
     return False
 
 
-@lean
+@kernel
 def stopping_time(state: State, slot: int, now: int) -> int:
     """How long SIGTERM and SIGKILL take for all containers: in the reverse order of their start.
 

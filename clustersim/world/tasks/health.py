@@ -7,7 +7,7 @@ an unhealthy task is the scheduler's.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import CLOSED, HUNG, OPENED
 from clustersim.policy.tasks.health import (
     container_unwell,
@@ -47,7 +47,7 @@ def _note_after(state: State, slot: int, now: int, after: int, rank: int) -> Non
         note(state, now + after, rank, slot, state.tasks[slot].task_id)
 
 
-@lean
+@kernel
 def note_health(state: State, slot: int, now: int) -> None:
     """Note when a task of one life that reached RUNNING answers, is healthy, hangs, and is found unhealthy."""
     t = state.tasks[slot]
@@ -71,7 +71,7 @@ def note_health(state: State, slot: int, now: int) -> None:
     note_target_health(state, slot, now, after, hangs, passed, s.check_ms > 0)
 
 
-@lean
+@kernel
 def note_target_health(
     state: State, slot: int, now: int, after: int, hangs: int, passed: int, checked: bool
 ) -> None:
@@ -104,7 +104,7 @@ def note_target_health(
         _note_after(state, slot, now, max(well, passed), TASK_HEALTHY)
 
 
-@lean
+@kernel
 def ready(state: State, slot: int, now: int) -> None:
     """Count a RUNNING task among those that answer."""
     t = state.tasks[slot]
@@ -116,7 +116,7 @@ def ready(state: State, slot: int, now: int) -> None:
         log_target(state, slot, now, OPENED)
 
 
-@lean
+@kernel
 def healthy(state: State, slot: int, now: int) -> None:
     """A RUNNING task counts as healthy."""
     t = state.tasks[slot]
@@ -135,7 +135,7 @@ def healthy(state: State, slot: int, now: int) -> None:
         ring_scheduler(state, s.service)
 
 
-@lean
+@kernel
 def hang(state: State, slot: int, now: int) -> None:
     """The application stops answering; it is asked until somebody notices."""
     t = state.tasks[slot]
@@ -148,7 +148,7 @@ def hang(state: State, slot: int, now: int) -> None:
         log_target(state, slot, now, HUNG)
 
 
-@lean
+@kernel
 def turn_unwell(state: State, slot: int, now: int, by: int) -> None:
     """A RUNNING task is found unhealthy; an unhealthy target gets no more requests."""
     t = state.tasks[slot]
@@ -165,7 +165,7 @@ def turn_unwell(state: State, slot: int, now: int, by: int) -> None:
     ring_scheduler(state, s.service)
 
 
-@lean
+@kernel
 def leave_rotation(state: State, slot: int, now: int) -> None:
     """A task is asked no longer."""
     t = state.tasks[slot]
@@ -178,7 +178,7 @@ def leave_rotation(state: State, slot: int, now: int) -> None:
         log_target(state, slot, now, CLOSED)
 
 
-@lean
+@kernel
 def _uncount_healthy(state: State, slot: int, now: int) -> None:
     """A task counts no longer as healthy, if it did."""
     t = state.tasks[slot]
@@ -190,7 +190,7 @@ def _uncount_healthy(state: State, slot: int, now: int) -> None:
             state.services[s.service].healthy -= 1
 
 
-@lean
+@kernel
 def leave_duty(state: State, slot: int, now: int) -> None:
     """A task that stops counts no longer as ready, healthy, unhealthy, spread or leaving."""
     t = state.tasks[slot]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.images.image_cache import NOTHING, bake, empty_host, leave, remove, shelve, take
 from clustersim.policy.images.image_cleanup import next_unused
 from clustersim.policy.images.image_pulls import (
@@ -56,7 +56,7 @@ def place_of(state: State, slot: int) -> int:
     return int(state.instances[host].klass) if host >= 0 else state.agents.size - 1
 
 
-@lean
+@kernel
 def pull_upfront(state: State, slot: int, now: int) -> tuple[int, int]:
     """Pull what a placed task needs before its first container begins: (when it is there, 0), or (when the
     task gives up, the sentence that says why)."""
@@ -76,7 +76,7 @@ def pull_upfront(state: State, slot: int, now: int) -> tuple[int, int]:
     return there, 0
 
 
-@lean
+@kernel
 def pull_on_host(state: State, slot: int, number: int, now: int) -> tuple[int, int]:
     """Pull the image of a task's `number`-th listed container onto its instance; returns as `pull_upfront`."""
     t = state.tasks[slot]
@@ -107,7 +107,7 @@ def pull_on_host(state: State, slot: int, number: int, now: int) -> tuple[int, i
     return int(at), 0
 
 
-@lean
+@kernel
 def _wanted(state: State, row: int, now: int) -> int:
     """The version that a pull asks for: the one its deployment has settled on, else what the tag means now.
 
@@ -122,7 +122,7 @@ def _wanted(state: State, row: int, now: int) -> int:
     return int(version)
 
 
-@lean
+@kernel
 def _ask(state: State, slot: int, row: int, version: int, now: int) -> tuple[int, int]:
     """Ask the registry for a version: (when it answers, 0), or (when the pull gives up, the fault)."""
     t, p, place = state.tasks[slot], state.pulls[row], place_of(state, slot)
@@ -152,7 +152,7 @@ def _ask(state: State, slot: int, row: int, version: int, now: int) -> tuple[int
     return int(max(manifest, rest) + r.latency_ms), _NONE
 
 
-@lean
+@kernel
 def _admit(state: State, limit: int, t: Any, at: int, amount: int, patience: int) -> int:
     """When `amount` requests of a task pass a limit (-1: there is none); NEVER: they are refused."""
     if limit < 0:
@@ -168,7 +168,7 @@ def _admit(state: State, limit: int, t: Any, at: int, amount: int, patience: int
     return admit(state.windows[limit], source, at, amount, of.limit, of.per_ms, patience)
 
 
-@lean
+@kernel
 def _fetch(state: State, host: int, row: int, version: int, begin: int) -> tuple[int, int]:
     """Fetch what an instance lacks of a version and shelve it: (when it is there, 0), or (when it fails, the fault).
 
@@ -187,7 +187,7 @@ def _fetch(state: State, host: int, row: int, version: int, begin: int) -> tuple
     return int(done), _NONE
 
 
-@lean
+@kernel
 def _pull_on_fargate(state: State, slot: int, now: int) -> tuple[int, int]:
     """Pull all images of a Fargate task, of which nothing is kept; returns as `pull_upfront`."""
     t = state.tasks[slot]
@@ -224,7 +224,7 @@ def _pull_on_fargate(state: State, slot: int, now: int) -> tuple[int, int]:
     return max(begin + math.ceil(cold.done), math.ceil(done)), 0
 
 
-@lean
+@kernel
 def _sentence(state: State, row: int, place: int, fault: int) -> int:
     """What ECS says of a failed pull."""
     if fault == _DENIED:
@@ -239,14 +239,14 @@ def _sentence(state: State, row: int, place: int, fault: int) -> int:
 # --- what containers hold ----------------------------------------------------------------------------------
 
 
-@lean
+@kernel
 def forget_images(state: State, slot: int) -> None:
     """A task that is placed has no image yet."""
     for number in range(state.sets[state.tasks[slot].set].pulls):
         state.holds[slot, number] = NOT_PULLED
 
 
-@lean
+@kernel
 def put_down(state: State, slot: int, now: int) -> None:
     """The containers of a task are gone: its instance may remove their images when the agent has waited."""
     t = state.tasks[slot]
@@ -258,7 +258,7 @@ def put_down(state: State, slot: int, now: int) -> None:
             leave(state.shelves, t.slot, version, read_write, now)
 
 
-@lean
+@kernel
 def stock(state: State, slot: int, now: int) -> None:
     """A task that has been there for long: its images lie on its instance, pulled long ago."""
     t = state.tasks[slot]
@@ -281,7 +281,7 @@ def stock(state: State, slot: int, now: int) -> None:
 # --- instances ---------------------------------------------------------------------------------------------
 
 
-@lean
+@kernel
 def furnish(state: State, host: int, now: int) -> None:
     """A new instance has what its machine image brings, and an address that no registry knows."""
     if state.versions.size == 0:
@@ -295,7 +295,7 @@ def furnish(state: State, host: int, now: int) -> None:
             state.windows[limit, host, :] = 0
 
 
-@lean
+@kernel
 def note_cleaning(state: State, host: int, now: int) -> None:
     """Note the next clean-up of an instance's images, if its agent has any."""
     wait = state.agents[state.instances[host].klass].cleanup_ms
@@ -303,7 +303,7 @@ def note_cleaning(state: State, host: int, now: int) -> None:
         note(state, now + wait, IMAGES_CLEANED, host, state.instances[host].instance_id)
 
 
-@lean
+@kernel
 def clean_images(state: State, host: int, now: int) -> None:
     """The agent's clean-up: some images that nobody uses go."""
     agent = state.agents[state.instances[host].klass]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.engine.compiled import inlined, lean
+from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import GONE
 from clustersim.vocabulary import NEVER, StopCode, StoppedReason
 from clustersim.world.resources.allocation import let_go
@@ -45,7 +45,7 @@ _MAINTENANCE = int(StoppedReason.MAINTENANCE)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 
 
-@lean
+@kernel
 def start(state: State, slot: int, now: int) -> None:
     """PENDING -> RUNNING; notes the task's own end, its protection and its health."""
     t = state.tasks[slot]
@@ -65,7 +65,7 @@ def start(state: State, slot: int, now: int) -> None:
     ring_scheduler(state, s.service)
 
 
-@lean
+@kernel
 def start_settled(state: State, slot: int, now: int) -> None:
     """A placed task that has been there for long: RUNNING, answering and healthy at once."""
     s = state.sets[state.tasks[slot].set]
@@ -80,7 +80,7 @@ def start_settled(state: State, slot: int, now: int) -> None:
     ready(state, slot, now)
 
 
-@lean
+@kernel
 def note_end(state: State, slot: int, now: int) -> None:
     """Note when the application ends by itself: its work is done, or it fails first."""
     t = state.tasks[slot]
@@ -97,7 +97,7 @@ def note_end(state: State, slot: int, now: int) -> None:
         note(state, now + end, TASK_EXITS, slot, t.task_id)
 
 
-@lean
+@kernel
 def lose_protection(state: State, slot: int, now: int) -> None:
     """Task scale-in protection has expired: what waited to stop this task may now."""
     t = state.tasks[slot]
@@ -106,7 +106,7 @@ def lose_protection(state: State, slot: int, now: int) -> None:
         ring_scheduler(state, state.sets[t.set].service)
 
 
-@lean
+@kernel
 def ask_stop(state: State, slot: int, now: int, code: int, reason: int) -> None:
     """Stop a task that has not ended: at once before RUNNING, else deregistration, SIGTERM, SIGKILL."""
     t = state.tasks[slot]
@@ -128,7 +128,7 @@ def ask_stop(state: State, slot: int, now: int, code: int, reason: int) -> None:
         terminate(state, slot, now)
 
 
-@lean
+@kernel
 def terminate(state: State, slot: int, now: int) -> None:
     """SIGTERM; the application exits in its own time, or is killed after stopTimeout (golden 76)."""
     t = state.tasks[slot]
@@ -148,7 +148,7 @@ def terminate(state: State, slot: int, now: int) -> None:
     note(state, now + wait, TASK_GONE, slot, t.task_id)
 
 
-@lean
+@kernel
 def finish(state: State, slot: int, now: int) -> None:
     """STOPPED: release, settle the account, write the life into the chunk of finished tasks, free the slot."""
     t = state.tasks[slot]
@@ -200,7 +200,7 @@ def _ended_badly(t: Any) -> bool:
     return bool(t.exit_code != 0 or t.stop_code == _SPOT_INTERRUPTION or t.stop_code == _TERMINATION_NOTICE)
 
 
-@lean
+@kernel
 def _retry(state: State, slot: int, now: int) -> None:
     """A new task for the next attempt of one that was refused, failed or was interrupted."""
     t = state.tasks[slot]
@@ -212,7 +212,7 @@ def _retry(state: State, slot: int, now: int) -> None:
     note(state, now, TASK_RETRIED, again, n.task_id)
 
 
-@lean
+@kernel
 def exits(state: State, slot: int, now: int) -> None:
     """An essential container ends by itself, and with it the task."""
     t = state.tasks[slot]

@@ -8,7 +8,7 @@ RUNNING on is in `lives`.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import lean
+from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.vocabulary import NEVER, EventKind, StopCode, StoppedReason, WaitReason
 from clustersim.world.resources.allocation import (
@@ -47,7 +47,7 @@ _WITHOUT_ADDRESS = int(WaitReason.NO_ADDRESS)
 _FOUND_NO_ADDRESS = int(EventKind.NO_ADDRESS)
 
 
-@lean
+@kernel
 def place_on_host(state: State, slot: int, host: int, now: int) -> None:
     """Place the task on container instance `host` and let it start there."""
     if not take_address(state, slot, state.classes[state.instances[host].klass].zone):
@@ -57,7 +57,7 @@ def place_on_host(state: State, slot: int, host: int, now: int) -> None:
     schedule_start(state, slot, now)
 
 
-@lean
+@kernel
 def place_on_fargate(state: State, slot: int, now: int) -> None:
     """Give the task a Fargate slot and let it start there."""
     t = state.tasks[slot]
@@ -70,7 +70,7 @@ def place_on_fargate(state: State, slot: int, now: int) -> None:
     schedule_start(state, slot, now)
 
 
-@lean
+@kernel
 def lack_address(state: State, slot: int, zone: int, now: int) -> None:
     """No network interface can be made for a task: it stops before it has a place, and ECS says why."""
     t = state.tasks[slot]
@@ -84,7 +84,7 @@ def lack_address(state: State, slot: int, zone: int, now: int) -> None:
     finish(state, slot, now)
 
 
-@lean
+@kernel
 def expect_back(state: State, slot: int, now: int) -> None:
     """Note when Fargate will want a slot back: Spot interruption, retirement."""
     t = state.tasks[slot]
@@ -98,14 +98,14 @@ def expect_back(state: State, slot: int, now: int) -> None:
         _note_within(state, at, TASK_RETIRED, slot)
 
 
-@lean
+@kernel
 def _note_within(state: State, at: int, rank: int, slot: int) -> None:
     """Note what happens to a task, if it happens before the end: such entries outlive most tasks."""
     if at < state.clock[END]:
         note(state, at, rank, slot, state.tasks[slot].task_id)
 
 
-@lean
+@kernel
 def schedule_start(state: State, slot: int, now: int) -> None:
     """Note when a placed task reaches RUNNING, or that it never will; or when it asks for its images."""
     t = state.tasks[slot]
@@ -124,7 +124,7 @@ def schedule_start(state: State, slot: int, now: int) -> None:
         prepare(state, slot, now)
 
 
-@lean
+@kernel
 def prepare(state: State, slot: int, now: int) -> None:
     """The network of a placed task is there: ask IAM for what its start needs, then pull its images."""
     t = state.tasks[slot]
@@ -143,7 +143,7 @@ def prepare(state: State, slot: int, now: int) -> None:
         have_images(state, slot, now)
 
 
-@lean
+@kernel
 def have_images(state: State, slot: int, now: int) -> None:
     """The images that a task begins with are there: its containers start, if their logs may be written."""
     t = state.tasks[slot]
@@ -156,7 +156,7 @@ def have_images(state: State, slot: int, now: int) -> None:
         start_containers(state, slot, now, 0)
 
 
-@lean
+@kernel
 def _fail_to_start(state: State, slot: int, at: int, reason: int, sentence: int) -> None:
     """Note that a task stops before it was RUNNING, and the sentence that says why."""
     t = state.tasks[slot]
@@ -164,7 +164,7 @@ def _fail_to_start(state: State, slot: int, at: int, reason: int, sentence: int)
     note(state, at, START_FAILS, slot, t.task_id)
 
 
-@lean
+@kernel
 def start_containers(state: State, slot: int, now: int, delay: int) -> None:
     """Note when a task whose containers begin in `delay` ms reaches RUNNING, or that it never will."""
     t = state.tasks[slot]
@@ -183,7 +183,7 @@ def start_containers(state: State, slot: int, now: int, delay: int) -> None:
         start(state, slot, now)
 
 
-@lean
+@kernel
 def start_fails(state: State, slot: int, now: int) -> None:
     """A task stops before it was RUNNING; the reason was noted when that became clear."""
     t = state.tasks[slot]
