@@ -57,7 +57,7 @@ def test_stop_timeout_and_exit_codes(
     assert task["stopped_at"] == 10 * MINUTE + seconds * SECOND
     assert task["exit_code"] == exit_code
     assert task["stop_code"] == "ServiceSchedulerInitiated"
-    assert ran.summary["tasks_failed"] == 0, "somebody asked for it"
+    assert ran.summary["tasks_failed"] == 0, "a user stopped it"
 
 
 @pytest.mark.golden(79)
