@@ -21,7 +21,7 @@ import typer
 
 from clustersim import __version__
 from clustersim.cli_sweeps import compare, optimize, sweep
-from clustersim.errors import ResultsError, ScenarioError
+from clustersim.errors import ResultsError, ScenarioError, UsageError
 
 if TYPE_CHECKING:
     from clustersim.scenario.sections.scenario import Scenario
@@ -64,6 +64,7 @@ def _main(
     ] = False,
 ) -> None:
     """Simulates Amazon ECS: scenario files in, Arrow files out."""
+    import clustersim.engine.backends  # noqa: F401  (an unknown CLUSTERSIM_KERNELS is told before anything is done)
 
 
 @app.command()
@@ -202,6 +203,9 @@ def main() -> None:
     gc.set_threshold(100_000)  # what a run makes in Python mostly stays: looking for garbage seldom is enough
     try:
         app()
+    except UsageError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
     except Exception as error:
         place = _write_traceback()
         command = shlex.join(["clustersim", *sys.argv[1:]])

@@ -3,6 +3,7 @@
     ClustersimError
     + ScenarioError          the user's file: all problems, each with its place and what would be right
       + CannotRun            an option of a comparison that cannot run the workload, and why
+    + UsageError             a setting outside of the file, such as an environment variable, that names nothing
     + ResultsError           a run that is missing, incomplete, not ours, or cannot be written
     + SimulationError        ours: carries the simulated instant and the seed
       + InvariantViolation   the two readings of the world disagree
@@ -29,6 +30,10 @@ class ScenarioError(ClustersimError):
 
 class CannotRun(ScenarioError):
     """An option that cannot run the workload: `problems` holds the reasons, one sentence each."""
+
+
+class UsageError(ClustersimError):
+    """A setting outside of the scenario, such as an environment variable, with an unknown value."""
 
 
 class ResultsError(ClustersimError):

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from clustersim.engine.program import cache_folder
+from clustersim.engine.object_cache import cache_folder
 from clustersim.errors import ResultsError
 from clustersim.study.pages.metric_labels import label, main_measures, short_paths, told, value_told
 from clustersim.study.sweep.sweep_report import best_point, facts_of, varying
