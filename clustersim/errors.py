@@ -3,6 +3,7 @@
     ClustersimError
     + ScenarioError          the user's file: all problems, each with its location and what is expected
       + CannotRun            an option of a comparison that cannot run the workload, and why
+    + UsageError             a setting outside of the file, such as an environment variable, with an unknown value
     + ResultsError           a run that is missing, incomplete, of another schema, or cannot be written
     + SimulationError        a defect of the simulator: with the simulated instant and the seed
       + InvariantViolation   the world and its recount differ
@@ -29,6 +30,10 @@ class ScenarioError(ClustersimError):
 
 class CannotRun(ScenarioError):
     """An option that cannot run the workload: `problems` holds the reasons, one sentence each."""
+
+
+class UsageError(ClustersimError):
+    """A setting outside of the scenario, such as an environment variable, with an unknown value."""
 
 
 class ResultsError(ClustersimError):

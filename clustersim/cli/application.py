@@ -21,9 +21,10 @@ from typing import Annotated
 import typer
 
 from clustersim import __version__
-from clustersim.cli.exit_codes import FAILURE
+from clustersim.cli.exit_codes import FAILURE, INVALID_INPUT
 from clustersim.cli.run_commands import run_command, schema_command, validate_command
 from clustersim.cli.study_commands import compare_command, optimize_command, sweep_command
+from clustersim.errors import UsageError
 
 app = typer.Typer(
     name="clustersim",
@@ -48,6 +49,7 @@ def _main(
     ] = False,
 ) -> None:
     """Simulates Amazon ECS: scenario files in, Arrow files out."""
+    import clustersim.engine.backends  # noqa: F401  (reports an unknown CLUSTERSIM_KERNELS before anything is done)
 
 
 app.command("run")(run_command)
@@ -67,6 +69,9 @@ def main() -> None:
     gc.set_threshold(100_000)  # most Python objects of a run live until its end: collect rarely
     try:
         app()
+    except UsageError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(INVALID_INPUT) from None
     except Exception as error:
         path = _write_traceback()
         command = shlex.join(["clustersim", *sys.argv[1:]])

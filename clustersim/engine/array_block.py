@@ -12,6 +12,7 @@ just these, so `Pointer` refuses others. Knows neither ECS nor the compiler.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
@@ -76,13 +77,20 @@ def _kinds(kind: ArrayKind | type) -> list[ArrayKind]:
 class Pointer:
     """The address of the arrays of `values`, a NamedTuple; pass it to kernels in its place."""
 
-    __slots__ = ("_block", "_values", "address", "of")
+    __slots__ = ("_block", "_values", "_viewed", "address", "of")
 
     def __init__(self, values: tuple[Any, ...]) -> None:
         self.of = type(values)
         self._values = values  # keeps the arrays alive
         self._block = np.array(list(_words(values)), np.uint64)
         self.address = int(self._block.ctypes.data)
+        self._viewed: Any = None
+
+    def viewed(self, view: Callable[[Any], Any]) -> Any:
+        """Return the tuple behind the pointer as `view` shows it, made once."""
+        if self._viewed is None:
+            self._viewed = view(self._values)
+        return self._viewed
 
 
 def pointer(values: tuple[Any, ...]) -> Any:

@@ -1,10 +1,9 @@
-"""Kernels: functions that are compiled, and how Python calls them.
+"""Kernels: functions that are compiled, and the way from Python into them.
 
-`kernel` and `inlined` mark the inner functions, `kernel_entry` those that Python calls. All entries and what they use
-are one compiled program (`engine.program`; what only a checked run calls is another), made once for a version
-of the sources and kept in the user's cache directory; a warm process loads it in milliseconds and never imports
-the compiler. The first parameter of an entry is usually a block of arrays (`engine.array_block`), the others are
-whole numbers, floats, or arrays declared like `Annotated[Array, np.int64, 1]`.
+`kernel` and `inlined` mark inner functions, `kernel_entry` those that Python calls. Normally all entries and what
+they use are one compiled program (`engine.program`), which a warm process loads in milliseconds without importing the
+compiler; `engine.backends` says what else can run them. The first parameter of an entry is usually a block of arrays
+(`engine.array_block`), the others are whole numbers, floats, or arrays declared like `Annotated[Array, np.int64, 1]`.
 
 Kernels are IEEE arithmetic in the written order: no fastmath, division by zero as in C. They make no arrays
 and count no references. Kernel modules import their decorator from here and nothing of the compiler.
@@ -13,13 +12,17 @@ and count no references. Kernel modules import their decorator from here and not
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, get_type_hints
 
+import numpy as np
 import numpy.typing as npt
 
-from clustersim.engine import program
+from clustersim.engine import backends, program
 from clustersim.engine.array_block import ArrayKind, Pointer, array_kind, descriptor
+from clustersim.engine.backends import BackEnd
+from clustersim.engine.sources import program_of
 from clustersim.errors import KernelError
 
 Array = npt.NDArray[Any]
@@ -32,7 +35,7 @@ ENTRIES: dict[str, Entry] = {}
 
 
 class Kernel:
-    """An inner function of the program. Called from Python (tests do) it is compiled by itself."""
+    """An inner function. Called from Python, as tests do, it is run by itself and not as part of the program."""
 
     def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
         self.function = function
@@ -40,33 +43,42 @@ class Kernel:
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
-        self._alone: Any = None
+        self._as_function: Callable[..., Any] | None = None
 
     @property
-    def alone(self) -> Any:
-        """The function compiled by itself; the compiler is imported for this."""
-        if self._alone is None:
-            from clustersim.engine.numba_types import compile_alone, register_kernel_type
+    def as_function(self) -> Callable[..., Any]:
+        """The kernel as a Python function, which calls others as such."""
+        if self._as_function is None:
+            from clustersim.engine.python_kernels import as_function
 
-            register_kernel_type(Kernel)
-            self._alone = compile_alone(self)
-        return self._alone
+            self._as_function = as_function(self.function, Kernel)
+        return self._as_function
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the kernel compiled by itself."""
-        return self.alone(*arguments)
+        """Call the kernel by itself, by the back end of this process; what it raises is not wrapped."""
+        return self._called_alone(arguments)
+
+    def _called_alone(self, arguments: tuple[Any, ...]) -> Any:
+        if backends.current() is BackEnd.PYTHON:
+            from clustersim.engine.python_kernels import call
+
+            return call(self.as_function, arguments)
+        from clustersim.engine import numba_kernels
+
+        numba_kernels.register_kernels(Kernel)
+        return numba_kernels.call(self, arguments)
 
 
 class Entry(Kernel):
-    """A kernel that Python calls, by way of the loaded program."""
+    """A kernel that Python calls, normally by way of the loaded program."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.symbol = f"{function.__module__.removeprefix('clustersim.').replace('.', '_')}_{self.__name__}"
-        self.program = program.program_of(function.__module__)
+        self.program = program_of(function.__module__)
         self._native: Any = None
         self._result: Any = None
-        self._arguments: list[Callable[[Any], Any]] = []
+        self._kinds: list[Any] | None = None
         ENTRIES[self.symbol] = self
 
     @property
@@ -76,56 +88,120 @@ class Entry(Kernel):
         result = hints.pop("return")
         return [array_kind(hint) or hint for hint in hints.values()], result
 
-    def _load(self) -> None:
-        """Find the function in the program and prepare what a call needs."""
-        kinds, result = self.signature
+    def _load(self) -> bool:
+        """Find the function in the program and prepare what a call needs; False: another back end is to be used."""
+        if self._kinds is None:
+            self._kinds, result = self.signature
+            self._convert = {bool: bool, int: int, float: float}.get(result)
+            self._result = ctypes.c_double() if result is float else ctypes.c_int64()
+            self._where = ctypes.byref(self._result)
+            self._fault = ctypes.c_void_p()
+            self._why = ctypes.byref(self._fault)
+            self._is_bool = result is bool
+        if backends.current() is not BackEnd.PROGRAM:
+            return False
+        try:
+            address = program.address(self.symbol, self.program)
+        except KernelError as error:
+            backends.fall_back(str(error))
+            return False
         words: list[Any] = []
-        self._plain = True
-        for kind in kinds:
+        for kind in self._kinds:
             if isinstance(kind, ArrayKind):
                 words += [ctypes.c_int64] * kind.words
-                self._plain = False
             else:
                 words.append(ctypes.c_double if kind is float else ctypes.c_int64)
-        self._kinds = kinds
-        self._result = ctypes.c_double() if result is float else ctypes.c_int64()
-        self._where = ctypes.byref(self._result)
-        self._fault = ctypes.c_void_p()
-        self._why = ctypes.byref(self._fault)
-        self._convert = bool if result is bool else None
-        of = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)
-        self._native = of(program.address(self.symbol, self.program))
+        self._native = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)(address)
+        return True
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the native function; a kernel that raises ends in a KernelError."""
-        if self._native is None:
-            self._load()
+        if self._native is None and not self._load():
+            return self._call_elsewhere(arguments)
         words: list[Any] = []
-        for kind, value in zip(self._kinds, arguments, strict=True):
+        for kind, value in zip(self._kinds, arguments, strict=True):  # type: ignore[arg-type]  # it is loaded
             if kind in (int, bool):
                 words.append(int(value))
             elif kind is float:
                 words.append(float(value))
             elif isinstance(kind, ArrayKind):
-                words += _checked(self, kind, value)
+                words += descriptor(_checked(self, kind, value))
             else:
-                words.append(_address(self, kind, value))
+                words.append(_pointed(self, kind, value).address)
         self._result.value = 0
-        if self._native(self._where, self._why, *words) != 0:
-            raise KernelError(f"kernel {self.__name__} was asked for an illegal step")
-        return self._result.value if self._convert is None else self._convert(self._result.value)
+        status = self._native(self._where, self._why, *words)
+        if status != 0:
+            raise self._failure(status)
+        return bool(self._result.value) if self._is_bool else self._result.value
+
+    def _call_elsewhere(self, arguments: tuple[Any, ...]) -> Any:
+        """Call the kernel by another back end than the program, with the same checks of arguments."""
+        converted: list[Any] = []
+        for kind, value in zip(self._kinds or (), arguments, strict=True):
+            if kind in (int, bool):
+                converted.append(int(value))
+            elif kind is float:
+                converted.append(np.float64(value))
+            elif isinstance(kind, ArrayKind):
+                converted.append(_checked(self, kind, value))
+            else:
+                converted.append(_pointed(self, kind, value))
+        try:
+            result = self._called_alone(tuple(converted))
+        except Exception as error:
+            raise KernelError(f"kernel {self.__name__} failed: {type(error).__name__}: {error}") from error
+        return result if self._convert is None else self._convert(result)
+
+    def _failure(self, status: int) -> KernelError:
+        """Return an error that says what ended a kernel of the program, with its cause where that was left."""
+        again = f"{backends.VARIABLE}={BackEnd.PYTHON} shows the traceback"
+        try:
+            from clustersim.engine.numba_private import raised
+
+            found = raised(status, self._fault.value)
+        except (
+            Exception
+        ) as error:  # of numba's private names, which may be gone: the failure is still to be told
+            found = None
+            again += f"; its cause is not known here ({type(error).__name__}: {error})"
+        if found is None:
+            return KernelError(f"kernel {self.__name__} failed with status {status}; {again}")
+        cause, place = found
+        failure = KernelError(
+            f"kernel {self.__name__} failed: {type(cause).__name__}: {cause} ({place}); {again}"
+        )
+        failure.__cause__ = cause
+        return failure
 
 
-def _checked(asked: Entry, kind: ArrayKind, value: Any) -> list[int]:
+@contextmanager
+def using(back_end: BackEnd) -> Iterator[None]:
+    """Run kernels by another back end for a while, as tests do."""
+    before = backends.current()
+    _select(back_end)
+    try:
+        yield
+    finally:
+        _select(before)
+
+
+def _select(back_end: BackEnd) -> None:
+    if back_end is not backends.current():
+        backends.select(back_end)
+        for entry in ENTRIES.values():
+            entry._native = None
+
+
+def _checked(asked: Entry, kind: ArrayKind, value: Any) -> Any:
     if not kind.holds(value):
         raise TypeError(f"{asked.__name__} takes no array of {value.dtype} with {value.ndim} dimensions here")
-    return descriptor(value)
+    return value
 
 
-def _address(asked: Entry, kind: type, value: Any) -> int:
+def _pointed(asked: Entry, kind: type, value: Any) -> Pointer:
     if not isinstance(value, Pointer) or value.of is not kind:
         raise TypeError(f"{asked.__name__} takes a pointer to {kind.__name__} here")
-    return value.address
+    return value
 
 
 def kernel(function: Function) -> Function:

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from clustersim.engine.program import cache_folder
+from clustersim.engine.object_cache import cache_folder
 
 LIBRARIES = ("altair", "vl_convert", "jinja2")  # of the extra `report`
 

@@ -43,7 +43,7 @@ def first_streak(checks: list[tuple[int, bool]], wanted: bool, length: int) -> i
 
 @given(intervals, readies)
 def test_the_first_check_that_passes(interval: int, ready: int) -> None:
-    assert first_passed_check.alone(interval, ready) == first_streak(check_results(interval, ready), True, 1)
+    assert first_passed_check(interval, ready) == first_streak(check_results(interval, ready), True, 1)
 
 
 @given(intervals, counts, st.integers(0, 100), readies)
@@ -59,7 +59,7 @@ def test_a_container_is_unhealthy_before_it_ever_passed(
         if failures == retries:
             expected = at
             break
-    assert container_unhealthy_at.alone(interval, retries, start, ready) == expected
+    assert container_unhealthy_at(interval, retries, start, ready) == expected
 
 
 @given(intervals, counts, readies)
@@ -67,21 +67,21 @@ def test_a_target_is_unhealthy_before_it_ever_passed(interval: int, checks: int,
     checks_made = check_results(interval, ready)
     failed, passed = first_streak(checks_made, False, checks), first_streak(checks_made, True, 1)
     expected = NEVER if 0 <= passed < failed or failed < 0 else failed
-    assert target_unhealthy_at.alone(interval, checks, ready) == expected
+    assert target_unhealthy_at(interval, checks, ready) == expected
 
 
 @given(intervals, counts, readies)
 def test_a_target_is_healthy_after_so_many_passes(interval: int, checks: int, ready: int) -> None:
     expected = first_streak(check_results(interval, ready), True, checks)
-    assert target_healthy_at.alone(interval, checks, ready) == expected
-    assert target_recovered_at.alone(interval, checks, ready) == expected
+    assert target_healthy_at(interval, checks, ready) == expected
+    assert target_recovered_at(interval, checks, ready) == expected
 
 
 @given(intervals, counts, st.integers(1, 300))
 def test_a_hang_is_detected_by_the_checks_after_it(interval: int, checks: int, hangs: int) -> None:
     """A check at the very instant at which it hangs still passes."""
     checks_made = [(at, passed) for at, passed in check_results(interval, 0, hangs) if at > hangs]
-    assert hang_detected_at.alone(interval, checks, hangs) == first_streak(checks_made, False, checks)
+    assert hang_detected_at(interval, checks, hangs) == first_streak(checks_made, False, checks)
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_the_grace_period_hides_states_that_end_within_it(
     begins: int, ends: int, grace: int, seen: int
 ) -> None:
     """ECS: healthCheckGracePeriodSeconds ignores unhealthy targets (and containers) of a new task."""
-    assert first_seen_after_grace.alone(begins, ends, grace) == seen
+    assert first_seen_after_grace(begins, ends, grace) == seen

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clustersim.engine import program
+from clustersim.engine import program, sources
 from clustersim.errors import InvariantViolation
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, NEVER
@@ -375,5 +375,5 @@ def test_only_a_checked_run_loads_the_program_of_checks(
     run(world(runTasks=[job()]), tmp_path / "plain", checked=False)
     with pytest.raises(AssertionError, match="find_broken_rule of checks was asked for"):
         run(world(runTasks=[job()]), tmp_path / "checked")
-    both = set(program.kernel_modules(program.KERNELS)) & set(program.kernel_modules(program.CHECKS))
+    both = set(sources.kernel_modules(sources.KERNELS)) & set(sources.kernel_modules(sources.CHECKS))
     assert both == set()
