@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from clustersim.control.load.traffic import Traffic
-from clustersim.policy.load.exact_tables import CHANGE, REGISTERED
+from clustersim.policy.load.exact_tables import REGISTERED, TargetChangeRow
 from clustersim.scenario.sections.distributions import parse_distribution
 from clustersim.scenario.sections.scenario import (
     Distribution,
@@ -83,7 +83,7 @@ def build_traffic(routing: Routing, service_time: Distribution | None) -> Traffi
 def ns_per_request(routing: Routing, service_time: Distribution | None, requests: int) -> tuple[float, float]:
     """Return the CPU ns per request of one round, and the mean response time (s) of its last period."""
     traffic_model = build_traffic(routing, service_time)
-    log = np.zeros(TASKS, CHANGE)
+    log = np.zeros(TASKS, TargetChangeRow.dtype)
     log["kind"], log["slot"] = REGISTERED, np.arange(TASKS)
     answered = 0.0
     started_ns = time.process_time_ns()

@@ -51,7 +51,6 @@ from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.checks.invariants import InvariantChecker
 from clustersim.world.scheduling.provisioning import refresh_wait_reasons
-from clustersim.world.state.tables import ENTRIES_DONE, NOW
 from clustersim.world.state.world import World
 
 ORDER = (
@@ -244,7 +243,7 @@ class Simulation:
             self._run_checked()
         else:
             self.env.run(until=self.end_ms)
-        self.world.state.clock[NOW] = self.end_ms
+        self.world.state.clock.now = self.end_ms
         self._advance_load(self.end_ms)
         self.cost_ledger.close_interval(self.end_ms, end=True)
         self.series_sampler.end(self.end_ms)
@@ -259,7 +258,7 @@ class Simulation:
         rows = self.recorder.close()
         summary = summarise(self.world, self.task_writer, self.cost_ledger, self.traffic)
         counts = {name: agenda.acts for name, agenda in self.agendas.items()}
-        counts["entries"] = int(self.world.state.clock[ENTRIES_DONE])
+        counts["entries"] = int(self.world.state.counters.entries_done)
         timings = {
             "simulation_cpu_s": simulated,
             "write_cpu_s": self.recorder.write_cpu_s,

@@ -15,15 +15,7 @@ from clustersim.control.standalone_tasks.task_arrivals import TaskArrivals
 from clustersim.engine.agenda import Agenda, next_instant
 from clustersim.world.calendar import CONTROLLER_DUE, FOREVER, NEEDS_ARRIVALS, NEEDS_ROOM, advance
 from clustersim.world.scheduling.provisioning import has_room
-from clustersim.world.state.tables import (
-    BELLS,
-    EVENTS,
-    KERNEL_CALLS,
-    LOST,
-    REACHED,
-    WAKE_CAPACITY,
-    WAKE_SCHEDULER,
-)
+from clustersim.world.state.counters import WAKE_CAPACITY, WAKE_SCHEDULER
 from clustersim.world.state.world import World
 
 MIN_FREE_ROWS = 8_192
@@ -59,7 +51,7 @@ class CalendarDriver:
         if self.stepwise:
             limit = min(limit, now + 1)
         while True:
-            self.world.state.clock[KERNEL_CALLS] += 1
+            self.world.state.counters.kernel_calls += 1
             outcome = advance(self.world.core, now, limit)
             if outcome == NEEDS_ARRIVALS:
                 self.arrivals.load_next_block(self.world)
@@ -68,11 +60,12 @@ class CalendarDriver:
             else:
                 break
         clock = self.world.state.clock
-        if clock[EVENTS] > self.world.state.events.size // 2:
+        counters = self.world.state.counters
+        if counters.events > self.world.state.events.size // 2:
             self.flush_events()
-        reached = int(clock[REACHED])
+        reached = int(clock.reached)
         if outcome == CONTROLLER_DUE and reached <= now:
-            requested = int(clock[BELLS])
+            requested = int(counters.controllers_to_wake)
             if requested & WAKE_CAPACITY:
                 self.capacity.wake_now()
             if requested & WAKE_SCHEDULER:
@@ -86,6 +79,6 @@ class CalendarDriver:
         self.flush_ended()
         if (
             not has_room(self.world.core, MIN_FREE_ROWS)
-            or state.terminated_instances.size - state.clock[LOST] < 1
+            or state.terminated_instances.size - state.counters.terminated_instances < 1
         ):
             self.world.make_room(MIN_FREE_ROWS, 64)

@@ -29,22 +29,9 @@ from clustersim.world.scheduling.provisioning import (
     try_place,
 )
 from clustersim.world.scheduling.steady_services import reconcile_dirty
+from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import (
-    ARRIVAL_COPY,
-    ARRIVALS_LEFT,
-    ASSIGNED,
-    BELLS,
-    ENTRIES_DONE,
-    FREED,
-    HEAP_SIZE,
-    LOST,
-    NEXT_ARRIVAL,
-    NOW,
-    REACHED,
-    WAKE_SCHEDULER,
-    State,
-)
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     AGENT_DISCONNECTS,
     AGENT_RECONNECTS,
@@ -113,12 +100,12 @@ _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 @kernel
 def create_arrival(state: State, now: int) -> None:
     """Create one copy of the next arrival, a task of RunTask, and try to place it."""
-    clock = state.clock
-    a = state.arrivals[clock[NEXT_ARRIVAL]]
+    counters = state.counters
+    a = state.arrivals[counters.next_arrival]
     row = int(a.set)
     item_row = choose_strategy_item(state, row)
     s = state.sets[row]
-    ordinal = a.ordinal + clock[ARRIVAL_COPY]
+    ordinal = a.ordinal + counters.arrival_copy
     slot = create_task(state, row, item_row, int(a.resource_shape) + item_row - s.first_item, ordinal, now)
     t = state.tasks[slot]
     t.reference = a.reference
@@ -130,10 +117,10 @@ def create_arrival(state: State, now: int) -> None:
     try_place(state, slot, now)
     if state.tasks[slot].task_id != identity:  # its placement failed at once
         state.strategy_items[item_row].refused += 1
-    clock[ARRIVAL_COPY] += 1
-    if clock[ARRIVAL_COPY] >= a.copies:
-        clock[ARRIVAL_COPY] = 0
-        clock[NEXT_ARRIVAL] += 1
+    counters.arrival_copy += 1
+    if counters.arrival_copy >= a.copies:
+        counters.arrival_copy = 0
+        counters.next_arrival += 1
         clear_refused(state, row)
 
 
@@ -245,8 +232,8 @@ def _room_for(state: State, kind: int, subject: int) -> bool:
     """Return whether the arrays have room for what an entry may do."""
     tasks = ROOM_PER_ENTRY + state.daemons.size
     if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS:
-        tasks += 2 * state.instances[subject].task_count + state.clock[ASSIGNED]
-        if state.terminated_instances.size - state.clock[LOST] < 1:
+        tasks += 2 * state.instances[subject].task_count + state.counters.assigned_tasks
+        if state.terminated_instances.size - state.counters.terminated_instances < 1:
             return False
     return has_room(state, tasks)
 
@@ -255,46 +242,53 @@ def _room_for(state: State, kind: int, subject: int) -> bool:
 def advance(state: State, now: int, limit: int) -> int:
     """Process everything due up to `now`, and everything before `limit`.
 
-    Returns IDLE with the instant of the next entry in `clock[REACHED]` (FOREVER: none); CONTROLLER_DUE with the
+    Returns IDLE with the instant of the next entry in `clock.reached` (FOREVER: none); CONTROLLER_DUE with the
     instant at which a controller must run; NEEDS_ROOM when the caller must make room, or NEEDS_ARRIVALS when it must
     supply the next arrivals, and call again.
     """
     clock = state.clock
-    clock[NOW] = max(clock[NOW], now)
+    counters = state.counters
+    clock.now = max(clock.now, now)
     while True:
-        if clock[NEXT_ARRIVAL] == state.arrivals.size and clock[ARRIVALS_LEFT] > 0:
+        if counters.next_arrival == state.arrivals.size and counters.arrivals_left > 0:
             return NEEDS_ARRIVALS
-        due = state.heap[0, 0] if clock[HEAP_SIZE] > 0 else FOREVER
+        due = state.heap[0, 0] if counters.heap_size > 0 else FOREVER
         arrival = (
-            state.arrivals[clock[NEXT_ARRIVAL]].at if clock[NEXT_ARRIVAL] < state.arrivals.size else FOREVER
+            state.arrivals[counters.next_arrival].at
+            if counters.next_arrival < state.arrivals.size
+            else FOREVER
         )
         at = min(due, arrival)
-        if clock[FREED] > 0 and due > clock[NOW]:
-            if not place_waiting(state, clock[NOW]):
+        if counters.hosts_with_new_room > 0 and due > clock.now:
+            if not place_waiting(state, clock.now):
                 return NEEDS_ROOM
             continue
-        if clock[BELLS] != 0 and at > clock[NOW]:
+        if counters.controllers_to_wake != 0 and at > clock.now:
             # If another concern is due at this instant, the scheduler runs after it.
-            if clock[BELLS] == WAKE_SCHEDULER and clock[NOW] < limit and reconcile_dirty(state, clock[NOW]):
+            if (
+                counters.controllers_to_wake == WAKE_SCHEDULER
+                and clock.now < limit
+                and reconcile_dirty(state, clock.now)
+            ):
                 continue
-            clock[REACHED] = clock[NOW]
+            clock.reached = clock.now
             return CONTROLLER_DUE
         if at > now and at >= limit:
-            clock[REACHED] = at
+            clock.reached = at
             return IDLE
-        clock[NOW] = max(clock[NOW], at)
+        clock.now = max(clock.now, at)
         if due <= arrival:
             kind = state.heap[0, 1] >> RANK_SHIFT
             subject = state.heap[0, 2]
             if not _room_for(state, kind, subject):
                 return NEEDS_ROOM
             serial = state.heap[0, 3]
-            pop(state.heap, clock[HEAP_SIZE])
-            clock[HEAP_SIZE] -= 1
-            clock[ENTRIES_DONE] += 1
-            _process_entry(state, kind, subject, serial, clock[NOW])
+            pop(state.heap, counters.heap_size)
+            counters.heap_size -= 1
+            counters.entries_done += 1
+            _process_entry(state, kind, subject, serial, clock.now)
         else:
             if not has_room(state, ROOM_PER_ENTRY):
                 return NEEDS_ROOM
-            clock[ENTRIES_DONE] += 1
-            create_arrival(state, clock[NOW])
+            counters.entries_done += 1
+            create_arrival(state, clock.now)

@@ -16,9 +16,9 @@ from clustersim.world.scheduling.commands import list_tasks_of_group
 NO_HISTOGRAM = np.zeros((1, response_times.BUCKETS))
 NO_LOAD = pointer(
     fluid_tables.LoadTables(
-        np.zeros(0, fluid_tables.FLOW),
-        np.zeros(0, fluid_tables.BACKEND),
-        np.zeros((0, 2), load_series.CURSOR),
+        np.zeros(0, fluid_tables.FlowRow.dtype),
+        np.zeros(0, fluid_tables.BackendRow.dtype),
+        np.zeros((0, 2), load_series.LoadCursorRow.dtype),
         np.zeros(0, np.int64),
         np.zeros(0),
         np.zeros((1, response_times.BUCKETS)),
@@ -27,7 +27,7 @@ NO_LOAD = pointer(
         np.zeros((3, 0), np.int64),
         np.zeros((3, 0), np.int64),
         np.zeros(0),
-        np.zeros(1, fluid_tables.SUMS),
+        np.zeros(1, fluid_tables.LoadSumsRow.dtype),
     )
 )
 

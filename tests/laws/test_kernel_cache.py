@@ -15,7 +15,7 @@ from clustersim.engine.program import is_cold, path
 from clustersim.engine.array_block import pointer
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
 cold = is_cold()
-table = np.zeros(1, alarms.ALARM)
+table = np.zeros(1, alarms.AlarmRow.dtype)
 table["window"] = table["needed"] = table["period_ticks"] = 1
 words = [np.zeros(1, np.int64) for _ in range(6)]
 value = alarms.evaluate_alarms(pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5

@@ -13,7 +13,6 @@ import pytest
 from clustersim.control.billing.cost_ledger import CostLedger
 from clustersim.control.results.series_sampler import SeriesSampler
 from clustersim.control.results.task_table_writer import TaskTableWriter
-from clustersim.world.state.tables import FINISHED
 from tests.swarm.__main__ import MUTATIONS, ROOT, check_scenario
 from tests.swarm.scenarios import FEATURES, count_features, draw
 
@@ -52,8 +51,8 @@ def _lose_a_row(patch: pytest.MonkeyPatch) -> None:
     right = TaskTableWriter.write_ended
 
     def wrong(self: TaskTableWriter) -> None:
-        clock = self.world.state.clock
-        clock[FINISHED] = max(0, clock[FINISHED] - 1)
+        counters = self.world.state.counters
+        counters.finished_tasks = max(0, counters.finished_tasks - 1)
         right(self)
 
     patch.setattr(TaskTableWriter, "write_ended", wrong)

@@ -47,19 +47,19 @@ MUTATIONS = {
     "stale-entry": Mutation("elif state.tasks[subject].task_id == serial:", "else:"),
     "no-distinct-instance": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
     "no-limit": Mutation(
-        "state.clock[WAITING_TASKS] + state.clock[ASSIGNED] >= limit",
-        "state.clock[WAITING_TASKS] + state.clock[ASSIGNED] > limit",
+        "state.counters.waiting_tasks + state.counters.assigned_tasks >= limit",
+        "state.counters.waiting_tasks + state.counters.assigned_tasks > limit",
     ),
     "queue-blocked": Mutation(
-        "        hosts = clock[FREED]\n",
-        "        hosts = clock[FREED]\n        if q.count > 1:\n            break\n",
+        "        hosts = counters.hosts_with_new_room\n",
+        "        hosts = counters.hosts_with_new_room\n        if q.count > 1:\n            break\n",
     ),
     "billed-twice": Mutation("        state.class_ms[:] = 0\n", ""),
     "wrong-rate": Mutation("price.gb_usd_per_hour / MIB_PER_GIB", "price.gb_usd_per_hour / 1_000"),
     "free-volume": Mutation("monthly * pool.root_volume_gib", "monthly * 8"),
     "lost-row": Mutation(
-        "state.finished_tasks[: clock[FINISHED]]",
-        "state.finished_tasks[: max(0, clock[FINISHED] - 1)]",
+        "state.finished_tasks[: counters.finished_tasks]",
+        "state.finished_tasks[: max(0, counters.finished_tasks - 1)]",
     ),
     "late-sample": Mutation(
         "        self._close()\n        self._open(now)",
@@ -89,7 +89,7 @@ MUTATIONS = {
         '["non_daemon_tasks"][slot] >= 0:\n                self.launcher',
     ),
     "uncounted-assignment": Mutation(
-        "h.first_assigned = slot\n        state.clock[ASSIGNED] += 1", "h.first_assigned = slot"
+        "h.first_assigned = slot\n        state.counters.assigned_tasks += 1", "h.first_assigned = slot"
     ),
     "unprotected": Mutation(
         'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"

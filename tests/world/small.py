@@ -18,7 +18,6 @@ from clustersim.vocabulary import NEVER
 from clustersim.world.calendar import IDLE, NEEDS_ROOM, advance
 from clustersim.world.scheduling.commands import start_tasks
 from clustersim.world.scheduling.provisioning import try_place
-from clustersim.world.state.tables import BELLS, DIRTY, HEAP_SIZE
 from clustersim.world.state.task_states import create_task
 from clustersim.world.state.world import World
 from tests.harness import Block, job, scenario_of, service, world
@@ -67,8 +66,8 @@ def settle(cluster: World, now: int) -> None:
     outcome = NEEDS_ROOM
     while outcome != IDLE:
         cluster.make_room(256, 16)
-        clock = cluster.state.clock
-        clock[BELLS] = clock[DIRTY] = 0
+        counters = cluster.state.counters
+        counters.controllers_to_wake = counters.dirty_services = 0
         cluster.state.services["dirty"] = 0
-        earlier = clock[HEAP_SIZE] > 0 and cluster.state.heap[0, AT] < now
+        earlier = counters.heap_size > 0 and cluster.state.heap[0, AT] < now
         outcome = advance(cluster.core, cluster.now if earlier else now, now + 1)

@@ -10,7 +10,6 @@ import pytest
 from clustersim.vocabulary import NEVER, TaskState
 from clustersim.world.calendar import CONTROLLER_DUE, FOREVER, IDLE, advance
 from clustersim.world.resources.provider_strategy import choose_strategy_item
-from clustersim.world.state.tables import BELLS, DIRTY, NOW, REACHED
 from tests.harness import MINUTE, SECOND, job, on, provider, service
 from tests.world.small import JOB, WEB, run_task, settle, small_world, start_service
 
@@ -46,7 +45,7 @@ def test_it_runs_to_the_limit_and_returns_the_next_instant(tmp_path: Path) -> No
     for n in range(5):
         run_task(cluster, 0, (n + 1) * SECOND)
     assert advance(cluster.core, 0, 3 * SECOND + 1) == IDLE
-    assert (cluster.state.clock[NOW], cluster.state.clock[REACHED]) == (3 * SECOND, 4 * SECOND)
+    assert (cluster.state.clock.now, cluster.state.clock.reached) == (3 * SECOND, 4 * SECOND)
     assert cluster.live_tasks().size == 2
 
 
@@ -56,20 +55,20 @@ def test_it_stops_at_the_end_of_the_instant_at_which_a_controller_must_react(tmp
     start_service(cluster, 2)
     late = run_task(cluster, 0, 6 * SECOND)
     assert advance(cluster.core, 0, MINUTE) == CONTROLLER_DUE
-    assert cluster.state.clock[REACHED] == 5 * SECOND
+    assert cluster.state.clock.reached == 5 * SECOND
     assert cluster.state.services[0]["running"] == 2
     assert cluster.state.tasks[late]["state"] == TaskState.RUNNING
-    cluster.state.clock[BELLS] = cluster.state.clock[DIRTY] = 0
+    cluster.state.counters.controllers_to_wake = cluster.state.counters.dirty_services = 0
     cluster.state.services["dirty"] = 0
     assert advance(cluster.core, 5 * SECOND, MINUTE) == CONTROLLER_DUE  # healthy, 40 s after RUNNING
-    assert cluster.state.clock[REACHED] == 45 * SECOND
+    assert cluster.state.clock.reached == 45 * SECOND
 
 
 def test_with_nothing_due_the_next_instant_is_never(tmp_path: Path) -> None:
     """An idle cluster costs no further events."""
     cluster = small_world(tmp_path, runTasks=[])
     assert advance(cluster.core, 0, MINUTE) == IDLE
-    assert cluster.state.clock[REACHED] == FOREVER
+    assert cluster.state.clock.reached == FOREVER
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from clustersim.control.events.column_buffer import ColumnBuffer
 from clustersim.engine.compiled import Array
 from clustersim.policy.pricing.billed_time import billed_seconds_column
 from clustersim.vocabulary import MS_PER_SECOND, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.state.tables import END, FINISHED, LOST, WINDOW_START
 from clustersim.world.state.world import World
 
 
@@ -96,7 +95,7 @@ class ResourceUsage:
 
     def _read_ended(self) -> None:
         state = self.world.state
-        tasks, hosts = int(state.clock[FINISHED]), int(state.clock[LOST])
+        tasks, hosts = int(state.counters.finished_tasks), int(state.counters.terminated_instances)
         self._read_tasks(state.finished_tasks[self._tasks_read : tasks], ended=True)
         self._read_hosts(state.terminated_instances[self._hosts_read : hosts], ended=True)
         self._tasks_read, self._hosts_read = tasks, hosts
@@ -130,9 +129,9 @@ class ResourceUsage:
     def _billed(self, started: Array, until: Array, rounded: Array) -> Array:
         """Return the billed ms in the period, with the rounding of what ended (as `world.state.usage` does)."""
         clock = self.world.state.clock
-        elapsed = np.maximum(np.minimum(until, clock[END]) - np.maximum(started, self._begin), 0)
+        elapsed = np.maximum(np.minimum(until, clock.end) - np.maximum(started, self._begin), 0)
         extra = billed_seconds_column(started, until) * MS_PER_SECOND - (until - started)
-        billed: Array = elapsed + np.where(rounded & (started >= clock[WINDOW_START]), extra, 0)
+        billed: Array = elapsed + np.where(rounded & (started >= clock.window_start), extra, 0)
         return billed
 
     # --- the period ----------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ from clustersim.policy.tasks.subnet_addresses import instance_address_error
 from clustersim.scenario.sections.scenario import AutoScalingGroup
 from clustersim.vocabulary import MS_PER_HOUR, InstanceState, TerminationReason
 from clustersim.world.scheduling.capacity_demand import draw_tie_breaks
-from clustersim.world.state.tables import AWAITED
 from clustersim.world.state.world import World
 
 _NO_CAPACITY = (
@@ -120,7 +119,7 @@ class AutoScalingGroups:
         self._awaiting.clear()
         for group in range(len(self.desired)):
             self.reconcile(group, now)
-        self.world.state.clock[AWAITED] = len(self._awaiting)
+        self.world.state.counters.awaited = len(self._awaiting)
 
     def reconcile(self, group: int, now: int) -> None:
         """Bring one group to its desired capacity."""

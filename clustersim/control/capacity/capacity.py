@@ -17,7 +17,7 @@ from clustersim.control.events.service_events import EventLog
 from clustersim.engine.agenda import Agenda
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, TerminationReason
 from clustersim.world.build.task_set_tables import TaskSets
-from clustersim.world.state.tables import BELLS, LOST, WAKE_CAPACITY
+from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.world import World
 
 # Terminations that compiled code carries out; controllers report their own.
@@ -62,7 +62,7 @@ class CapacityController:
     def act(self, now: int) -> None:
         """Reconcile all instances."""
         self.report_terminations()
-        self.world.state.clock[BELLS] &= ~WAKE_CAPACITY
+        self.world.state.counters.controllers_to_wake &= ~WAKE_CAPACITY
         self.launcher.terminate_drained(now)
         if now == self._next_minute:
             self._next_minute += MS_PER_MINUTE
@@ -71,18 +71,18 @@ class CapacityController:
             self.consolidation.remove_unneeded(now)
         self.groups.act(now)
         self.managed_instances.launch_for_waiting(now)
-        self.world.state.clock[BELLS] &= ~WAKE_CAPACITY
+        self.world.state.counters.controllers_to_wake &= ~WAKE_CAPACITY
         self.calendar.wake_now()
 
     def report_terminations(self) -> None:
         """Log the terminations that compiled code has carried out since the last call."""
         state = self.world.state
-        for row in state.terminated_instances[self._reported : state.clock[LOST]]:
+        for row in state.terminated_instances[self._reported : state.counters.terminated_instances]:
             if row["reason"] in _REPORTED_BY_CALENDAR:
                 self.events.log_instance_terminated(
                     int(row["terminated"]), int(row["instance_id"]), int(row["reason"])
                 )
-        self._reported = int(state.clock[LOST])
+        self._reported = int(state.counters.terminated_instances)
 
     def forget_reported(self) -> None:
         """Start over with an emptied buffer of terminated instances."""

@@ -20,7 +20,6 @@ from clustersim.vocabulary import TerminationReason
 from clustersim.world.build.build_world import count_attribute_combinations
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.instances.lifecycle import drain_instance, end_instance, launch_instances
-from clustersim.world.state.tables import ASSIGNED
 from clustersim.world.state.world import World
 
 
@@ -138,7 +137,7 @@ class InstanceLauncher:
         """Terminate an instance, and its tasks with it, at this instant."""
         row = self.world.state.instances[slot]
         self.events.log_instance_terminated(now, int(row["instance_id"]), reason)
-        assigned = int(self.world.state.clock[ASSIGNED])
+        assigned = int(self.world.state.counters.assigned_tasks)
         self.world.make_room(2 * int(row["task_count"]) + assigned + 64, 1)
         end_instance(self.world.core, slot, now, int(reason))
 

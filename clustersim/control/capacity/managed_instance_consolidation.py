@@ -12,16 +12,16 @@ import numpy as np
 
 from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import new_table
 from clustersim.scenario.sections.scenario import ManagedInstancesProvider
 from clustersim.vocabulary import NEVER, RESOURCES, StopCode, StoppedReason, TerminationReason
 from clustersim.world.scheduling.commands import stop_tasks
 from clustersim.world.scheduling.consolidation_candidates import (
-    CONSOLIDATION_COUNTS,
+    ConsolidationCountsRow,
     count_candidates,
     find_candidates,
     find_removable_instance,
 )
-from clustersim.world.state.tables import CAPACITY_EPOCH
 from clustersim.world.state.world import World
 
 _TERMINATION_NOTICE = int(StopCode.TerminationNotice)
@@ -36,7 +36,7 @@ class ManagedInstanceConsolidation:
         self.launcher = launcher
         self._first = len(world.scenario.groups)
         self.pools = world.scenario.managed_instances
-        self._candidates = np.zeros(len(self.pools), CONSOLIDATION_COUNTS)
+        self._candidates = new_table(ConsolidationCountsRow, len(self.pools))
         for row, settings in zip(self._candidates, self.pools, strict=True):
             row["candidate_after"] = (
                 NEVER if settings.scale_in_after_ms is None else settings.scale_in_after_ms
@@ -97,7 +97,7 @@ class ManagedInstanceConsolidation:
         If the last search found none, the next one waits until capacity was freed or another instance is a candidate.
         """
         state = self.world.state
-        search = (int(state.clock[CAPACITY_EPOCH]), candidates)
+        search = (int(state.counters.capacity_epoch), candidates)
         still_draining = np.any(state.instances["instance_id"] == self._draining_id[number])
         if (still_draining and self._draining_id[number] >= 0) or search == self._last_search[number]:
             return

@@ -24,7 +24,6 @@ from clustersim.policy.capacity.managed_instance_packing import (
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.world.instances.lifecycle import REGISTERING
 from clustersim.world.scheduling.instance_assignments import assign_to_instance
-from clustersim.world.state.tables import WAITING_SHAPES
 from clustersim.world.state.world import World
 
 _NO_TYPE = "no instance type meets the requirements of the waiting tasks."
@@ -84,7 +83,7 @@ class ManagedInstancesController:
     def _waiting_demands(self, pool: _PoolState) -> list[TaskDemand]:
         """Return the tasks that wait for this provider, by shape."""
         state = self.world.state
-        waiting = state.waiting_shapes[: self.world.state.clock[WAITING_SHAPES]]
+        waiting = state.waiting_shapes[: self.world.state.counters.waiting_shapes]
         items = state.shapes["strategy_item"][waiting]
         own_shapes = sorted(
             int(shape) for shape in waiting[state.strategy_items["provider"][items] == pool.provider]

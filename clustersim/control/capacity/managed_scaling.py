@@ -14,6 +14,7 @@ import numpy as np
 from clustersim.control.capacity.auto_scaling_groups import AutoScalingGroups
 from clustersim.control.events.scaling_activities import Origin, RecordActivity
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import new_table
 from clustersim.policy.scaling.capacity_provider_reservation import (
     LOW_DATAPOINTS,
     Datapoint,
@@ -26,7 +27,7 @@ from clustersim.policy.scaling.capacity_provider_reservation import (
 )
 from clustersim.scenario.sections.capacity import ManagedScaling as Settings
 from clustersim.vocabulary import NEVER, RESOURCES
-from clustersim.world.scheduling.capacity_demand import PROVIDER_DEMAND, count_provider_demand
+from clustersim.world.scheduling.capacity_demand import ProviderDemandRow, count_provider_demand
 from clustersim.world.state.world import World
 
 METRIC = "CapacityProviderReservation"
@@ -57,7 +58,7 @@ class ManagedScalingController:
             for each in world.scenario.providers
             if each.managed_scaling is not None
         ]
-        self._rows = np.zeros(len(self.providers), PROVIDER_DEMAND)
+        self._rows = new_table(ProviderDemandRow, len(self.providers))
         self._of_pool = np.full(max(1, len(names.pools)), NEVER, np.int64)
         self._of_provider = np.full(len(names.providers), NEVER, np.int64)
         for row, provider in enumerate(self.providers):

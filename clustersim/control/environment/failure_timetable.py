@@ -28,7 +28,6 @@ from clustersim.world.instances.interruptions import (
     give_notice_to_classes,
     interrupt_tasks,
 )
-from clustersim.world.state.tables import CAPACITY_EPOCH, ZONES_CHANGED
 from clustersim.world.state.world import World
 
 FARGATE = ("FARGATE", "FARGATE_SPOT")  # by bucket
@@ -104,9 +103,9 @@ class FailureTimetable:
     def _end_closure(self, closure: Closure, now: int) -> None:
         """Open capacity again, and wake the controllers that may use it."""
         self._add_closures(closure, -1)
-        self.world.state.clock[CAPACITY_EPOCH] += 1
+        self.world.state.counters.capacity_epoch += 1
         if self._affects_fargate(closure):  # on EC2, instances wake the scheduler when they register
-            self.world.state.clock[ZONES_CHANGED] = 1
+            self.world.state.counters.zones_changed = 1
             self.scheduler.wake_now()
         kind = "ZONE_OUTAGE_ENDED" if closure.takes == LOST else "CAPACITY_SHORTAGE_ENDED"
         self.events.log_pool(now, kind, *_closure_message(closure, "is available again"))

@@ -20,7 +20,6 @@ from clustersim.engine.string_kernels import texts
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER, EventKind
 from clustersim.world.events.service_messages import PIECES, MessageBatch, format_messages, select_reported
-from clustersim.world.state.tables import EVENTS
 from clustersim.world.state.world import World
 
 _ROUTINE = {
@@ -85,12 +84,12 @@ class EventBuffer:
 
     def _add(self, now: int, kind: int, count: int) -> Array:
         """Return `count` new rows of a kind to fill in; writes out or grows a full buffer first."""
-        clock = self._world.state.clock
-        if clock[EVENTS] + count > self._world.state.events.size:
+        counters = self._world.state.counters
+        if counters.events + count > self._world.state.events.size:
             self.flush()
             self._world.make_room_for_events(count)
-        rows = self._world.state.events[clock[EVENTS] : clock[EVENTS] + count]
-        clock[EVENTS] += count
+        rows = self._world.state.events[counters.events : counters.events + count]
+        counters.events += count
         rows["at"], rows["kind"] = now, kind
         rows["task_id"] = rows["instance_id"] = NEVER
         rows["merged_events"] = 0
@@ -108,8 +107,8 @@ class EventBuffer:
     def flush(self) -> None:
         """Write the rows of all events in the buffer and empty it."""
         state = self._world.state
-        count = int(state.clock[EVENTS])
-        state.clock[EVENTS] = 0
+        count = int(state.counters.events)
+        state.counters.events = 0
         if count == 0:
             return
         rows = state.events[:count]

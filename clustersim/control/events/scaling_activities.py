@@ -14,20 +14,23 @@ import pyarrow as pa
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import Float64, Int64, Record, new_table
 from clustersim.record.columns import to_arrow_strings
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER
 
-ACTIVITY = np.dtype(
-    [
-        ("time", np.int64),
-        ("origin", np.int64),
-        ("value", np.float64),  # of the metric; NaN is null
-        ("before", np.int64),
-        ("after", np.int64),
-    ],
-    align=True,
-)
+
+class ActivityRow(Record):
+    """A row of the table of activitys."""
+
+    time: Int64
+    origin: Int64
+    value: Float64
+    """Of the metric; NaN is null."""
+    before: Int64
+    after: Int64
+
+
 BUFFER_ROWS = 4_096
 _TABLE = "scaling_activities"
 
@@ -51,7 +54,7 @@ class ScalingActivityLog:
     def __init__(self, recorder: Recorder, events: EventLog) -> None:
         self._recorder = recorder
         self._events = events
-        self._rows = np.zeros(BUFFER_ROWS, ACTIVITY)
+        self._rows = new_table(ActivityRow, BUFFER_ROWS)
         self._count = 0
         self._origins: list[Origin] = []
         self._number_of: dict[Origin, int] = {}
@@ -119,7 +122,7 @@ class ScalingActivityLog:
         """Buffer one row per number."""
         while self._count + numbers.size > self._rows.size:
             if self._count == 0:
-                self._rows = np.zeros(2 * numbers.size, ACTIVITY)
+                self._rows = new_table(ActivityRow, 2 * numbers.size)
             self.flush()
         rows = self._rows[self._count : self._count + numbers.size]
         self._count += numbers.size

@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from clustersim.engine.array_block import pointer
 from clustersim.engine.random_streams import EXPONENTIAL
+from clustersim.engine.records import as_table, new_table, new_table_2d
 from clustersim.policy.load import exact_tables
 from clustersim.policy.load.exact_requests import advance_streams, start_streams
 from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile
-from clustersim.policy.load.load_series import flatten_series
+from clustersim.policy.load.load_series import LoadCursorRow, flatten_series
 from clustersim.scenario.sections.distributions import distribution_mean
 from clustersim.scenario.sections.scenario import Load, Service, TargetGroup
 from clustersim.vocabulary import NEVER
@@ -32,7 +33,7 @@ MAX_WORKERS = 1_024  # of a task whose requests take no CPU, unless the scenario
 _MS_PER_SECOND = 1_000.0
 _FIRST_RING = 32
 _SUMS = ("requests", "served", "failed", "backlog", "busy_s", "in_system_s", "response_s", "denied")
-NO_CHANGES = np.zeros(0, exact_tables.CHANGE)
+NO_CHANGES = new_table(exact_tables.TargetChangeRow, 0)
 _PERCENTILES = {"response_time_p50_s": 0.50, "response_time_p90_s": 0.90, "response_time_p99_s": 0.99}
 
 
@@ -48,8 +49,8 @@ class ExactRequests:
         """Build the tables; `loaded` are the services with load and their numbers, in order of the traffic's flows."""
         exact = [(flow, item) for flow, item in enumerate(loaded) if _is_exact(item[1].load)]
         self.stream_of = np.full(len(loaded), NEVER, np.int64)
-        self.streams: Records = np.zeros(len(exact), exact_tables.STREAM)
-        self.servers: Records = np.zeros(0, exact_tables.SERVER)
+        self.streams: Records = new_table(exact_tables.RequestStreamRow, len(exact))
+        self.servers: Records = new_table(exact_tables.ServerRow, 0)
         self._services = [number for _, (number, _) in exact]
         self._loads = [service.load for _, (_, service) in exact if service.load is not None]
         cursors, times, rates = flatten_series([each.series for each in self._loads])
@@ -62,10 +63,10 @@ class ExactRequests:
         self._state = exact_tables.RequestTables(
             streams=self.streams,
             servers=self.servers,
-            targets=np.zeros(0, exact_tables.TARGET),
-            rings=np.zeros((0, _FIRST_RING), exact_tables.OUTSTANDING),
-            pools=_empty_pools(len(exact)),
-            cursors=cursors,
+            targets=new_table(exact_tables.TargetRow, 0),
+            rings=new_table_2d(exact_tables.OutstandingRow, 0, _FIRST_RING),
+            pools=as_table(exact_tables.SamplePoolRow, _empty_pools(len(exact))),
+            cursors=as_table(LoadCursorRow, cursors),
             times=times,
             rates=rates,
             values=np.array(values or [0.0], np.float64),
@@ -141,7 +142,7 @@ class ExactRequests:
         self.streams["requests"] = self.streams["refused"] = 0.0
         for name in _SUMS:
             self.servers[name] = 0.0
-        changes = self._changes(log, set_of)
+        changes = as_table(exact_tables.TargetChangeRow, self._changes(log, set_of))
         while not advance_streams(self._kernel, changes, now_ms):
             self._grow_rings()
         open_ = self.servers["stream"] >= 0
@@ -157,7 +158,9 @@ class ExactRequests:
             changes["set"] = [servers.get(int(row), NEVER) for row in log["set"]]
             self._make_room_for(changes)
         if self._weight_changes:
-            changes = np.concatenate((changes, np.array(self._weight_changes, exact_tables.CHANGE)))
+            changes = np.concatenate(
+                (changes, np.array(self._weight_changes, exact_tables.TargetChangeRow.dtype))
+            )
             self._weight_changes = []
         ordered: Records = changes[np.argsort(changes["at"], kind="stable")]
         return ordered
@@ -176,7 +179,7 @@ class ExactRequests:
         if opened <= free:
             return
         size = max(2 * old, old + opened, 8)
-        targets = _extended(targets, size)
+        targets = as_table(exact_tables.TargetRow, _extended(targets, size))
         targets["server"][old:] = NEVER
         targets["pool"][old:] = NEVER
         targets["next"][old:] = np.arange(old + 1, size + 1)
@@ -187,7 +190,7 @@ class ExactRequests:
     def _grow_rings(self) -> None:
         """Double the size of every ring; its content moves to the beginning."""
         old = self._state.rings
-        rings = np.zeros((old.shape[0], 2 * old.shape[1]), exact_tables.OUTSTANDING)
+        rings = new_table_2d(exact_tables.OutstandingRow, old.shape[0], 2 * old.shape[1])
         targets = self._state.targets
         for row in np.flatnonzero(targets["count"] > 0):
             rings[row, : old.shape[1]] = np.roll(old[row], -int(targets["head"][row]))
@@ -250,7 +253,7 @@ def _fill_stream(
 
 
 def _empty_pools(count: int) -> Records:
-    pools = np.zeros(count, exact_tables.POOL)
+    pools = new_table(exact_tables.SamplePoolRow, count)
     pools["turn"] = NEVER
     return pools
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ import numpy.typing as npt
 from clustersim.control.load.exact_requests import NO_CHANGES, ExactRequests, StreamKeyOf
 from clustersim.engine.array_block import pointer
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import Table2D, as_table, new_table
 from clustersim.policy.load import fluid_model, fluid_sampling, fluid_tables
-from clustersim.policy.load.load_series import flatten_series
+from clustersim.policy.load.load_series import LoadCursorRow, flatten_series
 from clustersim.policy.load.response_times import BUCKETS
 from clustersim.policy.tasks.iam_evaluation import evaluate_calls
 from clustersim.scenario.sections.scenario import Load, Roles, Service, TargetGroup, TaskDefinition
@@ -66,8 +67,8 @@ class Traffic:
             services_with_load, {group.name: group for group in target_groups}, key_of
         )
         self.flow_of: Int64s = np.full(len(services), NEVER, np.int64)
-        self.flows: npt.NDArray[np.void] = np.zeros(len(loaded), fluid_tables.FLOW)
-        self.backends: npt.NDArray[np.void] = np.zeros(0, fluid_tables.BACKEND)
+        self.flows: npt.NDArray[np.void] = new_table(fluid_tables.FlowRow, len(loaded))
+        self.backends: npt.NDArray[np.void] = new_table(fluid_tables.BackendRow, 0)
         cursors, self._times, self._rates = flatten_series([each.series for _, each in loaded])
         self._cursors = np.stack((cursors, cursors), axis=1)
         self._histograms = np.zeros((len(loaded), BUCKETS))
@@ -90,7 +91,7 @@ class Traffic:
     def _grow(self, size: int) -> None:
         """Make room for `size` backends."""
         old = self.backends.size
-        backends = np.zeros(size, fluid_tables.BACKEND)
+        backends = new_table(fluid_tables.BackendRow, size)
         backends[:old] = self.backends
         backends["flow"][old:] = NEVER
         self.backends = backends
@@ -102,21 +103,22 @@ class Traffic:
         self._weight = np.append(self._weight, np.full(size - old, fluid_tables.BY_TARGETS))
         self._weight_ms = np.append(self._weight_ms, np.zeros(size - old))
         self._weight_since = np.append(self._weight_since, np.zeros(size - old, np.int64))
-        parts = (
-            self.flows,
-            self.backends,
-            self._cursors,
-            self._times,
-            self._rates,
-            self._histograms,
-            self._summary_histograms,
-            self._set_of,
-            self._seen,
-            np.zeros((3, size), np.int64),
-            self._shares,
-            np.zeros(1, fluid_tables.SUMS),
+        self._kernel = pointer(
+            fluid_tables.LoadTables(
+                as_table(fluid_tables.FlowRow, self.flows),
+                backends,
+                cast(Table2D[LoadCursorRow], self._cursors),
+                self._times,
+                self._rates,
+                self._histograms,
+                self._summary_histograms,
+                self._set_of,
+                self._seen,
+                np.zeros((3, size), np.int64),
+                self._shares,
+                new_table(fluid_tables.LoadSumsRow, 1),
+            )
         )
-        self._kernel = pointer(fluid_tables.LoadTables(*parts))
 
     # --- backends ------------------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@ class Traffic:
         self._weight[index] = fluid_tables.BY_TARGETS
         self._weight_ms[index] = 0.0
         self._weight_since[index] = self._now_ms
-        self.backends[index] = np.zeros((), fluid_tables.BACKEND)
+        self.backends[index] = np.zeros((), fluid_tables.BackendRow.dtype)
         backend = self.backends[index]
         backend["flow"], backend["next"] = flow, self.flows[flow]["first"]
         self.flows[flow]["first"] = index
@@ -261,8 +263,8 @@ class Traffic:
         """Return the `policy.load.fluid_sampling.SAMPLE` of each service since the last call; NaN for a service without
         load.
         """
-        samples = np.zeros(len(self._services), fluid_sampling.SAMPLE)
-        for column in fluid_sampling.SAMPLE.names or ():
+        samples = new_table(fluid_sampling.LoadSampleRow, len(self._services))
+        for column in fluid_sampling.LoadSampleRow.dtype.names or ():
             samples[column] = np.nan
         fluid_sampling.close_sample(self._kernel, samples)
         self._exact.sample(samples)

@@ -16,7 +16,7 @@ from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.scheduler import Scheduler
 from clustersim.control.services.service_state import IN_PROGRESS
 from clustersim.engine.compiled import Array
-from clustersim.policy.load.fluid_sampling import SAMPLE
+from clustersim.policy.load.fluid_sampling import LoadSampleRow
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE
 from clustersim.world.state.usage import integrate_all
@@ -170,7 +170,7 @@ class SeriesSampler:
                 "service": np.arange(count, dtype=np.int32),
                 **{f"{name}_count": self._counts[name] for name in COUNTS},
             }
-            for name in SAMPLE.names or ():
+            for name in LoadSampleRow.dtype.names or ():
                 columns[name] = load[name]
             self._services.add(columns)
         rows = self._provider_rows

@@ -34,7 +34,6 @@ from clustersim.vocabulary import (
     WaitReason,
     instance_name,
 )
-from clustersim.world.state.tables import END, FINISHED, LOST, WINDOW_START
 from clustersim.world.state.world import World
 
 EXITED = int(StopCode.EssentialContainerExited)
@@ -106,11 +105,11 @@ class TaskTableWriter:
 
     def write_ended(self) -> None:
         """Write the ended tasks and terminated instances, and empty their buffers."""
-        clock = self.world.state.clock
-        self._write_tasks(self.world.state.finished_tasks[: clock[FINISHED]])
-        clock[FINISHED] = 0
-        self._write_instances(self.world.state.terminated_instances[: clock[LOST]])
-        clock[LOST] = 0
+        counters = self.world.state.counters
+        self._write_tasks(self.world.state.finished_tasks[: counters.finished_tasks])
+        counters.finished_tasks = 0
+        self._write_instances(self.world.state.terminated_instances[: counters.terminated_instances])
+        counters.terminated_instances = 0
 
     def close(self) -> None:
         """Write the last buffers, then the tasks and instances still alive, in order of id."""
@@ -234,7 +233,7 @@ class TaskTableWriter:
     def _add_to_counts(self, rows: ColumnBuffer, groups: Array) -> None:
         """Add these tasks to the counts of the summary; only times from `start` to the end count (MODEL.md: money)."""
         clock = self.world.state.clock
-        begin, end = int(clock[WINDOW_START]), int(clock[END])
+        begin, end = int(clock.window_start), int(clock.end)
         created = (rows["created"] >= begin) & (rows["created"] < end)
         stopped = (rows["stopped"] >= begin) & (rows["stopped"] >= 0)
         failed = stopped & (

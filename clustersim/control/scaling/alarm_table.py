@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.engine.array_block import pointer
+from clustersim.engine.records import as_table, new_table
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
 from clustersim.policy.scaling.cloudwatch_metrics import (
     METRIC_NAMES,
@@ -61,7 +62,7 @@ class AlarmTable:
         self._tick_ms = tick_ms
         self._expressions: list[tuple[MetricExpression, dict[MetricReference, tuple[int, int]]]] = []
         self._rows: list[Any] = []
-        self.rows: npt.NDArray[np.void] = np.zeros(0, alarms.ALARM)
+        self.rows = new_table(alarms.AlarmRow, 0)
 
     # --- adding --------------------------------------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class AlarmTable:
                 f"a period of {period_ms / MS_PER_SECOND:g} s is no multiple of the metric period, "
                 f"{self._tick_ms / MS_PER_SECOND:g} s"
             )
-        row = np.zeros(1, alarms.ALARM)[0]
+        row = new_table(alarms.AlarmRow, 1)[0]
         row["target"] = owner.target
         row["metric"], row["subject"], row["custom"] = source.metric, source.subject, source.custom
         row["statistic"] = alarms.SUM if source.metric in SUMMED and source.custom < 0 else alarms.AVERAGE
@@ -160,7 +161,7 @@ class AlarmTable:
 
     def finish(self, min_capacity: Int64s, max_capacity: Int64s, in_until: Int64s) -> None:
         """Build the arrays of the kernel; the limits are per target and are read at every evaluation."""
-        self.rows = np.array(self._rows, alarms.ALARM) if self._rows else np.zeros(0, alarms.ALARM)
+        self.rows = as_table(alarms.AlarmRow, self._rows)
         self._custom = np.full(len(self._expressions), np.nan)
         self._actionable = np.zeros(len(self._rows), np.int64)
         counts = np.zeros(min_capacity.size, np.int64), np.zeros(min_capacity.size, np.int64)

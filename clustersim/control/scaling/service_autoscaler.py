@@ -22,12 +22,13 @@ from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.engine.array_block import pointer
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import as_table, new_table
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling import service_scaling
 from clustersim.policy.scaling.cloudwatch_metrics import Subject
 from clustersim.policy.scaling.target_tracking_kernel import (
-    MOVE,
-    TRACKED,
+    ScalingMoveRow,
+    TrackedServiceRow,
     TrackingTables,
     decide_target_tracking,
 )
@@ -119,7 +120,7 @@ class ServiceAutoscaler:
 
         It decides for services with a single target tracking policy; all decisions are decided here.
         """
-        tracked = np.zeros(len(self._names), TRACKED)
+        tracked = new_table(TrackedServiceRow, len(self._names))
         tracked["high"], tracked["out_until"] = NEVER, NEVER
         for service, policies in self._policies.items():
             if len(policies) == 1 and isinstance(rule := policies[0].rule, TargetTracking):
@@ -131,7 +132,7 @@ class ServiceAutoscaler:
                 )
                 row["scales_in"] = not rule.disable_scale_in
         self._in_python = {service for service in self._policies if tracked["high"][service] < 0}
-        self._moves = np.zeros(len(self._names), MOVE)
+        self._moves = new_table(ScalingMoveRow, len(self._names))
         self._deploying = np.zeros(len(self._names), np.int64)
         self._tracking = pointer(TrackingTables(self._alarms.watch, tracked, self._deploying, self._moves))
 
@@ -155,8 +156,8 @@ class ServiceAutoscaler:
                 for service in self._in_python.intersection(self._alarms.targets(actionable))
             ]
             sizes = [move for move in decisions if move is not None]
-            moves = np.concatenate([moves, np.array(sizes, MOVE)])
-            moves = moves[np.argsort(moves["target"])]
+            both = np.concatenate([moves, np.array(sizes, ScalingMoveRow.dtype)])
+            moves = as_table(ScalingMoveRow, both[np.argsort(both["target"])])
         if moves.size:
             self._apply_moves(now_ms, moves)
 
@@ -183,7 +184,7 @@ class ServiceAutoscaler:
             cause = f"maximum capacity was set to {bounds.maximum}"
         self.origins.append(Origin(self._target(service), action.name, None, cause))
         move = (service, desired, count, len(self.origins) - 1, math.nan)
-        self._apply_moves(now_ms, np.array([move], MOVE))
+        self._apply_moves(now_ms, np.array([move], ScalingMoveRow.dtype))
 
     def _decide(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> _Move | None:
         """Combine the proposals of all policies of a service that has an actionable alarm."""

@@ -30,7 +30,7 @@ from clustersim.record.recorder import Recorder
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.scheduling.commands import create_healthy_tasks, set_desired
 from clustersim.world.scheduling.steady_services import reconcile_steady
-from clustersim.world.state.tables import BELLS, DIRTY, WAKE_SCHEDULER, ZONES_CHANGED
+from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.world import World
 
 
@@ -181,12 +181,12 @@ class Scheduler:
     def act(self, now: int) -> None:
         """Reconcile every dirty service, in the order of the scenario file."""
         state = self.world.state
-        clock = state.clock
-        reported = {int(service) for service in state.dirty[: clock[DIRTY]]}
+        counters = state.counters
+        reported = {int(service) for service in state.dirty[: counters.dirty_services]}
         for service in reported:
             state.services[service]["dirty"] = 0
-        clock[DIRTY] = 0
-        clock[BELLS] &= ~WAKE_SCHEDULER
+        counters.dirty_services = 0
+        counters.controllers_to_wake &= ~WAKE_SCHEDULER
         dirty = reported | self._marked | self._due.pop(now, set()) | self._find_uneven()
         order = np.array(sorted(dirty), np.int64)
         self._marked.clear()
@@ -203,10 +203,10 @@ class Scheduler:
 
     def _find_uneven(self) -> set[int]:
         """Return the steady services that capacity new to a zone allows to spread more evenly."""
-        clock = self.world.state.clock
-        if not clock[ZONES_CHANGED]:
+        counters = self.world.state.counters
+        if not counters.zones_changed:
             return set()
-        clock[ZONES_CHANGED] = 0
+        counters.zones_changed = 0
         services = self.world.state.services
         uneven = {n for n in self.rebalancing.uneven_services() if services[n]["steady_reported"]}
         for service in uneven:

@@ -19,7 +19,6 @@ from clustersim.vocabulary import MS_PER_SECOND, NEVER
 from clustersim.world.scheduling.commands import start_in_zone, start_tasks
 from clustersim.world.scheduling.provisioning import find_wait_reason
 from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS, refill_launch_tokens
-from clustersim.world.state.tables import CAPACITY_EPOCH, CLOSEST, REFUSED
 from clustersim.world.state.world import World
 
 RETRY_MS = 10 * MS_PER_SECOND  # until a service without room tries again, if capacity was freed meanwhile
@@ -40,7 +39,7 @@ class TaskStarter:
         """Start up to `count` tasks of a deployment now, the others later; return how many started."""
         if self.is_throttled(record, deployment, now):
             return 0
-        if record.no_room_epoch == int(self.world.state.clock[CAPACITY_EPOCH]):
+        if record.no_room_epoch == int(self.world.state.counters.capacity_epoch):
             self._reconcile_at(record.number, now + RETRY_MS)
             return 0
         allowed = min(count, self.allowance(record, now))
@@ -111,7 +110,7 @@ class TaskStarter:
     def _report_no_room(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
         """Log why a task found no room (launch type EC2) or was refused (Fargate), and retry later."""
         state = self.world.state
-        refused = int(state.clock[REFUSED])
+        refused = int(state.counters.refused_sentence)
         if refused:
             if refused != record.refusal:
                 self.events.log_placement_failure(now, record.number, refused, NEVER)
@@ -119,9 +118,9 @@ class TaskStarter:
             self._reconcile_at(record.number, now + RETRY_MS)
             return
         first_time = record.no_room_epoch < 0
-        record.no_room_epoch = int(state.clock[CAPACITY_EPOCH])
+        record.no_room_epoch = int(state.counters.capacity_epoch)
         code = find_wait_reason(self.world.core, self.world.first_shape[deployment.task_set])
-        host = int(state.clock[CLOSEST])
+        host = int(state.counters.closest_host)
         if first_time:
             instance = int(state.instances[host]["instance_id"]) if host >= 0 else NEVER
             self.events.log_placement_failure(now, record.number, int(code), instance)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import as_table, new_table
 from clustersim.scenario.sections.scenario import TraceTable
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import ARRIVAL, ARRIVALS_LEFT, NEXT_ARRIVAL
+from clustersim.world.state.tables import ArrivalRow
 from clustersim.world.state.world import World
 
 BLOCK_ROWS = 65_536
@@ -44,7 +45,7 @@ class ArrivalSource(ABC):
         """Take the next rows, all those up to the instant `until` (ms)."""
         last = int(np.searchsorted(self._at, until - self._shift, side="right"))
         rows = slice(self._rows_taken, last)
-        block = np.zeros(last - self._rows_taken, ARRIVAL)
+        block = new_table(ArrivalRow, last - self._rows_taken)
         block["at"] = self._at[rows]
         block["at"] += self._shift
         self.fill(block, rows)
@@ -129,6 +130,6 @@ class TaskArrivals:
             until = min(source.next_block_end() for source in remaining)
             block = np.concatenate([source.take(until) for source in remaining])
             block = block[np.lexsort((block["set"], block["at"]))]
-            world.state = world.state._replace(arrivals=block)
-        world.state.clock[NEXT_ARRIVAL] = 0
-        world.state.clock[ARRIVALS_LEFT] = sum(source.rows_left for source in self._sources)
+            world.state = world.state._replace(arrivals=as_table(ArrivalRow, block))
+        world.state.counters.next_arrival = 0
+        world.state.counters.arrivals_left = sum(source.rows_left for source in self._sources)

@@ -1,9 +1,9 @@
 """The exact model of load: every request of a service, one by one, between two changes of its targets.
 
 Decides when each request arrives, which target it is routed to, when its service begins and ends, and which requests
-fail. It must not know the world: it receives the changes of targets with their instants (`exact_tables.CHANGE`), and
-advances all streams through them to the end of a metric period. `control.load.exact_requests` owns the records and
-calls `advance_streams`.
+fail. It must not know the world: it receives the changes of targets with their instants
+(`exact_tables.TargetChangeRow.dtype`), and advances all streams through them to the end of a metric period.
+`control.load.exact_requests` owns the records and calls `advance_streams`.
 
   arrivals     Poisson at the rates of the demand: the next one comes when the integral of the rate since the last
                has grown by an exponential number with mean 1
@@ -26,14 +26,14 @@ Conservation: requests = served + failed + change of outstanding requests, in ev
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
+from clustersim.engine.records import Table
 from clustersim.policy.load.exact_tables import (
-    CHANGE,
     CHANGES_DONE,
     DEREGISTERED,
     ENDED,
@@ -44,6 +44,7 @@ from clustersim.policy.load.exact_tables import (
     REGISTERED,
     REWEIGHTED,
     RequestTables,
+    TargetChangeRow,
 )
 from clustersim.policy.load.exact_targets import (
     begin_slow_start,
@@ -56,7 +57,7 @@ from clustersim.policy.load.exact_targets import (
 )
 from clustersim.policy.load.latency import latency_bucket
 
-Changes = Annotated[Array, CHANGE, 1]
+Changes = Table[TargetChangeRow]
 
 _MS_PER_SECOND = 1_000.0
 _MIN_REMAINING = 1e-300  # rounding at the end of a segment must not skip an arrival
@@ -226,7 +227,7 @@ def least_loaded_target(requests: RequestTables, pool: int, at_s: float) -> int:
         if target.count > 0 and requests.rings[row, target.head].finish_s <= at_s:
             finish_until(requests, row, at_s)
         if target.count < fewest:
-            best, fewest = row, target.count
+            best, fewest = row, target.count  # type: ignore[assignment]  # numba widens it
         row = target.next
     return int(best)
 

@@ -18,7 +18,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array
-from clustersim.policy.load.load_series import CURSOR
+from clustersim.engine.records import Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
+from clustersim.policy.load.load_series import LoadCursorRow
 
 ROUND_ROBIN, LEAST_OUTSTANDING = range(2)
 ROUTING = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
@@ -34,113 +35,139 @@ FREE_TARGET, CHANGES_DONE = range(2)
 NO_ROW = -1
 BY_TARGETS = -1.0
 
-CHANGE = np.dtype(
-    [
-        ("at", np.int64),  # ms
-        ("kind", np.int64),
-        ("slot", np.int64),  # of the task
-        ("set", np.int64),  # its task set in the world's log; a server once the kernel reads it; -1: unknown
-        ("weight", np.float64),  # REWEIGHTED: the new share, or BY_TARGETS
-    ],
-    align=True,
-)
 
-STREAM = np.dtype(
-    [
-        ("flow", np.int64),  # its row among the flows of `policy.load.fluid_model`
-        ("first", np.int64),  # its newest server; the others follow in a linked list
-        ("code", np.int64),  # distribution code of the service time
-        ("a", np.float64),
-        ("b", np.float64),
-        ("first_value", np.int64),
-        ("last_value", np.int64),
-        ("timeout_s", np.float64),
-        ("routing", np.int64),
-        ("slow_start_s", np.float64),
-        ("arrival_key", np.uint64),
-        ("service_key", np.uint64),
-        ("route_key", np.uint64),
-        ("denial_key", np.uint64),
-        # the next arrival
-        ("ordinal", np.int64),  # its number: the ordinal of its random numbers
-        ("at_s", np.float64),  # the integral of the rate from this instant on
-        ("remaining", np.float64),  # still needed until the arrival
-        ("segment_end_s", np.float64),
-        # the current period
-        ("requests", np.float64),
-        ("refused", np.float64),  # requests that found no target
-    ],
-    align=True,
-)
+class TargetChangeRow(Record):
+    """A row of the table of changes."""
 
-SERVER = np.dtype(
-    [
-        ("stream", np.int64),  # -1: the row is free, or its service is not exact
-        ("next", np.int64),
-        ("weight", np.float64),
-        ("scale", np.float64),  # seconds per unit of the drawn value
-        ("cpu_share", np.float64),  # vCPUs that a request uses while it is in service alone
-        ("min_stretch", np.float64),  # minimum factor on the drawn service time
-        ("contention", np.float64),  # factor on it per request in service in the task
-        ("workers", np.int64),  # requests in service at a time, per task
-        ("denied_share", np.float64),  # share of answered requests that fails because AWS denies a call
-        # the current period
-        ("requests", np.float64),
-        ("served", np.float64),
-        ("failed", np.float64),
-        ("backlog", np.float64),  # outstanding at the end
-        ("busy_s", np.float64),  # vCPU-seconds
-        ("in_system_s", np.float64),  # request-seconds, waiting or in service
-        ("response_s", np.float64),  # sum over those served
-        ("denied", np.float64),  # of those served
-    ],
-    align=True,
-)
+    at: Milliseconds
+    """Ms."""
+    kind: Int64
+    slot: Int64
+    """Of the task."""
+    set: Int64
+    """Its task set in the world's log; a server once the kernel reads it; -1: unknown."""
+    weight: Float64
+    """REWEIGHTED: the new share, or BY_TARGETS."""
 
-TARGET = np.dtype(
-    [
-        ("server", np.int64),  # -1: the row is free
-        ("pool", np.int64),  # -1: it receives no more requests
-        ("next", np.int64),  # in its pool; of a free row: the next free one
-        ("previous", np.int64),
-        ("head", np.int64),  # first outstanding request in its ring buffer
-        ("count", np.int64),
-        ("registered_s", np.float64),
-        ("ramp_end_s", np.float64),  # end of its slow start; 0: none
-        ("credit", np.float64),  # fraction of a turn earned during its slow start
-        ("hung", np.int64),
-    ],
-    align=True,
-)
 
-OUTSTANDING = np.dtype(
-    [
-        ("finish_s", np.float64),
-        ("arrival_s", np.float64),
-        ("start_s", np.float64),
-        (
-            "work_s",
-            np.float64,
-        ),  # vCPU-seconds; negative: the target hangs, and the request fails at `finish_s`
-        ("number", np.int64),  # the request's number in its stream
-    ],
-    align=True,
-)
+class RequestStreamRow(Record):
+    """A row of the table of streams."""
 
-POOL = np.dtype(
-    [("turn", np.int64), ("count", np.int64)], align=True
-)  # turn: the target last chosen; -1: none yet
+    flow: Int64
+    """Its row among the flows of `policy.load.fluid_model`."""
+    first: Int64
+    """Its newest server; the others follow in a linked list."""
+    code: Int64
+    """Distribution code of the service time."""
+    a: Float64
+    b: Float64
+    first_value: Int64
+    last_value: Int64
+    timeout_s: Float64
+    routing: Int64
+    slow_start_s: Float64
+    arrival_key: RandomKey
+    service_key: RandomKey
+    route_key: RandomKey
+    denial_key: RandomKey
+    # the next arrival
+    ordinal: Int64
+    """Its number: the ordinal of its random numbers."""
+    at_s: Float64
+    """The integral of the rate from this instant on."""
+    remaining: Float64
+    """Still needed until the arrival."""
+    segment_end_s: Float64
+    # the current period
+    requests: Float64
+    refused: Float64
+    """Requests that found no target."""
+
+
+class ServerRow(Record):
+    """A row of the table of servers."""
+
+    stream: Int64
+    """-1: the row is free, or its service is not exact."""
+    next: Int64
+    weight: Float64
+    scale: Float64
+    """Seconds per unit of the drawn value."""
+    cpu_share: Float64
+    """VCPUs that a request uses while it is in service alone."""
+    min_stretch: Float64
+    """Minimum factor on the drawn service time."""
+    contention: Float64
+    """Factor on it per request in service in the task."""
+    workers: Int64
+    """Requests in service at a time, per task."""
+    denied_share: Float64
+    """Share of answered requests that fails because AWS denies a call."""
+    # the current period
+    requests: Float64
+    served: Float64
+    failed: Float64
+    backlog: Float64
+    """Outstanding at the end."""
+    busy_s: Float64
+    """VCPU-seconds."""
+    in_system_s: Float64
+    """Request-seconds, waiting or in service."""
+    response_s: Float64
+    """Sum over those served."""
+    denied: Float64
+    """Of those served."""
+
+
+class TargetRow(Record):
+    """A row of the table of targets."""
+
+    server: Int64
+    """-1: the row is free."""
+    pool: Int64
+    """-1: it receives no more requests."""
+    next: Int64
+    """In its pool; of a free row: the next free one."""
+    previous: Int64
+    head: Int64
+    """First outstanding request in its ring buffer."""
+    count: Int64
+    registered_s: Float64
+    ramp_end_s: Float64
+    """End of its slow start; 0: none."""
+    credit: Float64
+    """Fraction of a turn earned during its slow start."""
+    hung: Int64
+
+
+class OutstandingRow(Record):
+    """A row of the table of outstandings."""
+
+    finish_s: Float64
+    arrival_s: Float64
+    start_s: Float64
+    work_s: Float64
+    """VCPU-seconds; negative: the target hangs, and the request fails at `finish_s`."""
+    number: Int64
+    """The request's number in its stream."""
+
+
+class SamplePoolRow(Record):
+    """A row of the table of pools."""
+
+    turn: Int64
+    count: Int64
 
 
 class RequestTables(NamedTuple):
     """The services with requests simulated one by one."""
 
-    streams: Annotated[Array, STREAM, 1]
-    servers: Annotated[Array, SERVER, 1]
-    targets: Annotated[Array, TARGET, 1]
-    rings: Annotated[Array, OUTSTANDING, 2]  # [target, power of two]: outstanding requests in order of finish
-    pools: Annotated[Array, POOL, 1]  # [streams, then servers]
-    cursors: Annotated[Array, CURSOR, 1]  # [stream]: demand readers
+    streams: Table[RequestStreamRow]
+    servers: Table[ServerRow]
+    targets: Table[TargetRow]
+    rings: Table2D[OutstandingRow]  # [target, power of two]: outstanding requests in order of finish
+    pools: Table[SamplePoolRow]  # [streams, then servers]
+    cursors: Table[LoadCursorRow]  # [stream]: demand readers
     times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms
     rates: Annotated[Array, np.float64, 1]  # per second
     values: Annotated[Array, np.float64, 1]  # of empirical service times

@@ -6,11 +6,12 @@ whole run. It must not know the clock. `control.load.traffic` calls it when the 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Float64, Record, Table
 from clustersim.policy.load.fluid_tables import MESSAGES, LoadTables
 from clustersim.policy.load.response_times import (
     add_stationary_queue,
@@ -21,22 +22,20 @@ from clustersim.policy.load.response_times import (
     sustained_utilization,
 )
 
-SAMPLE = np.dtype(
-    [
-        ("cpu_utilization", np.float64),
-        ("memory_utilization", np.float64),
-        ("request_count", np.float64),
-        ("request_count_per_target", np.float64),
-        ("failed_request_count", np.float64),
-        ("response_time_p50_s", np.float64),
-        ("response_time_p90_s", np.float64),
-        ("response_time_p99_s", np.float64),
-        ("queue_depth", np.float64),
-        ("oldest_message_age_s", np.float64),
-    ],
-    align=True,
-)
-"""The load columns of a `service_series` row, by their public names; NaN is null."""
+
+class LoadSampleRow(Record):
+    """The load columns of a `service_series` row, by their public names; NaN is null."""
+
+    cpu_utilization: Float64
+    memory_utilization: Float64
+    request_count: Float64
+    request_count_per_target: Float64
+    failed_request_count: Float64
+    response_time_p50_s: Float64
+    response_time_p90_s: Float64
+    response_time_p99_s: Float64
+    queue_depth: Float64
+    oldest_message_age_s: Float64
 
 
 @kernel
@@ -98,7 +97,7 @@ def _response_times(load: LoadTables, index: int, sample: Any) -> None:
 
 
 @kernel_entry
-def close_sample(load: LoadTables, samples: Annotated[Array, SAMPLE, 1]) -> None:
+def close_sample(load: LoadTables, samples: Table[LoadSampleRow]) -> None:
     """Fill `samples` (one per service) for the interval since the last call, and start the next one.
 
     The histograms are added to `run_histograms`. Services without load are not changed. Queue depth and age are those

@@ -14,18 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Float64, Int64, Milliseconds, Record, new_table
 
-CURSOR = np.dtype(
-    [
-        ("first", np.int64),  # the series is first..last (exclusive) of the flat arrays
-        ("last", np.int64),
-        ("period_ms", np.int64),  # 0: no repetition, the last rate continues for ever
-        ("segment", np.int64),
-        ("cycle_ms", np.int64),  # start of the current repetition
-        ("at_ms", np.float64),
-    ],
-    align=True,
-)
+
+class LoadCursorRow(Record):
+    """A row of the table of cursors."""
+
+    first: Int64
+    """The series is first..last (exclusive) of the flat arrays."""
+    last: Int64
+    period_ms: Milliseconds
+    """0: no repetition, the last rate continues for ever."""
+    segment: Int64
+    cycle_ms: Milliseconds
+    """Start of the current repetition."""
+    at_ms: Float64
+
 
 # A segment with less than this share of a unit left counts as consumed: rounding must not keep a reader at the end
 # of a past segment.
@@ -56,7 +60,7 @@ def flatten_series(
 
     Before its first breakpoint a repeated series has its last rate, one without repetition a rate of 0.
     """
-    cursors = np.zeros(len(series), CURSOR)
+    cursors = new_table(LoadCursorRow, len(series))
     times: list[npt.NDArray[np.int64]] = []
     rates: list[npt.NDArray[np.float64]] = []
     first = 0

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Float64, Int64, RandomKey, Record, Table
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -44,38 +45,54 @@ _ALL = np.uint64(2**64 - 1)
 # 50.00000000000001, breach, and oscillate for ever.
 _DISTINCT = 1e9
 
-ALARM = np.dtype(
-    [
-        ("target", np.int64),  # the service or group to scale; -1: none
-        ("subject", np.int64),  # the owner of its metric: a column of `metrics`
-        ("role", np.int64),  # TRACKING_HIGH, TRACKING_LOW, STEP or WATCH
-        ("direction", np.int64),  # of STEP: 1 out, -1 in, 0 either
-        ("metric", np.int64),  # `policy.scaling.cloudwatch_metrics.Metric`: a row of `metrics`
-        ("custom", np.int64),  # position of an expression's value, -1: none
-        ("threshold", np.float64),
-        ("tracked", np.float64),  # the target value of target tracking
-        ("comparison", np.int64),
-        ("statistic", np.int64),
-        ("period_ticks", np.int64),  # metric periods in one datapoint
-        ("window", np.int64),  # N, the evaluation periods
-        ("needed", np.int64),  # M, the datapoints to alarm
-        ("treatment", np.int64),  # of missing data
-        ("tick", np.int64),  # metric periods in the current datapoint
-        ("points", np.int64),  # those with data
-        ("aggregate", np.float64),  # of those, by the statistic
-        ("value", np.float64),  # the last datapoint; NaN: missing
-        ("breaches", np.uint64),  # one bit per datapoint, the latest lowest
-        ("seen", np.int64),  # datapoints in the window so far
-        ("state", np.int64),
-    ],
-    align=True,
-)
+
+class AlarmRow(Record):
+    """A row of the table of alarms."""
+
+    target: Int64
+    """The service or group to scale; -1: none."""
+    subject: Int64
+    """The owner of its metric: a column of `metrics`."""
+    role: Int64
+    """TRACKING_HIGH, TRACKING_LOW, STEP or WATCH."""
+    direction: Int64
+    """Of STEP: 1 out, -1 in, 0 either."""
+    metric: Int64
+    """`policy.scaling.cloudwatch_metrics.Metric`: a row of `metrics`."""
+    custom: Int64
+    """Position of an expression's value, -1: none."""
+    threshold: Float64
+    tracked: Float64
+    """The target value of target tracking."""
+    comparison: Int64
+    statistic: Int64
+    period_ticks: Int64
+    """Metric periods in one datapoint."""
+    window: Int64
+    """N, the evaluation periods."""
+    needed: Int64
+    """M, the datapoints to alarm."""
+    treatment: Int64
+    """Of missing data."""
+    tick: Int64
+    """Metric periods in the current datapoint."""
+    points: Int64
+    """Those with data."""
+    aggregate: Float64
+    """Of those, by the statistic."""
+    value: Float64
+    """The last datapoint; NaN: missing."""
+    breaches: RandomKey
+    """One bit per datapoint, the latest lowest."""
+    seen: Int64
+    """Datapoints in the window so far."""
+    state: Int64
 
 
 class AlarmTables(NamedTuple):
     """All alarms of one kind of target, the metrics they read, and the limits of each target."""
 
-    alarms: Annotated[Array, ALARM, 1]
+    alarms: Table[AlarmRow]
     metrics: Annotated[Array, np.float64, 2]  # [Metric, subject]; NaN: no datapoint
     custom: Annotated[Array, np.float64, 1]  # values of metric math expressions
     floor: Annotated[Array, np.int64, 1]  # minimum capacity

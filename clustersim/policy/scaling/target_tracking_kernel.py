@@ -14,42 +14,47 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Record, Table
 from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, AlarmTables
 from clustersim.vocabulary import NEVER
 
-TRACKED = np.dtype(
-    [
-        ("high", np.int64),  # positions of its alarms; -1: not decided here
-        ("low", np.int64),
-        ("out_cooldown", np.int64),  # ms
-        ("in_cooldown", np.int64),
-        ("scales_in", np.int8),
-        ("out_until", np.int64),  # see `policy.scaling.service_scaling.Cooldown`
-        ("out_base", np.int64),
-        ("out_added", np.int64),
-    ],
-    align=True,
-)
 
-MOVE = np.dtype(
-    [
-        ("target", np.int64),
-        ("before", np.int64),
-        ("count", np.int64),  # the new desired count
-        ("origin", np.int64),  # position of its alarm
-        ("value", np.float64),  # its datapoint
-    ],
-    align=True,
-)
+class TrackedServiceRow(Record):
+    """A row of the table of trackeds."""
+
+    high: Int64
+    """Positions of its alarms; -1: not decided here."""
+    low: Int64
+    out_cooldown: Int64
+    """Ms."""
+    in_cooldown: Int64
+    scales_in: Flag
+    out_until: Milliseconds
+    """See `policy.scaling.service_scaling.Cooldown`."""
+    out_base: Int64
+    out_added: Int64
+
+
+class ScalingMoveRow(Record):
+    """A row of the table of moves."""
+
+    target: Int64
+    before: Int64
+    count: Int64
+    """The new desired count."""
+    origin: Int64
+    """Position of its alarm."""
+    value: Float64
+    """Its datapoint."""
 
 
 class TrackingTables(NamedTuple):
     """The services that scale, one row per service."""
 
     alarm_tables: AlarmTables
-    tracked: Annotated[Array, TRACKED, 1]
+    tracked: Table[TrackedServiceRow]
     deploying: Annotated[Array, np.int64, 1]  # 1: a deployment is in progress
-    moves: Annotated[Array, MOVE, 1]  # output
+    moves: Table[ScalingMoveRow]  # output
 
 
 @kernel_entry

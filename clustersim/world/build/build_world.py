@@ -17,7 +17,8 @@ import numpy as np
 from clustersim.engine.compiled import Array
 from clustersim.engine.heap import new_heap
 from clustersim.engine.random_streams import stream_key
-from clustersim.policy.load.exact_tables import CHANGE
+from clustersim.engine.records import R, Table, new_table, new_table_2d
+from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import INDEX_FROM, new_hosts
 from clustersim.policy.placement.scale_in_victims import new_choice_scratch
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
@@ -36,6 +37,8 @@ from clustersim.vocabulary import (
 from clustersim.world.build.image_tables import image_tables, subnet_tables
 from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS
 from clustersim.world.state import tables, task_tables
+from clustersim.world.state.counters import Clock, Counters
+from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
 from clustersim.world.state.tables import State
 from clustersim.world.state.world import Names, World, push_free
 
@@ -101,7 +104,7 @@ def class_attributes(pool: InstancePool, kind: InstanceType, zone: str, combinat
 
 def build_instance_classes(
     scenario: Scenario, names: Names
-) -> tuple[Array, list[dict[str, str]], dict[tuple[int, ...], int]]:
+) -> tuple[Table[InstanceClassRow], list[dict[str, str]], dict[tuple[int, ...], int]]:
     """Return the instance classes, their attributes, and the numbers of the classes.
 
     The numbers are by (pool, type, zone, attribute combination, is Spot).
@@ -121,7 +124,7 @@ def build_instance_classes(
             rows.append((pool, kinds[type_name], zone, combination))
             pools.append(p)
             spots.append(spot)
-    classes = np.zeros(max(1, len(rows)), tables.INSTANCE_CLASS)
+    classes = new_table(InstanceClassRow, max(1, len(rows)))
     classes["weight"] = 1
     for c, (pool, kind, zone, _) in enumerate(rows):
         row = classes[c]
@@ -200,9 +203,9 @@ def attribute_values(attributes: list[dict[str, str]], spread: list[str], zones:
     return values
 
 
-def fargate_prices(scenario: Scenario) -> Array:
+def fargate_prices(scenario: Scenario) -> Table[tables.FargatePriceRow]:
     """Return the Fargate prices, one row per architecture, on-demand then Spot; zero if unused."""
-    prices = np.zeros(2 * len(ARCHITECTURES), tables.FARGATE_PRICE)
+    prices = new_table(tables.FargatePriceRow, 2 * len(ARCHITECTURES))
     for price in scenario.pricing.fargate:
         row = prices[2 * ARCHITECTURES.index(price.arch) + int(price.spot)]
         row["usd_per_cpu_ms"] = price.vcpu_usd_per_hour / CPU_UNITS / MS_PER_HOUR
@@ -211,9 +214,9 @@ def fargate_prices(scenario: Scenario) -> Array:
     return prices
 
 
-def fargate_buckets(scenario: Scenario) -> Array:
+def fargate_buckets(scenario: Scenario) -> Table[tables.FargateQuotaRow]:
     """Return the launch quotas of Fargate on-demand and of Fargate Spot."""
-    buckets = np.zeros(2, tables.BUCKET)
+    buckets = new_table(tables.FargateQuotaRow, 2)
     buckets["interval_us"] = round(1_000_000 / scenario.cluster.fargate_launch_per_second)
     buckets["burst"] = scenario.cluster.fargate_launch_burst
     quota = scenario.cluster.fargate_quota_vcpu
@@ -234,22 +237,21 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     words = max(1, -(-len(ports) // 64))
     groups = max(1, len(names.groups))
     zones = len(names.zones)
-    clock = _initial_clock(scenario)
     hosts = new_hosts(instances, classes.size, values, words, fact_rows, instances - 64 >= INDEX_FROM)
     state = State(
-        clock=clock,
+        **_initial_scalars(scenario),
         heap=new_heap(4 * (tasks + instances)),
-        tasks=_free_rows(tasks, task_tables.TASK, "task_id"),
+        tasks=_free_rows(task_tables.TaskRow, tasks, "task_id"),
         free_tasks=np.zeros(tasks, np.int64),
-        instances=_free_rows(instances, tables.INSTANCE, "instance_id", "instance_class"),
+        instances=_free_rows(InstanceRow, instances, "instance_id", "instance_class"),
         free_instances=np.zeros(instances, np.int64),
         hosts=hosts,
-        sets=np.zeros(task_sets, task_tables.TASK_SET),
-        strategy_items=np.zeros(items, tables.STRATEGY_ITEM),
-        shapes=np.zeros(shapes, tables.RESOURCE_SHAPE),
+        sets=new_table(task_tables.TaskSetRow, task_sets),
+        strategy_items=new_table(tables.StrategyItemRow, items),
+        shapes=new_table(tables.ResourceShapeRow, shapes),
         **_service_tables(scenario),
         **_container_tables(tasks),
-        providers=np.zeros(len(names.providers), tables.PROVIDER),
+        providers=new_table(tables.ProviderRow, len(names.providers)),
         classes=classes,
         buckets=fargate_buckets(scenario),
         fargate_prices=fargate_prices(scenario),
@@ -264,12 +266,12 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         group_first=np.full(groups, NEVER, np.int64),
         fact_row=np.full(groups, NEVER, np.int64),
         need=np.zeros(RESOURCES, np.int64),
-        arrivals=np.zeros(0, tables.ARRIVAL),
-        distributions=np.zeros(1, tables.DISTRIBUTION),
+        arrivals=new_table(tables.ArrivalRow, 0),
+        distributions=new_table(tables.DistributionRow, 1),
         distribution_values=np.zeros(1, np.float64),
-        finished_tasks=np.zeros(CHUNK_ROWS, task_tables.TASK),
-        terminated_instances=np.zeros(1_024, tables.INSTANCE),
-        events=np.zeros(EVENT_ROWS, tables.EVENT),
+        finished_tasks=new_table(task_tables.TaskRow, CHUNK_ROWS),
+        terminated_instances=new_table(InstanceRow, 1_024),
+        events=new_table(tables.EventRow, EVENT_ROWS),
         hosts_with_new_room=np.zeros(instances, np.int64),
         waiting_shapes=np.zeros(shapes, np.int64),
         daemons=np.zeros(0, np.int64),
@@ -278,8 +280,8 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         **_usage_tables(groups, classes.size, zones),
         **_image_tables(scenario, names, classes, ports, (tasks, instances, items)),
     )
-    push_free(state.free_tasks, clock, tables.FREE_TASKS, 0, tasks)
-    push_free(state.free_instances, clock, tables.FREE_INSTANCES, 0, instances)
+    state.counters.free_tasks = push_free(state.free_tasks, 0, range(tasks))
+    state.counters.free_instances = push_free(state.free_instances, 0, range(instances))
     return World(scenario, names, state)
 
 
@@ -288,7 +290,7 @@ def _service_tables(scenario: Scenario) -> dict[str, Any]:
 
     The log has rows only if requests of some service are simulated one by one.
     """
-    services = np.zeros(len(scenario.services), tables.SERVICE)
+    services = new_table(tables.ServiceRow, len(scenario.services))
     rate = scenario.cluster.service_launch_per_minute / MS_PER_MINUTE
     services["launch_tokens"], services["launch_rate"] = 1.0, rate
     # The tokens of one cycle, and the fraction of a task left over from the cycle before.
@@ -300,7 +302,7 @@ def _service_tables(scenario: Scenario) -> dict[str, Any]:
         "services": services,
         "dirty": np.zeros(max(1, services.size), np.int64),
         "todo": np.zeros(max(1, services.size), np.int64),
-        "target_changes": np.zeros(rows, CHANGE),
+        "target_changes": new_table(TargetChangeRow, rows),
     }
 
 
@@ -351,10 +353,10 @@ def _usage_tables(groups: int, classes: int, zones: int) -> dict[str, Any]:
 def _container_tables(tasks: int) -> dict[str, Any]:
     """Return the empty tables of containers with lifecycles of their own; `container_tables` extends them."""
     return {
-        "containers": np.zeros(0, task_tables.CONTAINER),
+        "containers": new_table(task_tables.ContainerRow, 0),
         "dependencies": np.zeros((0, 2), np.int64),
         "exit_codes": np.zeros(0, np.int64),
-        "container_states": np.zeros((tasks, 0), task_tables.CONTAINER_STATE),
+        "container_states": new_table_2d(task_tables.ContainerStateRow, tasks, 0),
     }
 
 
@@ -366,22 +368,23 @@ def _write_keys(scenario: Scenario, replication: int, classes: Array) -> None:
             classes[f"{purpose}_key"][classes["pool"] == p] = key
 
 
-def _initial_clock(scenario: Scenario) -> Array:
+def _initial_scalars(scenario: Scenario) -> dict[str, Any]:
     """Return the scalars of a world in which nothing has happened."""
-    clock = np.zeros(tables.CLOCK_SIZE, np.int64)
-    clock[tables.NEXT_TASK] = clock[tables.NEXT_INSTANCE] = 1
-    clock[tables.WINDOW_START] = scenario.warm_up_ms
-    clock[tables.END] = scenario.warm_up_ms + scenario.duration_ms
-    clock[tables.ENTRIES_PER_LIFE] = ENTRIES_PER_TASK
+    clock = Clock(window_start=scenario.warm_up_ms, end=scenario.warm_up_ms + scenario.duration_ms)
     limit, timeout = scenario.cluster.provisioning_limit, scenario.cluster.provisioning_timeout_ms
-    clock[tables.PROVISIONING_LIMIT] = NEVER if limit is None else limit
-    clock[tables.PROVISIONING_TIMEOUT] = NEVER if timeout is None else timeout
-    return clock
+    counters = Counters(
+        next_task_id=1,
+        next_instance_id=1,
+        entries_per_task=ENTRIES_PER_TASK,
+        provisioning_limit=NEVER if limit is None else limit,
+        provisioning_timeout=NEVER if timeout is None else timeout,
+    )
+    return {"clock": clock, "counters": counters}
 
 
-def _free_rows(size: int, dtype: np.dtype[np.void], *identities: str) -> Array:
+def _free_rows(record: type[R], size: int, *identities: str) -> Table[R]:
     """Return a table whose rows are all free."""
-    table = np.zeros(size, dtype)
+    table = new_table(record, size)
     for identity in identities:
         table[identity] = NEVER
     return table

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import as_table, new_table, new_table_2d
 from clustersim.scenario.sections.scenario import (
     Behavior,
     Container,
@@ -25,7 +26,6 @@ from clustersim.world.build.build_world import ENTRIES_PER_TASK
 from clustersim.world.build.distribution_table import Distributions
 from clustersim.world.build.pull_tables import listed_containers
 from clustersim.world.state import task_tables
-from clustersim.world.state.tables import ENTRIES_PER_LIFE
 from clustersim.world.state.world import World
 
 RESTART_PERIOD_MS = 300 * MS_PER_SECOND  # botocore: ContainerRestartPolicy.restartAttemptPeriod
@@ -96,7 +96,7 @@ def write_containers(
     main = main_container(definition, balanced)
     pulls = [container.name for container, _ in listed_containers(world.scenario, definition)]
     state = world.state
-    rows = np.zeros(len(containers), task_tables.CONTAINER)
+    rows = new_table(task_tables.ContainerRow, len(containers))
     needs: list[tuple[int, int]] = []
     codes: list[int] = []
     for number, container in enumerate(containers):
@@ -114,11 +114,11 @@ def write_containers(
     set_row["first_container"], set_row["containers"] = state.containers.size, len(containers)
     set_row["main_container"] = names.index(main)
     width = max(state.container_states.shape[1], len(containers))
-    states = np.zeros((state.container_states.shape[0], width), task_tables.CONTAINER_STATE)
+    states = new_table_2d(task_tables.ContainerStateRow, state.container_states.shape[0], width)
     states[:, : state.container_states.shape[1]] = state.container_states
-    state.clock[ENTRIES_PER_LIFE] = ENTRIES_PER_TASK + ENTRIES_PER_CONTAINER * width
+    state.counters.entries_per_task = ENTRIES_PER_TASK + ENTRIES_PER_CONTAINER * width
     world.state = state._replace(
-        containers=np.concatenate([state.containers, rows]),
+        containers=as_table(task_tables.ContainerRow, np.concatenate([state.containers, rows])),
         dependencies=np.concatenate([state.dependencies, np.array(needs, np.int64).reshape(-1, 2)]),
         exit_codes=np.concatenate([state.exit_codes, np.array(codes, np.int64)]),
         container_states=states,

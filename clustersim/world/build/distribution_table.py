@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import Table, new_table
 from clustersim.scenario.sections.scenario import Distribution
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import DISTRIBUTION
+from clustersim.world.state.tables import DistributionRow
 
 
 class Distributions:
@@ -30,9 +31,9 @@ class Distributions:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def arrays(self) -> tuple[Array, Array]:
+    def arrays(self) -> tuple[Table[DistributionRow], Array]:
         """Return (`State.distributions`, `State.distribution_values`)."""
-        table = np.zeros(max(1, len(self._rows)), DISTRIBUTION)
+        table = new_table(DistributionRow, max(1, len(self._rows)))
         values: list[float] = []
         for r, (code, a, b, empirical) in enumerate(self._rows):
             first = len(values)

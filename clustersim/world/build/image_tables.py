@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import new_table
 from clustersim.policy.images.image_cache import new_image_cache
 from clustersim.policy.images.image_pulls import ALWAYS, network_bytes_per_ms
 from clustersim.policy.images.pull_error_messages import PulledImage, PullFault, pull_error_message
@@ -39,7 +40,7 @@ def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> 
     limits: list[PullLimit] = []
     registries, begins, ends = _registries(scenario, limits)
     agents, baked = _agents(scenario, names, kinds)
-    table = np.zeros(len(limits), image_dtypes.PULL_LIMIT)
+    table = new_table(image_dtypes.PullLimitRow, len(limits))
     for row, limit in zip(table, limits, strict=True):
         row["limit"], row["per_ms"], row["counted_by"] = limit.limit, limit.per_ms, SOURCES.index(limit.by)
     return {
@@ -54,7 +55,7 @@ def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> 
         "registry_busy_until": np.zeros(registries.size),
         "agents": agents,
         "preloaded": np.array(baked, np.int64),
-        "pulls": np.zeros(0, image_dtypes.PULL),
+        "pulls": new_table(image_dtypes.PullRow, 0),
         "layer_scratch": np.full(layers.compressed.size, NEVER, np.int64),
         "pull_denials": np.zeros((0, agents.size), np.int64),
     }
@@ -72,12 +73,12 @@ def _versions(scenario: Scenario) -> Array:
         for image in scenario.images.images
         for number, version in enumerate(image.versions)
     ]
-    return np.array(rows, image_dtypes.IMAGE_VERSION)
+    return np.array(rows, image_dtypes.ImageVersionRow.dtype)
 
 
 def _registries(scenario: Scenario, limits: list[PullLimit]) -> tuple[Array, Array, Array]:
     """Return the registries and the begins and ends of their outages; `limits` collects their limits."""
-    table = np.zeros(len(scenario.registries), image_dtypes.REGISTRY)
+    table = new_table(image_dtypes.RegistryRow, len(scenario.registries))
     outages: list[tuple[int, int]] = []
     origin = scenario.warm_up_ms
     for row, registry in zip(table, scenario.registries, strict=True):
@@ -115,7 +116,7 @@ def _write_limits(row: Any, registry: Registry, limits: list[PullLimit]) -> None
 
 def _agents(scenario: Scenario, names: Names, kinds: Kinds) -> tuple[Array, list[int]]:
     """Return the agent of each class, Fargate's last, and the image versions that machine images contain."""
-    table = np.zeros(max(1, len(kinds)) + 1, image_dtypes.AGENT)
+    table = new_table(image_dtypes.AgentRow, max(1, len(kinds)) + 1)
     table["cleanup_ms"] = NEVER
     baked: list[int] = []
     for row, (pool, kind) in zip(table, kinds, strict=False):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.engine.records import as_table, new_table
 from clustersim.policy.images.pull_error_messages import PulledImage, PullFault, pull_error_message
 from clustersim.policy.tasks.startup_authorization import RequiredAccess, first_denial
 from clustersim.policy.tasks.subnet_addresses import addresses_of_task, task_address_error
@@ -47,7 +48,7 @@ def write_pulls(world: World, row: int, definition: TaskDefinition, of_service: 
     s["first_pull"], s["pulls"] = state.pulls.size, len(containers)
     if not containers:
         return
-    rows = np.zeros(len(containers), image_dtypes.PULL)
+    rows = new_table(image_dtypes.PullRow, len(containers))
     denials = np.zeros((len(containers), state.agents.size), np.int64)
     for number, (container, image) in enumerate(containers):
         _fill_pull(world, rows[number], container, image)
@@ -60,7 +61,7 @@ def write_pulls(world: World, row: int, definition: TaskDefinition, of_service: 
     versions = np.full((state.tasks.size, width), NEVER, np.int64)
     versions[:, : state.pulled_versions.shape[1]] = state.pulled_versions
     world.state = state._replace(
-        pulls=np.concatenate([state.pulls, rows]),
+        pulls=as_table(image_dtypes.PullRow, np.concatenate([state.pulls, rows])),
         pull_denials=np.concatenate([state.pull_denials, denials]),
         pulled_versions=versions,
     )

@@ -49,7 +49,6 @@ from clustersim.world.build.fatal_misconfiguration import StartupCrash, startup_
 from clustersim.world.build.hazard_tables import time_to_single_interruption
 from clustersim.world.build.pull_tables import needs_checks_at_start, write_network_and_denials, write_pulls
 from clustersim.world.build.task_set_specs import SetSpec
-from clustersim.world.state.tables import SETS_USED
 from clustersim.world.state.world import World
 
 RNG_PURPOSES = (
@@ -127,7 +126,7 @@ class TaskSets:
         s["checked_at_start"] = needs_checks_at_start(world, row)
         world.shapes_used += len(items) * len(spec.sizes)
         world.sets_used += 1
-        world.state.clock[SETS_USED] = world.sets_used
+        world.state.counters.sets_used = world.sets_used
         world.first_shape.append(first_shape)
         if spec.target_group is not None:
             world.names.target_groups[row] = spec.target_group.name

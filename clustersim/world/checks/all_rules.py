@@ -13,7 +13,6 @@ from clustersim.world.checks.recount import Recount
 from clustersim.world.checks.references import check_references
 from clustersim.world.checks.rules import SOUND
 from clustersim.world.checks.tasks import check_tasks
-from clustersim.world.state import tables
 from clustersim.world.state.tables import State
 
 
@@ -37,5 +36,5 @@ def find_broken_rule(
     if broken == SOUND:
         broken = check_addresses(state, recount, addresses)
     if broken == SOUND and state.versions.size != 0:
-        broken = check_images(state, recount, state.clock[tables.NOW], from_empty)
+        broken = check_images(state, recount, state.clock.now, from_empty)
     return broken

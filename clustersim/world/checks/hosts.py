@@ -40,7 +40,6 @@ from clustersim.world.checks.rules import (
     TASK_COUNT,
     WAITING,
 )
-from clustersim.world.state import tables
 from clustersim.world.state.tables import State
 
 _ACTIVE = int(InstanceState.ACTIVE)
@@ -72,7 +71,7 @@ def check_hosts(state: State, recount: Recount) -> int:
         if h.registered >= 0:
             sums[REGISTERED_CPU] += k.cpu
             sums[REGISTERED_MEMORY] += k.memory
-    if recount.totals[DISCONNECTED_AGENTS] != state.clock[tables.DISCONNECTED]:
+    if recount.totals[DISCONNECTED_AGENTS] != state.counters.disconnected_agents:
         return DISCONNECTED
     return SOUND
 
@@ -150,9 +149,9 @@ def check_waiting(state: State, recount: Recount) -> int:
 
     Only tasks whose placement is decided by plain resources are tried.
     """
-    if recount.totals[WAITING_TASKS] != state.clock[tables.WAITING_TASKS]:
+    if recount.totals[WAITING_TASKS] != state.counters.waiting_tasks:
         return WAITING
-    if recount.totals[ASSIGNED] != state.clock[tables.ASSIGNED]:
+    if recount.totals[ASSIGNED] != state.counters.assigned_tasks:
         return ASSIGNED_TASKS
     for shape in range(state.shapes.size):
         if (

@@ -17,7 +17,6 @@ from clustersim.world.checks.rules import (
     SLOTS_LOST,
     SOUND,
 )
-from clustersim.world.state import tables
 from clustersim.world.state.tables import State
 
 IN_TASKS, IN_INSTANCES, IN_SETS, IN_STRATEGY_ITEMS, IN_SHAPES = range(5)
@@ -98,7 +97,7 @@ def _find_dangling_of(state: State, slot: int) -> int:
 @kernel
 def _check_slots(state: State, recount: Recount) -> int:
     """Check that a slot is either live or free, and that serials are unique."""
-    free = state.clock[tables.FREE_TASKS]
+    free = state.counters.free_tasks
     if not 0 <= free <= state.free_tasks.size:
         return SLOTS_LOST
     live = 0
@@ -118,7 +117,7 @@ def _check_slots(state: State, recount: Recount) -> int:
             return LIVE_AND_FREE
     if shared:
         return SHARED_ID
-    if not 0 <= state.clock[tables.HEAP_SIZE] <= state.heap.shape[0]:
+    if not 0 <= state.counters.heap_size <= state.heap.shape[0]:
         return HEAP
     return SOUND
 

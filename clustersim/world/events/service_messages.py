@@ -12,9 +12,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Table
 from clustersim.engine.string_kernels import Page, Texts, put, put_number
 from clustersim.vocabulary import MS_PER_HOUR, NEVER, EventKind
-from clustersim.world.state.tables import EVENT
+from clustersim.world.state.tables import EventRow
 
 REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for this long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
@@ -60,7 +61,7 @@ _DESIRED_COUNT = int(EventKind.DESIRED_COUNT)
 class MessageBatch(NamedTuple):
     """A chunk of events, the texts of their messages, and the buffer that they are written to."""
 
-    events: Annotated[Array, EVENT, 1]
+    events: Table[EventRow]
     texts: Texts  # PIECES, then the names of services and causes of changes
     messages: Texts  # of events that have one of their own
     service_texts: Annotated[Array, np.int64, 1]  # [service]: text that names it

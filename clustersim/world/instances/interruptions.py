@@ -19,7 +19,7 @@ from clustersim.world.resources.allocation import mark_gained_room
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import DISCONNECTED, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     AGENT_DISCONNECTS,
     AGENT_RECONNECTS,
@@ -87,7 +87,7 @@ def disconnect_agent(state: State, slot: int, now: int) -> None:
     if h.state == ACTIVE:
         close_host(state.hosts, slot)
     h.connected = 0
-    state.clock[DISCONNECTED] += 1
+    state.counters.disconnected_agents += 1
     state.hosts.facts[AGENT_CONNECTED, slot] = 0
     emit_event(state, now, _DISCONNECTED, h.instance_id, -1, -1)
     # The ordinal of the draw is how long the instance has been registered, so that each disconnect is independent.
@@ -105,7 +105,7 @@ def reconnect_agent(state: State, slot: int, now: int) -> None:
         return
     k = state.classes[h.instance_class]
     h.connected = 1
-    state.clock[DISCONNECTED] -= 1
+    state.counters.disconnected_agents -= 1
     state.hosts.facts[AGENT_CONNECTED, slot] = 1
     if h.state == ACTIVE:
         open_host(state.hosts, slot, h.instance_class)

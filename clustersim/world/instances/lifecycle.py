@@ -29,22 +29,10 @@ from clustersim.world.resources.allocation import (
 from clustersim.world.scheduling.instance_assignments import place_assigned, unassign
 from clustersim.world.scheduling.provisioning import make_placement_request
 from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.counters import WAKE_CAPACITY, WAKE_SCHEDULER
 from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import (
-    AWAITED,
-    BELLS,
-    CAPACITY_EPOCH,
-    DISCONNECTED,
-    END,
-    FREE_INSTANCES,
-    LOST,
-    NEXT_INSTANCE,
-    WAKE_CAPACITY,
-    WAKE_SCHEDULER,
-    ZONES_CHANGED,
-    State,
-)
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     AGENT_DISCONNECTS,
     INSTANCE_FAILS,
@@ -82,12 +70,12 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
 
     It is billed from now on and registers at `register_at`.
     """
-    clock = state.clock
-    clock[FREE_INSTANCES] -= 1
-    slot = state.free_instances[clock[FREE_INSTANCES]]
+    counters = state.counters
+    counters.free_instances -= 1
+    slot = state.free_instances[counters.free_instances]
     h = state.instances[slot]
-    h.instance_id = clock[NEXT_INSTANCE]
-    clock[NEXT_INSTANCE] += 1
+    h.instance_id = counters.next_instance_id
+    counters.next_instance_id += 1
     h.ordinal = ordinal
     h.launched = h.accrued_until = now
     h.registered = h.draining = h.terminated = h.notice_at = NEVER
@@ -138,7 +126,7 @@ def _take_addresses(state: State, slot: int) -> None:
 @kernel
 def schedule_before_end(state: State, at: int, rank: int, slot: int) -> None:
     """Schedule an entry of an instance, unless it is due after the end of the run."""
-    if at < state.clock[END]:
+    if at < state.clock.end:
         schedule_entry(state, at, rank, slot, state.instances[slot].instance_id)
 
 
@@ -195,8 +183,8 @@ def register_instance(state: State, slot: int, now: int) -> None:
     schedule_image_cleanup(state, slot, now)
     if h.launched < now:
         mark_zones_changed(state)
-    if state.clock[AWAITED]:
-        state.clock[BELLS] |= WAKE_CAPACITY  # a group that rebalances its zones may continue
+    if state.counters.awaited:
+        state.counters.controllers_to_wake |= WAKE_CAPACITY  # a group that rebalances its zones may continue
     _start_daemons(state, slot, now)
     place_assigned(state, slot, now)
     mark_gained_room(state, slot)
@@ -207,8 +195,8 @@ def register_instance(state: State, slot: int, now: int) -> None:
 @kernel
 def mark_zones_changed(state: State) -> None:
     """Record that a zone may have gained capacity: the scheduler checks whether services are spread evenly."""
-    state.clock[ZONES_CHANGED] = 1
-    state.clock[BELLS] |= WAKE_SCHEDULER
+    state.counters.zones_changed = 1
+    state.counters.controllers_to_wake |= WAKE_SCHEDULER
 
 
 @kernel
@@ -242,7 +230,7 @@ def drain_instance(state: State, slot: int, now: int) -> None:
     h.state = DRAINING
     h.draining = now
     close_host(state.hosts, slot)
-    state.clock[BELLS] |= WAKE_CAPACITY
+    state.counters.controllers_to_wake |= WAKE_CAPACITY
     mark_daemons_dirty(state)
     task = h.first_task
     while task >= 0:
@@ -291,7 +279,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     if h.state == ACTIVE:
         close_host(state.hosts, slot)
     if h.connected == 0:
-        state.clock[DISCONNECTED] -= 1
+        state.counters.disconnected_agents -= 1
     h.state = TERMINATED
     while h.first_task >= 0:
         t = state.tasks[h.first_task]
@@ -315,13 +303,13 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
         p.registered -= 1
         p.registered_cpu -= k.cpu
         p.registered_memory -= k.memory
-    clock = state.clock
-    clock[CAPACITY_EPOCH] += 1
-    clock[BELLS] |= WAKE_CAPACITY
+    counters = state.counters
+    counters.capacity_epoch += 1
+    counters.controllers_to_wake |= WAKE_CAPACITY
     mark_daemons_dirty(state)
-    state.terminated_instances[clock[LOST]] = h
-    clock[LOST] += 1
+    state.terminated_instances[counters.terminated_instances] = h
+    counters.terminated_instances += 1
     h.instance_id = NEVER
     h.instance_class = NEVER
-    state.free_instances[clock[FREE_INSTANCES]] = slot
-    clock[FREE_INSTANCES] += 1
+    state.free_instances[counters.free_instances] = slot
+    counters.free_instances += 1

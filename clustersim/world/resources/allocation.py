@@ -13,13 +13,8 @@ from clustersim.vocabulary import (
     NEVER,
     InstanceState,
 )
-from clustersim.world.state.tables import (
-    BELLS,
-    CAPACITY_EPOCH,
-    FREED,
-    WAKE_CAPACITY,
-    State,
-)
+from clustersim.world.state.counters import WAKE_CAPACITY
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import PENDING, mark_daemons_dirty, move_task, write_need
 from clustersim.world.state.usage import integrate_instance, integrate_provider
 
@@ -32,11 +27,11 @@ _DRAINING = int(InstanceState.DRAINING)
 def mark_gained_room(state: State, host: int) -> None:
     """Record that a host may now fit a task it could not before; queued tasks are tried at the end of the instant."""
     h = state.instances[host]
-    state.clock[CAPACITY_EPOCH] += 1
+    state.counters.capacity_epoch += 1
     if h.gained_room == 0 and h.state == _ACTIVE:
         h.gained_room = 1
-        state.hosts_with_new_room[state.clock[FREED]] = host
-        state.clock[FREED] += 1
+        state.hosts_with_new_room[state.counters.hosts_with_new_room] = host
+        state.counters.hosts_with_new_room += 1
 
 
 @kernel
@@ -185,7 +180,7 @@ def free_allocation(state: State, slot: int, now: int) -> None:
     if item.fargate:
         if t.accrued_until >= 0:
             p.usd_per_hour -= _usd_per_hour(state, slot)
-        state.clock[CAPACITY_EPOCH] += 1  # a vCPU quota has room again
+        state.counters.capacity_epoch += 1  # a vCPU quota has room again
         return
     integrate_instance(state, t.instance_slot, now)
     h = state.instances[t.instance_slot]
@@ -193,7 +188,9 @@ def free_allocation(state: State, slot: int, now: int) -> None:
     h.last_task_change = now
     h.non_daemon_tasks -= 1 - state.sets[t.set].daemon
     if h.non_daemon_tasks == 0 and h.state == _DRAINING:
-        state.clock[BELLS] |= WAKE_CAPACITY  # a draining instance without tasks may now be terminated
+        state.counters.controllers_to_wake |= (
+            WAKE_CAPACITY  # a draining instance without tasks may now be terminated
+        )
         mark_daemons_dirty(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory

@@ -12,23 +12,24 @@ import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
+from clustersim.engine.records import Int64, Record, Table
 from clustersim.vocabulary import NEVER, RESOURCES
-from clustersim.world.state.tables import WAITING_SHAPES, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import write_need
 from clustersim.world.state.usage import Slots
 
-PROVIDER_DEMAND = np.dtype(
-    [
-        ("running", np.int64),
-        ("busy", np.int64),
-        ("needed", np.int64),
-        ("unplaceable", np.int64),
-        ("newest", np.int64),
-    ],
-    align=True,
-)
 
-Rows = Annotated[Array, PROVIDER_DEMAND, 1]
+class ProviderDemandRow(Record):
+    """A row of the table of provider demands."""
+
+    running: Int64
+    busy: Int64
+    needed: Int64
+    unplaceable: Int64
+    newest: Int64
+
+
+Rows = Table[ProviderDemandRow]
 Cube = Annotated[Array, np.int64, 3]
 Floats = Annotated[Array, np.float64, 1]
 
@@ -69,7 +70,7 @@ def count_provider_demand(
             row.busy += 1 if h.non_daemon_tasks > 0 else 0
             if h.registered != h.launched:  # not the initial instances of a run
                 row.newest = max(row.newest, h.launched)
-    for position in range(state.clock[WAITING_SHAPES]):
+    for position in range(state.counters.waiting_shapes):
         shape = state.waiting_shapes[position]
         r = row_of_provider[state.strategy_items[state.shapes[shape].strategy_item].provider]
         if r < 0 or state.sets[state.strategy_items[state.shapes[shape].strategy_item].set].daemon:
@@ -92,7 +93,7 @@ def _count_waiting_alike(state: State, position: int) -> int:
     """
     shape = state.waiting_shapes[position]
     count = 0
-    for other in range(state.clock[WAITING_SHAPES]):
+    for other in range(state.counters.waiting_shapes):
         if _are_alike(state, shape, state.waiting_shapes[other]):
             if other < position:
                 return 0

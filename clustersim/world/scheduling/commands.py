@@ -27,7 +27,7 @@ from clustersim.world.scheduling.provisioning import (
     make_placement_request,
     try_place,
 )
-from clustersim.world.state.tables import REFUSED, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     RUNNING,
     create_task,
@@ -58,12 +58,12 @@ def start_tasks(state: State, row: int, shape: int, count: int, now: int, starte
     """Create up to `count` tasks of a service's set `row`, write their ids to `started` and return their number.
 
     With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no task for it.
-    Fargate's refusals are not created either, but tasks of other strategy items are; `clock[REFUSED]` is then the
-    wait reason of Fargate, else 0. `shape` is that of the first strategy item of the set.
+    Fargate's refusals are not created either, but tasks of other strategy items are; `counters.refused_sentence` is
+    then the wait reason of Fargate, else 0. `shape` is that of the first strategy item of the set.
     """
     done = start_task_batch(state, row, shape, count, now, started)
-    if state.clock[REFUSED] > 0:
-        state.placement_failures[state.clock[REFUSED]] += 1
+    if state.counters.refused_sentence > 0:
+        state.placement_failures[state.counters.refused_sentence] += 1
     return int(done)
 
 
@@ -72,7 +72,7 @@ def start_task_batch(state: State, row: int, shape: int, count: int, now: int, s
     """Do the work of `start_tasks` without counting a placement failure."""
     s = state.sets[row]
     service = state.services[s.service]
-    state.clock[REFUSED] = 0
+    state.counters.refused_sentence = 0
     done = 0
     for _ in range(count):
         item_row = choose_strategy_item(state, row)
@@ -87,7 +87,7 @@ def start_task_batch(state: State, row: int, shape: int, count: int, now: int, s
         elif item.fargate:
             code = find_fargate_failure(state, item_row, state.shapes[item_shape].cpu)
             if code > 0:
-                state.clock[REFUSED] = code
+                state.counters.refused_sentence = code
                 if s.item_count == 1:
                     break
                 item.refused += 1

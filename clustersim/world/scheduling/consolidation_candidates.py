@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 
 from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.records import Int64, Record, Table
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.vocabulary import (
     CPU,
@@ -25,21 +26,21 @@ from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import write_need
 from clustersim.world.state.usage import Slots
 
-CONSOLIDATION_COUNTS = np.dtype(
-    [  # one row per pool of Managed Instances
-        (
-            "candidate_after",
-            np.int64,
-        ),  # ms without a task placed or ended that make an instance a candidate; -1: never
-        ("lifetime", np.int64),  # ms after which an instance is drained
-        ("candidates", np.int64),
-        ("empty", np.int64),  # candidates without tasks, or with daemons only
-        ("past_lifetime", np.int64),
-    ],
-    align=True,
-)
 
-CandidateCounts = Annotated[Array, CONSOLIDATION_COUNTS, 1]
+class ConsolidationCountsRow(Record):
+    """One row per pool of Managed Instances."""
+
+    candidate_after: Int64
+    """Ms without a task placed or ended that make an instance a candidate; -1: never."""
+    lifetime: Int64
+    """Ms after which an instance is drained."""
+    candidates: Int64
+    empty: Int64
+    """Candidates without tasks, or with daemons only."""
+    past_lifetime: Int64
+
+
+CandidateCounts = Table[ConsolidationCountsRow]
 Room = Annotated[Array, np.int64, 2]
 
 _ACTIVE = int(InstanceState.ACTIVE)

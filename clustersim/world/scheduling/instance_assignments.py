@@ -11,8 +11,9 @@ from __future__ import annotations
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.vocabulary import NEVER
 from clustersim.world.scheduling.provisioning import find_host, fits_on
+from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue, remove_assignment
-from clustersim.world.state.tables import ASSIGNED, BELLS, WAKE_CAPACITY, State
+from clustersim.world.state.tables import State
 from clustersim.world.tasks.startup import place_on_host
 
 
@@ -29,7 +30,7 @@ def assign_to_instance(state: State, shape: int, count: int, host: int) -> None:
         if h.first_assigned >= 0:
             state.tasks[h.first_assigned].previous_waiting = slot
         h.first_assigned = slot
-        state.clock[ASSIGNED] += 1
+        state.counters.assigned_tasks += 1
 
 
 @kernel
@@ -71,4 +72,4 @@ def _place_again(state: State, slot: int, now: int) -> None:
         place_on_host(state, slot, host, now)
     else:
         join_queue(state, slot)
-        state.clock[BELLS] |= WAKE_CAPACITY
+        state.counters.controllers_to_wake |= WAKE_CAPACITY

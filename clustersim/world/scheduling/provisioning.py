@@ -27,26 +27,9 @@ from clustersim.vocabulary import (
 )
 from clustersim.world.resources.allocation import choose_fargate_zone
 from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue
-from clustersim.world.state.tables import (
-    ASSIGNED,
-    BELLS,
-    CLOSEST,
-    DISCONNECTED,
-    ENTRIES_PER_LIFE,
-    EVENTS,
-    FINISHED,
-    FREE_TASKS,
-    FREED,
-    HEAP_SIZE,
-    PROVISIONING_LIMIT,
-    PROVISIONING_TIMEOUT,
-    ROUND,
-    WAITING_SHAPES,
-    WAITING_TASKS,
-    WAKE_CAPACITY,
-    State,
-)
+from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import has_room_for_changes
 from clustersim.world.state.task_states import (
     FARGATE_ACCEPTED,
@@ -71,12 +54,12 @@ _ACTIVE = int(InstanceState.ACTIVE)
 @kernel_entry
 def has_room(state: State, tasks: int) -> bool:
     """Return whether `tasks` tasks may be created, moved and ended before an array must grow or be emptied."""
-    clock = state.clock
+    counters = state.counters
     return bool(
-        clock[FREE_TASKS] >= tasks
-        and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * tasks
-        and state.finished_tasks.size - clock[FINISHED] >= tasks
-        and state.events.size - clock[EVENTS] >= tasks
+        counters.free_tasks >= tasks
+        and state.heap.shape[0] - counters.heap_size >= counters.entries_per_task * tasks
+        and state.finished_tasks.size - counters.finished_tasks >= tasks
+        and state.events.size - counters.events >= tasks
         and has_room_for_changes(state, tasks)
     )
 
@@ -147,18 +130,18 @@ def find_wait_reason(state: State, shape: int) -> int:
 
 @kernel
 def _determine_wait_reason(state: State, shape: int) -> int:
-    """Return the wait reason of tasks of a shape that fit nowhere; set `clock[CLOSEST]` to the closest host, or -1."""
+    """Return the wait reason of tasks of a shape that fit nowhere; set `closest_host`, -1 if there is none."""
     s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 1)
     code, closest = find_placement_failure(state.hosts, make_placement_request(state, shape))
-    if state.clock[DISCONNECTED] > 0:
+    if state.counters.disconnected_agents > 0:
         disconnected = _disconnected_host(state, shape)
         if disconnected >= 0:
             code, closest = _AGENT, disconnected
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 0)
-    state.clock[CLOSEST] = closest
+    state.counters.closest_host = closest
     return code
 
 
@@ -191,7 +174,7 @@ def _refresh_wait_reason(state: State, shape: int, now: int) -> None:
 @kernel_entry
 def refresh_wait_reasons(state: State, now: int) -> None:
     """Record the current wait reason of every queued task, at the end of a run."""
-    for position in range(state.clock[WAITING_SHAPES]):
+    for position in range(state.counters.waiting_shapes):
         shape = state.waiting_shapes[position]
         q = state.shapes[shape]
         _refresh_wait_reason(state, shape, now)
@@ -232,16 +215,16 @@ def try_place(state: State, slot: int, now: int) -> None:
     if state.strategy_items[t.strategy_item].can_wait == 0:
         fail_placement(state, slot, now, q.wait_reason)
         return
-    limit = state.clock[PROVISIONING_LIMIT]
-    if limit >= 0 and state.clock[WAITING_TASKS] + state.clock[ASSIGNED] >= limit:
+    limit = state.counters.provisioning_limit
+    if limit >= 0 and state.counters.waiting_tasks + state.counters.assigned_tasks >= limit:
         state.placement_failures[_PROVISIONING_LIMIT] += 1
         fail_placement(state, slot, now, _PROVISIONING_LIMIT)
         return
     join_queue(state, slot)
     if state.strategy_items[t.strategy_item].managed:
-        state.clock[BELLS] |= WAKE_CAPACITY
-    if state.clock[PROVISIONING_TIMEOUT] >= 0:
-        schedule_entry(state, now + state.clock[PROVISIONING_TIMEOUT], PROVISION_TIMEOUT, slot, t.task_id)
+        state.counters.controllers_to_wake |= WAKE_CAPACITY
+    if state.counters.provisioning_timeout >= 0:
+        schedule_entry(state, now + state.counters.provisioning_timeout, PROVISION_TIMEOUT, slot, t.task_id)
 
 
 @kernel
@@ -303,16 +286,16 @@ def _fits(state: State, shape: int, host: int) -> bool:
 @kernel
 def _oldest_fitting_shape(state: State) -> int:
     """Return the shape of the longest queued task that fits, by resources, on a host with new room; -1: none."""
-    clock = state.clock
+    counters = state.counters
     best = -1
     oldest = 0
-    for position in range(clock[WAITING_SHAPES]):
+    for position in range(counters.waiting_shapes):
         shape = state.waiting_shapes[position]
         q = state.shapes[shape]
         arrived = state.tasks[q.head].task_id
-        if q.tried_round == clock[ROUND] or (best >= 0 and arrived > oldest):
+        if q.tried_round == counters.serving_round or (best >= 0 and arrived > oldest):
             continue
-        for f in range(clock[FREED]):
+        for f in range(counters.hosts_with_new_room):
             if _fits(state, shape, state.hosts_with_new_room[f]):
                 best = shape
                 oldest = arrived
@@ -323,9 +306,9 @@ def _oldest_fitting_shape(state: State) -> int:
 @kernel
 def place_waiting(state: State, now: int) -> bool:
     """Place queued tasks on the hosts that gained room; return False if an array must grow first (then call again)."""
-    clock = state.clock
-    clock[ROUND] += 1
-    while clock[WAITING_SHAPES] > 0:
+    counters = state.counters
+    counters.serving_round += 1
+    while counters.waiting_shapes > 0:
         if not has_room(state, 8):
             return False
         shape = _oldest_fitting_shape(state)
@@ -333,21 +316,21 @@ def place_waiting(state: State, now: int) -> bool:
             break
         q = state.shapes[shape]
         slot = q.head
-        hosts = clock[FREED]
+        hosts = counters.hosts_with_new_room
         if hosts == 1 and state.strategy_items[q.strategy_item].resources_only:
             host = state.hosts_with_new_room[0]  # the only host that can have become large enough
         else:
             host = find_host(state, shape, state.tasks[slot].ordinal)
         if host < 0:
-            q.tried_round = clock[ROUND]
+            q.tried_round = counters.serving_round
             continue
         leave_queue(state, slot)
         place_on_host(state, slot, host, now)
-        if clock[FREED] > hosts:
-            clock[ROUND] += 1
-    for f in range(clock[FREED]):
+        if counters.hosts_with_new_room > hosts:
+            counters.serving_round += 1
+    for f in range(counters.hosts_with_new_room):
         state.instances[state.hosts_with_new_room[f]].gained_room = 0
-    clock[FREED] = 0
+    counters.hosts_with_new_room = 0
     return True
 
 

@@ -16,8 +16,9 @@ from clustersim.vocabulary import MS_PER_SECOND, NEVER, EventKind, StopCode, Sto
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_surplus_tasks
 from clustersim.world.scheduling.commands import start_task_batch
 from clustersim.world.scheduling.provisioning import has_room
+from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.event_rows import emit_event
-from clustersim.world.state.tables import BELLS, DIRTY, EVENTS, WAKE_SCHEDULER, ZONES_CHANGED, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import RUNNING, mark_service_dirty
 from clustersim.world.state.usage import Slots
 from clustersim.world.tasks.lifecycle import stop_task
@@ -59,10 +60,10 @@ def reconcile_steady(state: State, todo: Slots, first: int, now: int) -> int:
 @kernel
 def reconcile_dirty(state: State, now: int) -> bool:
     """Reconcile all dirty services, in the order of the file, if each is steady; return whether none is left."""
-    clock = state.clock
-    if clock[ZONES_CHANGED]:
+    counters = state.counters
+    if counters.zones_changed:
         return False  # the scheduler rebalances zones
-    count = clock[DIRTY]
+    count = counters.dirty_services
     tasks = 0
     for position in range(count):
         service = state.dirty[position]
@@ -80,8 +81,8 @@ def reconcile_dirty(state: State, now: int) -> bool:
             todo[behind] = todo[behind - 1]
             behind -= 1
         todo[behind] = service
-    clock[DIRTY] = 0
-    clock[BELLS] &= ~WAKE_SCHEDULER
+    counters.dirty_services = 0
+    counters.controllers_to_wake &= ~WAKE_SCHEDULER
     done = True
     for position in range(count):
         if not _reconcile(state, todo[position], now):
@@ -126,7 +127,7 @@ def _start(state: State, service: int, count: int, now: int) -> bool:
         v.steady_reported = 0
     for position in range(done):
         emit_event(state, now, _TASKS_STARTED, NEVER, ids[position], service)
-        state.events[state.clock[EVENTS] - 1].merged_events = done - 1 - position
+        state.events[state.counters.events - 1].merged_events = done - 1 - position
     return bool(done == count)
 
 
@@ -146,7 +147,7 @@ def _stop(state: State, service: int, live: int, now: int) -> bool:
         if state.tasks[slot].state == RUNNING:
             running -= 1
             emit_event(state, now, _TASKS_STOPPED, NEVER, state.tasks[slot].task_id, service)
-            state.events[state.clock[EVENTS] - 1].merged_events = running
+            state.events[state.counters.events - 1].merged_events = running
     for slot in chosen:
         stop_task(state, slot, now, _SCHEDULER_INITIATED, _SCALING_ACTIVITY)
     return True

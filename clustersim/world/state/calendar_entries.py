@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import inlined
 from clustersim.engine.heap import RANK_SHIFT, push
-from clustersim.world.state.tables import HEAP_SIZE, SEQUENCE, State
+from clustersim.world.state.tables import State
 
 
 @inlined
 def schedule_entry(state: State, at: int, rank: int, subject: int, serial: int) -> None:
     """Push an entry onto the calendar heap. Entries of one instant are ordered by rank, then by insertion."""
-    clock = state.clock
-    push(state.heap, clock[HEAP_SIZE], at, (rank << RANK_SHIFT) | clock[SEQUENCE], subject, serial)
-    clock[HEAP_SIZE] += 1
-    clock[SEQUENCE] += 1
+    counters = state.counters
+    push(state.heap, counters.heap_size, at, (rank << RANK_SHIFT) | counters.sequence, subject, serial)
+    counters.heap_size += 1
+    counters.sequence += 1

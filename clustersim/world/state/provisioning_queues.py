@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import ASSIGNED, WAITING_SHAPES, WAITING_TASKS, State
+from clustersim.world.state.tables import State
 
 
 @kernel
@@ -24,7 +24,7 @@ def remove_assignment(state: State, slot: int) -> None:
     if t.next_waiting >= 0:
         state.tasks[t.next_waiting].previous_waiting = t.previous_waiting
     t.previous_waiting = t.next_waiting = t.assigned_instance = NEVER
-    state.clock[ASSIGNED] -= 1
+    state.counters.assigned_tasks -= 1
 
 
 @kernel
@@ -40,12 +40,12 @@ def join_queue(state: State, slot: int) -> None:
         q.head = slot
     q.tail = slot
     q.count += 1
-    clock = state.clock
-    clock[WAITING_TASKS] += 1
+    counters = state.counters
+    counters.waiting_tasks += 1
     if q.position < 0:
-        q.position = clock[WAITING_SHAPES]
+        q.position = counters.waiting_shapes
         state.waiting_shapes[q.position] = t.resource_shape
-        clock[WAITING_SHAPES] += 1
+        counters.waiting_shapes += 1
 
 
 @kernel
@@ -64,11 +64,11 @@ def leave_queue(state: State, slot: int) -> None:
         q.tail = t.previous_waiting
     t.previous_waiting = t.next_waiting = NEVER
     q.count -= 1
-    clock = state.clock
-    clock[WAITING_TASKS] -= 1
+    counters = state.counters
+    counters.waiting_tasks -= 1
     if q.count == 0:
-        clock[WAITING_SHAPES] -= 1
-        moved = state.waiting_shapes[clock[WAITING_SHAPES]]
+        counters.waiting_shapes -= 1
+        moved = state.waiting_shapes[counters.waiting_shapes]
         state.waiting_shapes[q.position] = moved
         state.shapes[moved].position = q.position
         q.position = NEVER

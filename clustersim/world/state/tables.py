@@ -13,304 +13,238 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import (
+    Flag,
+    Float64,
+    Int32,
+    Int64,
+    Milliseconds,
+    Record,
+    Table,
+    Table2D,
+)
 from clustersim.policy.images.image_cache import ImageCache, ImageLayers
-from clustersim.policy.load.exact_tables import CHANGE
+from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import Hosts
-from clustersim.world.state.image_dtypes import AGENT, IMAGE_VERSION, PULL, PULL_LIMIT, REGISTRY
-from clustersim.world.state.task_tables import CONTAINER, CONTAINER_STATE, TASK, TASK_SET
+from clustersim.world.state.counters import Clock, Counters
+from clustersim.world.state.image_dtypes import AgentRow, ImageVersionRow, PullLimitRow, PullRow, RegistryRow
+from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
+from clustersim.world.state.task_tables import ContainerRow, ContainerStateRow, TaskRow, TaskSetRow
 
-INSTANCE = np.dtype(
-    [
-        ("instance_id", np.int64),
-        ("ordinal", np.int64),  # n-th of its group: the entity of its random draws
-        ("launched", np.int64),
-        ("registered", np.int64),
-        ("draining", np.int64),
-        ("terminated", np.int64),
-        ("notice_at", np.int64),  # Spot: when the interruption notice came, two minutes before the end
-        ("last_task_change", np.int64),  # when a task was last placed here or ended here
-        ("integrated_until", np.int64),  # the areas below reach up to this instant
-        ("accrued_until", np.int64),  # so does the accrued cost
-        ("cpu_area", np.int64),  # reserved CPU units x ms since registration
-        ("memory_area", np.int64),  # reserved MiB x ms
-        ("tasks_started", np.int64),
-        ("cost", np.float64),
-        ("instance_class", np.int64),  # row of INSTANCE_CLASS
-        ("first_task", np.int64),
-        ("first_assigned", np.int64),  # head of the list of tasks that wait for this instance
-        ("task_count", np.int64),
-        ("non_daemon_tasks", np.int64),  # without any the instance counts as empty
-        ("used_cpu", np.int64),
-        ("used_memory", np.int64),
-        ("subnet", np.int64),  # of its addresses; -1: none
-        ("state", np.int8),
-        ("reason", np.int8),
-        ("gained_room", np.int8),  # in the list of hosts that gained room at this instant
-        ("terminating", np.int8),  # to be terminated by its group or provider once it has drained
-        ("protected", np.int8),  # from scale-in
-        ("connected", np.int8),  # its agent; without one nothing is placed, and running tasks continue
-    ],
-    align=True,
-)
 
-STRATEGY_ITEM = np.dtype(
-    [  # a task set on one capacity provider of its strategy (ECS API: CapacityProviderStrategyItem)
-        ("set", np.int64),
-        ("provider", np.int64),
-        ("weight", np.int64),
-        ("base", np.int64),
-        ("live", np.int64),  # tasks that have not ended
-        ("refused", np.int64),  # tasks chosen for it and refused in the current call
-        ("provision", np.int64),  # distribution of ENI attachment or Fargate start; -1: none
-        ("bucket", np.int64),  # Fargate: which launch quota (0 on-demand, 1 Spot)
-        ("price", np.int64),  # Fargate: row of the Fargate prices
-        ("interruption", np.int64),  # Fargate Spot: distribution of the time to a task's notice; -1: never
-        ("retirement", np.int64),  # Fargate: distribution of the time to a task's retirement; -1: never
-        ("program_from", np.int64),
-        ("program_to", np.int64),
-        (
-            "zones_without_address",
-            np.int64,
-        ),  # Fargate: bits of the zones where tasks lacked an address since the last success
-        ("eni", np.int8),
-        ("addresses", np.int8),  # each task takes one of a subnet
-        ("fargate", np.int8),
-        ("managed", np.int8),  # on ECS Managed Instances: an instance is launched for tasks that wait
-        ("can_wait", np.int8),  # tasks wait in PROVISIONING (capacity provider) or are refused (launch type)
-        ("resources_only", np.int8),  # resources and instance class alone decide whether a task fits
-    ],
-    align=True,
-)
+class StrategyItemRow(Record):
+    """A task set on one capacity provider of its strategy (ECS API: CapacityProviderStrategyItem)."""
 
-RESOURCE_SHAPE = np.dtype(
-    [  # tasks of one strategy item with equal requirements, which share a queue
-        ("strategy_item", np.int64),
-        ("cpu", np.int64),
-        ("memory", np.int64),
-        ("gpus", np.int64),
-        ("host_ports", np.int64),
-        ("head", np.int64),
-        ("tail", np.int64),
-        ("count", np.int64),  # waiting tasks
-        ("position", np.int64),  # in State.waiting_shapes; -1: no task waits
-        ("wait_reason", np.int64),  # the last placement failure
-        ("wait_reason_at", np.int64),  # when it was determined
-        ("tried_round", np.int64),  # the placement round in which it was found not to fit
-    ],
-    align=True,
-)
+    set: Int64
+    provider: Int64
+    weight: Int64
+    base: Int64
+    live: Int64
+    """Tasks that have not ended."""
+    refused: Int64
+    """Tasks chosen for it and refused in the current call."""
+    provision: Int64
+    """Distribution of ENI attachment or Fargate start; -1: none."""
+    bucket: Int64
+    """Fargate: which launch quota (0 on-demand, 1 Spot)."""
+    price: Int64
+    """Fargate: row of the Fargate prices."""
+    interruption: Int64
+    """Fargate Spot: distribution of the time to a task's notice; -1: never."""
+    retirement: Int64
+    """Fargate: distribution of the time to a task's retirement; -1: never."""
+    program_from: Int64
+    program_to: Int64
+    zones_without_address: Int64
+    """Fargate: bits of the zones where tasks lacked an address since the last success."""
+    eni: Flag
+    addresses: Flag
+    """Each task takes one of a subnet."""
+    fargate: Flag
+    managed: Flag
+    """On ECS Managed Instances: an instance is launched for tasks that wait."""
+    can_wait: Flag
+    """Tasks wait in PROVISIONING (capacity provider) or are refused (launch type)."""
+    resources_only: Flag
+    """Resources and instance class alone decide whether a task fits."""
 
-SERVICE = np.dtype(
-    [
-        ("desired", np.int64),
-        ("threshold", np.int64),  # ceil(desired x minimumHealthyPercent): the service is available from it on
-        ("minimum_healthy_percent", np.int64),
-        ("provisioning", np.int64),
-        ("pending", np.int64),
-        ("running", np.int64),
-        ("healthy", np.int64),
-        ("dirty", np.int8),
-        ("integrated_until", np.int64),
-        ("running_area", np.int64),  # task x ms
-        ("available_ms", np.int64),  # ms with running >= threshold
-        ("available_healthy_ms", np.int64),  # ms with healthy >= threshold
-        ("ordinal", np.int64),  # tasks created so far
-        ("exact", np.int8),  # its requests are simulated one by one, and changes of its targets are logged
-        ("deploying", np.int8),  # its PRIMARY deployment is in progress
-        ("steady_reported", np.int8),  # the event of the current steady state has been emitted
-        ("launch_tokens", np.float64),  # tasks that its launch rate allows now
-        ("launch_rate", np.float64),  # tokens per ms
-        ("launch_burst", np.float64),  # the most that can be saved up
-        ("launch_refilled_at", np.int64),
-        (
-            "steady",
-            np.int8,
-        ),  # the scheduler has nothing under way: `scheduling.steady_services` keeps its desired count
-        ("rebalances_zones", np.int8),  # the spread over zones is checked at each new steady state
-        ("primary", np.int64),  # the task set of its PRIMARY deployment
-        ("never_ran", np.int64),  # tasks of that set that never ran, at the scheduler's last look
-    ],
-    align=True,
-)
 
-PROVIDER = np.dtype(
-    [
-        ("provisioning", np.int64),
-        ("running", np.int64),
-        ("instances", np.int64),  # launched and not terminated
-        ("registered", np.int64),
-        ("integrated_until", np.int64),
-        ("cpu", np.int64),  # reserved now, on registered instances
-        ("memory", np.int64),
-        ("registered_cpu", np.int64),
-        ("registered_memory", np.int64),
-        ("cpu_area", np.int64),
-        ("memory_area", np.int64),
-        ("registered_cpu_area", np.int64),
-        ("registered_memory_area", np.int64),
-        ("instance_area", np.int64),
-        ("usd_per_hour", np.float64),  # of what is billed now
-    ],
-    align=True,
-)
+class ResourceShapeRow(Record):
+    """Tasks of one strategy item with equal requirements, which share a queue."""
 
-INSTANCE_CLASS = np.dtype(
-    [  # instances that nothing distinguishes: same pool, type, zone, attributes and purchase option
-        ("pool", np.int64),  # position in the scenario's pools: its groups, then its managed instances
-        ("provider", np.int64),  # row of PROVIDER; groups without a provider share the last
-        ("type", np.int64),
-        ("zone", np.int64),
-        ("cpu", np.int64),
-        ("memory", np.int64),
-        ("gpus", np.int64),
-        ("enis", np.int64),
-        ("failure", np.int64),  # distribution of the time to failure; -1: never
-        ("launch", np.int64),  # distribution of the time from request to registration
-        (
-            "interruption",
-            np.int64,
-        ),  # distribution of a Spot instance's time to a single interruption; -1: never
-        ("disconnect", np.int64),  # distribution of the time until its agent disconnects; -1: never
-        ("disconnect_duration", np.int64),  # distribution of the time until its agent reconnects
-        ("weight", np.int64),
-        ("addresses", np.int64),  # of a subnet that an instance itself takes
-        ("host_ports", np.int64),  # available to tasks
-        ("usd_per_hour", np.float64),  # instance, root volume and fee
-        ("failure_key", np.uint64),
-        ("launch_key", np.uint64),
-        ("interruption_key", np.uint64),
-        ("pool_key", np.uint64),
-        ("agent_key", np.uint64),
-        ("spot", np.int8),
-        ("drains_on_notice", np.int8),  # ECS_ENABLE_SPOT_INSTANCE_DRAINING
-    ],
-    align=True,
-)
+    strategy_item: Int64
+    cpu: Int64
+    memory: Int64
+    gpus: Int64
+    host_ports: Int64
+    head: Int64
+    tail: Int64
+    count: Int64
+    """Waiting tasks."""
+    position: Int64
+    """In State.waiting_shapes; -1: no task waits."""
+    wait_reason: Int64
+    """The last placement failure."""
+    wait_reason_at: Int64
+    """When it was determined."""
+    tried_round: Int64
+    """The placement round in which it was found not to fit."""
 
-BUCKET = np.dtype(
-    [  # Fargate launch rate and vCPU quota, on-demand and Spot
-        ("interval_us", np.int64),
-        ("burst", np.int64),
-        ("next_us", np.int64),
-        ("cpu_limit", np.int64),  # CPU units; -1: unlimited
-        ("cpu", np.int64),
-    ],
-    align=True,
-)
 
-FARGATE_PRICE = np.dtype(
-    [("usd_per_cpu_ms", np.float64), ("usd_per_mib_ms", np.float64), ("usd_per_gib_ms", np.float64)],
-    align=True,
-)
+class ServiceRow(Record):
+    """A row of the table of services."""
 
-ARRIVAL = np.dtype(
-    [  # a call of RunTask that is due, in order of time
-        ("at", np.int64),
-        ("duration", np.int64),  # -1: drawn from the set's distribution, -2: runs until stopped
-        ("ordinal", np.int64),  # of the first copy
-        ("set", np.int32),
-        ("resource_shape", np.int32),  # of the set's first strategy item
-        ("copies", np.int32),
-        ("reference", np.int32),
-    ],
-    align=True,
-)
+    desired: Int64
+    threshold: Int64
+    """Ceil(desired x minimumHealthyPercent): the service is available from it on."""
+    minimum_healthy_percent: Int64
+    provisioning: Int64
+    pending: Int64
+    running: Int64
+    healthy: Milliseconds
+    dirty: Flag
+    integrated_until: Milliseconds
+    running_area: Int64
+    """Task x ms."""
+    available_ms: Milliseconds
+    """Ms with running >= threshold."""
+    available_healthy_ms: Milliseconds
+    """Ms with healthy >= threshold."""
+    ordinal: Int64
+    """Tasks created so far."""
+    exact: Flag
+    """Its requests are simulated one by one, and changes of its targets are logged."""
+    deploying: Flag
+    """Its PRIMARY deployment is in progress."""
+    steady_reported: Flag
+    """The event of the current steady state has been emitted."""
+    launch_tokens: Float64
+    """Tasks that its launch rate allows now."""
+    launch_rate: Float64
+    """Tokens per ms."""
+    launch_burst: Float64
+    """The most that can be saved up."""
+    launch_refilled_at: Int64
+    steady: Flag
+    """The scheduler has nothing under way: `scheduling.steady_services` keeps its desired count."""
+    rebalances_zones: Flag
+    """The spread over zones is checked at each new steady state."""
+    primary: Int64
+    """The task set of its PRIMARY deployment."""
+    never_ran: Int64
+    """Tasks of that set that never ran, at the scheduler's last look."""
 
-DISTRIBUTION = np.dtype(
-    [
-        ("code", np.int64),
-        ("a", np.float64),
-        ("b", np.float64),
-        ("first", np.int64),
-        ("last", np.int64),
-    ],
-    align=True,
-)
 
-EVENT = np.dtype(
-    [  # a row of `events` that is not yet formatted
-        ("at", np.int64),
-        ("kind", np.int64),  # EventKind
-        ("instance_id", np.int64),
-        ("task_id", np.int64),
-        ("service", np.int64),
-        ("sentence", np.int64),  # number of its message, if the kind does not determine it; 0: it does
-        ("merged_events", np.int64),  # number of rows right behind it that are reported together with it
-        ("desired_before", np.int64),  # the desired count, for events that change it
-        ("desired_after", np.int64),
-        ("name", np.int64),  # code of the event's name, if it has a message of its own
-    ],
-    align=True,
-)
+class ProviderRow(Record):
+    """A row of the table of providers."""
 
-# Scalars of the world: positions in `State.clock`.
-(
-    NOW,
-    REACHED,
-    HEAP_SIZE,
-    SEQUENCE,
-    NEXT_TASK,
-    NEXT_INSTANCE,
-    FREE_TASKS,
-    FREE_INSTANCES,
-    FINISHED,
-    LOST,
-    FREED,
-    WAITING_SHAPES,
-    WAITING_TASKS,
-    DIRTY,
-    BELLS,
-    ROUND,
-    CAPACITY_EPOCH,
-    NEXT_ARRIVAL,
-    ARRIVAL_COPY,
-    WINDOW_START,
-    END,
-    PROVISIONING_LIMIT,
-    PROVISIONING_TIMEOUT,
-    ENTRIES_DONE,
-    KERNEL_CALLS,
-    STOPPED_SETS,
-    CLOSEST,
-    ENTRIES_PER_LIFE,
-    SETS_USED,
-    EVENTS,
-    DISCONNECTED,
-    REFUSED,
-    ASSIGNED,
-    ZONES_CHANGED,
-    AWAITED,
-    TARGET_CHANGES,
-    ARRIVALS_LEFT,  # that are not yet in `arrivals`
-) = range(37)
-CLOCK_SIZE = 40
+    provisioning: Int64
+    running: Int64
+    instances: Int64
+    """Launched and not terminated."""
+    registered: Milliseconds
+    integrated_until: Milliseconds
+    cpu: Int64
+    """Reserved now, on registered instances."""
+    memory: Int64
+    registered_cpu: Int64
+    registered_memory: Int64
+    cpu_area: Int64
+    memory_area: Int64
+    registered_cpu_area: Int64
+    registered_memory_area: Int64
+    instance_area: Int64
+    usd_per_hour: Float64
+    """Of what is billed now."""
 
-WAKE_SCHEDULER = 1
-WAKE_CAPACITY = 2
+
+class FargateQuotaRow(Record):
+    """Fargate launch rate and vCPU quota, on-demand and Spot."""
+
+    interval_us: Int64
+    burst: Int64
+    next_us: Int64
+    cpu_limit: Int64
+    """CPU units; -1: unlimited."""
+    cpu: Int64
+
+
+class FargatePriceRow(Record):
+    """A row of the table of fargate prices."""
+
+    usd_per_cpu_ms: Float64
+    usd_per_mib_ms: Float64
+    usd_per_gib_ms: Float64
+
+
+class ArrivalRow(Record):
+    """A call of RunTask that is due, in order of time."""
+
+    at: Milliseconds
+    duration: Milliseconds
+    """-1: drawn from the set's distribution, -2: runs until stopped."""
+    ordinal: Int64
+    """Of the first copy."""
+    set: Int32
+    resource_shape: Int32
+    """Of the set's first strategy item."""
+    copies: Int32
+    reference: Int32
+
+
+class DistributionRow(Record):
+    """A row of the table of distributions."""
+
+    code: Int64
+    a: Float64
+    b: Float64
+    first: Int64
+    last: Int64
+
+
+class EventRow(Record):
+    """A row of `events` that is not yet formatted."""
+
+    at: Milliseconds
+    kind: Int64
+    """EventKind."""
+    instance_id: Int64
+    task_id: Int64
+    service: Int64
+    sentence: Int64
+    """Number of its message, if the kind does not determine it; 0: it does."""
+    merged_events: Int64
+    """Number of rows right behind it that are reported together with it."""
+    desired_before: Int64
+    """The desired count, for events that change it."""
+    desired_after: Int64
+    name: Int64
+    """Code of the event's name, if it has a message of its own."""
 
 
 class State(NamedTuple):
     """All arrays that a kernel may read and change."""
 
-    clock: Annotated[Array, np.int64, 1]
+    clock: Clock
+    counters: Counters
     heap: Annotated[Array, np.int64, 2]
-    tasks: Annotated[Array, TASK, 1]
+    tasks: Table[TaskRow]
     free_tasks: Annotated[Array, np.int64, 1]  # stack of free slots
-    instances: Annotated[Array, INSTANCE, 1]
+    instances: Table[InstanceRow]
     free_instances: Annotated[Array, np.int64, 1]
     hosts: Hosts
-    sets: Annotated[Array, TASK_SET, 1]
-    strategy_items: Annotated[Array, STRATEGY_ITEM, 1]
-    shapes: Annotated[Array, RESOURCE_SHAPE, 1]
-    services: Annotated[Array, SERVICE, 1]
-    containers: Annotated[Array, CONTAINER, 1]
+    sets: Table[TaskSetRow]
+    strategy_items: Table[StrategyItemRow]
+    shapes: Table[ResourceShapeRow]
+    services: Table[ServiceRow]
+    containers: Table[ContainerRow]
     dependencies: Annotated[Array, np.int64, 2]  # [row, 2]: container (position in its set), condition
     exit_codes: Annotated[Array, np.int64, 1]  # ignored by restart policies
-    container_states: Annotated[Array, CONTAINER_STATE, 2]  # [task slot, container]
-    providers: Annotated[Array, PROVIDER, 1]
-    classes: Annotated[Array, INSTANCE_CLASS, 1]
-    buckets: Annotated[Array, BUCKET, 1]
-    fargate_prices: Annotated[Array, FARGATE_PRICE, 1]
+    container_states: Table2D[ContainerStateRow]  # [task slot, container]
+    providers: Table[ProviderRow]
+    classes: Table[InstanceClassRow]
+    buckets: Table[FargateQuotaRow]
+    fargate_prices: Table[FargatePriceRow]
     eligible: Annotated[Array, np.uint8, 2]  # [strategy item, class]
     item_zones: Annotated[Array, np.uint8, 2]  # [strategy item, zone]
     fargate_closed: Annotated[Array, np.int64, 2]  # [bucket, zone]: current outages and capacity shortages
@@ -324,13 +258,13 @@ class State(NamedTuple):
         Array, np.int64, 1
     ]  # [group]: row of hosts.facts that counts its tasks; -1: not counted
     need: Annotated[Array, np.int64, 1]  # [resource]: scratch
-    arrivals: Annotated[Array, ARRIVAL, 1]
-    distributions: Annotated[Array, DISTRIBUTION, 1]
+    arrivals: Table[ArrivalRow]
+    distributions: Table[DistributionRow]
     distribution_values: Annotated[Array, np.float64, 1]  # of the empirical distributions
-    finished_tasks: Annotated[Array, TASK, 1]  # records of finished tasks, until Python takes them
-    terminated_instances: Annotated[Array, INSTANCE, 1]  # records of terminated instances, likewise
-    events: Annotated[Array, EVENT, 1]  # rows of `events`, until they are formatted
-    target_changes: Annotated[Array, CHANGE, 1]  # of exact services, until Python takes them; else no rows
+    finished_tasks: Table[TaskRow]  # records of finished tasks, until Python takes them
+    terminated_instances: Table[InstanceRow]  # records of terminated instances, likewise
+    events: Table[EventRow]  # rows of `events`, until they are formatted
+    target_changes: Table[TargetChangeRow]  # of exact services, until Python takes them; else no rows
     hosts_with_new_room: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]  # shapes of which tasks wait
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance runs a task
@@ -347,18 +281,18 @@ class State(NamedTuple):
     # images and registries
     image_layers: ImageLayers
     image_cache: ImageCache  # [instance slot]
-    versions: Annotated[Array, IMAGE_VERSION, 1]
-    registries: Annotated[Array, REGISTRY, 1]
-    limits: Annotated[Array, PULL_LIMIT, 1]
+    versions: Table[ImageVersionRow]
+    registries: Table[RegistryRow]
+    limits: Table[PullLimitRow]
     windows: Annotated[Array, np.int64, 3]  # [limit, source, 2]
     outage_begins: Annotated[Array, np.int64, 1]
     outage_ends: Annotated[Array, np.int64, 1]
     registry_busy_until: Annotated[
         Array, np.float64, 1
     ]  # [registry]: when it will have delivered all requested bytes
-    agents: Annotated[Array, AGENT, 1]  # [class + 1], the last for Fargate
+    agents: Table[AgentRow]  # [class + 1], the last for Fargate
     preloaded: Annotated[Array, np.int64, 1]
-    pulls: Annotated[Array, PULL, 1]
+    pulls: Table[PullRow]
     pulled_versions: Annotated[
         Array, np.int64, 2
     ]  # [task slot, pull of its set]: the image version it runs; -1: none yet

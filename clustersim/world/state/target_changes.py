@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import BY_TARGETS
-from clustersim.world.state.tables import TARGET_CHANGES, State
+from clustersim.world.state.tables import State
 
 CHANGES_PER_TASK = 4
 """The most log entries that one calendar entry makes per task it concerns: it hangs or leaves, and it ends."""
@@ -21,11 +21,11 @@ def log_target_change(state: State, slot: int, now: int, kind: int) -> None:
     service = state.sets[t.set].service
     if service < 0 or state.services[service].exact == 0:
         return
-    change = state.target_changes[state.clock[TARGET_CHANGES]]
+    change = state.target_changes[state.counters.target_changes]
     change.at, change.kind = now, kind
     change.slot, change.set = slot, t.set
     change.weight = BY_TARGETS
-    state.clock[TARGET_CHANGES] += 1
+    state.counters.target_changes += 1
 
 
 @inlined
@@ -35,4 +35,4 @@ def has_room_for_changes(state: State, tasks: int) -> bool:
     Without exact services the log has no rows and none are needed.
     """
     size = state.target_changes.size
-    return bool(size == 0 or size - state.clock[TARGET_CHANGES] >= CHANGES_PER_TASK * tasks)
+    return bool(size == 0 or size - state.counters.target_changes >= CHANGES_PER_TASK * tasks)

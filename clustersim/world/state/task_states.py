@@ -20,14 +20,8 @@ from clustersim.vocabulary import (
     NEVER,
     TaskState,
 )
-from clustersim.world.state.tables import (
-    BELLS,
-    DIRTY,
-    FREE_TASKS,
-    NEXT_TASK,
-    WAKE_SCHEDULER,
-    State,
-)
+from clustersim.world.state.counters import WAKE_SCHEDULER
+from clustersim.world.state.tables import State
 from clustersim.world.state.usage import integrate_service, integrate_task_set
 
 # Kinds of calendar entries, in the order in which they happen at one instant: the rank in the heap.
@@ -131,9 +125,9 @@ def mark_service_dirty(state: State, service: int) -> None:
     """Mark `service` as one that the scheduler must reconcile; -1 (standalone) does nothing."""
     if service >= 0 and state.services[service].dirty == 0:
         state.services[service].dirty = 1
-        state.dirty[state.clock[DIRTY]] = service
-        state.clock[DIRTY] += 1
-        state.clock[BELLS] |= WAKE_SCHEDULER
+        state.dirty[state.counters.dirty_services] = service
+        state.counters.dirty_services += 1
+        state.counters.controllers_to_wake |= WAKE_SCHEDULER
 
 
 @kernel
@@ -146,13 +140,13 @@ def mark_daemons_dirty(state: State) -> None:
 @kernel
 def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int, now: int) -> int:
     """Create a task of task set `row` in PROVISIONING and return its slot. The caller must have made room."""
-    clock = state.clock
-    clock[FREE_TASKS] -= 1
-    slot = state.free_tasks[clock[FREE_TASKS]]
+    counters = state.counters
+    counters.free_tasks -= 1
+    slot = state.free_tasks[counters.free_tasks]
     t = state.tasks[slot]
     q = state.shapes[shape]
-    t.task_id = clock[NEXT_TASK]
-    clock[NEXT_TASK] += 1
+    t.task_id = counters.next_task_id
+    counters.next_task_id += 1
     t.ordinal = ordinal
     t.created = now
     t.placed = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER

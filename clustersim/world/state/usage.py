@@ -14,7 +14,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.state.tables import END, SETS_USED, WINDOW_START, State
+from clustersim.world.state.tables import State
 
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
@@ -85,7 +85,7 @@ def accrue_task_cost(state: State, slot: int, until: int) -> None:
     t = state.tasks[slot]
     if t.accrued_until < 0:
         return  # on Fargate, before the pull of its images
-    passed = min(until, state.clock[END]) - max(t.accrued_until, state.clock[WINDOW_START])
+    passed = min(until, state.clock.end) - max(t.accrued_until, state.clock.window_start)
     t.accrued_until = until
     if passed <= 0:
         return
@@ -131,7 +131,7 @@ def settle_task_cost(state: State, slot: int, now: int) -> None:
     t = state.tasks[slot]
     item = state.strategy_items[t.strategy_item]
     begun = t.pull_started if t.pull_started >= 0 else t.placed
-    if item.fargate and t.accrued_until >= 0 and begun >= state.clock[WINDOW_START]:
+    if item.fargate and t.accrued_until >= 0 and begun >= state.clock.window_start:
         charge_fargate(state, slot, item.price, billing_round_up(now - begun))
 
 
@@ -139,7 +139,7 @@ def settle_task_cost(state: State, slot: int, now: int) -> None:
 def accrue_instance_cost(state: State, slot: int, until: int) -> None:
     """Accrue the billed time of an instance up to `until`, for its class and for itself."""
     h = state.instances[slot]
-    passed = min(until, state.clock[END]) - max(h.accrued_until, state.clock[WINDOW_START])
+    passed = min(until, state.clock.end) - max(h.accrued_until, state.clock.window_start)
     h.accrued_until = until
     if passed > 0:
         state.class_ms[h.instance_class] += passed
@@ -151,7 +151,7 @@ def settle_instance_cost(state: State, slot: int, now: int) -> None:
     """Accrue the cost of an instance that is terminated, including the rounding of the billed time."""
     accrue_instance_cost(state, slot, now)
     h = state.instances[slot]
-    if h.launched >= state.clock[WINDOW_START]:
+    if h.launched >= state.clock.window_start:
         extra = billing_round_up(now - h.launched)
         state.class_ms[h.instance_class] += extra
         h.cost += extra * (state.classes[h.instance_class].usd_per_hour / 3_600_000.0)
@@ -170,7 +170,7 @@ def accrue_all_costs(state: State, now: int, task_slots: Slots, instance_slots: 
 @kernel_entry
 def read_task_times(state: State, now: int, times: Times) -> None:
     """Write the task-milliseconds of each task set up to `now` into `times`: running, ready, hung."""
-    for row in range(state.clock[SETS_USED]):
+    for row in range(state.counters.sets_used):
         integrate_task_set(state, row, now)
         s = state.sets[row]
         times[0, row], times[1, row], times[2, row] = s.running_area, s.ready_area, s.hung_area
@@ -181,7 +181,7 @@ def integrate_all(state: State, now: int, instance_slots: Slots) -> None:
     """Bring all areas up to `now`, at the end of a sample."""
     for service in range(state.services.size):
         integrate_service(state, service, now)
-    for row in range(state.clock[SETS_USED]):
+    for row in range(state.counters.sets_used):
         integrate_task_set(state, row, now)
     for provider in range(state.providers.size):
         integrate_provider(state, provider, now)

@@ -8,7 +8,7 @@ through the kernels of `world`, after `make_room`. When an array must grow, `sta
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -19,23 +19,14 @@ from clustersim.policy.placement.hosts import grow_hosts
 from clustersim.policy.placement.scale_in_victims import new_choice_scratch, scratch_width
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import (
-    ENTRIES_PER_LIFE,
-    EVENTS,
-    FINISHED,
-    FREE_INSTANCES,
-    FREE_TASKS,
-    HEAP_SIZE,
-    LOST,
-    NOW,
-    TARGET_CHANGES,
-    WAITING_SHAPES,
-    State,
-)
+from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import CHANGES_PER_TASK
 from clustersim.world.state.usage import read_task_times
 
 ENTRIES_PER_INSTANCE = 5  # most calendar entries of one instance: its ends, its agent, its image cleanup
+
+
+AnyArray = TypeVar("AnyArray", bound=np.ndarray[Any, Any])
 
 
 @dataclass
@@ -86,7 +77,7 @@ class World:
     @property
     def now(self) -> int:
         """The instant that the world has reached, in ms."""
-        return int(self.state.clock[NOW])
+        return int(self.state.clock.now)
 
     @property
     def core(self) -> Any:
@@ -97,9 +88,9 @@ class World:
 
     def take_target_changes(self) -> Array:
         """Return and clear the log of target changes of exact services (dtype `policy.load.exact_tables.CHANGE`)."""
-        clock = self.state.clock
-        taken: Array = self.state.target_changes[: clock[TARGET_CHANGES]].copy()
-        clock[TARGET_CHANGES] = 0
+        counters = self.state.counters
+        taken: Array = self.state.target_changes[: counters.target_changes].copy()
+        counters.target_changes = 0
         return taken
 
     def task_times(self, now: int) -> Array:
@@ -139,37 +130,39 @@ class World:
 
         The chunks of finished tasks, terminated instances and events grow too if they have not been emptied first.
         """
-        clock = self.state.clock
+        counters = self.state.counters
         tasks += instances * self.state.daemons.size
-        if clock[FREE_TASKS] < tasks:
+        if counters.free_tasks < tasks:
             self._grow_tasks(tasks)
-        entries = int(clock[ENTRIES_PER_LIFE]) * tasks + instances * ENTRIES_PER_INSTANCE
-        if self.state.heap.shape[0] - clock[HEAP_SIZE] < entries:
-            needed = int(clock[HEAP_SIZE]) + entries
+        entries = int(counters.entries_per_task) * tasks + instances * ENTRIES_PER_INSTANCE
+        if self.state.heap.shape[0] - counters.heap_size < entries:
+            needed = int(counters.heap_size) + entries
             self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], needed)))
-        if self.state.finished_tasks.size - clock[FINISHED] < tasks:
-            self._replace(finished_tasks=_longer(self.state.finished_tasks, int(clock[FINISHED]) + 2 * tasks))
-        if clock[FREE_INSTANCES] < instances:
+        if self.state.finished_tasks.size - counters.finished_tasks < tasks:
+            self._replace(
+                finished_tasks=_longer(self.state.finished_tasks, int(counters.finished_tasks) + 2 * tasks)
+            )
+        if counters.free_instances < instances:
             self._grow_instances(instances)
-        if self.state.terminated_instances.size - clock[LOST] < instances + 1:
+        if self.state.terminated_instances.size - counters.terminated_instances < instances + 1:
             self._replace(
                 terminated_instances=_longer(
-                    self.state.terminated_instances, int(clock[LOST]) + 2 * (instances + 1)
+                    self.state.terminated_instances, int(counters.terminated_instances) + 2 * (instances + 1)
                 )
             )
         self.make_room_for_events(tasks + instances)
         changes, needed = self.state.target_changes, CHANGES_PER_TASK * (tasks + instances)
-        if changes.size and changes.size - clock[TARGET_CHANGES] < needed:
+        if changes.size and changes.size - counters.target_changes < needed:
             self._replace(target_changes=_longer(changes, 2 * (changes.size + needed)))
         if self.state.waiting_shapes.size < self.state.shapes.size:
-            held = self.state.waiting_shapes[: clock[WAITING_SHAPES]]
+            held = self.state.waiting_shapes[: counters.waiting_shapes]
             longer = np.zeros(self.state.shapes.size, np.int64)
             longer[: held.size] = held
             self._replace(waiting_shapes=longer)
 
     def make_room_for_events(self, count: int) -> None:
         """Grow the chunk of events so that `count` more fit."""
-        used = int(self.state.clock[EVENTS])
+        used = int(self.state.counters.events)
         if self.state.events.size - used < count:
             self._replace(events=_longer(self.state.events, used + 2 * count))
 
@@ -192,7 +185,8 @@ class World:
             tasks=tasks, free_tasks=free, container_states=_longer(self.state.container_states, capacity)
         )
         self._replace(pulled_versions=_longer(self.state.pulled_versions, capacity))
-        push_free(free, self.state.clock, FREE_TASKS, old, capacity)
+        counters = self.state.counters
+        counters.free_tasks = push_free(free, counters.free_tasks, range(old, capacity))
 
     def _grow_instances(self, instances: int) -> None:
         old = self.state.instances.size
@@ -212,21 +206,21 @@ class World:
             longer[:, : windows.shape[1]] = windows
             windows = longer
         self._replace(hosts=grow_hosts(self.state.hosts, capacity), image_cache=cache, windows=windows)
-        push_free(free, self.state.clock, FREE_INSTANCES, old, capacity)
+        counters = self.state.counters
+        counters.free_instances = push_free(free, counters.free_instances, range(old, capacity))
         self.make_room_to_choose(self.state.choice.shape[1])
 
 
-def push_free(stack: Array, clock: Array, counter: int, first: int, last: int) -> None:
-    """Insert the slots `first` to `last` - 1 below the free ones of the stack, so that the lowest is taken first."""
-    held = stack[: clock[counter]].copy()
-    fresh = last - first
-    stack[:fresh] = np.arange(last - 1, first - 1, -1)
-    stack[fresh : fresh + held.size] = held
-    clock[counter] += fresh
+def push_free(stack: Array, used: int, slots: range) -> int:
+    """Insert new free slots below the `used` ones of a stack, the lowest on top; return how many it then holds."""
+    held = stack[:used].copy()
+    stack[: len(slots)] = slots[::-1]
+    stack[len(slots) : len(slots) + used] = held
+    return used + len(slots)
 
 
-def _longer(array: Array, capacity: int) -> Array:
+def _longer(array: AnyArray, capacity: int) -> AnyArray:
     """Return a copy of `array` with its first axis `capacity` long, zeros behind."""
     longer = np.zeros((capacity, *array.shape[1:]), array.dtype)
     longer[: array.shape[0]] = array
-    return longer
+    return cast(AnyArray, longer)

@@ -40,7 +40,7 @@ from clustersim.policy.images.pull_error_messages import PullFault
 from clustersim.policy.images.registry_rate_limits import admit_requests, outage_end
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.calendar_entries import schedule_entry
-from clustersim.world.state.tables import END, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import IMAGES_CLEANED
 
 NOT_PULLED = -1
@@ -331,7 +331,7 @@ def preload_images(state: State, host: int, now: int) -> None:
 def schedule_image_cleanup(state: State, host: int, now: int) -> None:
     """Schedule the next image cleanup of an instance, if its agent has one."""
     wait = state.agents[state.instances[host].instance_class].cleanup_ms
-    if state.versions.size > 0 and wait >= 0 and now + wait < state.clock[END]:
+    if state.versions.size > 0 and wait >= 0 and now + wait < state.clock.end:
         schedule_entry(state, now + wait, IMAGES_CLEANED, host, state.instances[host].instance_id)
 
 

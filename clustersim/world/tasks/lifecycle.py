@@ -15,7 +15,7 @@ from clustersim.world.resources.allocation import free_allocation
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.provisioning_queues import leave_queue, remove_assignment
 from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import FINISHED, FREE_TASKS, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import log_target_change
 from clustersim.world.state.task_states import (
     DEACTIVATING,
@@ -192,12 +192,12 @@ def finish_task(state: State, slot: int, now: int) -> None:
         mark_service_dirty(state, s.service)
     elif t.attempt <= s.retries and _is_retryable(t) and t.stop_code != _USER_INITIATED:
         _retry(state, slot, now)
-    clock = state.clock
-    state.finished_tasks[clock[FINISHED]] = t
-    clock[FINISHED] += 1
+    counters = state.counters
+    state.finished_tasks[counters.finished_tasks] = t
+    counters.finished_tasks += 1
     t.task_id = NEVER
-    state.free_tasks[clock[FREE_TASKS]] = slot
-    clock[FREE_TASKS] += 1
+    state.free_tasks[counters.free_tasks] = slot
+    counters.free_tasks += 1
 
 
 @inlined

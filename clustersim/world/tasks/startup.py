@@ -21,7 +21,7 @@ from clustersim.world.resources.allocation import (
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.event_rows import emit_event_with_sentence
 from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import END, State
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     PULL_ENDS,
     PULL_STARTS,
@@ -105,7 +105,7 @@ def schedule_fargate_reclaim(state: State, slot: int, now: int) -> None:
 @kernel
 def _schedule_before_end(state: State, at: int, rank: int, slot: int) -> None:
     """Schedule an entry of a task, unless it is due after the end of the run: such entries outlive most tasks."""
-    if at < state.clock[END]:
+    if at < state.clock.end:
         schedule_entry(state, at, rank, slot, state.tasks[slot].task_id)
 
 

@@ -10,7 +10,6 @@ import pytest
 from clustersim.control.billing.resource_costs import ResourceUsage
 from clustersim.record.schema import TABLES
 from clustersim.world.build import build_world as populate
-from clustersim.world.state.tables import FINISHED
 from tests.harness import (
     MINUTE,
     Block,
@@ -164,7 +163,7 @@ def test_tasks_that_end_before_the_period_are_billed_though_their_buffer_was_emp
     read_ended = ResourceUsage.read_ended
 
     def counting(self: ResourceUsage) -> None:
-        finished_counts.append(int(self.world.state.clock[FINISHED]))
+        finished_counts.append(int(self.world.state.counters.finished_tasks))
         read_ended(self)
 
     monkeypatch.setattr(ResourceUsage, "read_ended", counting)

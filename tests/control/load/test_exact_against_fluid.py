@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from clustersim.control.load.traffic import Traffic
-from clustersim.policy.load.exact_tables import CHANGE, REGISTERED
+from clustersim.policy.load.exact_tables import REGISTERED, TargetChangeRow
 from clustersim.scenario.sections.scenario import Routing, Series, Service, TargetGroup, TaskDefinition
 from tests.harness import resolved_load
 
@@ -57,7 +57,7 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
     )
     traffic = Traffic([service], [TASK], target_groups=[group])
     traffic.open_backend(0, 0, "web:1")
-    log = np.zeros(tasks, CHANGE)
+    log = np.zeros(tasks, TargetChangeRow.dtype)
     log["kind"], log["slot"] = REGISTERED, np.arange(tasks)
     served = total_s = 0.0
     minutes = 60 if model == "fluid" else round(REQUESTS / rate / 60) + 1

@@ -10,7 +10,7 @@ import pytest
 
 from clustersim.control.load.exact_requests import MAX_WORKERS, default_workers
 from clustersim.control.load.traffic import Traffic
-from clustersim.policy.load.exact_tables import CHANGE, DEREGISTERED, ENDED, REGISTERED
+from clustersim.policy.load.exact_tables import DEREGISTERED, ENDED, REGISTERED, TargetChangeRow
 from clustersim.scenario.sections.scenario import Load, Series, Service, TaskDefinition
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import TaskState
@@ -58,7 +58,7 @@ class DrivenTraffic:
             self.now_ms += MINUTE
             self.areas += np.array(self.ready) * MINUTE
             times = np.stack([self.areas, self.areas, np.zeros(2, np.int64)])
-            self.traffic.tick(self.now_ms, times, np.array(self.log, CHANGE))
+            self.traffic.tick(self.now_ms, times, np.array(self.log, TargetChangeRow.dtype))
             self.log = []
         return self.traffic.flows[0]
 

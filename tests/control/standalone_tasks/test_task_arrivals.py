@@ -17,15 +17,16 @@ from clustersim.control.standalone_tasks.task_arrivals import (
     UniformArrivals,
 )
 from clustersim.scenario.sections.scenario import TraceTable
-from clustersim.world.state.tables import ARRIVAL, ARRIVALS_LEFT, CLOCK_SIZE, NEXT_ARRIVAL
+from clustersim.world.state.counters import Counters
+from clustersim.world.state.tables import ArrivalRow
 
 
 class _State:
     """The part of a world that `load_next_block` uses."""
 
     def __init__(self) -> None:
-        self.clock = np.zeros(CLOCK_SIZE, np.int64)
-        self.arrivals = np.zeros(0, ARRIVAL)
+        self.counters = Counters()
+        self.arrivals = np.zeros(0, ArrivalRow.dtype)
 
     def _replace(self, arrivals: Any) -> _State:
         self.arrivals = arrivals
@@ -60,10 +61,10 @@ def _all(world: Any) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     while True:
         given.load_next_block(world)
-        assert world.state.clock[NEXT_ARRIVAL] == 0
+        assert world.state.counters.next_arrival == 0
         rows += [tuple(row) for row in world.state.arrivals.tolist()]
-        assert world.state.clock[ARRIVALS_LEFT] == 19 - len(rows)
-        if not world.state.clock[ARRIVALS_LEFT]:
+        assert world.state.counters.arrivals_left == 19 - len(rows)
+        if not world.state.counters.arrivals_left:
             return rows
 
 
@@ -77,7 +78,7 @@ def test_blocks_of_any_length_are_the_same_rows(monkeypatch: pytest.MonkeyPatch,
 
 def test_rows_by_hand() -> None:
     """At 6 s: the timed one (set 0), then rows 1 and 4 of group y (set 1), rows 0, 2 and 3 of group x (set 2)."""
-    names = ARRIVAL.names or ()
+    names = ArrivalRow.dtype.names or ()
     rows = [dict(zip(names, row, strict=True)) for row in _all(_World())]
     at_six = [row for row in rows if row["at"] == 6_000]
     assert [(row["set"], row["resource_shape"], row["reference"]) for row in at_six] == [

@@ -67,11 +67,14 @@ class ExactStream:
         self.spec = spec
         count = len(spec.kinds)
         cursors, times, rates = load_series.flatten_series([spec.rates])
-        streams, servers = np.zeros(1, exact_tables.STREAM), np.zeros(count, exact_tables.SERVER)
-        targets = np.zeros(slots, exact_tables.TARGET)
+        streams, servers = (
+            np.zeros(1, exact_tables.RequestStreamRow.dtype),
+            np.zeros(count, exact_tables.ServerRow.dtype),
+        )
+        targets = np.zeros(slots, exact_tables.TargetRow.dtype)
         targets["server"] = targets["pool"] = -1
         targets["next"] = np.append(np.arange(1, slots), -1)
-        pools = np.zeros(1 + count, exact_tables.POOL)
+        pools = np.zeros(1 + count, exact_tables.SamplePoolRow.dtype)
         pools["turn"] = -1
         for name in ("code", "a", "b", "timeout_s", "routing", "slow_start_s"):
             streams[name] = getattr(spec, name)
@@ -88,7 +91,7 @@ class ExactStream:
             streams=streams,
             servers=servers,
             targets=targets,
-            rings=np.zeros((slots, ring), exact_tables.OUTSTANDING),
+            rings=np.zeros((slots, ring), exact_tables.OutstandingRow.dtype),
             pools=pools,
             cursors=cursors,
             times=times,
@@ -109,9 +112,9 @@ class ExactStream:
         for name in ("requests", *sums):
             self.state.servers[name] = 0.0
         self.state.streams["requests"] = self.state.streams["refused"] = 0.0
-        assert advance_streams(self.kernel, np.array(list(changes), exact_tables.CHANGE), until_ms), (
-            "the ring buffer is too short"
-        )
+        assert advance_streams(
+            self.kernel, np.array(list(changes), exact_tables.TargetChangeRow.dtype), until_ms
+        ), "the ring buffer is too short"
         of_stream = {name: float(self.state.streams[name][0]) for name in ("requests", "refused")}
         return of_stream | {name: float(self.state.servers[name].sum()) for name in sums}
 

@@ -29,7 +29,10 @@ class Bench:
         series = Series(np.arange(len(minutes), dtype=np.int64) * 60_000, np.array(minutes, np.float64))
         cursors, times, rates = load_series.flatten_series([series])
         readers = np.stack((cursors, cursors), axis=1)
-        self.flows, self.backends = np.zeros(1, fluid_tables.FLOW), np.zeros(1, fluid_tables.BACKEND)
+        self.flows, self.backends = (
+            np.zeros(1, fluid_tables.FlowRow.dtype),
+            np.zeros(1, fluid_tables.BackendRow.dtype),
+        )
         self.backends["next"] = -1
         known = {
             "vcpu": 1.0,
@@ -39,13 +42,13 @@ class Bench:
             "concurrency": 1.0,
         }
         for name, value in {**known, **fields}.items():
-            table = self.flows if name in (fluid_tables.FLOW.names or ()) else self.backends
+            table = self.flows if name in (fluid_tables.FlowRow.dtype.names or ()) else self.backends
             table[0][name] = value
         self.run_histograms = np.zeros((1, response_times.BUCKETS))
         histograms = np.zeros_like(self.run_histograms)
         self.elapsed = np.zeros((3, 1), np.int64)
         task_sets = (np.zeros(1, np.int64), np.zeros((3, 1), np.int64), self.elapsed)
-        shares = (np.array([fluid_tables.BY_TARGETS]), np.zeros(1, fluid_tables.SUMS))
+        shares = (np.array([fluid_tables.BY_TARGETS]), np.zeros(1, fluid_tables.LoadSumsRow.dtype))
         parts = (
             self.flows,
             self.backends,
@@ -72,8 +75,8 @@ class Bench:
         return self.flows[0]
 
     def sample(self) -> Any:
-        samples = np.zeros(1, fluid_sampling.SAMPLE)
-        for name in fluid_sampling.SAMPLE.names or ():
+        samples = np.zeros(1, fluid_sampling.LoadSampleRow.dtype)
+        for name in fluid_sampling.LoadSampleRow.dtype.names or ():
             samples[name] = np.nan
         fluid_sampling.close_sample(self.load, samples)
         return samples[0]

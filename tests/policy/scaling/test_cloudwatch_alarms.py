@@ -18,7 +18,7 @@ FIVE = np.array([5])
 
 def alarm(**fields: float) -> np.ndarray:
     """Return one step alarm that reads the value of an expression."""
-    table = np.zeros(1, cloudwatch_alarms.ALARM)
+    table = np.zeros(1, cloudwatch_alarms.AlarmRow.dtype)
     defaults = {
         "role": cloudwatch_alarms.STEP,
         "threshold": 50.0,

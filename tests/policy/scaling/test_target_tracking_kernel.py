@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from clustersim.engine.array_block import pointer
 from clustersim.policy.scaling import service_scaling
-from clustersim.policy.scaling.cloudwatch_alarms import ALARM, IN_ALARM, OK, AlarmTables
+from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, OK, AlarmRow, AlarmTables
 from clustersim.policy.scaling.target_tracking_kernel import (
-    MOVE,
-    TRACKED,
+    ScalingMoveRow,
+    TrackedServiceRow,
     TrackingTables,
     decide_target_tracking,
 )
@@ -30,10 +30,10 @@ def _tracking_tables(
     value: float, state: str, bounds: tuple[int, int], scales_in: bool, counts: tuple[int, int, bool]
 ) -> TrackingTables:
     """Return one service whose alarms read `value`, in the named state; `counts` are running, desired, is deploying."""
-    rows = np.zeros(2, ALARM)
+    rows = np.zeros(2, AlarmRow.dtype)
     rows["value"], rows["tracked"] = value, TARGET
     rows["state"] = [IN_ALARM if state == "high" else OK, IN_ALARM if state == "low" else OK]
-    tracked = np.zeros(1, TRACKED)
+    tracked = np.zeros(1, TrackedServiceRow.dtype)
     tracked["high"], tracked["low"] = 0, 1
     tracked["out_cooldown"], tracked["in_cooldown"] = 60_000, 120_000
     tracked["scales_in"] = scales_in
@@ -41,7 +41,7 @@ def _tracking_tables(
     running, desired, deploying = (np.array([int(count)]) for count in counts)
     metrics = np.zeros((1, 1)), np.zeros(0)
     alarm_tables = AlarmTables(rows, *metrics, *limits, running, desired, np.zeros(2, np.int64))
-    return TrackingTables(alarm_tables, tracked, deploying, np.zeros(1, MOVE))
+    return TrackingTables(alarm_tables, tracked, deploying, np.zeros(1, ScalingMoveRow.dtype))
 
 
 @settings(deadline=None)

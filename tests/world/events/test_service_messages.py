@@ -18,7 +18,7 @@ from clustersim.world.events.service_messages import (
     format_messages,
     select_reported,
 )
-from clustersim.world.state.tables import EVENT
+from clustersim.world.state.tables import EventRow
 
 SERVICES = ("web", "köche", "a-service-of-a-long-name")
 CAUSES = ("UpdateService", "monitor alarm X in state ALARM triggered policy p")
@@ -91,4 +91,4 @@ def test_messages_match_those_of_plain_python(events: list) -> None:
                 ("started", "tasks") if kind == EventKind.TASKS_STARTED else ("stopped", "running tasks")
             )
             expected.append(f"{prefix}has {verb} {len(what)} {noun}:{listed}{more}.")
-    assert format_events(np.array(rows, EVENT)) == expected
+    assert format_events(np.array(rows, EventRow.dtype)) == expected

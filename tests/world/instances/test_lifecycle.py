@@ -14,7 +14,6 @@ from clustersim.world.instances.lifecycle import (
     end_instance,
     launch_instance,
 )
-from clustersim.world.state.tables import FINISHED, LOST
 from tests.harness import MINUTE, SECOND
 from tests.world.small import run_task, settle, small_world, start_service
 
@@ -73,7 +72,7 @@ def test_pending_service_tasks_of_a_draining_instance_stop_at_once(tmp_path: Pat
     start_service(cluster, 3)
     drain_instance(cluster.core, cluster.live_instances()[0], SECOND)
     check_invariants(cluster)
-    finished = cluster.state.finished_tasks[: cluster.state.clock[FINISHED]]
+    finished = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
     assert finished["stopped"].tolist() == [SECOND] * 3
     assert cluster.state.services[0]["pending"] == 0
 
@@ -86,10 +85,10 @@ def test_tasks_end_with_their_instance(tmp_path: Path) -> None:
     end_instance(cluster.core, cluster.live_instances()[0], MINUTE, FAILED)
     settle(cluster, MINUTE)
     check_invariants(cluster)
-    finished = cluster.state.finished_tasks[: cluster.state.clock[FINISHED]]
+    finished = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
     assert finished["stop_code"].tolist() == [StopCode.TerminationNotice] * 3
     assert finished["stopped"].tolist() == finished["stopping"].tolist() == [MINUTE] * 3
-    assert cluster.state.clock[LOST] == 1
+    assert cluster.state.counters.terminated_instances == 1
     assert cluster.live_instances().size == 0
 
 

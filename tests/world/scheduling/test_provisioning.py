@@ -6,7 +6,6 @@ from pathlib import Path
 
 from clustersim.vocabulary import NEVER, StopCode, TaskState, WaitReason
 from clustersim.world.checks.invariants import check_invariants
-from clustersim.world.state.tables import FINISHED, WAITING_TASKS
 from clustersim.world.state.world import World
 from tests.harness import MINUTE, SECOND, definition, job, service
 from tests.world.small import JOB, run_task, settle, small_world
@@ -73,9 +72,9 @@ def test_beyond_the_limit_of_waiting_tasks_one_is_refused(tmp_path: Path) -> Non
     cluster = _two_sizes(tmp_path, limit=2)
     for _ in range(3):
         run_task(cluster, 0, NEVER, BIG)
-    assert cluster.state.clock[WAITING_TASKS] == 2
+    assert cluster.state.counters.waiting_tasks == 2
     assert run_task(cluster, 0, NEVER, BIG) == NEVER
-    (task,) = cluster.state.finished_tasks[: cluster.state.clock[FINISHED]]
+    (task,) = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
     assert (task["wait_reason"], task["stop_code"], task["placed"]) == (
         WaitReason.PROVISIONING_LIMIT,
         StopCode.TaskFailedToStart,
@@ -90,10 +89,10 @@ def test_after_the_timeout_a_waiting_task_stops(tmp_path: Path) -> None:
     placed = run_task(cluster, 0, NEVER, BIG)
     run_task(cluster, 7, NEVER, BIG)
     settle(cluster, 5 * MINUTE + 6)
-    assert cluster.state.clock[WAITING_TASKS] == 1
+    assert cluster.state.counters.waiting_tasks == 1
     settle(cluster, 5 * MINUTE + 7)
     check_invariants(cluster)
-    assert cluster.state.clock[WAITING_TASKS] == 0
+    assert cluster.state.counters.waiting_tasks == 0
     assert cluster.state.finished_tasks[0]["stopped"] == 5 * MINUTE + 7
     assert _states(cluster, placed) == [TaskState.RUNNING]
 
@@ -104,5 +103,5 @@ def test_a_launch_type_does_not_wait(tmp_path: Path) -> None:
         tmp_path, nodes=1, runTasks=[job("job", at="59m", launchType="EC2")], services=[service("web", 0)]
     )
     assert [run_task(cluster, 0, NEVER, JOB) >= 0 for _ in range(10)] == [True] * 8 + [False] * 2
-    assert cluster.state.clock[WAITING_TASKS] == 0
+    assert cluster.state.counters.waiting_tasks == 0
     assert cluster.state.placement_failures[WaitReason.RESOURCE_CPU] == 2

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue
-from clustersim.world.state.tables import WAITING_SHAPES, WAITING_TASKS
 from clustersim.world.state.task_states import create_task
 from clustersim.world.state.world import World
 from tests.world.small import JOB, WEB, small_world
@@ -59,13 +58,13 @@ def test_a_task_may_leave_its_queue_at_any_position(cluster: World, toggles: lis
         else:
             join_queue(cluster.core, slot)
             line.append(slot)
-    clock = cluster.state.clock
+    counters = cluster.state.counters
     assert {shape: _line(cluster, shape) for shape in twin} == twin
-    assert clock[WAITING_TASKS] == sum(len(line) for line in twin.values())
-    listed = set(cluster.state.waiting_shapes[: clock[WAITING_SHAPES]].tolist())
+    assert counters.waiting_tasks == sum(len(line) for line in twin.values())
+    listed = set(cluster.state.waiting_shapes[: counters.waiting_shapes].tolist())
     assert listed == {shape for shape, line in twin.items() if line}
     for line in twin.values():
         for slot in line:
             leave_queue(cluster.core, slot)
-    assert clock[WAITING_TASKS] == clock[WAITING_SHAPES] == 0
+    assert counters.waiting_tasks == counters.waiting_shapes == 0
     assert all(cluster.state.shapes[shape]["position"] == NEVER for shape in twin)

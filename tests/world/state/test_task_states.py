@@ -10,7 +10,6 @@ import pytest
 from clustersim.vocabulary import StopCode, StoppedReason, TaskState
 from clustersim.world.checks.invariants import check_invariants
 from clustersim.world.scheduling.commands import stop_tasks
-from clustersim.world.state.tables import FINISHED
 from clustersim.world.state.task_states import LEGAL, move_task
 from clustersim.world.state.world import World
 from tests.harness import MINUTE, SECOND, definition, service
@@ -20,7 +19,7 @@ BY_SCHEDULER = (int(StopCode.ServiceSchedulerInitiated), int(StoppedReason.SCALI
 
 
 def _finished(cluster: World) -> np.ndarray:
-    return cluster.state.finished_tasks[: cluster.state.clock[FINISHED]]
+    return cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
 
 
 def _stop(cluster: World, slots: np.ndarray, now: int) -> None:
@@ -136,6 +135,5 @@ def test_a_reused_slot_is_another_task(tmp_path: Path) -> None:
 
 def next_free_slot(cluster: World) -> int:
     """Return the slot that the next task will get."""
-    from clustersim.world.state.tables import FREE_TASKS
 
-    return int(cluster.state.free_tasks[cluster.state.clock[FREE_TASKS] - 1])
+    return int(cluster.state.free_tasks[cluster.state.counters.free_tasks - 1])
