@@ -274,6 +274,7 @@ def test_without_rollback_a_failed_deployment_stays_where_it_is(tmp_path: Path) 
     assert ran.states(revision=1) == {"RUNNING": 1}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("reset", "state"), [(True, "IN_PROGRESS"), (False, "FAILED")])
 def test_a_task_that_becomes_healthy_forgives_earlier_failures_unless_told_otherwise(
     reset: bool, state: str, tmp_path: Path

@@ -43,7 +43,7 @@ def first_run(checks: list[tuple[int, bool]], wanted: bool, length: int) -> int:
 
 @given(intervals, readies)
 def test_the_first_check_that_passes(interval: int, ready: int) -> None:
-    assert first_pass.alone(interval, ready) == first_run(answers(interval, ready), True, 1)
+    assert first_pass(interval, ready) == first_run(answers(interval, ready), True, 1)
 
 
 @given(intervals, counts, st.integers(0, 100), readies)
@@ -59,7 +59,7 @@ def test_a_container_is_unhealthy_before_it_ever_passed(
         if failures == retries:
             expected = at
             break
-    assert container_unwell.alone(interval, retries, start, ready) == expected
+    assert container_unwell(interval, retries, start, ready) == expected
 
 
 @given(intervals, counts, readies)
@@ -67,21 +67,21 @@ def test_a_target_is_unhealthy_before_it_ever_passed(interval: int, checks: int,
     made = answers(interval, ready)
     failed, passed = first_run(made, False, checks), first_run(made, True, 1)
     expected = NEVER if 0 <= passed < failed or failed < 0 else failed
-    assert target_unwell.alone(interval, checks, ready) == expected
+    assert target_unwell(interval, checks, ready) == expected
 
 
 @given(intervals, counts, readies)
 def test_a_target_is_healthy_after_so_many_passes(interval: int, checks: int, ready: int) -> None:
     expected = first_run(answers(interval, ready), True, checks)
-    assert target_well.alone(interval, checks, ready) == expected
-    assert target_recovered.alone(interval, checks, ready) == expected
+    assert target_well(interval, checks, ready) == expected
+    assert target_recovered(interval, checks, ready) == expected
 
 
 @given(intervals, counts, st.integers(1, 300))
 def test_who_hangs_is_found_by_the_checks_after_it(interval: int, checks: int, hangs: int) -> None:
     """A check at the very instant at which it hangs still passes."""
     made = [(at, passed) for at, passed in answers(interval, 0, hangs) if at > hangs]
-    assert found_hung.alone(interval, checks, hangs) == first_run(made, False, checks)
+    assert found_hung(interval, checks, hangs) == first_run(made, False, checks)
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_who_hangs_is_found_by_the_checks_after_it(interval: int, checks: int, h
 )
 def test_the_grace_period_hides_what_is_over_by_then(begins: int, ends: int, grace: int, seen: int) -> None:
     """ECS: healthCheckGracePeriodSeconds ignores unhealthy targets (and containers) of a new task."""
-    assert outlasting.alone(begins, ends, grace) == seen
+    assert outlasting(begins, ends, grace) == seen
