@@ -166,7 +166,7 @@ def view(value: Any) -> Any:
 def _row_of(record: np.void) -> Row:
     """Return a row for one record that a caller took from an array; numpy exports its memory for reading only."""
     address = np.frombuffer(record.data, np.uint8).ctypes.data
-    memory = (ctypes.c_char * record.nbytes).from_address(address)
+    memory: Any = (ctypes.c_char * record.nbytes).from_address(address)
     table = Table(np.frombuffer(memory, record.dtype))
     table.owner = record
     row: Row = table[0]
