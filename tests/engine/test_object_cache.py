@@ -135,34 +135,18 @@ def test_where_nothing_can_be_written_the_log_says_so_once(
     assert "no writable cache directory" in caplog.messages[0]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
-def test_the_next_process_compiles_a_damaged_program_again(tmp_path: Path, damage: str) -> None:
-    """By the smaller of the two programs; its code, once loaded, would have ended the process."""
-    environment = {**os.environ, "CLUSTERSIM_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    environment.pop("CLUSTERSIM_KERNELS", None)
-    tmp_path.chmod(0o700)
-    name = program.path(CHECKS).name
-    kept = object_cache.read(program.path(CHECKS))
-    path = tmp_path / name
-    if kept is None:
-        subprocess.run(
-            [sys.executable, "-c", CHECKS_ARE_LOADED], env=environment, check=True, capture_output=True
-        )
-    else:
-        path.write_bytes(program.path(CHECKS).read_bytes())
-        path.chmod(0o600)
-    whole = path.read_bytes()
-    half = len(whole) // 2
-    damaged = {
-        "truncated": whole[:half],
-        "empty": b"",
-        "flipped": whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :],
-    }
-    path.write_bytes(damaged[damage])
+def test_the_next_process_compiles_a_damaged_program_again(folder: Path) -> None:
+    """By the smaller of the two programs; it lies where that is looked for and is cut off in the middle."""
+    path = folder / program.path(CHECKS).name
+    object_cache.write(path, CODE)
+    path.write_bytes(path.read_bytes()[:5_000])
     done = subprocess.run(
-        [sys.executable, "-c", CHECKS_ARE_LOADED], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", CHECKS_ARE_LOADED],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CLUSTERSIM_KERNELS": "program"},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.split() == ["True", str(path)]
     assert "are damaged: they are compiled anew" in done.stderr
-    assert path.read_bytes()[: len(object_cache.MAGIC)] == object_cache.MAGIC
-    assert object_cache.read(path) is not None
+    assert object_cache.read(path) not in (None, CODE)
