@@ -1,17 +1,17 @@
-"""The bars of speed: what whole runs of the whole product cost.
+"""The performance bars: the cost of whole runs of the whole product.
 
     python bench/bars.py [--quick | --renew]
 
 Prints a table of measured figures, the bar of each, and pass or MISS. Costs are CPU time of whole processes, with
 results written, unless a row says "simulation" (`simulation_cpu_s` of the manifest). The floor is `floor.py`: a page
-of plain SimPy that places the same tasks first fit and does nothing else; its own time is printed, since seconds
-only travel between machines as multiples of it. A month is measured as what a day more costs, thirty times, and the
-start; the larger fleet likewise. A deployment on a giant cluster is the difference of two runs, with it and without.
-`--quick` takes smaller sizes, for which the bars were not meant. The figures are then held against the saved ones
-(`ratios.py`); `--renew` saves them. Exit code 1 when a bar is missed or a figure is not what it was.
+of plain SimPy that places the same tasks first fit and does nothing else; its own time is printed, since costs are
+comparable between machines only as multiples of it. A month is extrapolated from one and two days: the cost of a
+further day, times 29, plus that of the first. A deployment on a giant cluster is the difference of two runs, with it
+and without. `--quick` uses smaller sizes, for which the bars are not valid. The figures are then compared with the
+saved ones (`ratios.py`); `--renew` saves them. Exit code 1 if a bar is missed or a figure has changed.
 
-`counts.py` counts what runs do, `run.py` compares with a naive model, `ladder.py` asks how costs grow with sizes,
-`sweeps.py` measures many runs, `requests.py` what a simulated request costs.
+`counts.py` counts the work of runs, `run.py` compares with a naive model, `ladder.py` measures how costs grow with
+size, `sweeps.py` measures many runs, `requests.py` the cost of a simulated request.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from run import CLUSTERSIM, HERE, Program, Row, Suite, table
 Rows = Callable[[], list[Row]]
 
 FLOOR_LIMIT_S = 150
-"""Near and above full load the floor tries every waiting task again and again; this is what it gets."""
+"""CPU time limit of the floor: near and above full load it retries every waiting task again and again."""
 
 GIANT = """\
 name: {name}
@@ -58,7 +58,7 @@ ONE = """\
 
 
 def run(suite: Suite, scenario: Path, name: str, rounds: int = 1) -> Program:
-    """`clustersim run` of a file, as a program of the suite."""
+    """Add `clustersim run` of a file to the programs of the suite."""
     results = suite.directory / "results"
     argv = [*CLUSTERSIM, "run", str(scenario), "--out", str(results), "--quiet"]
     program = Program(f"clustersim, {name}", argv, results / name, rounds)
@@ -67,18 +67,18 @@ def run(suite: Suite, scenario: Path, name: str, rounds: int = 1) -> Program:
 
 
 def churn(suite: Suite, quick: bool) -> Rows:
-    """Tasks per second, and against the floor at 70, 98 and 120 % load."""
+    """Measure tasks per second, and compare with the floor at 70, 98 and 120 % load."""
     instances, tasks, few = (1_000, 100_000, 20_000) if quick else (10_000, 1_000_000, 100_000)
     large = suite.clustersim(instances, tasks, 1)
     loads = (0.7, 0.98, 1.2)
-    ours = [suite.clustersim(1_000, few, 3, load) for load in loads]
+    product = [suite.clustersim(1_000, few, 3, load) for load in loads]
     floors = [suite.plain("floor", 1_000, few, 1, load) for load in loads]
     for floor in floors:
         floor.limit_s = FLOOR_LIMIT_S
     bars = (1.3, 0.25, 0.05)
 
     def rows() -> list[Row]:
-        found = [
+        table_rows = [
             Row(
                 f"churn, {instances:,} instances, {tasks:,} tasks: tasks a second of simulation",
                 tasks / large.simulation,
@@ -86,16 +86,19 @@ def churn(suite: Suite, quick: bool) -> Rows:
                 (">=", 400_000),
             )
         ]
-        for load, mine, floor, bar in zip(loads, ours, floors, bars, strict=True):
+        for load, program, floor, bar in zip(loads, product, floors, bars, strict=True):
             title = f"churn, 1,000 instances, {few:,} tasks, load {load:.0%}: whole process / floor"
-            found += [Row(title, mine.cpu / floor.cpu, "x", ("<=", bar)), Row("  ... floor", floor.cpu, "s")]
-        return found
+            table_rows += [
+                Row(title, program.cpu / floor.cpu, "x", ("<=", bar)),
+                Row("  ... floor", floor.cpu, "s"),
+            ]
+        return table_rows
 
     return rows
 
 
 def months(suite: Suite, quick: bool) -> Rows:
-    """A month of a fleet, and of one ten times as small."""
+    """Measure a month of a fleet, and of one ten times as small."""
     large = 100 if quick else 1_000
     programs = {}
     for services in (large // 10, large):
@@ -126,7 +129,7 @@ def months(suite: Suite, quick: bool) -> Rows:
 
 
 def giant(suite: Suite, quick: bool) -> Rows:
-    """One deployment of a service of 5,000 tasks among a million running tasks."""
+    """Measure one deployment of a service of 5,000 tasks among a million running tasks."""
     instances, services, count = (10_000, 20, 5_000) if quick else (100_000, 200, 5_000)
     texts = "".join(ONE.format(number=number, count=count) for number in range(services))
     deploys = 'actions:\n  - {at: 1m, updateService: {service: s0, taskDefinition: "app:2"}}\n'
@@ -149,7 +152,7 @@ def giant(suite: Suite, quick: bool) -> Rows:
 
 
 def starts(suite: Suite, _: bool) -> Rows:
-    """What the first five minutes are made of."""
+    """Measure start-up: help, import, and the quickstart with and without cached kernels."""
     python = sys.executable
     quickstart = str(HERE.parent / "scenarios" / "quickstart.yaml")
     results = str(suite.directory / "results")
@@ -179,7 +182,7 @@ def starts(suite: Suite, _: bool) -> Rows:
 
 
 def memory(suite: Suite, quick: bool) -> Rows:
-    """How much more memory ten times as many finished tasks take."""
+    """Measure the growth of memory with ten times as many finished tasks."""
     few, many = (20_000, 200_000) if quick else (100_000, 1_000_000)
     small, large = suite.clustersim(1_000, few, 1), suite.clustersim(1_000, many, 1)
 

@@ -1,11 +1,11 @@
-"""What runs do, counted: SimPy events, acts of each concern, calls of each kernel. Compared exactly.
+"""Counts of the work in runs: SimPy events, acts of each controller, calls of each kernel. Compared exactly.
 
     python bench/counts.py [--renew]
 
-A few fixed scenarios are run in this process. Their counts depend on nothing but the scenario and the program,
-so they are compared with `counts.json` to the last one, and every difference is printed, the old number and the
-new: time is noisy, a count that rises is work that somebody has added. Exit code 1 when one differs;
-`--renew` writes what was counted. Counting wraps SimPy's `step` and the calls of kernels in this process only.
+A few fixed scenarios are run in this process. Their counts depend only on the scenario and the program, so they are
+compared with `counts.json` exactly, and every difference is printed with the old and the new number: times are
+noisy, but a count that rises is added work. Exit code 1 if one differs; `--renew` saves the new counts. Counting
+wraps SimPy's `step` and the calls of kernels in this process only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Counts = dict[str, dict[str, int]]
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """Counts SimPy events and kernel calls until it is left."""
+    """Count SimPy events and kernel calls inside the context."""
     counted: Counter[str] = Counter()
     step, call = simpy.Environment.step, Entry.__call__
 
@@ -58,7 +58,7 @@ def counting() -> Iterator[Counter[str]]:
 
 
 def count(scenario: Path) -> dict[str, int]:
-    """What one run of the file does."""
+    """Return the counts of one run of the file."""
     with tempfile.TemporaryDirectory() as directory, counting() as counted:
         outcome = Simulation(read_scenario(scenario), Path(directory)).run()
     acts = {f"acts of {name}": number for name, number in outcome.counts.items() if name != "entries"}
@@ -67,23 +67,23 @@ def count(scenario: Path) -> dict[str, int]:
 
 
 def scenarios(directory: Path) -> dict[str, Path]:
-    """The fixed scenarios; those that are made lie in `directory`."""
-    made = directory / "fleet-100-services-1-day.yaml"
-    made.write_text(fleet.scenario(100, 1), encoding="utf-8")
+    """Return the fixed scenarios by title; generated ones are written to `directory`."""
+    fleet_file = directory / "fleet-100-services-1-day.yaml"
+    fleet_file.write_text(fleet.scenario(100, 1), encoding="utf-8")
     return {
         "quickstart": SCENARIOS / "quickstart.yaml",
         "web shop": SCENARIOS / "web-shop.yaml",
         "churn, 1,000 instances, 100,000 tasks, 98 %": workload.write(1_000, 100_000, directory, 0.98)[1],
-        "fleet of 100 services, a day": made,
+        "fleet of 100 services, a day": fleet_file,
         "exact requests": SCENARIOS / "exact-requests.yaml",
     }
 
 
-def differences(saved: Counts, found: Counts) -> list[str]:
-    """A line for every count that is not what it was."""
+def differences(saved: Counts, current: Counts) -> list[str]:
+    """Return a line for every count that has changed."""
     lines = []
-    for scenario in dict.fromkeys((*saved, *found)):
-        before, after = saved.get(scenario, {}), found.get(scenario, {})
+    for scenario in dict.fromkeys((*saved, *current)):
+        before, after = saved.get(scenario, {}), current.get(scenario, {})
         for name in sorted(before.keys() | after.keys()):
             old, new = before.get(name, 0), after.get(name, 0)
             if old != new:
@@ -92,23 +92,23 @@ def differences(saved: Counts, found: Counts) -> list[str]:
 
 
 def main() -> None:
-    """Count, compare, say what differs."""
-    parser = argparse.ArgumentParser(description="Counts of what fixed scenarios do, against the saved ones.")
-    parser.add_argument("--renew", action="store_true", help="save what was counted")
+    """Count, compare, and print the differences."""
+    parser = argparse.ArgumentParser(description="Compare the counts of fixed scenarios with the saved ones.")
+    parser.add_argument("--renew", action="store_true", help="save the new counts")
     renew = parser.parse_args().renew
     program.prepare()
     directory = HERE.parent / "build" / "bench"
     directory.mkdir(parents=True, exist_ok=True)
-    found: Counts = {}
+    counts: Counts = {}
     for name, path in scenarios(directory).items():
-        found[name] = count(path)
-        kernels = sum(number for key, number in found[name].items() if key.startswith("calls of "))
-        print(f"{name}: {found[name]['SimPy events']:,} SimPy events, {kernels:,} kernel calls", flush=True)
+        counts[name] = count(path)
+        kernels = sum(number for key, number in counts[name].items() if key.startswith("calls of "))
+        print(f"{name}: {counts[name]['SimPy events']:,} SimPy events, {kernels:,} kernel calls", flush=True)
     if renew:
-        SAVED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        SAVED.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
         return
-    lines = differences(json.loads(SAVED.read_text(encoding="utf-8")), found)
-    print("\n".join(lines) if lines else f"All counts are those of {SAVED.name}.")
+    lines = differences(json.loads(SAVED.read_text(encoding="utf-8")), counts)
+    print("\n".join(lines) if lines else f"All counts equal those in {SAVED.name}.")
     if lines:
         sys.exit(
             f"{len(lines)} counts differ from {SAVED.name}; python bench/counts.py --renew saves the new ones"

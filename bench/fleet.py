@@ -1,8 +1,7 @@
-"""A month of a fleet: the scenario that profiles are taken of.
+"""A month of a fleet: the scenario used for profiling.
 
-A thousand services of 20 tasks each on 2,000 instances, all scaled by target tracking on CPU from metrics
-of 60 s, each with a daily load of its own peak hour; one task in a hundred fails a day; series are sampled
-every hour.
+A thousand services of 20 tasks each on 2,000 instances, all scaled by target tracking on CPU from metrics of 60 s,
+each with a daily load and its own peak hour; one task in a hundred fails per day; series are sampled every hour.
 
     python bench/fleet.py FILE.yaml [SERVICES] [DAYS]      (default: 1000 30)
     python -m cProfile -o fleet.prof .venv/bin/clustersim run FILE.yaml --out build/bench/results --quiet
@@ -70,7 +69,7 @@ SERVICE = """\
 
 
 def scenario(services: int, days: int) -> str:
-    """The YAML text; peak hours are dealt out over the day so that the fleet's size stays nearly even."""
+    """Return the YAML text; peak hours are spread over the day so that the fleet's size stays nearly constant."""
     at_target = TASKS_PER_SERVICE * TASK_VCPU * TARGET / CPU_TIME_PER_REQUEST_S  # requests/s of 20 tasks
     parts = [HEAD.format(days=days, instances=max(1, round(services / SERVICES_PER_INSTANCE)))]
     for number in range(services):

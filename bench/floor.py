@@ -1,8 +1,8 @@
-"""The floor: the least a Python user would write, a page of plain SimPy.
+"""The floor: a minimal simulation, one page of plain SimPy.
 
-First fit over two Python lists; what does not fit waits in a list that is tried again, front to back,
-whenever a task ends; one SimPy process per running task; no results. `run.py` holds the naive model against
-it, so that nobody can say that clustersim was compared with a straw man.
+First fit over two Python lists; tasks that do not fit wait in a list that is retried from the front whenever a task
+ends; one SimPy process per running task; no results. `run.py` compares the naive model with it, to show that the
+naive model is not artificially slow.
 
     python bench/floor.py INSTANCES TRACE.csv
 """
@@ -34,24 +34,24 @@ def main(instances: int, trace: Path) -> None:
                 cpu_free[i] -= cpu
                 memory_free[i] -= memory
                 waits.append(env.now - task[0])
-                env.process(life(task, i))
+                env.process(run_task(task, i))
                 return True
         return False
 
-    def life(task: workload.Task, i: int) -> Iterator[Any]:
+    def run_task(task: workload.Task, i: int) -> Iterator[Any]:
         yield env.timeout(task[1])
         cpu_free[i] += task[2]
         memory_free[i] += task[3]
         if queue:
             queue[:] = [waiting for waiting in queue if not start(waiting)]
 
-    def arrivals() -> Iterator[Any]:
+    def submit_all() -> Iterator[Any]:
         for task in tasks:
             yield env.timeout(task[0] - env.now)
             if not start(task):
                 queue.append(task)
 
-    env.process(arrivals())
+    env.process(submit_all())
     env.run()
     print(f"{len(waits)} tasks, mean wait {sum(waits) / len(waits) / 1_000:.3f} s")
 

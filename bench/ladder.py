@@ -1,12 +1,12 @@
-"""The ladder of sizes: what a task costs as clusters and traces grow, and with which exponent.
+"""Scaling: the cost per task as clusters and traces grow, and its exponent.
 
     python bench/ladder.py [--quick]
 
-Churn at 70 % load on 100, 1,000 and 10,000 instances. What a further task costs is the slope of the CPU time of
-whole processes between a short and a long trace, so start-up is not in it; medians of rounds that take turns. The
-exponent of a step is the logarithm of how much dearer a task became over that of how much larger the cluster did:
-0 is a cost that does not grow, 1 a search through all instances. The floor (`floor.py`), the same tasks placed
-first fit in plain Python, stands beside it. The last line is the same for the length of a trace.
+Churn at 70 % load on 100, 1,000 and 10,000 instances. The cost of a further task is the slope of the CPU time of
+whole processes between a short and a long trace, so it excludes start-up; medians over interleaved rounds. The
+exponent of a step is log(cost ratio) / log(size ratio): 0 for a constant cost, 1 for a search through all instances.
+The floor (`floor.py`), the same tasks placed first fit in plain Python, is printed beside it. The last lines are the
+same for the length of a trace.
 """
 
 from __future__ import annotations
@@ -38,28 +38,31 @@ ROUNDS = 3
 
 
 def slope_us(short: Program, long: Program, tasks: tuple[int, int]) -> float:
-    """CPU time of a further task, us."""
+    """Return the CPU time of a further task, us."""
     return (long.cpu - short.cpu) / (tasks[1] - tasks[0]) * 1e6
 
 
 def exponents(sizes: list[int], costs: list[float]) -> list[str]:
-    """The exponent of each step, nothing for the first."""
+    """Return the exponent of each step as text, empty for the first size."""
     pairs = zip(sizes, sizes[1:], costs, costs[1:], strict=False)
     return [
         "",
-        *(f"{math.log(dear / cheap) / math.log(large / small):+.2f}" for small, large, cheap, dear in pairs),
+        *(
+            f"{math.log(after / before) / math.log(large / small):+.2f}"
+            for small, large, before, after in pairs
+        ),
     ]
 
 
 def main() -> None:
     """Measure and print both ladders."""
-    parser = argparse.ArgumentParser(description="What a task costs on clusters of several sizes.")
+    parser = argparse.ArgumentParser(description="Cost per task on clusters of several sizes.")
     parser.add_argument("--quick", action="store_true", help="two small sizes, one round")
     quick = parser.parse_args().quick
     rungs, rounds = (QUICK, 1) if quick else (RUNGS, ROUNDS)
     lengths = () if quick else LENGTHS
     suite = Suite(HERE.parent / "build" / "bench")
-    ours = [[suite.clustersim(rung.instances, tasks, rounds) for tasks in rung.tasks] for rung in rungs]
+    product = [[suite.clustersim(rung.instances, tasks, rounds) for tasks in rung.tasks] for rung in rungs]
     floors = [
         [suite.plain("floor", rung.instances, tasks, rounds) for tasks in rung.floor_tasks] for rung in rungs
     ]
@@ -68,19 +71,21 @@ def main() -> None:
     Suite(suite.directory).clustersim(1_000, 20_000, 1).run()
     suite.run()
     sizes = [rung.instances for rung in rungs]
-    mine = [slope_us(*pair, rung.tasks) for pair, rung in zip(ours, rungs, strict=True)]
-    theirs = [slope_us(*pair, rung.floor_tasks) for pair, rung in zip(floors, rungs, strict=True)]
+    task_us = [slope_us(*pair, rung.tasks) for pair, rung in zip(product, rungs, strict=True)]
+    floor_us = [slope_us(*pair, rung.floor_tasks) for pair, rung in zip(floors, rungs, strict=True)]
     print(
         f"{'instances':>10} {'us a task':>10} {'exponent':>9} {'floor, us':>10} {'exponent':>9} {'/ floor':>8}"
     )
-    for row in zip(sizes, mine, exponents(sizes, mine), theirs, exponents(sizes, theirs), strict=True):
-        size, cost, grown, floor, floor_grown = row
-        print(f"{size:10,} {cost:10.2f} {grown:>9} {floor:10.1f} {floor_grown:>9} {cost / floor:8.3f}")
+    for row in zip(
+        sizes, task_us, exponents(sizes, task_us), floor_us, exponents(sizes, floor_us), strict=True
+    ):
+        instances, us, exponent, floor, floor_exponent = row
+        print(f"{instances:10,} {us:10.2f} {exponent:>9} {floor:10.1f} {floor_exponent:>9} {us / floor:8.3f}")
     if long:
         costs = [program.simulation / tasks * 1e6 for program, tasks in zip(long, lengths, strict=True)]
         print(f"{'tasks':>10} {'us a task':>10} {'exponent':>9}   (simulation, 1,000 instances)")
-        for tasks, cost, grown in zip(lengths, costs, exponents(list(lengths), costs), strict=True):
-            print(f"{tasks:10,} {cost:10.2f} {grown:>9}")
+        for tasks, us, exponent in zip(lengths, costs, exponents(list(lengths), costs), strict=True):
+            print(f"{tasks:10,} {us:10.2f} {exponent:>9}")
 
 
 if __name__ == "__main__":

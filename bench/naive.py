@@ -1,10 +1,10 @@
-"""The naive model: what clustersim's speed is measured against.
+"""The naive model: the reference for clustersim's speed.
 
 The textbook way to write this simulation in SimPy: machines are objects, a running task is a process, and
 placement is best fit on memory (ECS's `binpack` on memory: the least free memory that still fits, the first
-of equals) by looking at every machine that has CPU left. What does not fit waits in order of arrival, and a
-later task may overtake one that fits nowhere; the queue is tried again at each instant at which tasks end.
-Written with care for speed within that form: `run.py` shows its distance to `floor.py`.
+of equals) by a scan of every machine that has CPU left. Tasks that do not fit wait in order of arrival, and a
+later task may overtake one that fits nowhere; the queue is retried at each instant at which tasks end.
+It is optimised within that form: `run.py` compares it with `floor.py`.
 
     python bench/naive.py INSTANCES TRACE.csv
 """
@@ -23,7 +23,7 @@ import workload
 
 
 class Machine:
-    """A container instance: its place in the order, and what is free on it in CPU units and MiB."""
+    """A container instance: its number, and its free CPU units and MiB."""
 
     __slots__ = ("cpu", "memory", "number")
 
@@ -34,7 +34,7 @@ class Machine:
 
 
 class Cluster:
-    """Machines with CPU left, in order, and the tasks that wait for one."""
+    """Machines with free CPU, in order, and the queue of waiting tasks."""
 
     def __init__(self, env: simpy.Environment, instances: int) -> None:
         self.env = env
@@ -44,7 +44,7 @@ class Cluster:
         self.waits_ms: list[float] = []
 
     def best_fit(self, cpu: int, memory: int) -> Machine | None:
-        """The machine with the least free memory among those with room; the first of equals."""
+        """Return the machine with the least free memory among those with room; the first of equals."""
         best, least = None, workload.MEMORY_MIB + 1
         for machine in self.machines:
             if machine.memory < least and machine.cpu >= cpu and machine.memory >= memory:
@@ -54,7 +54,7 @@ class Cluster:
         return best
 
     def submit(self, task: workload.Task) -> bool:
-        """Start the task if there is room for it."""
+        """Start the task if there is room for it; return whether it started."""
         submitted_ms, _, cpu, memory = task
         machine = self.best_fit(cpu, memory)
         if machine is None:
@@ -64,11 +64,11 @@ class Cluster:
         if not machine.cpu:
             self.machines.remove(machine)
         self.waits_ms.append(self.env.now - submitted_ms)
-        self.env.process(self.life(task, machine))
+        self.env.process(self.run_task(task, machine))
         return True
 
-    def life(self, task: workload.Task, machine: Machine) -> Iterator[Any]:
-        """Run for the task's duration, then make room for those who wait."""
+    def run_task(self, task: workload.Task, machine: Machine) -> Iterator[Any]:
+        """Run for the task's duration, then free its resources and retry the queue."""
         _, duration_ms, cpu, memory = task
         yield self.env.timeout(duration_ms)
         if not machine.cpu:
@@ -81,13 +81,13 @@ class Cluster:
             self.retry()
 
     def retry(self) -> None:
-        """Try the queue again, if that is due."""
+        """Retry the queue, if a task has ended since the last time."""
         if self.retry_due:
             self.retry_due = False
             self.queue = [waiting for waiting in self.queue if not self.submit(waiting)]
 
-    def arrivals(self, tasks: list[workload.Task]) -> Iterator[Any]:
-        """Submit each task at its instant, after those who wait for what ended then."""
+    def submit_all(self, tasks: list[workload.Task]) -> Iterator[Any]:
+        """Submit each task at its instant, after a retry of the queue for tasks that ended then."""
         for task in tasks:
             yield self.env.timeout(task[0] - self.env.now)
             self.retry()
@@ -99,7 +99,7 @@ def main(instances: int, trace: Path) -> None:
     """Run the trace on `instances` machines and print the mean wait in seconds."""
     env = simpy.Environment()
     cluster = Cluster(env, instances)
-    env.process(cluster.arrivals(workload.read(trace)))
+    env.process(cluster.submit_all(workload.read(trace)))
     env.run()
     waits = cluster.waits_ms
     print(f"{len(waits)} tasks, mean wait {sum(waits) / len(waits) / 1_000:.3f} s")

@@ -1,15 +1,15 @@
-"""The bench: is clustersim fast enough to be worth its dependencies, and does it stay so?
+"""The main benchmark: clustersim compared with a naive SimPy model.
 
     python bench/run.py [--quick]
 
-Runs the churn workload (`workload.py`) through the floor (`floor.py`), the naive model (`naive.py`) and
-clustersim, in turn, several rounds, all in this one run. Costs are the CPU time of the whole process,
-imports and files included, unless a row says "simulation": then it is `simulation_cpu_s` of clustersim's
-manifest. Figures are medians over the rounds, ratios are of medians. What a further task costs is the slope
-between a small and a large run, so neither side's start-up is in it. Only ratios travel between machines.
+Runs the churn workload (`workload.py`) through the floor (`floor.py`), the naive model (`naive.py`) and clustersim,
+in turn, for several rounds. Costs are the CPU time of the whole process, imports and files included, unless a row
+says "simulation": then it is `simulation_cpu_s` of clustersim's manifest. Figures are medians over the rounds, ratios
+are of medians. The cost of a further task is the slope between a small and a large run, so it excludes start-up. Only
+ratios are comparable between machines.
 
-The compiled kernels come from the cache: one unmeasured run fills it first. `--quick` takes smaller sizes,
-for which the bars were not meant. All figures go to `bench/last.json`. Exit code 1 when a bar is missed.
+The compiled kernels come from the cache: one unmeasured run fills it first. `--quick` uses smaller sizes, for which
+the bars are not valid. All figures go to `bench/last.json`. Exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLUSTERSIM = [sys.executable, "-c", "from clustersim.cli import main; main()"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Tasks of each measurement, and how often it is repeated."""
+    """The number of tasks in each measurement, and the number of rounds."""
 
     thousand: int = 300_000  # on 1,000 instances, for the comparison with the naive model
     saturated: int = 100_000  # on 1,000 instances, at 70, 98 and 120 % load
@@ -51,20 +51,20 @@ QUICK = Sizes(30_000, 20_000, (20_000, 60_000), (4_000, 12_000), (30_000, 120_00
 
 @dataclass
 class Program:
-    """One program on one workload, and what its runs have cost so far."""
+    """One program on one workload, with the costs of its runs so far."""
 
     title: str
     argv: list[str]
     result: Path | None = None
     rounds: int = 1
-    limit_s: int | None = None  # of CPU time; whoever needs more is stopped there, and has needed that
+    limit_s: int | None = None  # of CPU time; a run is stopped at the limit, which then counts as its cost
     cpu_s: list[float] = field(default_factory=list)
     simulation_cpu_s: list[float] = field(default_factory=list)
     peak_mib: list[float] = field(default_factory=list)
     output: str = ""
 
     def run(self) -> None:
-        """Run once, and add the cost: CPU time (user and system) and peak memory of the process."""
+        """Run once and record the cost: CPU time (user and system) and peak memory of the process."""
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(self.argv, cwd=HERE, stdout=output, stderr=subprocess.STDOUT)
             if self.limit_s is not None:
@@ -83,22 +83,22 @@ class Program:
 
     @property
     def cpu(self) -> float:
-        """Median CPU time of the whole process, s."""
+        """The median CPU time of the whole process, s."""
         return statistics.median(self.cpu_s)
 
     @property
     def simulation(self) -> float:
-        """Median CPU time of clustersim's simulation phase, s."""
+        """The median CPU time of clustersim's simulation phase, s."""
         return statistics.median(self.simulation_cpu_s)
 
     @property
     def memory(self) -> float:
-        """Median peak memory, MiB."""
+        """The median peak memory, MiB."""
         return statistics.median(self.peak_mib)
 
 
 class Suite:
-    """The programs to run, each workload once, in the order in which they are first asked for."""
+    """The programs to run, without duplicates, in the order in which they were added."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -107,14 +107,14 @@ class Suite:
     def plain(
         self, name: str, instances: int, tasks: int, rounds: int, load: float = workload.LOAD
     ) -> Program:
-        """`floor` or `naive` on the churn workload."""
+        """Add `floor` or `naive` on the churn workload."""
         trace, _ = workload.write(instances, tasks, self.directory, load)
         argv = [sys.executable, str(HERE / f"{name}.py"), str(instances), str(trace)]
         title = f"{name}, {instances:,} instances, {tasks:,} tasks, load {load:.0%}"
         return self._add(Program(title, argv, rounds=rounds))
 
     def clustersim(self, instances: int, tasks: int, rounds: int, load: float = workload.LOAD) -> Program:
-        """`clustersim run` on the churn workload."""
+        """Add `clustersim run` on the churn workload."""
         _, scenario = workload.write(instances, tasks, self.directory, load)
         results = self.directory / "results"
         argv = [*CLUSTERSIM, "run", str(scenario), "--out", str(results), "--quiet"]
@@ -122,13 +122,13 @@ class Suite:
         return self._add(Program(title, argv, results / scenario.stem, rounds))
 
     def _add(self, program: Program) -> Program:
-        """The program of that title; asked for twice, it is run as often as the more demanding wants."""
+        """Return the program of that title; if it was added before, with the larger number of rounds."""
         known = self.programs.setdefault(program.title, program)
         known.rounds = max(known.rounds, program.rounds)
         return known
 
     def run(self) -> None:
-        """All programs in turn, round after round, so that a busy moment of the machine hits all alike."""
+        """Run all programs in turn, round after round, so that other load on the machine affects all alike."""
         programs = list(self.programs.values())
         for number in range(max(program.rounds for program in programs)):
             for program in programs:
@@ -140,7 +140,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `bar` is (`<=` or `>=`, figure), None for a line that only informs."""
+    """A line of the table; `bar` is (`<=` or `>=`, figure), None without a bar."""
 
     title: str
     measured: float
@@ -149,7 +149,7 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the bar is met."""
+        """True if the bar is met, or there is none."""
         if self.bar is None:
             return True
         sign, figure = self.bar
@@ -157,12 +157,12 @@ class Row:
 
 
 def speed(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
-    """Against the naive model at 1,000 and 10,000 instances, and tasks per second."""
+    """Compare with the naive model at 1,000 and 10,000 instances, and measure tasks per second."""
     few, many = sizes.large
     few_naive, many_naive = sizes.large_naive
     floor = suite.plain("floor", 1_000, sizes.thousand, sizes.rounds)
     naive = suite.plain("naive", 1_000, sizes.thousand, sizes.rounds)
-    ours = suite.clustersim(1_000, sizes.thousand, sizes.rounds)
+    product = suite.clustersim(1_000, sizes.thousand, sizes.rounds)
     naive_few = suite.plain("naive", 10_000, few_naive, sizes.rounds)
     naive_many = suite.plain("naive", 10_000, many_naive, sizes.rounds)
     ours_few = suite.clustersim(10_000, few, sizes.rounds)
@@ -175,8 +175,8 @@ def speed(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
         naive_s = naive_many.cpu / many_naive * many
         return [
             Row("naive / floor, 1,000 instances", naive.cpu / floor.cpu, "x", ("<=", 1.5)),
-            Row("naive / clustersim, 1,000 instances", naive.cpu / ours.cpu, "x", (">=", 10)),
-            Row("  ... naive / simulation", naive.cpu / ours.simulation, "x"),
+            Row("naive / clustersim, 1,000 instances", naive.cpu / product.cpu, "x", (">=", 10)),
+            Row("  ... naive / simulation", naive.cpu / product.simulation, "x"),
             Row(
                 "naive / clustersim, a further task, 10,000 instances",
                 naive_slope_us / slope_us,
@@ -193,25 +193,25 @@ def speed(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
                 "/s",
                 (">=", 200_000),
             ),
-            Row("  ... 1,000 instances", sizes.thousand / ours.simulation, "/s", (">=", 200_000)),
+            Row("  ... 1,000 instances", sizes.thousand / product.simulation, "/s", (">=", 200_000)),
         ]
 
     return rows
 
 
 def saturation(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
-    """What a queue costs: simulation time near and above full load against that at 70 %."""
-    at = {
+    """Measure the cost of a queue: simulation time near and above full load compared with 70 %."""
+    by_load = {
         load: suite.clustersim(1_000, sizes.saturated, sizes.rounds, load)
         for load in (workload.LOAD, 0.98, 1.2)
     }
 
     def rows() -> list[Row]:
-        base = at[workload.LOAD].simulation
+        base = by_load[workload.LOAD].simulation
         return [
             Row(
                 f"simulation, load {load:.0%} / {workload.LOAD:.0%}",
-                at[load].simulation / base,
+                by_load[load].simulation / base,
                 "x",
                 ("<=", 3),
             )
@@ -222,13 +222,13 @@ def saturation(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
 
 
 def agreement(suite: Suite, _: Sizes) -> Callable[[], list[Row]]:
-    """Whether both give the same answer where it is hard: a cluster that is asked for more than it has."""
+    """Check that both models give the same result for an overloaded cluster."""
     naive = suite.plain("naive", 200, 20_000, 1, 1.2)
-    ours = suite.clustersim(200, 20_000, 1, 1.2)
+    product = suite.clustersim(200, 20_000, 1, 1.2)
 
     def rows() -> list[Row]:
-        assert ours.result is not None
-        summary = json.loads((ours.result / "summary.json").read_text(encoding="utf-8"))
+        assert product.result is not None
+        summary = json.loads((product.result / "summary.json").read_text(encoding="utf-8"))
         naive_s = float(naive.output.split()[-2])  # "..., mean wait 85.650 s"
         gap_s = abs(naive_s - summary["run_tasks"]["churn"]["wait_mean_s"])
         return [
@@ -240,7 +240,7 @@ def agreement(suite: Suite, _: Sizes) -> Callable[[], list[Row]]:
 
 
 def memory(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
-    """How much the peak memory grows with each finished task."""
+    """Measure the growth of peak memory per finished task."""
     few, many = sizes.memory
     small = suite.clustersim(1_000, few, sizes.rounds)
     large = suite.clustersim(1_000, many, 1)
@@ -256,11 +256,11 @@ def memory(suite: Suite, sizes: Sizes) -> Callable[[], list[Row]]:
 
 
 def placement_cost() -> list[Row]:
-    """How place and remove grow with the cluster; `placement.py` prints the whole picture."""
-    # Imported after all else has run: numpy in this process would count in the peak memory of its children.
+    """Measure how the cost of placing and removing grows with the cluster; `placement.py` prints the full table."""
+    # Imported last, because numpy in this process would count in the peak memory of its children.
     import placement
 
-    chain = placement.chain_of((placement.BINPACK_MEMORY, 0))
+    chain = placement.strategy_chain((placement.BINPACK_MEMORY, 0))
     small, large = (placement.nanoseconds(chain, hosts, indexed=True) for hosts in (2_000, 100_000))
     return [
         Row("place and remove, 100,000 / 2,000 instances", large / small, "x", ("<=", 4)),
@@ -269,7 +269,7 @@ def placement_cost() -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """The figures as text, a line each."""
+    """Return the figures as text, one line each."""
     width = max(len(row.title) for row in rows)
     lines = [f"{'':{width}}  {'measured':>15}  {'bar':>10}"]
     for row in rows:
@@ -282,7 +282,7 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure, print the table, save the figures."""
+    """Measure, print the table, and save the figures."""
     parser = argparse.ArgumentParser(
         description="Speed and memory of clustersim against a naive SimPy model."
     )

@@ -1,17 +1,15 @@
-"""The bench of sweeps: do two workers do twice as much, what does a run cost beside its simulation, what does
-pairing gain?
+"""The benchmark of sweeps: the speedup of two workers, the overhead per run, and the gain of paired comparison.
 
     python bench/sweeps.py [--quick]
     python bench/sweeps.py pairs [REPLICATIONS]
 
-The first sweeps a scenario of 10,000 tasks over ten points with a hundred replications each, with one worker
-and with two, in turn, and prints wall time, the CPU time of client and scheduler (one process here), of the
-workers, and what all of it comes to per run beside `simulation_cpu_s` of the runs' own manifests. Whole
-processes are measured, imports and start-up included. The kernels come from the cache: one unmeasured run
-fills it first. Exit code 1 when a bar is missed.
+The first sweeps a scenario of 10,000 tasks over ten points with a hundred replications each, with one worker and
+with two, in turn, and prints wall time, the CPU time of client and scheduler (one process here), of the workers, and
+the overhead per run beyond `simulation_cpu_s` of the runs' own manifests. Whole processes are measured, imports and
+start-up included. The kernels come from the cache: one unmeasured run fills it first. Exit code 1 if a bar is missed.
 
-The second prints the paired and the unpaired 95 % interval of what the web shop's week costs less at a target
-capacity of 100 than of 80, its instances under managed scaling.
+The second prints the paired and the unpaired 95 % interval of the difference in the web shop's weekly cost between a
+target capacity of 100 and of 80, its instances under managed scaling.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SPEEDUP = 1.6  # with two workers, against one
-OVERHEAD_MS = 30.0  # CPU per run beside the simulation
+SPEEDUP = 1.6  # of two workers over one
+OVERHEAD_MS = 30.0  # CPU per run beyond the simulation
 RATE = "runTasks.jobs.arrivals.ratePerHour"
 
 GROUP = "capacityProviders.general.autoScalingGroupProvider"
@@ -58,35 +56,37 @@ runTasks:
 """
 
 
-def one(scenario: str, jobs: int, replications: int, out: str) -> None:
-    """One sweep in this process; prints what it cost as JSON."""
+def run_sweep(scenario: str, jobs: int, replications: int, out: str) -> None:
+    """Run one sweep in this process and print its cost as JSON."""
     import clustersim as cs
 
-    found = cs.sweep(
+    result = cs.sweep(
         scenario,
         vary={RATE: [1640 + 6 * number for number in range(10)]},
         replications=replications,
         jobs=jobs,
         out=out,
     )
-    own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own_usage, worker_usage = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     simulation = 0.0
-    for manifest in Path(found.path).glob("points/*/*/manifest.json"):
+    for manifest in Path(result.path).glob("points/*/*/manifest.json"):
         simulation += json.loads(manifest.read_bytes())["timings"]["simulation_cpu_s"]
-    tasks = statistics.mean(found.summary.to_arrow().column("tasks_created").to_pylist())
+    tasks = statistics.mean(result.summary.to_arrow().column("tasks_created").to_pylist())
     cost = {
-        "runs": len(found.summary),
+        "runs": len(result.summary),
         "tasks": tasks,
-        "sweep_s": found.manifest["timings"]["wall_s"],
-        "own_cpu_s": own.ru_utime + own.ru_stime,
-        "workers_cpu_s": workers.ru_utime + workers.ru_stime,
+        "sweep_s": result.manifest["timings"]["wall_s"],
+        "own_cpu_s": own_usage.ru_utime + own_usage.ru_stime,
+        "workers_cpu_s": worker_usage.ru_utime + worker_usage.ru_stime,
         "simulation_cpu_s": simulation,
     }
     print(json.dumps(cost))
 
 
 def machine_s() -> float:
-    """CPU time that this machine has spent since it began, on anything (Linux; elsewhere 0)."""
+    """Return the CPU time of all processes of this machine since boot (Linux; elsewhere 0)."""
     try:
         user, nice, system = Path("/proc/stat").read_text().split()[1:4]
     except OSError:
@@ -95,7 +95,7 @@ def machine_s() -> float:
 
 
 def measure(scenario: Path, jobs: int, replications: int, folder: Path) -> dict[str, float]:
-    """One sweep as a process of its own, from its start to its end."""
+    """Run one sweep as a separate process and return its cost."""
     out = folder / f"out-{jobs}"
     shutil.rmtree(out, ignore_errors=True)
     began, busy = time.perf_counter(), machine_s()
@@ -127,7 +127,7 @@ def measure(scenario: Path, jobs: int, replications: int, folder: Path) -> dict[
 
 
 def workers(quick: bool) -> bool:
-    """Prints the table; whether the bars are met."""
+    """Print the table; return whether the bars are met."""
     replications, rounds = (10, 1) if quick else (100, 3)
     with tempfile.TemporaryDirectory(prefix="clustersim-bench-") as folder:
         scenario = Path(folder) / "ten-thousand.yaml"
@@ -135,62 +135,61 @@ def workers(quick: bool) -> bool:
         measure(scenario, 1, 1, Path(folder))
         costs: dict[int, list[dict[str, float]]] = {1: [], 2: []}
         for _ in range(rounds):
-            for jobs, found in costs.items():
-                found.append(measure(scenario, jobs, replications, Path(folder)))
-    # The round that was disturbed least: whatever else the machine does can only add to it.
-    quickest = {jobs: min(found, key=lambda cost: cost["wall_s"]) for jobs, found in costs.items()}
+            for jobs, measured in costs.items():
+                measured.append(measure(scenario, jobs, replications, Path(folder)))
+    # The least disturbed round: other load on the machine can only add time.
+    quickest = {jobs: min(measured, key=lambda cost: cost["wall_s"]) for jobs, measured in costs.items()}
     runs, tasks = quickest[1]["runs"], quickest[1]["tasks"]
     print(f"{runs:,.0f} runs of {tasks:,.0f} tasks; the quickest of {rounds} rounds, {os.cpu_count()} cores")
     print(f"{'':50}{'1 worker':>12}{'2 workers':>12}")
-    for name, words in (
+    for name, label in (
         ("wall_s", "whole command, wall s"),
         ("sweep_s", "  of it runs, wall s"),
         ("own_cpu_s", "client and scheduler, CPU s (1: and worker)"),
         ("workers_cpu_s", "worker processes, CPU s"),
         ("simulation_cpu_s", "simulation alone, CPU s"),
         ("overhead_ms", "overhead per run, CPU ms"),
-        ("others_cpu_s", "meanwhile everything else on this machine, CPU s"),
+        ("others_cpu_s", "other processes on this machine, CPU s"),
     ):
-        print(f"{words:50}{quickest[1][name]:12.2f}{quickest[2][name]:12.2f}")
+        print(f"{label:50}{quickest[1][name]:12.2f}{quickest[2][name]:12.2f}")
     speedup = quickest[1]["wall_s"] / quickest[2]["wall_s"]
     worst = max(quickest[1]["overhead_ms"], quickest[2]["overhead_ms"])
-    met = {
+    bars = {
         f"two workers / one: {speedup:.2f}x, bar {SPEEDUP}x": speedup >= SPEEDUP,
         f"overhead per run: {worst:.1f} ms, bar {OVERHEAD_MS:.0f} ms": worst < OVERHEAD_MS,
     }
-    for words, passed in met.items():
-        print(f"{words}: {'pass' if passed else 'MISS'}")
-    return quick or all(met.values())
+    for label, passed in bars.items():
+        print(f"{label}: {'pass' if passed else 'MISS'}")
+    return quick or all(bars.values())
 
 
 def pairs(replications: int) -> None:
-    """Prints how well the cost of two target capacities of the web shop can be told apart, in pairs and not."""
+    """Print the paired and unpaired intervals of the cost difference between two target capacities of the web shop."""
     import clustersim as cs
 
     with tempfile.TemporaryDirectory(prefix="clustersim-bench-") as folder:
         scenario = HERE.parent / "scenarios" / "web-shop.yaml"
-        found = cs.sweep(
+        result = cs.sweep(
             scenario, vary={TARGET: [80, 100]}, set=MANAGED, replications=replications, out=folder
         )
     print(
         f"web-shop, cost_usd of a week, targetCapacity 80 and 100, {replications} replications, 95 % intervals"
     )
-    first, second = (found.values("cost_usd", point) for point in (0, 1))
-    for words, values in (("at 80", first), ("at 100", second)):
+    first, second = (result.values("cost_usd", point) for point in (0, 1))
+    for label, values in (("at 80", first), ("at 100", second)):
         mean = cs.stats.mean_interval(values)
-        print(f"  {words:22}{mean.mean:10.3f}   {mean.low:9.3f} to {mean.high:9.3f}   width {mean.width:.3f}")
+        print(f"  {label:22}{mean.mean:10.3f}   {mean.low:9.3f} to {mean.high:9.3f}   width {mean.width:.3f}")
     paired, unpaired = cs.stats.paired_difference(second, first), cs.stats.unpaired_difference(second, first)
-    for words, each in (("difference, paired", paired), ("difference, unpaired", unpaired)):
-        print(
-            f"  {words:22}{each.mean:+10.3f}   {each.low:+9.3f} to {each.high:+9.3f}   width {each.width:.3f}"
-        )
+    for label, interval in (("difference, paired", paired), ("difference, unpaired", unpaired)):
+        bounds = f"{interval.low:+9.3f} to {interval.high:+9.3f}"
+        print(f"  {label:22}{interval.mean:+10.3f}   {bounds}   width {interval.width:.3f}")
     ratio = unpaired.width / paired.width
     print(f"  the unpaired interval is {ratio:.1f} times as wide")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["one"]:
-        one(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+        run_sweep(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     elif sys.argv[1:2] == ["pairs"]:
         pairs(int(sys.argv[2]) if len(sys.argv) > 2 else 10)
     elif not workers("--quick" in sys.argv):

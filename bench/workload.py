@@ -1,8 +1,8 @@
-"""The churn workload: what every program of this bench is asked to run.
+"""The churn workload: the input of every program of this benchmark.
 
-Independent tasks with Poisson arrivals and exponential durations of 300 s on average ask for 256 to 4,096
-CPU units and 512 to 8,192 MiB, uniformly and independently. Machines have 16 vCPU and 64 GiB, so CPU is
-what runs out first. The load is the share of all CPU that the tasks would use on average.
+Independent tasks with Poisson arrivals and exponential durations of 300 s on average need 256 to 4,096 CPU units and
+512 to 8,192 MiB, uniformly and independently. Machines have 16 vCPU and 64 GiB, so CPU is the scarce resource. The
+load is the average share of all CPU that the tasks would use.
 
     python bench/workload.py INSTANCES TASKS DIRECTORY [LOAD]      (default load: 0.7)
 
@@ -58,7 +58,7 @@ sampling: {{interval: 60s}}
 
 
 def write(instances: int, tasks: int, directory: Path, load: float = LOAD) -> tuple[Path, Path]:
-    """Write trace and scenario (unless they are there) and return their paths."""
+    """Write trace and scenario (unless they exist) and return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     name = f"churn_{instances}_{tasks}_{load * 100:.0f}"
     trace, scenario = directory / f"{name}.csv", directory / f"{name}.yaml"
@@ -76,24 +76,24 @@ def write(instances: int, tasks: int, directory: Path, load: float = LOAD) -> tu
 
 
 def _write_trace(path: Path, instances: int, tasks: int, load: float) -> float:
-    """Write the tasks in order of submission, to the millisecond; returns when the last would end, in s."""
-    chance = random.Random(SEED)
+    """Write the tasks in order of submission, to the millisecond; return the end of the last one, in s."""
+    rng = random.Random(SEED)
     mean_cpu = sum(TASK_CPUS) / len(TASK_CPUS)
     per_second = load * instances * CPU_UNITS / (mean_cpu * MEAN_DURATION_S)
     submit_s, last_stop_s = 0.0, 0.0
     with path.open("w", encoding="utf-8") as file:
         file.write("submit_s,duration_s,cpu,memory_mib,reference_id\n")
         for number in range(tasks):
-            submit_s += chance.expovariate(per_second)
-            duration_s = max(chance.expovariate(1 / MEAN_DURATION_S), 0.001)
-            cpu, memory = chance.choice(TASK_CPUS), chance.choice(TASK_MEMORIES)
+            submit_s += rng.expovariate(per_second)
+            duration_s = max(rng.expovariate(1 / MEAN_DURATION_S), 0.001)
+            cpu, memory = rng.choice(TASK_CPUS), rng.choice(TASK_MEMORIES)
             file.write(f"{submit_s:.3f},{duration_s:.3f},{cpu},{memory},t{number}\n")
             last_stop_s = max(last_stop_s, submit_s + duration_s)
     return last_stop_s
 
 
 def read(path: Path) -> list[Task]:
-    """The tasks of a trace, in its order; in whole ms, so that instants that are equal compare equal."""
+    """Return the tasks of a trace in order, in whole ms, so that equal instants compare equal."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows)
@@ -101,7 +101,7 @@ def read(path: Path) -> list[Task]:
 
 
 def _ms(seconds: str) -> int:
-    """Whole ms of a number of seconds in the trace, which has three decimals."""
+    """Convert seconds with three decimals to whole ms."""
     return round(float(seconds) * 1_000)
 
 

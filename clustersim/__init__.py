@@ -5,7 +5,7 @@
     run.tasks.to_pandas()
     cs.open("results/web-shop").summary["cost_usd"]
 
-Importing costs next to nothing: the heavy libraries are loaded by the first call.
+Importing is quick: heavy libraries are loaded by the first call.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
     "sweep",
 ]
 
-_HOMES = {
+_LAZY_ATTRIBUTES = {
     "run": ("clustersim.study.single_run.run", "run"),
     "open": ("clustersim.study.open_result", "open_result"),
     "sweep": ("clustersim.study.sweep.sweep", "sweep"),
@@ -57,12 +57,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is heavy when it is first asked for (PEP 562)."""
+    """Import an attribute of the public API at its first use (PEP 562)."""
     from importlib import import_module
 
     if name == "stats":
         return import_module("clustersim.stats")
-    if name not in _HOMES:
+    if name not in _LAZY_ATTRIBUTES:
         raise AttributeError(f"module 'clustersim' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
+    module, attribute = _LAZY_ATTRIBUTES[name]
     return getattr(import_module(module), attribute)

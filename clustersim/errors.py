@@ -1,27 +1,27 @@
-"""The exception tree, drawn once.
+"""The exceptions of clustersim.
 
     ClustersimError
-    + ScenarioError          the user's file: all problems, each with its place and what would be right
+    + ScenarioError          the user's file: all problems, each with its location and what is expected
       + CannotRun            an option of a comparison that cannot run the workload, and why
-    + UsageError             a setting outside of the file, such as an environment variable, that names nothing
-    + ResultsError           a run that is missing, incomplete, not ours, or cannot be written
-    + SimulationError        ours: carries the simulated instant and the seed
-      + InvariantViolation   the two readings of the world disagree
-      + NoFixedPoint         concerns keep ringing each other at one instant
-      + KernelError          the kernels cannot be compiled, or one was asked for an illegal step
+    + UsageError             a setting outside of the file, such as an environment variable, with an unknown value
+    + ResultsError           a run that is missing, incomplete, of another schema, or cannot be written
+    + SimulationError        a defect of the simulator: with the simulated instant and the seed
+      + InvariantViolation   the world and its recount differ
+      + NoFixedPoint         controllers keep waking each other at one instant
+      + KernelError          the kernels cannot be compiled, or one was called for an illegal step
 
-A task that fits nowhere is no exception: it is a row of the results. Exceptions are for files and for bugs.
+A task that fits on no host is not an exception, but a row of the results. Exceptions are for files and defects.
 """
 
 from __future__ import annotations
 
 
 class ClustersimError(Exception):
-    """The root of everything clustersim raises on purpose."""
+    """The base class of all exceptions that clustersim raises deliberately."""
 
 
 class ScenarioError(ClustersimError):
-    """A scenario that cannot be run: `problems` holds one `FILE:LINE:COL: path: what; what would be right` each."""
+    """A scenario that cannot be run: `problems` holds one `FILE:LINE:COL: path: problem; expectation` each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = list(problems)
@@ -41,16 +41,16 @@ class ResultsError(ClustersimError):
 
 
 class SimulationError(ClustersimError):
-    """A defect of the simulator itself, found while it ran."""
+    """A defect of the simulator itself, detected during a run."""
 
 
 class InvariantViolation(SimulationError):
-    """The world and an independent second reading of it disagree."""
+    """A difference between the world and its independent recount."""
 
 
 class NoFixedPoint(SimulationError):
-    """Concerns keep waking each other without end at one instant."""
+    """Controllers wake each other without end at one instant."""
 
 
 class KernelError(SimulationError):
-    """The kernels cannot be compiled, or one of them was asked for an illegal step."""
+    """The kernels cannot be compiled, or one of them was called for an illegal step."""

@@ -1,8 +1,8 @@
-"""Assembles world, controllers and recorder, and runs them: wiring, no behaviour.
+"""Assembles world, controllers and recorder into one run: wiring, no behaviour.
 
-`ORDER` is the written order of concerns at one instant: first what happens to the cluster, then what routine
-life does with it, then what is observed, then decisions from the broadest to the narrowest; last the meter,
-which sees the settled instant.
+`ORDER` is the order of concerns at one instant: first external influences on the cluster, then routine task lifecycles,
+then observations, then decisions from the broadest to the narrowest; last the results, which read the settled instant.
+`study.single_run` and the workers of a sweep construct and run a `Simulation`.
 """
 
 from __future__ import annotations
@@ -17,41 +17,40 @@ from typing import Any
 import numpy as np
 import simpy
 
-from clustersim.control.billing.cost_ledger import Ledger
-from clustersim.control.calendar_driver import Routine
-from clustersim.control.capacity.capacity import Capacity
-from clustersim.control.environment.failure_timetable import Failures
-from clustersim.control.environment.scripted_operations import Actions
+from clustersim.control.billing.cost_ledger import CostLedger
+from clustersim.control.calendar_driver import CalendarDriver
+from clustersim.control.capacity.capacity import CapacityController
+from clustersim.control.environment.failure_timetable import FailureTimetable
+from clustersim.control.environment.scripted_operations import ScriptedOperations
 from clustersim.control.environment.service_quotas import exceeded_quotas
-from clustersim.control.events.scaling_activities import ActivityLog
+from clustersim.control.events.scaling_activities import ScalingActivityLog
 from clustersim.control.events.service_events import EventLog
-from clustersim.control.load.oom_kills import kill_beyond_memory
+from clustersim.control.load.oom_kills import kill_over_memory_limit
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.results.run_summary import summarise
-from clustersim.control.results.series_sampler import Meter
-from clustersim.control.results.task_table_writer import Journal
-from clustersim.control.scaling.cloudwatch_alarms import AlarmBoard
-from clustersim.control.scaling.cloudwatch_metrics import Measures
-from clustersim.control.scaling.group_autoscaler import GroupScaling
-from clustersim.control.scaling.service_autoscaler import Autoscaler
+from clustersim.control.results.series_sampler import SeriesSampler
+from clustersim.control.results.task_table_writer import TaskTableWriter
+from clustersim.control.scaling.cloudwatch_alarms import CloudWatchAlarms
+from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
+from clustersim.control.scaling.group_autoscaler import GroupAutoscaler
+from clustersim.control.scaling.service_autoscaler import ServiceAutoscaler
 from clustersim.control.services.scheduler import Scheduler
-from clustersim.control.standalone_tasks.run_tasks import add_entries, plan_entries
+from clustersim.control.standalone_tasks.run_tasks import add_run_tasks, plan_run_tasks
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
-from clustersim.policy.scaling.service_scaling import Bounds
+from clustersim.policy.scaling.service_scaling import CapacityBounds
 from clustersim.record.recorder import Format, Recorder
-from clustersim.record.schema import tables_of
-from clustersim.scenario.aws.schedule_expressions import instants
+from clustersim.record.schema import run_tables
+from clustersim.scenario.aws.schedule_expressions import fire_times
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.vocabulary import MS_PER_MINUTE
-from clustersim.world.build.build_world import empty_world, group_names
-from clustersim.world.build.hazard_tables import write_risks
+from clustersim.world.build.build_world import empty_world, payer_groups
+from clustersim.world.build.hazard_tables import write_hazards
 from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
-from clustersim.world.checks.invariants import SecondReading
-from clustersim.world.scheduling.provisioning import renew_reasons
-from clustersim.world.state.tables import ENTRIES_DONE, NOW
+from clustersim.world.checks.invariants import InvariantChecker
+from clustersim.world.scheduling.provisioning import refresh_wait_reasons
 from clustersim.world.state.world import World
 
 ORDER = (
@@ -62,10 +61,10 @@ ORDER = (
     "schedules",
     "scheduler",
     "capacity",
-    "ledger",
-    "meter",
+    "costs",
+    "series",
 )
-FIRST_RANK = 10  # SimPy keeps 0 and 1 for itself
+FIRST_RANK = 10  # SimPy reserves priorities 0 and 1
 PROGRESS_STEPS = 200
 
 Progress = Callable[[float], None]
@@ -73,7 +72,7 @@ Progress = Callable[[float], None]
 
 @dataclass
 class Outcome:
-    """What a run leaves beside its tables."""
+    """The figures of a run: summary, row counts of its tables, timings (s) and work counters."""
 
     summary: dict[str, Any]
     rows: dict[str, int]
@@ -82,7 +81,10 @@ class Outcome:
 
 
 class Simulation:
-    """One run of one scenario with one replication's luck."""
+    """One run of one scenario with the random numbers of one replication.
+
+    `checked` verifies the world's invariants at every instant.
+    """
 
     def __init__(
         self,
@@ -96,52 +98,56 @@ class Simulation:
         self.checked = checked
         self.end_ms = scenario.warm_up_ms + scenario.duration_ms
         self.env = simpy.Environment()
-        self.world, task_sets = self._populate(replication)
+        self.world, task_sets = self._build_world(replication)
         origin = scenario.start_ms - scenario.warm_up_ms
-        words: dict[Any, Any] = Journal.vocabularies(self.world)
-        tables = tables_of(scenario.sampling.cost_per_resource)
-        self.recorder = Recorder(directory, fmt, words, origin_ms=origin, tables=tables)
+        vocabularies: dict[Any, Any] = TaskTableWriter.vocabularies(self.world)
+        tables = run_tables(scenario.sampling.cost_per_resource)
+        self.recorder = Recorder(directory, fmt, vocabularies, origin_ms=origin, tables=tables)
         self.events = EventLog(self.world, self.recorder)
-        self.activities = ActivityLog(self.recorder, self.events)
-        self.journal = Journal(self.world, self.recorder)
-        luck = partial(stream_key, scenario.seed, replication)
-        called = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)
-        self.traffic = Traffic(*called, luck)
-        self.capacity = Capacity(self.world, task_sets, self.events, self.activities.add)
+        self.scaling_activities = ScalingActivityLog(self.recorder, self.events)
+        self.task_writer = TaskTableWriter(self.world, self.recorder)
+        key_of = partial(stream_key, scenario.seed, replication)
+        load_sections = (scenario.services, scenario.task_definitions, scenario.roles, scenario.target_groups)
+        self.traffic = Traffic(*load_sections, key_of)
+        self.capacity = CapacityController(self.world, task_sets, self.events, self.scaling_activities.add)
         self.scheduler = Scheduler(
             self.world, task_sets, self.traffic, self.capacity, self.events, self._in_alarm
         )
-        self.routine = Routine(
-            self.world, self.env, self.end_ms, (self._take_chunks, self.events.empty), checked
+        self.calendar_driver = CalendarDriver(
+            self.world, self.env, self.end_ms, (self._flush_ended, self.events.flush), checked
         )
-        self.failures = Failures(self.world, self.capacity.launcher, self.events)
-        self.actions = Actions(self.world, self.scheduler, self.capacity, self.events)
+        self.failures = FailureTimetable(self.world, self.capacity.launcher, self.events)
+        self.actions = ScriptedOperations(self.world, self.scheduler, self.capacity, self.events)
         resolutions = [s.auto_scaling.metric_resolution_ms for s in scenario.services if s.auto_scaling]
         self.metric_ms = min([MS_PER_MINUTE, *resolutions])
-        self.measures = Measures(self.world, self.traffic, self.capacity.scaling.reservation)
-        self.alarm_board = AlarmBoard(scenario.alarms, self.measures, self.metric_ms)
-        self.autoscaler = Autoscaler(scenario.services, self.measures, self._scale_services, self.metric_ms)
-        self.group_scaling = GroupScaling(
+        self.metrics = CloudWatchMetrics(self.world, self.traffic, self.capacity.managed_scaling.reservation)
+        self.alarms = CloudWatchAlarms(scenario.alarms, self.metrics, self.metric_ms)
+        self.autoscaler = ServiceAutoscaler(
+            scenario.services, self.metrics, self._scale_services, self.metric_ms
+        )
+        self.group_autoscaler = GroupAutoscaler(
             self.world,
             self.capacity,
-            self.measures,
-            (self._set_capacity, self._bounds, self.activities.add),
+            self.metrics,
+            (self._set_capacity, self._bounds, self.scaling_activities.add),
             self.metric_ms,
         )
-        self._schedules: dict[int, list[tuple[int, Any]]] = {}
-        self._wire()
-        self._begin(task_sets)
-        self.meter = Meter(self.world, self.recorder, self.traffic, self.scheduler, self.capacity)
-        self.ledger = Ledger(self.world, self.recorder)
-        self._set_alarms()
+        self._scheduled_actions: dict[int, list[tuple[int, Any]]] = {}
+        self._connect_agendas()
+        self._start(task_sets)
+        self.series_sampler = SeriesSampler(
+            self.world, self.recorder, self.traffic, self.scheduler, self.capacity
+        )
+        self.cost_ledger = CostLedger(self.world, self.recorder)
+        self._schedule_first_wakeups()
 
     # --- assembling ----------------------------------------------------------------------------------------
 
-    def _populate(self, replication: int) -> tuple[World, TaskSets]:
-        """The fixed tables; all memberOf constraints are compiled first, as they fix the rows of facts."""
+    def _build_world(self, replication: int) -> tuple[World, TaskSets]:
+        """Build the fixed tables; all memberOf constraints are compiled first, as they fix the number of fact rows."""
         scenario = self.scenario
-        self._plans = plan_entries(scenario)
-        groups, _ = group_names(scenario)
+        self._plans = plan_run_tasks(scenario)
+        groups, _ = payer_groups(scenario)
         task_sets = TaskSets(scenario, replication, groups)
         definitions = {d.key for d in scenario.task_definitions}
         for number, service in enumerate(scenario.services):
@@ -154,18 +160,18 @@ class Simulation:
         size = len(scenario.services) + len(groups) + len(scenario.actions) + 4
         return empty_world(scenario, replication, size, task_sets.facts.count), task_sets
 
-    def _wire(self) -> None:
-        """An agenda per concern, in the written order."""
+    def _connect_agendas(self) -> None:
+        """Create an agenda per concern, in the order of `ORDER`, and give controllers those they wake."""
         acts: dict[str, Callable[[int], None]] = {
             "failures": self.failures.act,
             "actions": self.actions.act,
-            "calendar": self.routine.act,
-            "metrics": self._measure,
-            "schedules": self._apply_schedules,
+            "calendar": self.calendar_driver.act,
+            "metrics": self._end_metric_period,
+            "schedules": self._apply_scheduled_actions,
             "scheduler": self.scheduler.act,
             "capacity": self.capacity.act,
-            "ledger": self._read_accounts,
-            "meter": self._sample,
+            "costs": self._close_cost_interval,
+            "series": self._sample_series,
         }
         self.agendas = {
             name: Agenda(self.env, FIRST_RANK + rank, name, acts[name]) for rank, name in enumerate(ORDER)
@@ -178,78 +184,81 @@ class Simulation:
         self.actions.agenda = self.agendas["actions"]
         self.scheduler.agenda = self.agendas["scheduler"]
         self.capacity.agenda = self.agendas["capacity"]
-        self.routine.agenda = self.agendas["calendar"]
-        self.routine.scheduler = self.agendas["scheduler"]
-        self.routine.capacity = self.agendas["capacity"]
+        self.calendar_driver.agenda = self.agendas["calendar"]
+        self.calendar_driver.scheduler = self.agendas["scheduler"]
+        self.calendar_driver.capacity = self.agendas["capacity"]
 
-    def _begin(self, task_sets: TaskSets) -> None:
-        """The first instant: instances are registered, services and entries created."""
+    def _start(self, task_sets: TaskSets) -> None:
+        """Carry out the first instant: register instances, create services and entries of runTasks."""
         scenario = self.scenario
-        write_risks(scenario, self.world.state.classes, task_sets.distributions)
+        write_hazards(scenario, self.world.state.classes, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
-        self.routine.arrivals = add_entries(self.world, task_sets, self._plans)
-        self.failures.draw_pool_events(task_sets.replication)
+        self.calendar_driver.arrivals = add_run_tasks(self.world, task_sets, self._plans)
+        self.failures.schedule_pool_events(task_sets.replication)
         self._plans = []
         table, values = task_sets.distributions.arrays()
-        self.world.state = self.world.state._replace(distributions=table, values=values)
+        self.world.state = self.world.state._replace(distributions=table, distribution_values=values)
         self.capacity.begin(0)
         if scenario.initial_state == "running":
-            self.capacity.managed.launch_first(self.scheduler.wanted(), 0)
-            self.scheduler.start_running(0)
+            self.capacity.managed_instances.launch_initial(self.scheduler.desired_by_task_set(), 0)
+            self.scheduler.start_initial_tasks(0)
         for message in exceeded_quotas(scenario):
-            self.events.quota(0, message)
+            self.events.log_quota(0, message)
 
-    def _set_alarms(self) -> None:
-        """The first alarm of every concern; each sets its own next one."""
+    def _schedule_first_wakeups(self) -> None:
+        """Schedule the first wake-up of every concern; each schedules its own next one."""
         scenario = self.scenario
-        self.failures.schedule()
-        self.actions.schedule()
-        self.agendas["calendar"].ring()
-        self.agendas["scheduler"].ring()
-        self.agendas["capacity"].ring()
-        watched = any(s.load is not None or s.auto_scaling is not None for s in scenario.services)
-        if watched or scenario.alarms or any(group.policies for group in scenario.groups):
+        self.failures.schedule_wakeups()
+        self.actions.schedule_wakeups()
+        self.agendas["calendar"].wake_now()
+        self.agendas["scheduler"].wake_now()
+        self.agendas["capacity"].wake_now()
+        has_metrics = any(s.load is not None or s.auto_scaling is not None for s in scenario.services)
+        if has_metrics or scenario.alarms or any(group.policies for group in scenario.groups):
             self.agendas["metrics"].wake_at(self.metric_ms)
-        self.agendas["meter"].wake_at(scenario.warm_up_ms)
+        self.agendas["series"].wake_at(scenario.warm_up_ms)
         if scenario.warm_up_ms:
-            self.agendas["meter"].wake_at(scenario.warm_up_ms - 1)
-        self.agendas["ledger"].wake_at(min(self.end_ms, scenario.warm_up_ms + self.ledger.step_ms))
+            self.agendas["series"].wake_at(scenario.warm_up_ms - 1)
+        self.agendas["costs"].wake_at(min(self.end_ms, scenario.warm_up_ms + self.cost_ledger.interval_ms))
         for number, service in enumerate(scenario.services):
             for action in service.auto_scaling.scheduled if service.auto_scaling else ():
                 origin = scenario.start_ms - scenario.warm_up_ms
-                for at in instants(action.schedule, origin, origin + self.end_ms, action.timezone):
-                    self._schedules.setdefault(int(at) - origin, []).append((number, action))
-        for at in sorted(self._schedules):
+                for at in fire_times(action.schedule, origin, origin + self.end_ms, action.timezone):
+                    self._scheduled_actions.setdefault(int(at) - origin, []).append((number, action))
+        for at in sorted(self._scheduled_actions):
             self.agendas["schedules"].wake_at(at)
 
     # --- running -------------------------------------------------------------------------------------------
 
     def run(self, progress: Progress | None = None) -> Outcome:
-        """Run from the first instant to the end and close the tables."""
-        begun = time.process_time()
+        """Run from the first instant to the end and close the tables.
+
+        `progress` is load_sections with the share of the simulated time that has passed.
+        """
+        started = time.process_time()
         if progress is not None:
-            self.env.process(self._tell(progress))
+            self.env.process(self._report_progress(progress))
         if self.checked:
             self._run_checked()
         else:
             self.env.run(until=self.end_ms)
-        self.world.state.clock[NOW] = self.end_ms
-        self._carry_load(self.end_ms)
-        self.ledger.step(self.end_ms, end=True)
-        self.meter.end(self.end_ms)
+        self.world.state.clock.now = self.end_ms
+        self._advance_load(self.end_ms)
+        self.cost_ledger.close_interval(self.end_ms, end=True)
+        self.series_sampler.end(self.end_ms)
         self.traffic.sample()
-        self._take_chunks()
-        renew_reasons(self.world.core, self.end_ms)
-        self.journal.close()
-        self.scheduler.write(self.recorder)
-        self.events.empty()
-        self.activities.empty()
-        simulated = time.process_time() - begun
+        self._flush_ended()
+        refresh_wait_reasons(self.world.core, self.end_ms)
+        self.task_writer.close()
+        self.scheduler.write_deployments(self.recorder)
+        self.events.flush()
+        self.scaling_activities.flush()
+        simulated = time.process_time() - started
         rows = self.recorder.close()
-        summary = summarise(self.world, self.journal, self.ledger, self.traffic)
+        summary = summarise(self.world, self.task_writer, self.cost_ledger, self.traffic)
         counts = {name: agenda.acts for name, agenda in self.agendas.items()}
-        counts["entries"] = int(self.world.state.clock[ENTRIES_DONE])
+        counts["entries"] = int(self.world.state.counters.entries_done)
         timings = {
             "simulation_cpu_s": simulated,
             "write_cpu_s": self.recorder.write_cpu_s,
@@ -258,92 +267,94 @@ class Simulation:
 
     def _run_checked(self) -> None:
         """Run with the invariants checked at every instant."""
-        reading = SecondReading(self.world)
+        checker = InvariantChecker(self.world)
         while self.env.peek() < self.end_ms:
             self.env.step()
             if self.env.peek() > self.env.now:
-                reading.check()
+                checker.check()
 
-    def _tell(self, progress: Progress) -> Any:
-        """A SimPy process that reports how far the clock has come."""
+    def _report_progress(self, progress: Progress) -> Any:
+        """Report the share of simulated time that has passed; a SimPy process."""
         step = max(1, self.end_ms // PROGRESS_STEPS)
         while True:
             yield self.env.timeout(step)
             progress(float(self.env.now) / self.end_ms)
 
-    def _take_chunks(self) -> None:
-        self.capacity.say_failures()
-        self.events.empty()
-        self.ledger.take_chunks()
-        self.journal.take_chunks()
-        self.capacity.chunk_taken()
+    def _flush_ended(self) -> None:
+        self.capacity.report_terminations()
+        self.events.flush()
+        self.cost_ledger.read_ended()
+        self.task_writer.write_ended()
+        self.capacity.forget_reported()
 
     # --- concerns that are only wiring ---------------------------------------------------------------------
 
-    def _measure(self, now: int) -> None:
-        """A metric period has ended: load first, then the policies that look at it."""
-        self._carry_load(now)
-        self.measures.take(now)
-        if self.alarm_board.evaluate(now):
-            self.scheduler.look_at_watched()
+    def _end_metric_period(self, now: int) -> None:
+        """End a metric period: advance the load, then update the metrics, alarms and scaling policies that use it."""
+        self._advance_load(now)
+        self.metrics.update(now)
+        if self.alarms.evaluate(now):
+            self.scheduler.recheck_deployment_alarms()
         services = self.world.state.services
         self.autoscaler.tick(now, services["running"], services["desired"], services["deploying"])
-        self.group_scaling.tick(now)
-        if kill_beyond_memory(self.world, self.traffic, now):
-            self.agendas["calendar"].ring()
+        self.group_autoscaler.tick(now)
+        if kill_over_memory_limit(self.world, self.traffic, now):
+            self.agendas["calendar"].wake_now()
         self.agendas["metrics"].wake_at(now + self.metric_ms)
 
-    def _carry_load(self, now: int) -> None:
-        """What was asked since the last metric period, answered by the tasks there were."""
+    def _advance_load(self, now: int) -> None:
+        """Advance the load since the last metric period with the tasks that were there."""
         self.traffic.tick(now, self.world.task_times(now), self.world.take_target_changes())
 
     def _in_alarm(self, name: str) -> bool:
-        return self.alarm_board.in_alarm(name)
+        return self.alarms.in_alarm(name)
 
-    def _apply_schedules(self, now: int) -> None:
-        for service, action in self._schedules.pop(now, []):
+    def _apply_scheduled_actions(self, now: int) -> None:
+        for service, action in self._scheduled_actions.pop(now, []):
             desired = int(self.world.state.services[service]["desired"])
-            self.autoscaler.apply_scheduled(now, service, action, desired)
+            self.autoscaler.apply_scheduled_action(now, service, action, desired)
 
-    def _read_accounts(self, now: int) -> None:
-        self.ledger.step(now, end=False)
-        self.agendas["ledger"].wake_at(now + self.ledger.step_ms)
+    def _close_cost_interval(self, now: int) -> None:
+        self.cost_ledger.close_interval(now, end=False)
+        self.agendas["costs"].wake_at(now + self.cost_ledger.interval_ms)
 
-    def _sample(self, now: int) -> None:
-        if now < self.scenario.warm_up_ms:  # its last instant: refusals at `start` itself count
-            self.world.state.refusals[:] = 0
+    def _sample_series(self, now: int) -> None:
+        if (
+            now < self.scenario.warm_up_ms
+        ):  # the last instant of the warm-up: placement failures from `start` on count
+            self.world.state.placement_failures[:] = 0
             return
         if now == self.scenario.warm_up_ms:
             self.traffic.sample()
             self.traffic.begin_summary()
-            self.meter.begin(now)
+            self.series_sampler.begin(now)
         else:
-            self.meter.sample(now)
-        self.agendas["meter"].wake_at(now + self.meter.interval_ms)
+            self.series_sampler.sample(now)
+        self.agendas["series"].wake_at(now + self.series_sampler.interval_ms)
 
     def _set_desired(self, service: int, count: int, cause: str) -> None:
         now = int(self.env.now)
         before = int(self.world.state.services[service]["desired"])
-        self.events.desired_count(now, service, before, count, cause)
+        self.events.log_desired_count(now, service, before, count, cause)
         self.scheduler.set_desired(service, count, now)
 
     def _scale_services(self, now: int, moves: Array) -> None:
-        """Service Auto Scaling has decided."""
-        self.activities.scaled(now, moves, self.autoscaler.origins)
+        """Carry out the decisions of Service Auto Scaling."""
+        self.scaling_activities.add_service_scaling(now, moves, self.autoscaler.origins)
         services, counts = (np.ascontiguousarray(moves[name]) for name in ("target", "count"))
         self.scheduler.set_all_desired(services, counts, now)
 
     def _set_capacity(self, group: int, count: int, cause: str) -> None:
-        """A scaling policy wants another capacity of a group; of virtual machines it is their service's count."""
+        """Set a group's capacity for a scaling policy; for virtual machines, their service's desired count."""
         machines = self.scenario.groups[group].machines
         if machines is None:
             self.capacity.set_desired(group, count)
         else:
             self._set_desired(self.world.names.services.index(machines.service), count, cause)
 
-    def _bounds(self, group: int) -> Bounds:
-        """Between which capacities the policies of a group may move."""
-        of = self.scenario.groups[group]
-        if of.machines is None:
-            return Bounds(of.min_size, of.max_size)
-        return self.autoscaler.bounds(self.world.names.services.index(of.machines.service))
+    def _bounds(self, group: int) -> CapacityBounds:
+        """Return the bounds between which the policies of a group may move its capacity."""
+        settings = self.scenario.groups[group]
+        if settings.machines is None:
+            return CapacityBounds(settings.min_size, settings.max_size)
+        return self.autoscaler.bounds(self.world.names.services.index(settings.machines.service))

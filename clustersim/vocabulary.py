@@ -1,7 +1,7 @@
-"""Every word that enters an array or a file: states, codes, reasons, units.
+"""The vocabulary of arrays and files: states, codes, reasons, units.
 
-Kernels hold small integers, results hold ECS's own words; this module is the only dictionary between the
-two. It knows nothing of behaviour. Everybody imports it; it imports nothing of ours.
+Kernels use small integers, results use the words of ECS; this module is the only mapping between the two. It must not
+know behaviour. Every module may import it; it imports no other module of clustersim.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ MS_PER_DAY = 86_400_000
 CPU_UNITS_PER_VCPU = 1_024
 MIB_PER_GIB = 1_024
 
-# Resources of a container instance: the rows of the `free` matrix. A new dimension is a row, not a branch.
+# Resources of a container instance: the rows of the `free` matrix.
 CPU, MEMORY, GPU, ENI, HOST_PORTS = range(5)
 RESOURCES = 5
-RESOURCE_WORDS = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
+RESOURCE_NAMES = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
 
-# A vCPU weighs as much as 9 GiB when the price of an instance is shared among its tasks (MODEL.md: money).
+# A vCPU weighs as much as 9 GiB when the cost of an instance is divided among its tasks (MODEL.md: money).
 # 1,024 CPU units then weigh 9,216 MiB, so one unit weighs 9 and one MiB weighs 1: integers.
 WEIGHT_PER_CPU_UNIT = 9
 WEIGHT_PER_MIB = 1
 
 
 class TaskState(IntEnum):
-    """`lastStatus` of a task, in the order of its life (ECS Developer Guide: task lifecycle)."""
+    """The `lastStatus` of a task, in the order of its lifecycle (ECS Developer Guide: task lifecycle)."""
 
     PROVISIONING = 0
     PENDING = 1
@@ -42,7 +42,7 @@ class TaskState(IntEnum):
 
 
 class InstanceState(IntEnum):
-    """Status of a container instance (botocore: ContainerInstanceStatus), and what comes before and after."""
+    """The status of a container instance (botocore: ContainerInstanceStatus), and the states before and after."""
 
     REGISTERING = 0
     ACTIVE = 1
@@ -51,7 +51,7 @@ class InstanceState(IntEnum):
 
 
 class HealthStatus(IntEnum):
-    """`healthStatus` of a task or a container (botocore: HealthStatus)."""
+    """The `healthStatus` of a task or a container (botocore: HealthStatus)."""
 
     UNKNOWN = 0
     HEALTHY = 1
@@ -59,7 +59,7 @@ class HealthStatus(IntEnum):
 
 
 class DependencyCondition(IntEnum):
-    """What a container waits for in another (botocore: ContainerCondition)."""
+    """The condition in which a container waits for another (botocore: ContainerCondition)."""
 
     START = 0
     COMPLETE = 1
@@ -68,7 +68,7 @@ class DependencyCondition(IntEnum):
 
 
 class LaunchType(IntEnum):
-    """Where a task runs, as the results name it."""
+    """The launch type of a task, as in the results."""
 
     EC2 = 0
     FARGATE = 1
@@ -77,7 +77,7 @@ class LaunchType(IntEnum):
 
 
 class StopCode(IntEnum):
-    """`stopCode` of a task (botocore: TaskStopCode); NONE is null in the results."""
+    """The `stopCode` of a task (botocore: TaskStopCode); NONE is null in the results."""
 
     NONE = 0
     TaskFailedToStart = 1
@@ -89,7 +89,7 @@ class StopCode(IntEnum):
 
 
 class WaitReason(IntEnum):
-    """Why a task was last refused a place (ECS API failures); NONE is null in the results."""
+    """The reason of the last placement failure of a task (ECS API failures); NONE is null in the results."""
 
     NONE = 0
     RESOURCE_CPU = 1
@@ -110,7 +110,7 @@ class WaitReason(IntEnum):
     NO_ADDRESS = 16
 
 
-WAIT_REASON_WORDS = (
+WAIT_REASON_TEXTS = (
     None,
     "RESOURCE:CPU",
     "RESOURCE:MEMORY",
@@ -132,7 +132,7 @@ WAIT_REASON_WORDS = (
 
 
 class StoppedReason(IntEnum):
-    """`stoppedReason` of a task as a template; NONE is null in the results."""
+    """The `stoppedReason` of a task as a template; NONE is null in the results."""
 
     NONE = 0
     ESSENTIAL_CONTAINER_EXITED = 1
@@ -155,7 +155,7 @@ class StoppedReason(IntEnum):
 
 
 # `{deployment}`, `{instance}`, `{wait}` and `{sentence}` are filled from the task's own row.
-STOPPED_REASON_WORDS = (
+STOPPED_REASON_TEXTS = (
     None,
     "Essential container in task exited",
     "Scaling activity initiated by (deployment {deployment})",
@@ -176,7 +176,7 @@ STOPPED_REASON_WORDS = (
 
 
 class TerminationReason(IntEnum):
-    """Why a container instance is gone; NONE is null in the results."""
+    """The reason of the termination of a container instance; NONE is null in the results."""
 
     NONE = 0
     INSTANCE_FAILURE = 1
@@ -192,7 +192,7 @@ class TerminationReason(IntEnum):
     INSTANCE_REFRESH = 11
 
 
-TERMINATION_REASON_WORDS = (
+TERMINATION_REASON_TEXTS = (
     *(None, "instance failure", "scale-in", "terminated by user", "Spot interruption", "zone outage"),
     *("Availability Zone rebalancing", "idle", "underutilized", "end of its lifetime"),
     *("failed health checks", "instance refresh"),
@@ -200,7 +200,7 @@ TERMINATION_REASON_WORDS = (
 
 
 class EventKind(IntEnum):
-    """What a row of `events` tells, while it is numbers; SAID: its sentence is made already."""
+    """The kind of a row of `events` while it is in numeric form; FORMATTED: its sentence already exists."""
 
     SPOT_NOTICE = 0
     AGENT_DISCONNECTED = 1
@@ -212,9 +212,9 @@ class EventKind(IntEnum):
     TASKS_STOPPED = 7
     STEADY = 8
     DESIRED_COUNT = 9
-    SAID = 10
+    FORMATTED = 10
 
 
 def instance_name(instance_id: int) -> str:
-    """The `i-...` name that stands for container instance `instance_id` in messages."""
+    """Return the `i-...` name of container instance `instance_id` in messages."""
     return f"i-{instance_id:017x}"

@@ -1,4 +1,4 @@
-"""What all tests share: `tests` is importable however pytest is started."""
+"""Shared configuration of all tests: the import path and the hypothesis profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-# The same examples in every run: a suite that fails must fail again for whoever looks. `--hypothesis-profile=default`
-# draws new ones.
+# The same examples in every run, so that a failure is reproducible. `--hypothesis-profile=default` draws new ones.
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")

@@ -1,11 +1,11 @@
-"""A small world in three lines, and verbs to say what is expected of it.
+"""Builders of small scenarios, and a reader of the tables of their runs.
 
     ran = run(world(nodes=2, services=[service("web", 4)]), tmp_path)
     assert ran.states() == {"RUNNING": 4}
 
-Scenarios are written as a user writes them and read by `read_scenario`, so a test cannot use what a file cannot
-say. Runs are checked: the invariants are read at every instant. Every time in a `Ran` is ms since `start`, null
-is None. Knows nothing of single features; all tests that run a whole scenario use it.
+Scenarios are mappings as in a scenario file and read by `read_scenario`, so a test cannot use what a file cannot
+express. By default the invariants are checked at every instant of a run. Times in a `FinishedRun` are ms since `start`,
+and null is None. It has no helpers for single features; all tests that run a whole scenario use it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from clustersim.scenario.reader import read_scenario
+from clustersim.scenario.sections.behavior import Load, Series, WrittenLoad
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.study.single_run.run import run_scenario
 from clustersim.study.single_run.run_result import Run
@@ -39,13 +40,33 @@ NODE: Block = {
 """An instance type with round numbers: 4 vCPU, 8 GiB all registered, 15 ENIs for tasks, 0.01 cents a second."""
 
 
+# --- resolved sections ------------------------------------------------------------------------------------
+
+
+def resolved_load(series: Series, **fields: Any) -> Load:
+    """A resolved load of requests, with the default of the written key for each field that is not given."""
+    written = WrittenLoad.model_validate({"requestsPerSecond": 1})
+    values = {
+        "kind": "requests",
+        "cpu_time_ms": written.cpu_time_per_request,
+        "memory_base_mib": written.memory_per_task.base,
+        "memory_per_request_mib": written.memory_per_task.per_concurrent_request,
+        "timeout_ms": written.timeout,
+        "processing_time_ms": written.processing_time,
+        "concurrency_per_task": written.concurrency_per_task,
+        "model": written.model,
+        "service_time": written.service_time,
+    }
+    return Load(series=series, **{**values, **fields})
+
+
 # --- writing a scenario ------------------------------------------------------------------------------------
 
 
 def provider(
     name: str = "nodes", count: int = 1, kind: str = "test.node", most: int = 100, **group: Any
 ) -> Block:
-    """A capacity provider whose group has `count` instances at once; `group` holds further keys of the group."""
+    """A capacity provider whose group starts with `count` instances; `group` holds further keys of the group."""
     of = {"instanceTypes": [kind], "minSize": 0, "maxSize": most, "desiredCapacity": count, **group}
     return {"name": name, "autoScalingGroupProvider": {"autoScalingGroup": of}}
 
@@ -63,7 +84,7 @@ def definition(family: str = "app", cpu: int = 512, memory: int = 1024, **more: 
 
 
 def fargate_definition(family: str = "app", cpu: int = 256, memory: int = 512, **more: Any) -> Block:
-    """A task definition that Fargate takes too."""
+    """A task definition that is valid on Fargate too."""
     fargate = {"networkMode": "awsvpc", "requiresCompatibilities": ["EC2", "FARGATE"]}
     return definition(family, cpu, memory, **{**fargate, **more})
 
@@ -74,7 +95,7 @@ def on(name: str = "nodes", weight: int = 1, base: int = 0) -> Block:
 
 
 def service(name: str = "web", count: int = 1, **more: Any) -> Block:
-    """A service of the task definition `app` on the provider `nodes`, unless `more` says otherwise."""
+    """A service of the task definition `app` on the provider `nodes`; `more` adds or replaces keys."""
     where = {} if "launchType" in more else {"capacityProviderStrategy": [on()]}
     return {"serviceName": name, "taskDefinition": "app", "desiredCount": count, **where, **more}
 
@@ -86,7 +107,7 @@ def job(name: str = "job", count: int = 1, **more: Any) -> Block:
 
 
 def world(nodes: int = 1, duration: str = "1h", **keys: Any) -> Block:
-    """A scenario: `nodes` instances of `test.node`, the task definition `app`, and what `keys` adds or replaces."""
+    """A scenario with `nodes` instances of `test.node` and the task definition `app`; `keys` adds or replaces keys."""
     return {
         "name": "test",
         "duration": duration,
@@ -98,7 +119,7 @@ def world(nodes: int = 1, duration: str = "1h", **keys: Any) -> Block:
 
 
 def scenario_of(written: Block | str, directory: Path, *overrides: str, seed: int | None = None) -> Scenario:
-    """The resolved scenario of a mapping or of YAML text, by way of a file in `directory`."""
+    """Write a mapping or YAML text to a file in `directory` and return the resolved scenario."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "scenario.yaml"
     path.write_text(written if isinstance(written, str) else json.dumps(written), encoding="utf-8")
@@ -115,14 +136,14 @@ def run(
     seed: int | None = None,
     replication: int = 0,
     checked: bool = True,
-) -> Ran:
-    """Run a scenario in `directory`, with the invariants checked at every instant, and open the result."""
+) -> FinishedRun:
+    """Run a scenario in `directory`, by default with the invariants checked at every instant, and open the result."""
     scenario = scenario_of(written, directory, *overrides, seed=seed)
     result = run_scenario(scenario, directory / "out", replication=replication, checked=checked)
-    return Ran(result, scenario)
+    return FinishedRun(result, scenario)
 
 
-class Ran:
+class FinishedRun:
     """A finished run, as plain Python values."""
 
     def __init__(self, run: Run, scenario: Scenario) -> None:
@@ -146,7 +167,7 @@ class Ran:
         return column.to_pylist()
 
     def rows(self, name: str, **where: Any) -> list[dict[str, Any]]:
-        """The rows of a table whose columns have the values in `where`; they are shared, so read them only."""
+        """The rows of a table whose columns have the values in `where`; they are shared and must not be changed."""
         if name not in self._rows:
             columns = self.table(name)
             self._rows[name] = [
@@ -163,7 +184,7 @@ class Ran:
         return sorted(self.rows("container_instances", **where), key=lambda row: row["container_instance_id"])
 
     def states(self, **where: Any) -> dict[str, int]:
-        """How many tasks are in which last status."""
+        """The number of tasks by last status."""
         return dict(Counter(row["last_status"] for row in self.tasks(**where)))
 
     def messages(self, kind: str | None = None) -> list[str]:
@@ -176,7 +197,7 @@ class Ran:
         return sorted((row["time"], row[column]) for row in self.rows("service_series", service=service))
 
     def running_at(self, instant: int, **where: Any) -> int:
-        """How many tasks run at an instant, counted from `started_at` and `stopping_at`."""
+        """The number of tasks that run at an instant, counted from `started_at` and `stopping_at`."""
         return sum(
             row["started_at"] is not None
             and row["started_at"] <= instant
@@ -190,7 +211,7 @@ class Ran:
 
 
 def same_rows(first: list[dict[str, Any]], second: list[dict[str, Any]], *ignored: str) -> bool:
-    """Whether two lists of rows are equal but for the columns `ignored` (serials, which others shift)."""
+    """Return whether two lists of rows are equal apart from the columns `ignored` (such as serial numbers)."""
     return [_without(row, ignored) for row in first] == [_without(row, ignored) for row in second]
 
 

@@ -1,4 +1,4 @@
-"""What replications say: each formula against numbers worked out by hand or printed in a textbook."""
+"""Statistics of replications: each formula against worked examples or published numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIVE = [1.0, 2.0, 3.0, 4.0, 5.0]  # mean 3, standard deviation sqrt(2.5), standa
 T_4 = 2.776445  # t quantile at 0.975 with 4 degrees of freedom, as tables print it
 
 
-def luck(seed: int) -> np.random.Generator:
+def generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(seed))
 
 
@@ -25,7 +25,7 @@ def test_t_interval_is_the_textbooks() -> None:
 
 
 def test_one_value_has_no_interval_and_equal_values_a_point() -> None:
-    """A single run says nothing of spread: better no limits than limits of width 0."""
+    """A single run has no spread: no limits are better than limits of width 0."""
     for method in ("t", "bca"):
         assert math.isnan(stats.mean_interval([3.0], method=method).low)
         same = stats.mean_interval([3.0, 3.0, 3.0], method=method)
@@ -41,14 +41,14 @@ def test_missing_values_are_refused(wrong: list[float]) -> None:
 
 def test_intervals_cover_as_often_as_they_say() -> None:
     """Of 95 % intervals of 400 samples, 95 % hold the mean: within three standard errors, 3.3 %."""
-    samples = luck(1).normal(10.0, 2.0, (400, 8))
+    samples = generator(1).normal(10.0, 2.0, (400, 8))
     held = sum(found.low <= 10.0 <= found.high for found in map(stats.mean_interval, samples))
     assert abs(held / 400 - 0.95) < 0.033
 
 
 def test_bootstrap_leans_to_the_long_tail() -> None:
     """Waiting times are skewed: BCa reaches further up than down, and the same seed gives the same limits."""
-    waits = luck(2).exponential(60.0, 30)
+    waits = generator(2).exponential(60.0, 30)
     found = stats.mean_interval(waits, method="bca")
     assert found.high - found.mean > 1.1 * (found.mean - found.low)
     assert stats.mean_interval(waits, method="bca") == found
@@ -103,8 +103,8 @@ def test_dunnett_is_the_published_example() -> None:
 
 
 def test_many_comparisons_are_wider_than_one() -> None:
-    """The more options, the more easily one looks good by luck."""
-    samples = luck(3).normal(0.0, 1.0, (6, 10))
+    """The more options, the more easily one looks good by chance."""
+    samples = generator(3).normal(0.0, 1.0, (6, 10))
     alone = stats.compare_with_control({"a": samples[1]}, samples[0])["a"]
     family = {str(number): samples[number] for number in range(1, 6)}
     assert stats.compare_with_control(family, samples[0])["1"].width > 1.1 * alone.width
@@ -126,8 +126,8 @@ def test_replications_for_a_width() -> None:
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, math.nan])
-def test_a_width_that_is_never_reached(width: float) -> None:
-    with pytest.raises(ValueError, match="never reached"):
+def test_a_width_that_is_not_above_0(width: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
         stats.replications_for(FIVE, width)
     with pytest.raises(ValueError, match="spread"):
         stats.replications_for([1.0], 1.0)
@@ -142,13 +142,13 @@ def test_warm_up_of_a_step_is_the_step() -> None:
 def test_warm_up_of_a_decay() -> None:
     """10 e^(-t / 20) under noise of 1: what is left is below the noise, and most of the series stays."""
     times = np.arange(600)
-    series = 5.0 + 10.0 * np.exp(-times / 20.0) + luck(4).normal(0.0, 1.0, 600)
+    series = 5.0 + 10.0 * np.exp(-times / 20.0) + generator(4).normal(0.0, 1.0, 600)
     found = stats.mser5(series)
     assert 30 <= found.observations <= 120
     assert found.settled
 
 
-def test_warm_up_that_never_ends_is_said() -> None:
+def test_warm_up_that_never_ends_is_reported() -> None:
     """A rising line has no steady part: the cut runs to its bound."""
     assert not stats.mser5(np.arange(200.0)).settled
     assert stats.mser5(np.tile(FIVE, 20)) == stats.WarmUp(0, settled=True)
@@ -160,7 +160,7 @@ def test_sobol_indices_of_a_sum() -> None:
     """y = 4 a + 3 b, a and b uniform: variances 16 : 9, so the shares are 0.64 and 0.36, nothing together."""
     from scipy.stats import qmc
 
-    sample = qmc.Sobol(4, rng=luck(5)).random(256)
+    sample = qmc.Sobol(4, rng=generator(5)).random(256)
     first, second = sample[:, :2], sample[:, 2:]
 
     def measure(points: np.ndarray) -> np.ndarray:
@@ -178,12 +178,12 @@ def test_sobol_indices_of_a_sum() -> None:
 
 def test_one_input_explains_everything() -> None:
     """Whatever the measure does with it."""
-    first, second = luck(6).random(64), luck(7).random(64)
+    first, second = generator(6).random(64), generator(7).random(64)
     (only,) = stats.sensitivity(first**2, second**2, [second**2])
     assert only.first_order.mean == pytest.approx(1.0, abs=0.3)
     assert only.total_order.mean == pytest.approx(1.0, abs=0.3)
 
 
-def test_sensitivity_of_what_never_changes() -> None:
+def test_sensitivity_of_a_constant_measure() -> None:
     with pytest.raises(ValueError, match="no variance"):
         stats.sensitivity([1.0, 1.0], [1.0, 1.0], [[1.0, 1.0]])

@@ -1,12 +1,12 @@
-"""Makes the catalogue's package data (clustersim/data) from four CSV files given on the command line.
+"""Builds the catalogue's package data (clustersim/data) from four CSV files given on the command line.
 
-Decides which columns and rows the product carries: what the simulator reads, and nothing that only a person
-comparing sources would. Knows nothing of the simulator. A maintainer runs it when prices are collected anew:
+Decides which columns and rows the package contains: only those that the simulator reads. It does not import the
+simulator. A maintainer runs it when new prices have been collected:
 
     python tools/build_catalogue.py --types T.csv --prices P.csv --spot S.csv --fargate F.csv \
         --out clustersim/data
 
-The output is plain CSV, one file of prices per region, so that a new collection is a readable difference.
+The output is plain CSV, one file of prices per region, so that changes are readable as a diff.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ FARGATE_COLUMNS = {
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Every row of a CSV file as a dict by column name."""
+    """Return every row of a CSV file as a dict by column name."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Write a CSV file with Unix line ends, so that the same input gives the same bytes anywhere."""
+    """Write a CSV file with Unix line ends, so that the same input gives the same bytes on every platform."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -56,15 +56,15 @@ def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]
 
 
 def build_types(source: Path, out: Path) -> set[str]:
-    """Write instance_types.csv; EC2 Mac is left out (ECS has no agent for macOS). Returns the names kept."""
-    kept = [row for row in read_rows(source) if row["arch"] in ("x86_64", "arm64")]
-    rows = ([row[column] for column in TYPE_COLUMNS] for row in kept)
+    """Write instance_types.csv without EC2 Mac (ECS has no agent for macOS); return the names of the types."""
+    types = [row for row in read_rows(source) if row["arch"] in ("x86_64", "arm64")]
+    rows = ([row[column] for column in TYPE_COLUMNS] for row in types)
     write_rows(out / "instance_types.csv", TYPE_COLUMNS.values(), rows)
-    return {row["instance_type"] for row in kept}
+    return {row["instance_type"] for row in types}
 
 
 def build_prices(prices: Path, spot: Path, out: Path, names: set[str]) -> dict[str, str]:
-    """Write prices/REGION.csv, prices joined with Spot interruption bands. Returns the date per region."""
+    """Write prices/REGION.csv, prices joined with Spot interruption bands; return the date of each region."""
     priced = read_rows(prices)
     bands = {(row["region"], row["instance_type"]): row["interruption_band"] for row in read_rows(spot)}
     dates: dict[str, str] = {}

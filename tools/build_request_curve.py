@@ -3,8 +3,8 @@
 Reads the requests per minute of the NASA-HTTP logs (see `scenarios/traces/README.md`) as a CSV file with
 the columns `time_s` (seconds from 1995-07-01 00:00, UTC-4) and `requests`, and writes the mean number of
 requests in each 5 minutes of a week that begins on Monday, over all good weeks: those with a row for every
-minute and less than two hours a day without a request (an outage of the server, not a quiet night). Knows
-nothing of clustersim.
+minute and less than two hours a day without a request (an outage of the server, not a quiet night). It does not
+import clustersim.
 
     python tools/build_request_curve.py REQUESTS_PER_MINUTE.csv scenarios/traces/nasa-week.csv
 """
@@ -25,7 +25,7 @@ LONGEST_SILENCE_MINUTES = 120
 
 
 def good_weeks(per_minute: dict[int, int]) -> list[int]:
-    """The first seconds of the weeks, Monday to Sunday, without a gap or an outage."""
+    """Return the first seconds of the weeks, Monday to Sunday, without a gap or an outage."""
     return [
         monday_s
         for monday_s in range(FIRST_MONDAY_S, max(per_minute), WEEK_S)
@@ -34,13 +34,13 @@ def good_weeks(per_minute: dict[int, int]) -> list[int]:
 
 
 def _is_good_day(per_minute: dict[int, int], day_s: int) -> bool:
-    """Whether every minute of the day was logged, and nearly every one saw a request."""
+    """Return whether every minute of the day was logged, with less than two hours without a request."""
     counts = [per_minute.get(second) for second in range(day_s, day_s + DAY_S, MINUTE_S)]
     return None not in counts and counts.count(0) < LONGEST_SILENCE_MINUTES
 
 
 def mean_week(per_minute: dict[int, int], mondays_s: list[int]) -> list[float]:
-    """Mean requests in each 5 minutes of the week."""
+    """Return the mean requests in each 5 minutes of the week."""
     totals: dict[int, int] = defaultdict(int)
     for monday_s in mondays_s:
         for minute in range(MINUTES_OF_WEEK):
@@ -49,7 +49,7 @@ def mean_week(per_minute: dict[int, int], mondays_s: list[int]) -> list[float]:
 
 
 def main(source: Path, target: Path) -> None:
-    """Read `source`, write `target`, and say which weeks were taken."""
+    """Read `source`, write `target`, and print the weeks used."""
     with source.open(newline="", encoding="utf-8") as file:
         per_minute = {int(row["time_s"]): int(row["requests"]) for row in csv.DictReader(file)}
     mondays_s = good_weeks(per_minute)

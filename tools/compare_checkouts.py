@@ -1,4 +1,4 @@
-"""Compares the results of two checkouts: every scenario of ours, the same seed, table by table.
+"""Compares the results of two checkouts: all scenarios of the repository, with the same seed, table by table.
 
     python tools/compare_checkouts.py BEFORE AFTER [--only PART] [--seed N] [--words]
 
@@ -26,27 +26,27 @@ SENTENCES = {
     "scaling_activities": {"cause", "description", "message"},
     "tasks": {"stopped_reason"},
 }
-"""The columns of each table that hold sentences."""
+"""For each table: the columns that hold sentences."""
 SLOW = ("big-fleet", "scale-3500", "which-one", "sweeps/")
 
 
 def scenarios_of(checkout: Path, only: str | None) -> list[Path]:
-    """The scenario files of a checkout, as paths below it."""
+    """Return the scenario files of a checkout, as relative paths."""
     folders = ("scenarios", "tests/golden/runs")
-    found = sorted(
+    paths = sorted(
         path.relative_to(checkout) for folder in folders for path in (checkout / folder).rglob("*.yaml")
     )
     if only is not None:
-        return [path for path in found if only in str(path)]
-    return [path for path in found if not any(name in str(path) for name in SLOW)]
+        return [path for path in paths if only in str(path)]
+    return [path for path in paths if not any(name in str(path) for name in SLOW)]
 
 
 def run_one(checkout: Path, scenario: Path, seed: int, out: Path) -> str | None:
-    """Run `scenario` with the sources of `checkout`; the last line of what it said if it failed."""
+    """Run `scenario` with the sources of `checkout`; return the last line of stderr if it failed, else None."""
     command = [
         sys.executable,
-        "-m",
-        "clustersim",
+        "-c",
+        "from clustersim.cli import main; main()",
         "run",
         str(scenario),
         "--out",
@@ -71,9 +71,11 @@ def run_one(checkout: Path, scenario: Path, seed: int, out: Path) -> str | None:
 
 
 def differences(before: Path, after: Path, words: bool) -> Iterator[str]:
-    """Sentences about what differs between two result directories."""
+    """Yield a sentence for each difference between two result directories."""
     names = {path.relative_to(before) for path in before.rglob("*") if path.is_file()}
     others = {path.relative_to(after) for path in after.rglob("*") if path.is_file()}
+    if not names:
+        yield "no results"
     for name in sorted(names ^ others):
         yield f"{name} is in one of them only"
     for name in sorted(names & others):
@@ -90,7 +92,7 @@ def differences(before: Path, after: Path, words: bool) -> Iterator[str]:
 
 
 def table_differences(before: Path, after: Path, words: bool) -> Iterator[str]:
-    """The columns of a table that differ; one sentence where only its encoding does."""
+    """Yield a sentence for each column that differs, or one if only the encoding of the table does."""
     import pyarrow as pa
 
     with pa.OSFile(str(before)) as one, pa.OSFile(str(after)) as other:
@@ -109,7 +111,7 @@ def table_differences(before: Path, after: Path, words: bool) -> Iterator[str]:
 
 
 def main() -> int:
-    """Compare, say what differs, and return the exit code."""
+    """Compare, print the differences, and return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -122,19 +124,19 @@ def main() -> int:
     before, after = options.before.resolve(), options.after.resolve()
     failed = 0
     for scenario in scenarios_of(after, options.only):
-        with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(2) as both:
-            sides = [(before, Path(place) / "before"), (after, Path(place) / "after")]
-            said = list(
-                both.map(lambda side, path=scenario: run_one(side[0], path, options.seed, side[1]), sides)
+        with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(2) as pool:
+            sides = [(before, Path(directory) / "before"), (after, Path(directory) / "after")]
+            errors = list(
+                pool.map(lambda side, path=scenario: run_one(side[0], path, options.seed, side[1]), sides)
             )
-            if any(said):
-                found = [] if said[0] == said[1] else [f"before: {said[0]}; after: {said[1]}"]
+            if any(errors):
+                lines = [f"before: {errors[0]}; after: {errors[1]}"]
             else:
-                found = list(differences(sides[0][1], sides[1][1], options.words))
-        failed += bool(found)
+                lines = list(differences(sides[0][1], sides[1][1], options.words))
+        failed += bool(lines)
         print(
-            f"{'differs' if found else 'same':8}{scenario}",
-            *(f"          {each}" for each in found),
+            f"{'differs' if lines else 'same':8}{scenario}",
+            *(f"          {line}" for line in lines),
             sep="\n",
             flush=True,
         )

@@ -1,8 +1,8 @@
-"""Wakes the compiled calendar, and rings those it wants answered.
+"""Runs compiled calendar entries up to the next SimPy event, then wakes the controllers they requested.
 
-The calendar may run on to the next SimPy event, since no Python code can observe the clock in between. Where
-it stops early, this module brings the SimPy clock to that instant and rings the controllers it names. Decides
-nothing about tasks.
+No Python code can observe the clock between two SimPy events, so the compiled calendar may run ahead that far. Where it
+stops early, this module schedules a SimPy event at that instant and wakes the requested controllers. It decides nothing
+about tasks. `simulation` constructs it; its agenda calls `act`.
 """
 
 from __future__ import annotations
@@ -11,26 +11,21 @@ from collections.abc import Callable
 
 import simpy
 
-from clustersim.control.standalone_tasks.task_arrivals import Arrivals
+from clustersim.control.standalone_tasks.task_arrivals import TaskArrivals
 from clustersim.engine.agenda import Agenda, next_instant
-from clustersim.world.calendar import ARRIVALS, BELL, FOREVER, ROOM, advance
+from clustersim.world.calendar import CONTROLLER_DUE, FOREVER, NEEDS_ARRIVALS, NEEDS_ROOM, advance
 from clustersim.world.scheduling.provisioning import has_room
-from clustersim.world.state.tables import (
-    BELL_CAPACITY,
-    BELL_SCHEDULER,
-    BELLS,
-    EVENTS,
-    KERNEL_CALLS,
-    LOST,
-    REACHED,
-)
+from clustersim.world.state.counters import WAKE_CAPACITY, WAKE_SCHEDULER
 from clustersim.world.state.world import World
 
-LIVES_AT_ONCE = 8_192
+MIN_FREE_ROWS = 8_192
 
 
-class Routine:
-    """One for the run; `stepwise` stops after every instant, so that tests can look at each."""
+class CalendarDriver:
+    """The SimPy side of the compiled calendar, one per run.
+
+    `stepwise` stops after every instant, so that tests can inspect each one.
+    """
 
     def __init__(
         self,
@@ -43,43 +38,47 @@ class Routine:
         self.world = world
         self.env = env
         self.end_ms = end_ms
-        self.take_chunks, self.tell_events = recorders
+        self.flush_ended, self.flush_events = recorders
         self.stepwise = stepwise
-        self.arrivals: Arrivals
+        self.arrivals: TaskArrivals
         self.agenda: Agenda
         self.scheduler: Agenda
         self.capacity: Agenda
 
     def act(self, now: int) -> None:
-        """Carry out what is due, and as much beyond as nobody can observe."""
+        """Process all entries due before the next SimPy event."""
         limit = next_instant(self.env, self.end_ms)
         if self.stepwise:
             limit = min(limit, now + 1)
         while True:
-            self.world.state.clock[KERNEL_CALLS] += 1
+            self.world.state.counters.kernel_calls += 1
             outcome = advance(self.world.core, now, limit)
-            if outcome == ARRIVALS:
-                self.arrivals.load(self.world)
-            elif outcome == ROOM:
+            if outcome == NEEDS_ARRIVALS:
+                self.arrivals.load_next_block(self.world)
+            elif outcome == NEEDS_ROOM:
                 self._make_room()
             else:
                 break
         clock = self.world.state.clock
-        if clock[EVENTS] > self.world.state.events.size // 2:
-            self.tell_events()
-        reached = int(clock[REACHED])
-        if outcome == BELL and reached <= now:
-            bells = int(clock[BELLS])
-            if bells & BELL_CAPACITY:
-                self.capacity.ring()
-            if bells & BELL_SCHEDULER:
-                self.scheduler.ring()
+        counters = self.world.state.counters
+        if counters.events > self.world.state.events.size // 2:
+            self.flush_events()
+        reached = int(clock.reached)
+        if outcome == CONTROLLER_DUE and reached <= now:
+            requested = int(counters.controllers_to_wake)
+            if requested & WAKE_CAPACITY:
+                self.capacity.wake_now()
+            if requested & WAKE_SCHEDULER:
+                self.scheduler.wake_now()
         elif reached < min(self.end_ms, FOREVER):
             self.agenda.wake_at(reached)
 
     def _make_room(self) -> None:
-        """Empty the chunks if they are what is full, then grow what else is."""
+        """Write out the buffers of ended tasks and instances if they are full, then grow the other tables that are."""
         state = self.world.state
-        self.take_chunks()
-        if not has_room(self.world.core, LIVES_AT_ONCE) or state.lost.size - state.clock[LOST] < 1:
-            self.world.make_room(LIVES_AT_ONCE, 64)
+        self.flush_ended()
+        if (
+            not has_room(self.world.core, MIN_FREE_ROWS)
+            or state.terminated_instances.size - state.counters.terminated_instances < 1
+        ):
+            self.world.make_room(MIN_FREE_ROWS, 64)

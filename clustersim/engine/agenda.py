@@ -1,8 +1,8 @@
 """When a concern acts: alarms over SimPy, one event per instant and concern, in a written order.
 
-Every concern has one agenda. `ring` asks it to act at the present instant, `wake_at` at a later one; asked
+Every concern has one agenda. `wake_now` asks it to act at the present instant, `wake_at` at a later one; asked
 twice for one instant it acts once. The rank is the SimPy priority of its alarms, so concerns due at the same
-instant act in the order of `simulation.ORDER`. A concern may ring an earlier one within an instant; rounds
+instant act in the order of `simulation.ORDER`. A concern may wake an earlier one within an instant; rounds
 per instant are bounded. Knows nothing of ECS.
 """
 
@@ -44,7 +44,7 @@ class Agenda:
         self._instant = -1
         self._rounds = 0
 
-    def ring(self) -> None:
+    def wake_now(self) -> None:
         """Act at the present instant, once, when the concern's rank comes."""
         self.wake_at(int(self.env.now))
 

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from clustersim.engine.records import Scalars
+
 WORD = 8
 DESCRIPTOR_WORDS = 5  # owner, parent, number of items, item size, address; then shape and strides
 
@@ -40,7 +42,7 @@ class ArrayKind(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of a block: an array, or a tuple of arrays whose descriptors follow one another."""
+    """A field of a block: an array, scalars, or a tuple of such fields, which follow one another."""
 
     name: str
     kind: ArrayKind | type
@@ -63,15 +65,18 @@ def layout(block: type) -> tuple[Field, ...]:
     for name, hint in get_type_hints(block, include_extras=True).items():
         kind = array_kind(hint) or hint
         fields.append(Field(name, kind, words * WORD))
-        words += sum(each.words for each in _kinds(kind))
+        words += _words_of(kind)
     return tuple(fields)
 
 
-def _kinds(kind: ArrayKind | type) -> list[ArrayKind]:
-    """The arrays of a field."""
+def _words_of(kind: ArrayKind | type) -> int:
+    """Return the length of a field: a descriptor, the address of scalars, or the fields of a tuple."""
     if isinstance(kind, ArrayKind):
-        return [kind]
-    return [inner for field in layout(kind) for inner in _kinds(field.kind)]
+        return kind.words
+    if issubclass(kind, Scalars):
+        return 1  # the address of its array
+    fields: tuple[Field, ...] = layout(kind)  # type: ignore[arg-type]  # a class of tuples
+    return sum(_words_of(field.kind) for field in fields)
 
 
 class Pointer:
@@ -107,6 +112,8 @@ def _words(values: tuple[Any, ...]) -> list[int]:
                 given = f"{value.dtype}, {value.ndim} dimensions"
                 raise TypeError(f"{type(values).__name__}.{field.name} is declared otherwise than {given}")
             words += descriptor(value)
+        elif isinstance(value, Scalars):
+            words.append(value.values.ctypes.data)
         else:
             words += _words(value)
     return words

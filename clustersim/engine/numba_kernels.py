@@ -29,6 +29,7 @@ from numba.extending import (
 from clustersim.engine import backends, object_cache
 from clustersim.engine.array_block import ArrayKind, Pointer, layout
 from clustersim.engine.backends import BackEnd
+from clustersim.engine.records import Scalars
 from clustersim.engine.sources import CHECKS, KERNELS, digest
 
 # numba's extension API carries no types: these names are as untyped as what they stand for.
@@ -71,6 +72,8 @@ def numba_type(kind: Any) -> Any:
         return types.Array(numba.from_dtype(kind.dtype), kind.dimensions, "C")
     if kind in (int, float, bool):
         return {int: types.int64, float: types.float64, bool: types.boolean}[kind]
+    if issubclass(kind, Scalars):
+        return numba.from_dtype(kind.dtype)
     return _types.NamedTuple(tuple(numba_type(field.kind) for field in layout(kind)), kind)
 
 

@@ -1,5 +1,5 @@
-"""Decisions: placement, load, scaling, capacity, images and prices, as functions of plain arrays and records.
+"""Decisions as functions of plain arrays and records: placement, load, scaling, capacity, images, prices.
 
-A policy must not know a clock, the world or a file. Start with the room of a decision; `placement.placement` is the
-one that most tasks pass.
+A policy must not know the clock, the world or files. Start with the package of the decision in question;
+`placement.placement` is the one that most tasks pass through.
 """

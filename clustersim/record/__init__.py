@@ -1,5 +1,5 @@
-"""Result tables: their columns, how rows become Arrow or Parquet files, and how a result directory is published
-whole.
+"""Result tables: their columns, the writing of Arrow or Parquet files, and the atomic publication of a result
+directory.
 
-It must not know the simulation that fills them. Start with `schema`.
+It must not know the simulation that fills the tables. Start with `schema`.
 """

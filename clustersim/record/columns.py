@@ -1,11 +1,10 @@
-"""From what kernels and controllers hand over to Arrow arrays, without a loop over rows.
+"""Conversion of column values from kernels and controllers into Arrow arrays, without a loop over rows.
 
-This module decides how one column's values become Arrow memory: codes become dictionary words, `NEVER` and
-NaN become nulls, milliseconds become instants. It must not know which tables exist, nor files. The recorder
-calls it.
+Decides how the values of one column are encoded: codes become dictionary words, `NEVER` and NaN become nulls,
+milliseconds become instants. Must not know which tables exist, nor files. The recorder calls it.
 
-Arrays are built with `pa.Array.from_buffers`: `pa.array` imports pandas wherever that is installed, which
-takes longer than a small simulation.
+Arrays are built with `pa.Array.from_buffers`: `pa.array` imports pandas if it is installed, which takes longer than
+a small simulation.
 """
 
 from __future__ import annotations
@@ -20,39 +19,39 @@ from clustersim.errors import SimulationError
 from clustersim.record.schema import FLOAT, INSTANT, INT32, NAME, TEXT, Column
 from clustersim.vocabulary import NEVER
 
-Values: TypeAlias = "np.ndarray[Any, Any] | list[str | None] | Any"
-"""A column ready to be encoded: an array of the column's own width; a text column as sentences or Arrow strings."""
+ColumnValues: TypeAlias = "np.ndarray[Any, Any] | list[str | None] | Any"
+"""A column ready to be encoded: an array of the column's numpy type; for a text column, strings or Arrow strings."""
 
 
 class Vocabulary:
-    """The words of one dictionary column, and the codes that stand for them.
+    """The words of one dictionary column and their codes.
 
-    A word's code is its place in the list given, so a kernel's own enumeration may be used as it is: a None
-    in the list (the `NONE = 0` of an enumeration) makes a code that means null. New words may be added at any
-    time. In the file the words stand in the same order, without the Nones.
+    The code of a word is its index in `words`, so that the enumeration of a kernel can be used directly: a None
+    in the list (the `NONE = 0` of an enumeration) gives a code that means null. New words may be added at any time.
+    The dictionary in the file has the words in the same order, without the Nones.
     """
 
     def __init__(self, words: Iterable[str | None] = ()) -> None:
         self._words: list[str] = []
         self._code_of: dict[str, int] = {}
-        self._place_of: list[int] = []  # code -> place in the file's dictionary; NEVER for null
+        self._index_of: list[int] = []  # code -> index in the file's dictionary; NEVER for null
         self._lookup: np.ndarray[Any, Any] | None = None
         self._dictionary: pa.Array | None = None
         for word in words:
             self._append(word)
 
     def __len__(self) -> int:
-        """How many words the file's dictionary has."""
+        """Return the number of words in the file's dictionary."""
         return len(self._words)
 
     def _append(self, word: str | None) -> int:
-        code = len(self._place_of)
+        code = len(self._index_of)
         if word is None:
-            self._place_of.append(NEVER)
+            self._index_of.append(NEVER)
         elif word in self._code_of:
-            self._place_of.append(self._place_of[self._code_of[word]])
+            self._index_of.append(self._index_of[self._code_of[word]])
         else:
-            self._place_of.append(len(self._words))
+            self._index_of.append(len(self._words))
             self._code_of[word] = code
             self._words.append(word)
             self._dictionary = None
@@ -63,33 +62,37 @@ class Vocabulary:
     def dictionary(self) -> pa.Array:
         """The words of the file's dictionary, in order."""
         if self._dictionary is None:
-            self._dictionary = _text(self._words)
+            self._dictionary = _build_string_array(self._words)
         return self._dictionary
 
     def code(self, word: str) -> int:
-        """The code of `word`, which is added when it is new."""
-        known = self._code_of.get(word)
-        return self._append(word) if known is None else known
+        """Return the code of `word`, which is added if it is new."""
+        code = self._code_of.get(word)
+        return self._append(word) if code is None else code
 
     def codes(self, words: Sequence[str | None]) -> np.ndarray[Any, Any]:
-        """The codes of many words; NEVER for None."""
-        found = (NEVER if word is None else self.code(word) for word in words)
-        return np.fromiter(found, dtype=np.int32, count=len(words))
+        """Return the codes of words, which are added if they are new; NEVER for None."""
+        codes = (NEVER if word is None else self.code(word) for word in words)
+        return np.fromiter(codes, dtype=np.int32, count=len(words))
 
     def encode(self, codes: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], pa.Array]:
-        """The places (int32, NEVER for null) of `codes` in the file's dictionary, and that dictionary."""
-        if self._lookup is None:  # one element more: NEVER, the last place, means itself
-            self._lookup = np.array([*self._place_of, NEVER], dtype=np.int32)
-        if codes.size and (codes.min() < NEVER or codes.max() >= len(self._place_of)):
+        """Return the indices (int32, NEVER for null) of `codes` in the file's dictionary, and that dictionary.
+
+        Raises IndexError for an unknown code.
+        """
+        if self._lookup is None:  # with a last element for NEVER (-1), which stays NEVER
+            self._lookup = np.array([*self._index_of, NEVER], dtype=np.int32)
+        if codes.size and (codes.min() < NEVER or codes.max() >= len(self._index_of)):
             raise IndexError
-        places = codes if len(self._words) == len(self._place_of) else self._lookup[codes]
-        return places, self.dictionary
+        indices = codes if len(self._words) == len(self._index_of) else self._lookup[codes]
+        return indices, self.dictionary
 
 
-def settle(column: Column, values: Any, vocabulary: Vocabulary | None, table: str) -> Values:
-    """`values` as an array of the column's own width; no copy is made where none is needed.
+def coerce_column(column: Column, values: Any, vocabulary: Vocabulary | None, table: str) -> ColumnValues:
+    """Return `values` as an array of the column's numpy type, copied only if necessary.
 
-    Text and dictionary columns take sequences of words, too. `table` is named in an error.
+    Text and dictionary columns accept sequences of words, too. `table` is named in errors. Raises SimulationError
+    for floats in an integer column.
     """
     if column.type == TEXT:
         return values if isinstance(values, pa.Array) else list(values)
@@ -99,64 +102,67 @@ def settle(column: Column, values: Any, vocabulary: Vocabulary | None, table: st
         missing = float("nan") if column.type == FLOAT else NEVER
         values = np.array([missing if value is None else value for value in values])
     if column.type != FLOAT and values.size and values.dtype.kind not in "iu":
-        raise SimulationError(f"{table}.{column.name} holds whole numbers and was given {values.dtype}")
-    return np.ascontiguousarray(values, dtype=_width(column))
+        raise SimulationError(f"{table}.{column.name} has integers but was given {values.dtype}")
+    return np.ascontiguousarray(values, dtype=_numpy_type(column))
 
 
-def nothing(column: Column, rows: int) -> Values:
-    """A column of `rows` nulls."""
+def null_column(column: Column, rows: int) -> ColumnValues:
+    """Return a column of `rows` nulls."""
     if column.type == TEXT:
         return pa.nulls(rows, pa.string())
-    return np.full(rows, float("nan") if column.type == FLOAT else NEVER, dtype=_width(column))
+    return np.full(rows, float("nan") if column.type == FLOAT else NEVER, dtype=_numpy_type(column))
 
 
-def encode(
-    column: Column, values: Values, vocabulary: Vocabulary | None, origin_ms: int, table: str
+def encode_column(
+    column: Column, values: ColumnValues, vocabulary: Vocabulary | None, origin_ms: int, table: str
 ) -> pa.Array:
-    """One settled column as an Arrow array; `origin_ms` is added to instants."""
-    where = f"{table}.{column.name}"
+    """Return a coerced column as an Arrow array; `origin_ms` is added to instants.
+
+    Raises SimulationError for an unknown code, or a null in a column that is not nullable.
+    """
+    column_name = f"{table}.{column.name}"
     if isinstance(values, list | pa.Array):
-        array = strings(values)
+        array = to_arrow_strings(values)
         if array.null_count and not column.nullable:
-            raise SimulationError(f"{where} has no value in some row")
+            raise SimulationError(f"{column_name} has no value in some row")
         return array
     dictionary = None
     if vocabulary is not None:
         try:
             values, dictionary = vocabulary.encode(values)
         except IndexError:
-            raise SimulationError(f"{where} was given a code that no word belongs to") from None
-    absent = np.isnan(values) if column.type == FLOAT else values == NEVER
-    nulls = int(np.count_nonzero(absent))
+            raise SimulationError(f"{column_name} was given an unknown code") from None
+    is_null = np.isnan(values) if column.type == FLOAT else values == NEVER
+    nulls = int(np.count_nonzero(is_null))
     if nulls and not column.nullable:
-        raise SimulationError(f"{where} has no value in {nulls} of {len(values)} rows")
-    bitmap = pa.py_buffer(np.packbits(~absent, bitorder="little")) if nulls else None
+        raise SimulationError(f"{column_name} has no value in {nulls} of {len(values)} rows")
+    bitmap = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if nulls else None
     if column.type == INSTANT and origin_ms:
         values = values + origin_ms
     kind = INT32 if column.type == NAME else column.type
     array = pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(values)], null_count=nulls)
-    # The codes were checked above; Arrow need not check them once more.
+    # `safe=False`: the codes were checked above.
     return array if dictionary is None else pa.DictionaryArray.from_arrays(array, dictionary, safe=False)
 
 
-def _width(column: Column) -> type[np.generic]:
+def _numpy_type(column: Column) -> type[np.generic]:
     if column.type == FLOAT:
         return np.float64
     return np.int32 if column.type in (INT32, NAME) else np.int64
 
 
-def strings(values: Values) -> pa.Array:
-    """A text column as Arrow strings."""
-    return _text(values) if isinstance(values, list) else values
+def to_arrow_strings(values: ColumnValues) -> pa.Array:
+    """Return a text column as Arrow strings."""
+    return _build_string_array(values) if isinstance(values, list) else values
 
 
-def _text(sentences: Sequence[str | None]) -> pa.Array:
-    """A string array from Python strings: offsets, bytes and a bitmap."""
-    encoded = [b"" if sentence is None else sentence.encode() for sentence in sentences]
+def _build_string_array(texts: Sequence[str | None]) -> pa.Array:
+    """Build a string array from Python strings: offsets, bytes and a validity bitmap."""
+    encoded = [b"" if text is None else text.encode() for text in texts]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int32)
     np.cumsum([len(each) for each in encoded], out=offsets[1:])
-    absent = np.array([sentence is None for sentence in sentences], dtype=bool)
-    nulls = int(np.count_nonzero(absent))
-    bitmap = pa.py_buffer(np.packbits(~absent, bitorder="little")) if nulls else None
+    is_null = np.array([text is None for text in texts], dtype=bool)
+    nulls = int(np.count_nonzero(is_null))
+    bitmap = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if nulls else None
     buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(TEXT, len(encoded), buffers, null_count=nulls)

@@ -1,13 +1,12 @@
-"""How a result directory comes into being: whole, or not at all.
+"""Atomic publication of the result directory of a run.
 
-This module decides where a run writes before it is complete, what `manifest.json` says, and when the
-directory gets its name. It must not know what is in a table or a summary. The assembling module of a run
-calls it.
+Decides where a run writes before it is complete, what `manifest.json` contains, and when the directory gets its
+name. Must not know what is in a table or a summary. `study/single_run/run.py` calls it.
 
-Everything is written into a hidden directory beside the target (so that a rename suffices), the manifest
-last. An earlier result is moved aside, never touched before its successor is complete, and deleted at the
-end; nothing but an earlier result is ever replaced. A process killed in the middle leaves the hidden
-directory, and never one under the target's name that is not complete.
+All files are written into a hidden directory beside the target (so that a rename suffices), the manifest last. An
+earlier result is moved aside only when its successor is complete, and deleted at the end; nothing but an earlier
+result is ever replaced. A killed process may leave the hidden directory, but never an incomplete directory under the
+target's name.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ SUMMARY = "summary.json"
 SUFFIXES = (".arrow", ".parquet")
 
 _MANIFEST_KEYS = {"schema_version", "scenario_digest", "versions", "tables"}
-_STRAY_FILES = {".DS_Store", "Thumbs.db"}  # left by file browsers; nobody misses them
+_STRAY_FILES = {".DS_Store", "Thumbs.db"}  # left by file browsers; they may be deleted
 _LIBRARIES = ("numpy", "numba", "pyarrow", "simpy")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a run was made from: enough, with the input files, to make it again.
+    """The inputs of a run, sufficient to reproduce it together with the input files.
 
-    `scenario` is the scenario as understood; `inputs` has a `path` and a `sha256` per file;
-    `random_generator` names the generator and its version, since another one means other numbers.
+    `scenario` is the resolved scenario; `inputs` has a `path` and a `sha256` per file; `random_generator` names
+    the generator and its version, on which all results depend.
     """
 
     scenario: Mapping[str, Any]
@@ -56,36 +55,36 @@ class Provenance:
 
 
 def check_target(target: Path) -> None:
-    """Raises ResultsError unless a result may be published as `target`: it is free, or an earlier one."""
+    """Raise ResultsError unless `target` does not exist or is an earlier result, which may be replaced."""
     try:
         _check(target)
-    except OSError as error:  # a name that is too long, a directory we may not look into
-        raise _unwritable(target, error) from error
+    except OSError as error:  # for example a name that is too long, or a directory without permission
+        raise _write_error(target, error) from error
 
 
 def _check(target: Path) -> None:
     for folder in target.absolute().parents:
         if folder.exists():
             if not folder.is_dir():
-                raise ResultsError(f"{folder} is not a directory; choose another place for the results")
+                raise ResultsError(f"{folder} is not a directory; choose another directory for the results")
             break
     if not target.exists():
         return
     if not target.is_dir():
         raise ResultsError(
-            f"{target} is a file and will not be replaced; choose another place for the results"
+            f"{target} is a file and will not be replaced; choose another directory for the results"
         )
     if not _holds_manifest(target):
         raise ResultsError(
             f"{target} exists and is not a result of clustersim, so it will not be replaced; "
-            "move it away or choose another place for the results"
+            "move it away or choose another directory for the results"
         )
-    ours = {MANIFEST, SUMMARY, *(f"{name}{suffix}" for name in TABLES for suffix in SUFFIXES)}
-    foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in ours | _STRAY_FILES)
+    own_files = {MANIFEST, SUMMARY, *(f"{name}{suffix}" for name in TABLES for suffix in SUFFIXES)}
+    foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in own_files | _STRAY_FILES)
     if foreign:
         raise ResultsError(
             f"{target} holds an earlier result and also {foreign[0]!r}, which would be lost; "
-            "move it away or choose another place for the results"
+            "move it away or choose another directory for the results"
         )
 
 
@@ -98,41 +97,41 @@ def _holds_manifest(directory: Path) -> bool:
 
 
 class Publication:
-    """The way of one run's files to `target`; a context in which `directory` may be written to.
+    """A context in which the files of one run are written to `directory`, which `publish` renames to `target`.
 
-    Leaving the context without `publish` removes everything. A failure to write (no room, no right) becomes a
-    ResultsError in one sentence.
+    Leaving the context without `publish` removes everything. An OSError (disk full, no permission) becomes a
+    ResultsError of one sentence.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        # A link stays a link: what is replaced is the directory it leads to.
-        self._real = Path(os.path.realpath(target))
-        self.directory = _unused(self._real, "partial")
-        self._made: list[Path] = []  # parents that did not exist before
+        # A symbolic link is kept: the directory that it points to is replaced.
+        self._resolved_target = Path(os.path.realpath(target))
+        self.directory = _unused_path(self._resolved_target, "partial")
+        self._created: list[Path] = []  # parents that did not exist before
         self._published = False
 
     def __enter__(self) -> Publication:
         check_target(self.target)
         try:
-            for folder in reversed(self._real.parents):
+            for folder in reversed(self._resolved_target.parents):
                 if not folder.exists():
                     folder.mkdir(exist_ok=True)
-                    self._made.append(folder)
+                    self._created.append(folder)
             self.directory.mkdir()
         except OSError as error:
-            self._clean()
-            raise _unwritable(self.target, error) from error
+            self._remove()
+            raise _write_error(self.target, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._published:
-            self._clean()
-        # A broken pipe is somebody who stopped listening to our output, not a directory that refused it.
+            self._remove()
+        # A broken pipe is about the output of the command, not about the result directory.
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
-            raise _unwritable(self.target, error) from error
+            raise _write_error(self.target, error) from error
 
     def publish(
         self,
@@ -141,17 +140,17 @@ class Publication:
         summary: Mapping[str, Any],
         timings: Mapping[str, float],
     ) -> dict[str, Any]:
-        """Writes summary and manifest, gives the directory its name, and returns the manifest.
+        """Write summary and manifest, rename the directory to its target, and return the manifest.
 
-        `rows` counts the rows of every table that was written; `timings` is all that may differ between two
+        `rows` has the number of rows of every written table. `timings` is the only part that may differ between two
         runs of the same scenario.
         """
         _write_json(self.directory / SUMMARY, summary)
         tables = {
-            name: {"rows": count, "sha256": sha256_of(table_file(self.directory, name))}
+            name: {"rows": count, "sha256": hash_file(table_file(self.directory, name))}
             for name, count in rows.items()
         }
-        manifest = _plain(
+        manifest = _to_json_types(
             {
                 "schema_version": SCHEMA_VERSION,
                 "scenario": provenance.scenario,
@@ -159,7 +158,7 @@ class Publication:
                 "inputs": provenance.inputs,
                 "seed": provenance.seed,
                 "replication": provenance.replication,
-                "versions": versions(provenance.random_generator),
+                "versions": library_versions(provenance.random_generator),
                 "tables": tables,
                 "timings": timings,
             }
@@ -171,33 +170,33 @@ class Publication:
 
     def _rename(self) -> None:
         check_target(self.target)
-        if not self._real.exists():
-            self.directory.rename(self._real)
+        if not self._resolved_target.exists():
+            self.directory.rename(self._resolved_target)
             return
-        aside = _unused(self._real, "earlier")
-        self._real.rename(aside)
+        earlier = _unused_path(self._resolved_target, "earlier")
+        self._resolved_target.rename(earlier)
         try:
-            self.directory.rename(self._real)
+            self.directory.rename(self._resolved_target)
         except BaseException:
-            aside.rename(self._real)
+            earlier.rename(self._resolved_target)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
 
-    def _clean(self) -> None:
+    def _remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
-        for folder in reversed(self._made):
+        for folder in reversed(self._created):
             try:
                 folder.rmdir()
-            except OSError:  # somebody else has put something there
+            except OSError:  # another process has created a file there
                 return
 
 
-def _unwritable(target: Path, error: OSError) -> ResultsError:
+def _write_error(target: Path, error: OSError) -> ResultsError:
     return ResultsError(f"the results could not be written to {target}: {error.strerror or error}")
 
 
-def _unused(target: Path, role: str) -> Path:
-    """A hidden name beside `target` that nobody uses: another process may have our number on another host."""
+def _unused_path(target: Path, role: str) -> Path:
+    """Return an unused hidden path beside `target`: a process on another host may have the same process id."""
     plain = target.with_name(f".{target.name}.{role}-{os.getpid()}")
     candidate, serial = plain, 0
     while candidate.exists():
@@ -207,7 +206,7 @@ def _unused(target: Path, role: str) -> Path:
 
 
 def table_file(directory: Path, table: str) -> Path:
-    """The file that holds `table`, whichever format it has; FileNotFoundError when there is none."""
+    """Return the file of `table`, in either format. Raises FileNotFoundError if there is none."""
     for suffix in SUFFIXES:
         path = directory / f"{table}{suffix}"
         if path.is_file():
@@ -215,34 +214,34 @@ def table_file(directory: Path, table: str) -> Path:
     raise FileNotFoundError(f"{directory} has no table {table}")
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
-def versions(random_generator: str) -> dict[str, str]:
-    """Every version that the bytes of a result depend on; looked up once, each takes half a millisecond."""
+def library_versions(random_generator: str) -> dict[str, str]:
+    """Return every version that a result depends on; cached, as each look-up takes half a millisecond."""
     libraries = {name: version(name) for name in _LIBRARIES}
-    ours = {"clustersim": __version__, "python": platform.python_version()}
-    return ours | libraries | {"random_generator": random_generator}
+    own_files = {"clustersim": __version__, "python": platform.python_version()}
+    return own_files | libraries | {"random_generator": random_generator}
 
 
 def _write_json(path: Path, content: Any) -> None:
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    # A file name that is no UTF-8 comes as lone surrogates: written as JSON's own escapes.
+    text = json.dumps(_to_json_types(content), indent=2, ensure_ascii=False, allow_nan=False)
+    # Lone surrogates (from file names that are not UTF-8) are written as JSON escapes.
     path.write_bytes(f"{text}\n".encode(errors="backslashreplace"))
 
 
-def _plain(value: Any) -> Any:
-    """`value` as JSON knows it: NumPy's numbers as Python's, what is not a finite number as null."""
+def _to_json_types(value: Any) -> Any:
+    """Return `value` as JSON types: NumPy's numbers as Python's, non-finite numbers as null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _to_json_types(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_to_json_types(each) for each in value]
     if hasattr(value, "tolist"):  # NumPy's arrays and numbers
-        return _plain(value.tolist())
+        return _to_json_types(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

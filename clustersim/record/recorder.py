@@ -1,15 +1,15 @@
-"""What a run remembers, on its way to files: column chunks and single rows in, one file per table out.
+"""The writer of a run's result tables: receives chunks of columns and single rows, writes one file per table.
 
-This module decides when rows are written and how (Arrow IPC or Parquet, zstd). It must not know what a row
-means, nor where the directory will finally lie (publication does). The simulation's kernels hand over whole
-chunks, its controllers single rows; the assembling module closes it at the end.
+Decides when rows are written and how (Arrow IPC or Parquet, zstd). Must not know what a row means, nor the final
+location of the directory (publication decides that). Controllers append single rows or chunks that kernels filled;
+`simulation` closes it at the end.
 
-Memory does not grow with the number of rows: at most `BATCH_ROWS` rows a table wait to be written. The bytes
-depend on nothing but the sequence of calls: one thread writes, at a stated compression level.
+Memory does not grow with the number of rows: at most `BATCH_ROWS` rows per table are buffered. The bytes depend only
+on the sequence of calls: one thread writes, at a fixed compression level.
 
-An IPC file has one dictionary per column, known when the file is opened (a *delta dictionary* could add
-words, yet polars and others refuse such files). When words are new the next batch therefore begins another
-part of the file; closing makes one file of the parts.
+An IPC file has one dictionary per column, known when the file is opened (a *delta dictionary* could add words, but
+polars and others refuse such files). If there are new words, the next batch therefore begins another part of the
+file; closing merges the parts.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ import numpy as np
 import pyarrow as pa
 
 from clustersim.errors import SimulationError
-from clustersim.record.columns import Values, Vocabulary, encode, nothing, settle, strings
-from clustersim.record.schema import NAME, TABLES, Table
+from clustersim.record.columns import (
+    ColumnValues,
+    Vocabulary,
+    coerce_column,
+    encode_column,
+    null_column,
+    to_arrow_strings,
+)
+from clustersim.record.schema import NAME, TABLES, TableSchema
 
 Format = Literal["arrow", "parquet"]
 Words = Mapping[str | tuple[str, str], Sequence[str | None]]
@@ -35,12 +42,11 @@ COMPRESSION_LEVEL = 1
 
 
 class Recorder:
-    """All tables of one run.
+    """Writes all tables of one run.
 
-    `vocabularies` holds the words of dictionary columns, by (table, column) or by column; a column that is
-    not there starts empty. All instants are ms since `origin_ms` (epoch ms; by default the epoch itself).
-    `facts` join the JSON in each file's metadata. `tables` are those that are written. `write_cpu_s` is the CPU
-    time spent on files so far.
+    `vocabularies` has the words of dictionary columns, by (table, column) or by column; other columns start
+    empty. All instants are ms since `origin_ms` (epoch ms; by default the epoch itself). `facts` are added to the
+    JSON in each file's metadata. `tables` are the tables to write.
     """
 
     def __init__(
@@ -51,7 +57,7 @@ class Recorder:
         *,
         origin_ms: int = 0,
         facts: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] = TABLES,
+        tables: Mapping[str, TableSchema] = TABLES,
     ) -> None:
         self._files = {
             name: _TableFile(
@@ -69,39 +75,38 @@ class Recorder:
         try:
             return self._files[table]
         except KeyError:
-            raise SimulationError(f"no result table is named {table!r}") from None
+            raise SimulationError(f"there is no result table {table!r}") from None
 
     def vocabulary(self, table: str, column: str) -> Vocabulary:
-        """The words of a dictionary column, to look codes up in or to add new words to."""
+        """Return the vocabulary of a dictionary column, to look up codes or to add words."""
         try:
             return self._file(table).vocabularies[column]
         except KeyError:
-            raise SimulationError(f"{table}.{column} is no dictionary column") from None
+            raise SimulationError(f"{table}.{column} is not a dictionary column") from None
 
     def append_columns(self, table: str, columns: Mapping[str, Any]) -> None:
-        """Appends a chunk: arrays of equal length by column; the caller may reuse them at once.
+        """Append a chunk: arrays of equal length by column; the caller may reuse them afterwards.
 
-        Dictionary columns take int codes (or words), text columns words. Nulls are NEVER in whole numbers,
-        instants and codes, NaN in floats. A nullable column may be left out. Chunks pay with many rows; for a
-        few rows at a time `append_row` is the way.
+        Dictionary columns take integer codes (or words), text columns strings. Nulls are NEVER in integers, instants
+        and codes, NaN in floats. A nullable column may be left out. For a few rows `append_row` is faster.
         """
         self._file(table).append_columns(columns)
 
     def append_row(self, table: str, **values: Any) -> None:
-        """Appends one row: words as `str`, instants in ms, None (or leaving it out) for null."""
+        """Append one row: words as `str`, instants in ms; None, or a column left out, for null."""
         self._file(table).append_row(values)
 
     def close(self) -> dict[str, int]:
-        """Writes what waits and finishes every file, those of empty tables too; gives rows per table."""
+        """Write the buffered rows, finish every file (also of empty tables), and return the row counts by table."""
         return {name: file.close() for name, file in self._files.items()}
 
 
 class _TableFile:
-    """One table on its way to its file."""
+    """The writer of one table. `cpu_s` is the CPU time spent on its file so far."""
 
     def __init__(
         self,
-        table: Table,
+        table: TableSchema,
         directory: Path,
         fmt: Format,
         *,
@@ -121,8 +126,8 @@ class _TableFile:
         self._origin_ms = origin_ms
         self._schema = table.arrow_schema(facts)
         self._names = list(table.by_name)
-        self._rows: list[tuple[Any, ...]] = []  # that wait to be settled as columns
-        self._chunks: list[dict[str, Values]] = []
+        self._rows: list[tuple[Any, ...]] = []  # not yet converted to a chunk
+        self._chunks: list[dict[str, ColumnValues]] = []
         self._chunk_rows = 0
         self._writer: Any = None
         self._written = 0
@@ -132,17 +137,17 @@ class _TableFile:
     def append_row(self, values: dict[str, Any]) -> None:
         row = tuple([values.pop(name, None) for name in self._names])
         if values:
-            raise SimulationError(f"table {self._table.name} declares no column {sorted(values)[0]!r}")
+            raise SimulationError(f"table {self._table.name} has no column {sorted(values)[0]!r}")
         self._rows.append(row)
         if len(self._rows) >= BATCH_ROWS:
-            self._settle_rows()
+            self._convert_rows()
 
     def append_columns(self, columns: Mapping[str, Any]) -> None:
-        self._settle_rows()
+        self._convert_rows()
         for name in columns:
             if name not in self._table.by_name:
-                raise SimulationError(f"table {self._table.name} declares no column {name!r}")
-        chunk = self._settled(columns)
+                raise SimulationError(f"table {self._table.name} has no column {name!r}")
+        chunk = self._coerce_columns(columns)
         rows = len(next(iter(chunk.values())))
         if not self._chunks and rows >= BATCH_ROWS // 2:
             self._write(chunk)
@@ -150,46 +155,48 @@ class _TableFile:
         owned = {
             name: values if isinstance(values, pa.Array) else values.copy() for name, values in chunk.items()
         }
-        self._wait(owned, rows)
+        self._buffer(owned, rows)
 
-    def _settled(self, columns: Mapping[str, Any]) -> dict[str, Values]:
+    def _coerce_columns(self, columns: Mapping[str, Any]) -> dict[str, ColumnValues]:
         rows = {len(values) for values in columns.values()}
         if len(rows) != 1:
-            raise SimulationError(f"columns of unequal length were given to table {self._table.name}")
-        chunk: dict[str, Values] = {}
+            raise SimulationError(f"the columns given to table {self._table.name} have different lengths")
+        chunk: dict[str, ColumnValues] = {}
         for name, column in self._table.by_name.items():
             if name in columns:
-                chunk[name] = settle(column, columns[name], self.vocabularies.get(name), self._table.name)
+                chunk[name] = coerce_column(
+                    column, columns[name], self.vocabularies.get(name), self._table.name
+                )
             else:
-                chunk[name] = nothing(column, next(iter(rows)))
+                chunk[name] = null_column(column, next(iter(rows)))
         return chunk
 
-    def _settle_rows(self) -> None:
+    def _convert_rows(self) -> None:
         if self._rows:
             columns = zip(*self._rows, strict=True)
-            chunk = self._settled(
+            chunk = self._coerce_columns(
                 {name: list(cells) for name, cells in zip(self._names, columns, strict=True)}
             )
             rows = len(self._rows)
             self._rows = []
-            self._wait(chunk, rows)
+            self._buffer(chunk, rows)
 
-    def _wait(self, chunk: dict[str, Values], rows: int) -> None:
+    def _buffer(self, chunk: dict[str, ColumnValues], rows: int) -> None:
         self._chunks.append(chunk)
         self._chunk_rows += rows
         if self._chunk_rows >= BATCH_ROWS:
-            self._write_waiting()
+            self._write_buffered()
 
-    def _write_waiting(self) -> None:
+    def _write_buffered(self) -> None:
         if self._chunks:
-            self._write({name: _joined([chunk[name] for chunk in self._chunks]) for name in self._names})
+            self._write({name: _concatenate([chunk[name] for chunk in self._chunks]) for name in self._names})
             self._chunks = []
             self._chunk_rows = 0
 
-    def _write(self, chunk: dict[str, Values]) -> None:
-        began = time.process_time()
+    def _write(self, chunk: dict[str, ColumnValues]) -> None:
+        started = time.process_time()
         arrays = [
-            encode(column, chunk[name], self.vocabularies.get(name), self._origin_ms, self._table.name)
+            encode_column(column, chunk[name], self.vocabularies.get(name), self._origin_ms, self._table.name)
             for name, column in self._table.by_name.items()
         ]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
@@ -201,18 +208,18 @@ class _TableFile:
             self._open_part()
         self._writer.write_batch(batch)
         self._written += batch.num_rows
-        self.cpu_s += time.process_time() - began
+        self.cpu_s += time.process_time() - started
 
     def close(self) -> int:
-        self._settle_rows()
-        self._write_waiting()
-        began = time.process_time()
+        self._convert_rows()
+        self._write_buffered()
+        started = time.process_time()
         if not self._parts:
             self._open_part()
         self._close_part()
         if len(self._parts) > 1:
-            self._unify()
-        self.cpu_s += time.process_time() - began
+            self._merge_parts()
+        self.cpu_s += time.process_time() - started
         return self._written
 
     def _open_part(self) -> None:
@@ -225,19 +232,19 @@ class _TableFile:
             self._writer.close()
             self._writer = None
 
-    def _unify(self) -> None:
-        """Makes one file of the parts: a code means the same in all, as words are only ever appended."""
-        unified = self._path.with_suffix(".unified")
-        writer = self._open(unified)
+    def _merge_parts(self) -> None:
+        """Merge the parts into one file: a code means the same in all of them, as words are only appended."""
+        merged = self._path.with_suffix(".merged")
+        writer = self._open(merged)
         for part in self._parts:
             with pa.memory_map(str(part)) as source, pa.ipc.open_file(source) as reader:
                 for number in range(reader.num_record_batches):
-                    writer.write_batch(self._with_all_words(reader.get_batch(number)))
+                    writer.write_batch(self._extend_dictionaries(reader.get_batch(number)))
             part.unlink()
         writer.close()
-        unified.rename(self._path)
+        merged.rename(self._path)
 
-    def _with_all_words(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _extend_dictionaries(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = [
             pa.DictionaryArray.from_arrays(column.indices, self.vocabularies[name].dictionary, safe=False)
             if name in self.vocabularies
@@ -256,11 +263,11 @@ class _TableFile:
         return pa.ipc.new_file(str(path), self._schema, options=options)
 
 
-def _joined(parts: list[Values]) -> Values:
+def _concatenate(parts: list[ColumnValues]) -> ColumnValues:
     if len(parts) == 1:
         return parts[0]
     if any(isinstance(part, pa.Array) for part in parts):
-        return pa.concat_arrays([strings(part) for part in parts])
+        return pa.concat_arrays([to_arrow_strings(part) for part in parts])
     if isinstance(parts[0], list):
-        return [sentence for part in parts for sentence in part]
+        return [text for part in parts for text in part]
     return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])

@@ -1,7 +1,7 @@
-"""Reads a scenario file: text, included files, overrides, checks, resolution; all problems at once.
+"""Reads a scenario file: text, included files, overrides, validation, resolution. Reports all problems at once.
 
-Decides the order of these steps and what identifies a scenario (`resolved`, `digest`). Must not know what any
-field means. The command line and the library call `read_scenario`; a sweep keeps a `Source` for its points.
+Decides the order of these steps and the identity of a scenario (`resolved`, `digest`). It must not know the meaning
+of any field. The command line and the library call `read_scenario`; a sweep keeps a `ScenarioSource` for its points.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Any, TypeVar
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario.aws.included_files import include_files
-from clustersim.scenario.catalog import instance_types as catalog
 from clustersim.scenario.catalog.custom_entries import CatalogError
+from clustersim.scenario.catalog.instance_types import load_catalog
 from clustersim.scenario.json_schema import json_schema
 from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.scenario import resolve
-from clustersim.scenario.sections.compare import Compare
+from clustersim.scenario.resolve.scenario import resolve_scenario
+from clustersim.scenario.sections.compare import WrittenCompare
 from clustersim.scenario.sections.scenario import InputFile, Scenario
-from clustersim.scenario.sections.scenario_file import ScenarioFile
-from clustersim.scenario.sections.sweep import Sweep
-from clustersim.scenario.sections.written_section import validate
-from clustersim.scenario.text.diagnostics import Findings
-from clustersim.scenario.text.document import EMPTY, Steps, read_document
-from clustersim.scenario.text.overrides import apply_override, closest
+from clustersim.scenario.sections.scenario_file import WrittenScenario
+from clustersim.scenario.sections.sweep import WrittenSweep
+from clustersim.scenario.sections.written_section import validate_section
+from clustersim.scenario.text.diagnostics import Diagnostics
+from clustersim.scenario.text.document import EMPTY_FILE_ERROR, FieldPath, read_document
+from clustersim.scenario.text.overrides import apply_override, suggest_name
 
-__all__ = ["Source", "check_same_names", "json_schema", "read_scenario"]
+__all__ = ["ScenarioSource", "check_unique_names", "json_schema", "read_scenario"]
 
 DEFAULTS: Mapping[str, Any] = {
     "start": "2026-01-01T00:00:00Z",
@@ -68,36 +68,38 @@ DEFAULTS: Mapping[str, Any] = {
     "failures": {"spotInterruptions": "catalogue"},
     "sampling": {"costPeriod": "1d", "costPerResource": False},
 }
-"""What a file that says nothing means, as it would be written; `ScenarioFile` has the same (tested)."""
+"""The defaults of a scenario file, as they would be written; `WrittenScenario` has the same ones (tested)."""
 
-LARGE_BYTES = 256 * 1024
+GC_PAUSE_BYTES = 256 * 1024
+"""The garbage collector is disabled while a larger file is read."""
 
-STUDIES = ("sweep", "compare")
-"""Blocks about many runs, which are no part of any of them."""
+STUDY_SECTIONS = ("sweep", "compare")
+"""Sections about many runs, which do not belong to the scenario of a single run."""
 
-Rewrite = Callable[[Findings], None]
-"""Changes the data of a scenario; what is wrong with that is reported like everything else."""
-Study = TypeVar("Study", Sweep, Compare)
+RewriteDocument = Callable[[Diagnostics], None]
+"""A function that changes the data of a scenario in place; the result is validated like any other document."""
+StudyModel = TypeVar("StudyModel", WrittenSweep, WrittenCompare)
 
 _PLAIN_NAME = re.compile(r"\w[\w .+@=,-]{0,119}")
 
 
 def read_scenario(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
-    """The scenario in the file at `path` with `overrides` (`PATH=VALUE`) laid over it.
+    """Read the scenario in the file at `path`, with `overrides` (`PATH=VALUE`) and `seed` applied.
 
-    Raises `ScenarioError` with every problem that was found.
+    Raises:
+        ScenarioError: with all problems of the file.
     """
-    return Source(path).scenario(overrides, seed)
+    return ScenarioSource(path).resolve(overrides, seed)
 
 
 @contextmanager
-def _uncollected(path: Path) -> Iterator[None]:
-    """Nothing is garbage of what a large file becomes, and looking for some would take a third of the time.
+def _gc_paused(path: Path) -> Iterator[None]:
+    """Disable the garbage collector while a large file is read: it costs a third of the time and frees nothing.
 
-    A sweep reads its small file again and again, and leaves worlds behind that had better go soon.
+    It stays enabled for small files: a sweep reads one for every point, and the worlds of earlier points are garbage.
     """
-    collecting = gc.isenabled() and path.is_file() and path.stat().st_size > LARGE_BYTES
-    if not collecting:
+    pause = gc.isenabled() and path.is_file() and path.stat().st_size > GC_PAUSE_BYTES
+    if not pause:
         yield
         return
     gc.disable()
@@ -107,53 +109,59 @@ def _uncollected(path: Path) -> Iterator[None]:
         gc.enable()
 
 
-class Source:
-    """A scenario file, parsed once, as a sweep reads it often.
+class ScenarioSource:
+    """A scenario file that is parsed once and can be resolved many times, with different overrides.
 
-    Raises `ScenarioError` where the file is no mapping of YAML.
+    Raises:
+        ScenarioError: the file is not a YAML mapping.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _uncollected(path):
+        with _gc_paused(path):
             document = read_document(path)
-        findings = Findings(document)
-        if document.faults:
-            findings.data = document.value
-            if document.faults == [(1, 1, EMPTY)]:
-                document.faults = [(1, 1, f"{EMPTY}; it needs `services` or `runTasks`")]
-            findings.add_text(document)
-            findings.check()
+        diagnostics = Diagnostics(document)
+        if document.errors:
+            diagnostics.data = document.value
+            if document.errors == [(1, 1, EMPTY_FILE_ERROR)]:
+                document.errors = [(1, 1, f"{EMPTY_FILE_ERROR}; it needs `services` or `runTasks`")]
+            diagnostics.add_text_errors(document)
+            diagnostics.raise_problems()
         if not isinstance(document.value, dict):
-            findings.add((), "is not a mapping", "write keys like services:")
-            findings.check()
-        findings.data = document.value
+            diagnostics.add_problem((), "is not a mapping", "write keys like services:")
+            diagnostics.raise_problems()
+        diagnostics.data = document.value
         self._inputs = {path.name: document.sha256}
-        include_files(findings, path, self._inputs)
-        self._findings = findings
+        include_files(diagnostics, path, self._inputs)
+        self._diagnostics = diagnostics
 
-    def scenario(
-        self, overrides: Sequence[str] = (), seed: int | None = None, rewrite: Rewrite | None = None
+    def resolve(
+        self, overrides: Sequence[str] = (), seed: int | None = None, rewrite: RewriteDocument | None = None
     ) -> Scenario:
-        """The file with `overrides` laid over it, resolved; as often as one likes.
+        """Return the scenario with `overrides` and `seed` applied.
 
-        `rewrite` may change the document before it is checked: a comparison makes its options of it.
+        `rewrite` changes the document before it is validated; a comparison uses it to build its launch options.
+
+        Raises:
+            ScenarioError: with all problems of the file.
         """
-        with _uncollected(self.path):
-            return self._scenario(overrides, seed, rewrite)
+        with _gc_paused(self.path):
+            return self._resolve(overrides, seed, rewrite)
 
-    def _scenario(self, overrides: Sequence[str], seed: int | None, rewrite: Rewrite | None) -> Scenario:
-        path, inputs, findings = self.path, dict(self._inputs), self._findings.fork()
-        _override(findings, overrides, seed)
+    def _resolve(
+        self, overrides: Sequence[str], seed: int | None, rewrite: RewriteDocument | None
+    ) -> Scenario:
+        path, inputs, diagnostics = self.path, dict(self._inputs), self._diagnostics.fork()
+        _apply_overrides(diagnostics, overrides, seed)
         if rewrite is not None:
-            rewrite(findings)
-        file = validate(ScenarioFile, findings.data, (), findings) or ScenarioFile()
-        name = _name(findings, file, path)
-        zones = _zones(findings, file)
-        context = Context(findings, file, path, catalog.load(), file.region, zones, inputs)
-        fields = resolve(context)
-        findings.check()
-        resolved = _resolved(findings.data, name, zones)
+            rewrite(diagnostics)
+        file = validate_section(WrittenScenario, diagnostics.data, (), diagnostics) or WrittenScenario()
+        name = _scenario_name(diagnostics, file, path)
+        zones = _availability_zones(diagnostics, file)
+        context = Context(diagnostics, file, path, load_catalog(), file.region, zones, inputs)
+        fields = resolve_scenario(context)
+        diagnostics.raise_problems()
+        resolved = _resolved_document(diagnostics.data, name, zones)
         files = tuple(InputFile(path=key, sha256=value) for key, value in inputs.items())
         return Scenario(
             name=name,
@@ -165,103 +173,105 @@ class Source:
             region=file.region,
             zones=zones,
             inputs=files,
-            warnings=findings.warning_lines(),
+            warnings=diagnostics.sorted_warnings(),
             resolved=resolved,
             digest=_digest(resolved, files),
             **fields,
         )
 
-    def sweep(self) -> Sweep:
-        """The file's `sweep` block; one of nothing where it has none. Raises `ScenarioError`."""
-        return self._study(Sweep, "sweep")
+    def read_sweep(self) -> WrittenSweep:
+        """Return the `sweep` section of the file, an empty one if absent. Raises `ScenarioError`."""
+        return self._read_study(WrittenSweep, "sweep")
 
-    def compare(self, overrides: Sequence[str] = ()) -> Compare:
-        """The file's `compare` block, with `overrides` laid over it. Raises `ScenarioError`."""
-        return self._study(Compare, "compare", overrides)
+    def read_compare(self, overrides: Sequence[str] = ()) -> WrittenCompare:
+        """Return the `compare` section of the file with `overrides` applied. Raises `ScenarioError`."""
+        return self._read_study(WrittenCompare, "compare", overrides)
 
-    def _study(self, model: type[Study], key: str, overrides: Sequence[str] = ()) -> Study:
-        findings = self._findings.fork()
-        _override(findings, overrides, None)
-        written = validate(model, findings.data.get(key, {}), (key,), findings)
-        findings.check()
-        return written or model()
+    def _read_study(self, model: type[StudyModel], key: str, overrides: Sequence[str] = ()) -> StudyModel:
+        diagnostics = self._diagnostics.fork()
+        _apply_overrides(diagnostics, overrides, None)
+        section = validate_section(model, diagnostics.data.get(key, {}), (key,), diagnostics)
+        diagnostics.raise_problems()
+        return section or model()
 
-    def place(self, path: Steps) -> str:
-        """`FILE:LINE:COL` of what stands at `path`, or of the longest part of it that stands anywhere."""
-        line, column, _ = self._findings.document.place(path)
-        return f"{self._findings.document.label}:{line}:{column}"
+    def locate(self, path: FieldPath) -> str:
+        """Return the `FILE:LINE:COL` of the longest prefix of `path` that is in the file."""
+        line, column, _ = self._diagnostics.document.locate(path)
+        return f"{self._diagnostics.document.label}:{line}:{column}"
 
 
-def _override(findings: Findings, overrides: Sequence[str], seed: int | None) -> None:
-    """Lay the overrides over the data, in order; a seed given apart is the last of them."""
+def _apply_overrides(diagnostics: Diagnostics, overrides: Sequence[str], seed: int | None) -> None:
+    """Apply the overrides to the data in order, and `seed` last."""
     texts = [*overrides, *([] if seed is None else [f"seed={seed}"])]
     for text in texts:
         path = text.partition("=")[0].strip()
         if path.endswith(".file"):
-            what = "files are included before overrides"
-            findings.problems.append(_set_problem(path, what, "override the fields themselves"))
+            message = "files are included before overrides are applied"
+            diagnostics.problems.append(_override_problem(path, message, "override the fields themselves"))
             continue
-        written, steps, problems = apply_override(findings.data, text)
-        findings.problems.extend(_set_problem(written, p.what, p.right) for p in problems)
+        written, steps, problems = apply_override(diagnostics.data, text)
+        diagnostics.problems.extend(_override_problem(written, p.message, p.hint) for p in problems)
         if not problems:
-            findings.overridden.append((steps, written))
+            diagnostics.overridden.append((steps, written))
 
 
-def _set_problem(written: str, what: str, right: str) -> tuple[int, int, str]:
-    return 1 << 40, 0, f"--set {written}: {what}" + (f"; {right}" if right else "")
+def _override_problem(written: str, message: str, hint: str) -> tuple[int, int, str]:
+    return 1 << 40, 0, f"--set {written}: {message}" + (f"; {hint}" if hint else "")
 
 
-def _name(findings: Findings, file: ScenarioFile, path: Path) -> str:
-    """The scenario's name: it becomes a directory's."""
+def _scenario_name(diagnostics: Diagnostics, file: WrittenScenario, path: Path) -> str:
+    """Return the scenario's name; it must be usable as a directory name."""
     name = path.stem if file.name is None else file.name
     if not _PLAIN_NAME.fullmatch(name) or name != name.strip(" ."):
-        place = () if file.name is None else ("name",)
-        what = f"{name!r} is no plain file name"
-        findings.add(place, what, "name: letters, digits, dots, dashes, underscores")
+        field_path = () if file.name is None else ("name",)
+        message = f"{name!r} is not a valid file name"
+        diagnostics.add_problem(field_path, message, "name: letters, digits, dots, dashes, underscores")
     return name
 
 
-def _zones(findings: Findings, file: ScenarioFile) -> tuple[str, ...]:
-    """The zones: those of the file, if they are of the region, else the region's a, b and c."""
+def _availability_zones(diagnostics: Diagnostics, file: WrittenScenario) -> tuple[str, ...]:
+    """Return the Availability Zones of the file, checked against the region; by default the region's a, b and c."""
     try:
-        defaults = catalog.load().zones(file.region)
+        defaults = load_catalog().zones(file.region)
     except CatalogError as error:
-        findings.add(("region",), error.what, error.right)
+        diagnostics.add_problem(("region",), error.message, error.hint)
         return tuple(file.availability_zones or ())
     if file.availability_zones is None:
         return defaults
     for index, zone in enumerate(file.availability_zones):
-        place = ("availabilityZones", index)
+        field_path = ("availabilityZones", index)
         if not re.fullmatch(re.escape(file.region) + r"(-[a-z]+-\d+)?[a-z]", zone):
-            findings.add(place, f"{zone} is no zone of {file.region}", closest(zone, defaults))
+            diagnostics.add_problem(
+                field_path, f"{zone} is not a zone of {file.region}", suggest_name(zone, defaults)
+            )
         elif zone in file.availability_zones[:index]:
-            findings.add(place, f"{zone} stands there twice", "name each zone once")
+            diagnostics.add_problem(field_path, f"{zone} is listed twice", "name each zone once")
     return tuple(file.availability_zones)
 
 
-def _resolved(data: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> dict[str, Any]:
-    """The scenario as understood: a file that says it would make the same run."""
-    merged = _over(DEFAULTS, {key: value for key, value in data.items() if key not in STUDIES})
+def _resolved_document(data: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> dict[str, Any]:
+    """Return the document with all defaults filled in; a file with this content gives the same run."""
+    merged = _merge(DEFAULTS, {key: value for key, value in data.items() if key not in STUDY_SECTIONS})
     merged["name"] = name
     merged["availabilityZones"] = list(zones)
     return merged
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, mappings key by key; a distribution is one value."""
-    result = copy.deepcopy(dict(below))
-    for key, value in above.items():
-        under = result.get(key)
-        whole = isinstance(value, dict) and "distribution" in value
-        if isinstance(value, dict) and isinstance(under, dict) and not whole:
-            result[key] = _over(under, value)
+def _merge(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `defaults` updated with `data`, mappings key by key; a distribution is replaced as a whole."""
+    result = copy.deepcopy(dict(defaults))
+    for key, value in data.items():
+        default = result.get(key)
+        is_distribution = isinstance(value, dict) and "distribution" in value
+        if isinstance(value, dict) and isinstance(default, dict) and not is_distribution:
+            result[key] = _merge(default, value)
         else:
             result[key] = copy.deepcopy(value)
     return result
 
 
 def _digest(resolved: Mapping[str, Any], files: Sequence[InputFile]) -> str:
-    """SHA-256 of the canonical JSON of the scenario as understood, and of the digests of its files."""
+    """Return the SHA-256 of the canonical JSON of the resolved document and the digests of its files."""
     content = {"scenario": resolved, "inputs": [[file.path, file.sha256] for file in files]}
     canonical = json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -269,17 +279,18 @@ def _digest(resolved: Mapping[str, Any], files: Sequence[InputFile]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def check_same_names(scenarios: Sequence[Scenario]) -> None:
-    """Raise `ScenarioError` if two scenarios would be written to the same directory."""
+def check_unique_names(scenarios: Sequence[Scenario]) -> None:
+    """Raise `ScenarioError` if two scenarios have the same name and would be written to the same directory."""
     seen: dict[str, str] = {}
     problems = []
     for scenario in scenarios:
         file = scenario.inputs[0].path
         first = seen.setdefault(scenario.name.casefold(), file)
         if any(
-            other is not scenario and other.name.casefold() == scenario.name.casefold() for other in scenarios
+            candidate is not scenario and candidate.name.casefold() == scenario.name.casefold()
+            for candidate in scenarios
         ):
-            others = f"; {first} has it too" if first != file else ""
-            problems.append(f"{file}:1:1: name: two scenarios are named {scenario.name}{others}; rename one")
+            suffix = f"; {first} has it too" if first != file else ""
+            problems.append(f"{file}:1:1: name: two scenarios are named {scenario.name}{suffix}; rename one")
     if problems:
         raise ScenarioError(problems)

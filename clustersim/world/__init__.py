@@ -1,5 +1,5 @@
 """The world: all records of tasks, container instances, services and queues, and the only code that changes them.
 
-It must not decide: placement and other choices come from `policy`, intentions from `control`. Start with
+This package must not decide: placement and other choices come from `policy`, intentions from `control`. Start with
 `state.tables`; `calendar` is the compiled event loop.
 """

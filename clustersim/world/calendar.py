@@ -1,11 +1,11 @@
-"""The calendar: routine life, carried out in compiled code between two decisions.
+"""The calendar: runs the routine lifecycle of tasks and instances in compiled code between two decisions.
 
-`advance` takes what is due from the heap and from the list of arrivals, in the order written below, up to the
-next instant at which Python could observe the clock. It stops early, at the end of an instant, when something
-happened that a controller must answer, and anywhere when an array must grow or be emptied.
+`advance` processes due entries of the heap and arrivals, in the order below, up to the next instant at which Python
+code can observe the clock. It stops early, at the end of an instant, when a controller must react, and at any point
+when an array must grow or be emptied.
 
-Order at one instant: heap entries by the rank in `transitions` (ends before starts before registrations), then
-waiting tasks are served, then arrivals come, each one placed before the next.
+Order at one instant: heap entries by the rank in `state.task_states` (ends before starts before registrations), then
+queued tasks are placed, then arrivals, each one placed before the next.
 """
 
 from __future__ import annotations
@@ -14,33 +14,27 @@ from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.heap import RANK_SHIFT, pop
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.instances.interruptions import (
-    befall_task,
-    find_agent,
-    give_notice,
-    lose_agent,
+    disconnect_agent,
+    give_spot_notice,
+    handle_fargate_reclaim,
+    reconnect_agent,
 )
-from clustersim.world.instances.lifecycle import RECLAIMED, TERMINATED, end_instance, register
-from clustersim.world.resources.provider_strategy import choose_lane, forget_missed
-from clustersim.world.scheduling.provisioning import accept_on_fargate, give_up, has_room, seek, serve
-from clustersim.world.scheduling.steady_services import look_at_dirty
-from clustersim.world.state.tables import (
-    ARRIVAL_COPY,
-    ARRIVALS_LEFT,
-    BELL_SCHEDULER,
-    BELLS,
-    ENTRIES_DONE,
-    FREED,
-    HEAP_SIZE,
-    LOST,
-    NEXT_ARRIVAL,
-    NOW,
-    PROMISED,
-    REACHED,
-    State,
+from clustersim.world.instances.lifecycle import RECLAIMED, TERMINATED, end_instance, register_instance
+from clustersim.world.resources.provider_strategy import choose_strategy_item, clear_refused
+from clustersim.world.scheduling.provisioning import (
+    accept_fargate_launch,
+    expire_provisioning,
+    has_room,
+    place_waiting,
+    try_place,
 )
+from clustersim.world.scheduling.steady_services import reconcile_dirty
+from clustersim.world.state.counters import WAKE_SCHEDULER
+from clustersim.world.state.random_durations import draw_duration
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
-    AGENT_BACK,
-    AGENT_LOST,
+    AGENT_DISCONNECTS,
+    AGENT_RECONNECTS,
     CONTAINER_EXITS,
     CONTAINER_PULLS,
     DEACTIVATING,
@@ -48,7 +42,6 @@ from clustersim.world.state.task_states import (
     IMAGE_PULLED,
     IMAGES_CLEANED,
     INSTANCE_FAILS,
-    INSTANCE_NOTICED,
     INSTANCE_RECLAIMED,
     INSTANCE_REGISTERS,
     PENDING,
@@ -57,12 +50,12 @@ from clustersim.world.state.task_states import (
     PULL_ENDS,
     PULL_STARTS,
     RUNNING,
+    SPOT_NOTICE_DUE,
     START_FAILS,
     STOPPING,
     TARGET_DEREGISTERED,
-    TARGET_UNWELL,
+    TARGET_UNHEALTHY,
     TASK_EXITS,
-    TASK_GONE,
     TASK_HANGS,
     TASK_HEALTHY,
     TASK_INTERRUPTED,
@@ -70,148 +63,155 @@ from clustersim.world.state.task_states import (
     TASK_RETIRED,
     TASK_RETRIED,
     TASK_STARTED,
+    TASK_STOPPED,
+    TASK_UNHEALTHY,
     TASK_UNPROTECTED,
-    TASK_UNWELL,
-    new_task,
+    create_task,
 )
-from clustersim.world.state.usage import draw
-from clustersim.world.tasks.containers import CELL_SHIFT, ends_task, pull_dependent
-from clustersim.world.tasks.health import BY_CONTAINERS, BY_TARGET, hang, healthy, ready, turn_unwell
+from clustersim.world.tasks.containers import CONTAINER_SHIFT, ends_task, pull_dependent
+from clustersim.world.tasks.health import (
+    BY_CONTAINERS,
+    BY_TARGET,
+    mark_healthy,
+    mark_hung,
+    mark_ready,
+    mark_unhealthy,
+)
 from clustersim.world.tasks.image_pulls import clean_images
 from clustersim.world.tasks.lifecycle import (
-    exits,
-    finish,
-    lose_protection,
-    start,
-    terminate,
+    exit_task,
+    expire_protection,
+    finish_task,
+    send_sigterm,
+    start_task,
 )
-from clustersim.world.tasks.startup import have_images, prepare, start_fails
+from clustersim.world.tasks.startup import continue_after_pull, fail_start, pull_images
 
-IDLE, BELL, ROOM, ARRIVALS = range(4)
+IDLE, CONTROLLER_DUE, NEEDS_ROOM, NEEDS_ARRIVALS = range(4)
 FOREVER = 1 << 62
-DRAWN = -1  # ARRIVAL.duration: from the set's distribution
-ENDLESS = -2
+DRAWN = -1  # ARRIVAL.duration: drawn from the set's distribution
+ENDLESS = -2  # and: runs until stopped
 ROOM_PER_ENTRY = 16
-SLOTS = (1 << CELL_SHIFT) - 1
+SLOTS = (1 << CONTAINER_SHIFT) - 1
 
 _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 
 
 @kernel
-def arrive(state: State, now: int) -> None:
-    """One copy of the next arrival: RunTask creates a task, which then seeks its place."""
-    clock = state.clock
-    a = state.arrivals[clock[NEXT_ARRIVAL]]
+def create_arrival(state: State, now: int) -> None:
+    """Create one copy of the next arrival, a task of RunTask, and try to place it."""
+    counters = state.counters
+    a = state.arrivals[counters.next_arrival]
     row = int(a.set)
-    lane = choose_lane(state, row)
+    item_row = choose_strategy_item(state, row)
     s = state.sets[row]
-    ordinal = a.ordinal + clock[ARRIVAL_COPY]
-    slot = new_task(state, row, lane, int(a.shape) + lane - s.first_lane, ordinal, now)
+    ordinal = a.ordinal + counters.arrival_copy
+    slot = create_task(state, row, item_row, int(a.resource_shape) + item_row - s.first_item, ordinal, now)
     t = state.tasks[slot]
     t.reference = a.reference
     if a.duration == DRAWN:
-        t.duration = draw(state, s.duration, s.duration_key, ordinal, 0)
+        t.duration = draw_duration(state, s.duration, s.duration_key, ordinal, 0)
     elif a.duration >= 0:
         t.duration = a.duration
     identity = t.task_id
-    seek(state, slot, now)
-    if state.tasks[slot].task_id != identity:  # refused at once
-        state.lanes[lane].missed += 1
-    clock[ARRIVAL_COPY] += 1
-    if clock[ARRIVAL_COPY] >= a.copies:
-        clock[ARRIVAL_COPY] = 0
-        clock[NEXT_ARRIVAL] += 1
-        forget_missed(state, row)
+    try_place(state, slot, now)
+    if state.tasks[slot].task_id != identity:  # its placement failed at once
+        state.strategy_items[item_row].refused += 1
+    counters.arrival_copy += 1
+    if counters.arrival_copy >= a.copies:
+        counters.arrival_copy = 0
+        counters.next_arrival += 1
+        clear_refused(state, row)
 
 
 @kernel
 def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
-    """Carry out what was due for a task that runs."""
+    """Process a due entry of a RUNNING task."""
     t = state.tasks[slot]
     if kind == TASK_EXITS:
-        exits(state, slot, now)
+        exit_task(state, slot, now)
     elif kind == TASK_READY:
-        ready(state, slot, now)
+        mark_ready(state, slot, now)
     elif kind == TASK_HEALTHY:
         if t.healthy < 0:
-            healthy(state, slot, now)
+            mark_healthy(state, slot, now)
     elif kind == TASK_HANGS:
-        hang(state, slot, now)
-    elif kind == TASK_UNWELL:
-        turn_unwell(state, slot, now, BY_CONTAINERS)
-    elif kind == TARGET_UNWELL:
-        turn_unwell(state, slot, now, BY_TARGET)
+        mark_hung(state, slot, now)
+    elif kind == TASK_UNHEALTHY:
+        mark_unhealthy(state, slot, now, BY_CONTAINERS)
+    elif kind == TARGET_UNHEALTHY:
+        mark_unhealthy(state, slot, now, BY_TARGET)
     elif kind == TASK_UNPROTECTED:
-        lose_protection(state, slot, now)
+        expire_protection(state, slot, now)
 
 
 @kernel
 def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
-    """Carry out what was due for a task on its way to RUNNING."""
+    """Process a due entry of a task between placement and RUNNING."""
     if kind == TASK_STARTED:
-        start(state, slot, now)
+        start_task(state, slot, now)
     elif kind == START_FAILS:
-        start_fails(state, slot, now)
+        fail_start(state, slot, now)
     elif kind == PULL_STARTS:
-        prepare(state, slot, now)
+        pull_images(state, slot, now)
     elif kind == PULL_ENDS:
-        have_images(state, slot, now)
+        continue_after_pull(state, slot, now)
     elif kind == IMAGE_PULLED:
         state.tasks[slot].pull_stopped = now
 
 
 @kernel
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
-    """Carry out what was due for a task, unless it has meanwhile moved on."""
+    """Process a due entry of a task, unless the task has moved on."""
     t = state.tasks[slot]
     if t.state == RUNNING:
         _running_entry(state, kind, slot, now)
     elif t.state == PENDING and kind <= TASK_STARTED:
         _pending_entry(state, kind, slot, now)
-    elif kind == TASK_GONE:
+    elif kind == TASK_STOPPED:
         if t.state == STOPPING:
             t.exit_code = t.next_exit_code
-            finish(state, slot, now)
+            finish_task(state, slot, now)
     elif kind == TARGET_DEREGISTERED:
         if t.state == DEACTIVATING:
-            terminate(state, slot, now)
+            send_sigterm(state, slot, now)
     elif kind == PROVISION_TIMEOUT:
-        give_up(state, slot, now)
+        expire_provisioning(state, slot, now)
     elif kind == FARGATE_ACCEPTED:
         if t.state == PROVISIONING:
-            accept_on_fargate(state, slot, now)
+            accept_fargate_launch(state, slot, now)
     elif kind == TASK_RETRIED and t.state == PROVISIONING:
-        seek(state, slot, now)
+        try_place(state, slot, now)
 
 
 @kernel
 def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
-    """Carry out what was due for an instance that still lives."""
+    """Process a due entry of a live instance."""
     if kind == INSTANCE_FAILS:
         end_instance(state, slot, now, _INSTANCE_FAILURE)
     elif kind == INSTANCE_RECLAIMED:
         end_instance(state, slot, now, RECLAIMED)
-    elif kind == INSTANCE_NOTICED:
-        give_notice(state, slot, now)
-    elif kind == AGENT_LOST:
-        lose_agent(state, slot, now)
-    elif kind == AGENT_BACK:
-        find_agent(state, slot, now)
+    elif kind == SPOT_NOTICE_DUE:
+        give_spot_notice(state, slot, now)
+    elif kind == AGENT_DISCONNECTS:
+        disconnect_agent(state, slot, now)
+    elif kind == AGENT_RECONNECTS:
+        reconnect_agent(state, slot, now)
     elif kind == IMAGES_CLEANED:
         clean_images(state, slot, now)
     else:
-        register(state, slot, now)
+        register_instance(state, slot, now)
 
 
 @kernel
-def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> None:
-    """Carry out one heap entry; an entry whose subject's serial has moved on is stale and dropped."""
-    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_BACK:
+def _process_entry(state: State, kind: int, subject: int, serial: int, now: int) -> None:
+    """Process one heap entry; drop it if it is stale, that is, if the serial in its slot has moved on."""
+    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_RECONNECTS:
         h = state.instances[subject]
         if h.instance_id == serial and h.state != TERMINATED:
             _instance_entry(state, kind, subject, now)
     elif kind == CONTAINER_EXITS or kind == CONTAINER_PULLS:
-        slot, position = subject & SLOTS, subject >> CELL_SHIFT
+        slot, position = subject & SLOTS, subject >> CONTAINER_SHIFT
         t = state.tasks[slot]
         if t.task_id != serial:
             return
@@ -219,69 +219,76 @@ def _carry_out(state: State, kind: int, subject: int, serial: int, now: int) -> 
             if t.state == PENDING:
                 pull_dependent(state, slot, position, now)
         elif t.state == RUNNING and ends_task(state, slot, position, now):
-            exits(state, slot, now)
+            exit_task(state, slot, now)
     elif state.tasks[subject].task_id == serial:
         if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
-            befall_task(state, kind, subject, now)
+            handle_fargate_reclaim(state, kind, subject, now)
         else:
             _task_entry(state, kind, subject, now)
 
 
 @kernel
 def _room_for(state: State, kind: int, subject: int) -> bool:
-    """Whether the arrays have room for what this entry may do."""
-    lives = ROOM_PER_ENTRY + state.daemons.size
+    """Return whether the arrays have room for what an entry may do."""
+    tasks = ROOM_PER_ENTRY + state.daemons.size
     if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS:
-        lives += 2 * state.instances[subject].task_count + state.clock[PROMISED]
-        if state.lost.size - state.clock[LOST] < 1:
+        tasks += 2 * state.instances[subject].task_count + state.counters.assigned_tasks
+        if state.terminated_instances.size - state.counters.terminated_instances < 1:
             return False
-    return has_room(state, lives)
+    return has_room(state, tasks)
 
 
 @kernel_entry
 def advance(state: State, now: int, limit: int) -> int:
-    """Carry out everything due up to `now`, and everything before `limit`.
+    """Process everything due up to `now`, and everything before `limit`.
 
-    Returns IDLE with the instant of the next entry in `clock[REACHED]` (FOREVER: none); BELL with the instant
-    at which a controller is wanted; ROOM when the caller must make room, ARRIVALS when it must lay out the next
-    ones, and call again.
+    Returns IDLE with the instant of the next entry in `clock.reached` (FOREVER: none); CONTROLLER_DUE with the
+    instant at which a controller must run; NEEDS_ROOM when the caller must make room, or NEEDS_ARRIVALS when it must
+    supply the next arrivals, and call again.
     """
     clock = state.clock
-    clock[NOW] = max(clock[NOW], now)
+    counters = state.counters
+    clock.now = max(clock.now, now)
     while True:
-        if clock[NEXT_ARRIVAL] == state.arrivals.size and clock[ARRIVALS_LEFT] > 0:
-            return ARRIVALS
-        due = state.heap[0, 0] if clock[HEAP_SIZE] > 0 else FOREVER
+        if counters.next_arrival == state.arrivals.size and counters.arrivals_left > 0:
+            return NEEDS_ARRIVALS
+        due = state.heap[0, 0] if counters.heap_size > 0 else FOREVER
         arrival = (
-            state.arrivals[clock[NEXT_ARRIVAL]].at if clock[NEXT_ARRIVAL] < state.arrivals.size else FOREVER
+            state.arrivals[counters.next_arrival].at
+            if counters.next_arrival < state.arrivals.size
+            else FOREVER
         )
         at = min(due, arrival)
-        if clock[FREED] > 0 and due > clock[NOW]:
-            if not serve(state, clock[NOW]):
-                return ROOM
+        if counters.hosts_with_new_room > 0 and due > clock.now:
+            if not place_waiting(state, clock.now):
+                return NEEDS_ROOM
             continue
-        if clock[BELLS] != 0 and at > clock[NOW]:
-            # With another concern due at this instant the scheduler has its turn behind it.
-            if clock[BELLS] == BELL_SCHEDULER and clock[NOW] < limit and look_at_dirty(state, clock[NOW]):
+        if counters.controllers_to_wake != 0 and at > clock.now:
+            # If another concern is due at this instant, the scheduler runs after it.
+            if (
+                counters.controllers_to_wake == WAKE_SCHEDULER
+                and clock.now < limit
+                and reconcile_dirty(state, clock.now)
+            ):
                 continue
-            clock[REACHED] = clock[NOW]
-            return BELL
+            clock.reached = clock.now
+            return CONTROLLER_DUE
         if at > now and at >= limit:
-            clock[REACHED] = at
+            clock.reached = at
             return IDLE
-        clock[NOW] = max(clock[NOW], at)
+        clock.now = max(clock.now, at)
         if due <= arrival:
             kind = state.heap[0, 1] >> RANK_SHIFT
             subject = state.heap[0, 2]
             if not _room_for(state, kind, subject):
-                return ROOM
+                return NEEDS_ROOM
             serial = state.heap[0, 3]
-            pop(state.heap, clock[HEAP_SIZE])
-            clock[HEAP_SIZE] -= 1
-            clock[ENTRIES_DONE] += 1
-            _carry_out(state, kind, subject, serial, clock[NOW])
+            pop(state.heap, counters.heap_size)
+            counters.heap_size -= 1
+            counters.entries_done += 1
+            _process_entry(state, kind, subject, serial, clock.now)
         else:
             if not has_room(state, ROOM_PER_ENTRY):
-                return ROOM
-            clock[ENTRIES_DONE] += 1
-            arrive(state, clock[NOW])
+                return NEEDS_ROOM
+            counters.entries_done += 1
+            create_arrival(state, clock.now)

@@ -109,7 +109,7 @@ def test_help_and_version() -> None:
 
 
 def test_all_problems_of_all_files_at_once(scenario: Path, tmp_path: Path) -> None:
-    """FILE:LINE:COL: path: what is wrong; what would be right. On standard error; nothing is written."""
+    """FILE:LINE:COL: path: the problem; a hint. On standard error; nothing is written."""
     lines = "services:\n  - {serviceName: web, taskDefinition: app, desiredCout: 2}\nduration: soon\n"
     bad = save(tmp_path / "bad.yaml", lines)
     worse = save(tmp_path / "worse.yaml", "name: worse\n")
@@ -141,7 +141,7 @@ def test_wrong_override_names_itself(scenario: Path, tmp_path: Path, override: s
     assert not (tmp_path / "out").exists()
 
 
-def test_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     result = call("run", tmp_path / "none.yaml", "--out", tmp_path / "out")
     assert result.exit_code == WRONG
     assert "none.yaml" in result.stderr
@@ -155,7 +155,7 @@ def test_unknown_option_and_format(scenario: Path) -> None:
 
 
 def test_two_scenarios_of_one_name(scenario: Path, tmp_path: Path) -> None:
-    """One would overwrite the other's result: neither runs."""
+    """One would overwrite the other's result, so neither runs."""
     (tmp_path / "more").mkdir()
     twin = save(tmp_path / "more" / "shop.yaml", scenario.read_text())
     result = call("run", scenario, twin, "--out", tmp_path / "out")
@@ -174,7 +174,7 @@ def test_directory_that_is_not_a_result_is_never_replaced(scenario: Path, tmp_pa
     assert list(precious.parent.iterdir()) == [precious]
 
 
-def test_file_in_the_way_is_said_before_the_run(scenario: Path) -> None:
+def test_a_file_in_the_way_is_reported_before_the_run(scenario: Path) -> None:
     result = call("run", scenario, "--out", scenario)
     assert result.exit_code == WRONG
     assert "is not a directory" in result.stderr

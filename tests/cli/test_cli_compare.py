@@ -34,9 +34,9 @@ def test_a_comparison_from_the_command_line(scenario: Path, tmp_path: Path) -> N
     """By the block of the file; into a pipe one fact a line."""
     result = call("compare", scenario, "--jobs", 1, "--out", tmp_path / "out")
     assert result.exit_code == DONE, result.stderr
-    assert "runs: 4, 2 of each option and load, with the same luck" in result.stdout
+    assert "runs: 4, 2 of each option and load, with the same random numbers" in result.stdout
     assert "measure servers to manage: ecs-ec2 1 ±0, ecs-fargate 0 ±0" in result.stdout
-    assert "in no bill: load balancers" in result.stdout
+    assert "not included: load balancers" in result.stdout
     assert f"results: {tmp_path / 'out' / 'shop'}" in result.stdout
     assert result.stderr == ""
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import clustersim as cs
 from clustersim import cli
-from clustersim.study.execution import worker as work
+from clustersim.study.execution import worker
 from tests.study.small import COUNT, RATE, contents, save, shop
 
 DONE, OTHER, WRONG = 0, 1, 2
@@ -118,13 +118,13 @@ def test_until_width_from_the_command_line(scenario: Path, tmp_path: Path) -> No
         (("--base", "2"), "there are 2 points"),
         (("--sensitivity",), "no sensitivity indices"),
         (("--set", "duration=soon"), "duration"),
-        (("--out", "gopher://x"), "no place for results"),
+        (("--out", "gopher://x"), "not a valid location for results"),
         (("--jobs", "0"), "--jobs"),
         (("--replications", "none"), "--replications"),
         (("--design", "random"), "--design"),
     ],
 )
-def test_wrong_input_is_said_before_anything_is_written(
+def test_invalid_input_is_reported_before_anything_is_written(
     scenario: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     place = () if "--out" in arguments else ("--out", tmp_path / "out")
@@ -142,7 +142,7 @@ def test_a_scenario_without_a_block_says_what_to_do(tmp_path: Path) -> None:
     assert "nothing is varied" in result.stderr
 
 
-def test_nobody_answers_at_the_scheduler(
+def test_a_scheduler_that_does_not_answer(
     scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clustersim.study.execution.dask_cluster.CONNECT_S", 0.2)
@@ -160,27 +160,27 @@ def test_a_full_disk_says_how_to_go_on(
 
     arguments = ("sweep", scenario, "--jobs", 1, "--out", tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(work, "run_into", full)
+        patch.setattr(worker, "run_into", full)
         result = call(*arguments)
     assert result.exit_code == OTHER
     (line,) = result.stderr.splitlines()
-    assert "No space left on device; what is done is kept in" in line
+    assert "No space left on device; finished runs are kept in" in line
     assert line.endswith("--resume")
     refused = call(*arguments)
     assert refused.exit_code == WRONG
-    assert "go on with it by --resume, or remove it" in refused.stderr
+    assert "continue it with --resume, or remove it" in refused.stderr
     assert call(*arguments, "--resume").exit_code == DONE
 
 
 def test_failed_runs_end_with_1_and_a_traceback_in_a_file(
     scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sweep is complete, yet a job in CI must notice."""
+    """The sweep is complete, but a job in CI must notice."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a wheel came off")
 
-    monkeypatch.setattr(work, "run_into", fail)
+    monkeypatch.setattr(worker, "run_into", fail)
     result = call("sweep", scenario, "--jobs", 1, "--out", tmp_path / "out")
     assert result.exit_code == OTHER
     assert "4 failed" in result.stdout
@@ -236,7 +236,7 @@ def test_wrong_input_to_optimize(
 def test_schema_knows_the_block() -> None:
     """An editor completes it: designs, points, ranges."""
     schema = json.loads(call("schema").stdout)
-    block = schema["$defs"]["Sweep"]["properties"]
+    block = schema["$defs"]["WrittenSweep"]["properties"]
     assert set(block) == {"design", "points", "vary", "replications", "sensitivity"}
     text = json.dumps(block)
     for word in ("latinHypercube", "sobol", '"from"', '"integer"'):

@@ -1,4 +1,4 @@
-"""How Python calls the compiled program: what an entry takes, what it gives back, what it refuses."""
+"""Calls of the compiled program from Python: arguments, return values and rejected calls."""
 
 from __future__ import annotations
 
@@ -10,28 +10,24 @@ import pytest
 
 from clustersim.engine.array_block import ArrayKind, layout, pointer
 from clustersim.engine.compiled import ENTRIES, Array
-from clustersim.policy.load import fluid_model as load
-from clustersim.policy.load import fluid_sampling as load_sample
-from clustersim.policy.load import fluid_tables as load_records
-from clustersim.policy.load import load_series as demand
-from clustersim.policy.load import response_times as response
-from clustersim.world.scheduling.commands import tasks_of_group
+from clustersim.policy.load import fluid_model, fluid_sampling, fluid_tables, load_series, response_times
+from clustersim.world.scheduling.commands import list_tasks_of_group
 
-NO_HISTOGRAM = np.zeros((1, response.BUCKETS))
+NO_HISTOGRAM = np.zeros((1, response_times.BUCKETS))
 NO_LOAD = pointer(
-    load_records.Load(
-        np.zeros(0, load_records.FLOW),
-        np.zeros(0, load_records.BACKEND),
-        np.zeros((0, 2), demand.CURSOR),
+    fluid_tables.LoadTables(
+        np.zeros(0, fluid_tables.FlowRow.dtype),
+        np.zeros(0, fluid_tables.BackendRow.dtype),
+        np.zeros((0, 2), load_series.LoadCursorRow.dtype),
         np.zeros(0, np.int64),
         np.zeros(0),
-        np.zeros((1, response.BUCKETS)),
+        np.zeros((1, response_times.BUCKETS)),
         NO_HISTOGRAM,
         np.zeros(0, np.int64),
         np.zeros((3, 0), np.int64),
         np.zeros((3, 0), np.int64),
         np.zeros(0),
-        np.zeros(1, load_records.SUMS),
+        np.zeros(1, fluid_tables.LoadSumsRow.dtype),
     )
 )
 
@@ -55,37 +51,37 @@ def test_a_block_lays_its_arrays_end_to_end() -> None:
     assert fields[1].kind is Inner
 
 
-def test_an_array_of_another_kind_is_refused() -> None:
-    """Compiled code reads what it was made for: another dtype, another order of dimensions would be nonsense."""
-    right = Inner(np.zeros(3, np.int32), np.zeros((2, 2)))
-    pointer(right)
-    for wrong in (
-        right._replace(numbers=np.zeros(3)),
-        right._replace(matrix=np.zeros(2)),
-        right._replace(matrix=np.zeros((4, 4))[::2, ::2]),
+def test_an_array_of_another_kind_is_rejected() -> None:
+    """Compiled code requires the declared dtype and order of dimensions."""
+    valid = Inner(np.zeros(3, np.int32), np.zeros((2, 2)))
+    pointer(valid)
+    for invalid in (
+        valid._replace(numbers=np.zeros(3)),
+        valid._replace(matrix=np.zeros(2)),
+        valid._replace(matrix=np.zeros((4, 4))[::2, ::2]),
     ):
         with pytest.raises(TypeError, match="is declared otherwise"):
-            pointer(wrong)
+            pointer(invalid)
 
 
-def test_an_entry_refuses_what_it_was_not_made_for() -> None:
-    """A pointer to another block, an array of another kind, an argument too few."""
+def test_an_entry_rejects_wrong_arguments() -> None:
+    """A pointer to another block, an array of another kind, a missing argument."""
     with pytest.raises(TypeError, match="takes no array"):
-        load_sample.close_sample(NO_LOAD, np.zeros(1))
+        fluid_sampling.close_sample(NO_LOAD, np.zeros(1))
     with pytest.raises(TypeError, match="takes a pointer to State"):
-        tasks_of_group(pointer(Inner(np.zeros(1, np.int32), np.zeros((1, 1)))), 0, np.zeros(1, np.int64))
+        list_tasks_of_group(pointer(Inner(np.zeros(1, np.int32), np.zeros((1, 1)))), 0, np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="shorter"):
-        load.derive(NO_LOAD)  # type: ignore[call-arg]
+        fluid_model.derive_backend(NO_LOAD)  # type: ignore[call-arg]
 
 
-def test_numbers_come_back_as_they_are() -> None:
-    """Floats, NaN among them, from a native function; numpy's whole numbers are taken like Python's."""
-    assert math.isnan(load_sample.whole_quantile(NO_LOAD, np.int64(0), 0.5))  # type: ignore[arg-type]
+def test_numbers_are_returned_unchanged() -> None:
+    """Floats, NaN among them, from a native function; numpy integers are accepted like Python's."""
+    assert math.isnan(fluid_sampling.run_quantile(NO_LOAD, np.int64(0), 0.5))  # type: ignore[arg-type]
     NO_HISTOGRAM[0, 0] = 1.0
-    assert load_sample.whole_quantile(NO_LOAD, 0, 0.5) == 0.0
+    assert fluid_sampling.run_quantile(NO_LOAD, 0, 0.5) == 0.0
 
 
 def test_every_entry_has_a_symbol_of_its_own() -> None:
-    """Symbols are made of module and name, so two entries of one name in one module would be one."""
+    """Symbols consist of module and name, so two entries of one name in one module would collide."""
     assert all(symbol.endswith(entry.__name__) for symbol, entry in ENTRIES.items())
     assert len({id(entry) for entry in ENTRIES.values()}) == len(ENTRIES)

@@ -1,4 +1,4 @@
-"""The compiled heap against a list that is sorted, for every sequence of pushes and pops."""
+"""The compiled heap against `heapq`, for any sequence of pushes and pops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS = st.lists(st.none() | st.tuples(st.integers(0, 9), st.integers(0, 3)), ma
 
 @settings(max_examples=200, deadline=None)
 @given(STEPS)
-def test_gives_what_pythons_own_heap_gives(steps: Steps) -> None:
+def test_equals_the_heap_of_python(steps: Steps) -> None:
     """A step is an (instant, rank) to push, or None to pop; insertion order makes every key different."""
     heap = new_heap(len(steps) + 1)
     twin: list[tuple[int, int, int, int]] = []
@@ -34,21 +34,21 @@ def test_gives_what_pythons_own_heap_gives(steps: Steps) -> None:
         pop(heap, len(twin) + 1)
 
 
-def test_entries_of_one_instant_come_by_rank_then_by_insertion() -> None:
-    """Ends come before starts whatever was noted first, and equals in the order in which they were noted."""
+def test_entries_of_one_instant_are_ordered_by_rank_then_insertion() -> None:
+    """Ends precede starts for any insertion order; entries of one rank keep that order."""
     heap = new_heap(4)
     for size, (rank, subject) in enumerate([(2, 10), (1, 11), (2, 12), (1, 13)]):
         push(heap, size, 5, rank << RANK_SHIFT | size, subject, 0)
-    seen = []
+    subjects = []
     for size in range(4, 0, -1):
-        seen.append(int(heap[0, SUBJECT]))
+        subjects.append(int(heap[0, SUBJECT]))
         pop(heap, size)
-    assert seen == [11, 13, 10, 12]
+    assert subjects == [11, 13, 10, 12]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_heap_emptied_can_be_filled_again(size: int) -> None:
-    """Nothing of earlier entries stays behind in the rows."""
+def test_an_empty_heap_can_be_refilled(size: int) -> None:
+    """Earlier entries leave no trace in the rows."""
     heap = new_heap(size)
     for round_ in range(2):
         for n in range(size):

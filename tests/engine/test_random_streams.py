@@ -1,4 +1,4 @@
-"""Luck with an address: the same for ever, uniform, and the right quantiles."""
+"""Counter-based random numbers: stable between versions, uniform, with the right quantiles."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _twin(key: int, entity: int, ordinal: int) -> float:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, WORD), st.integers(0, 1 << 40), st.integers(0, 1 << 40))
-def test_uniform_is_the_mixing_function_written_down(key: int, entity: int, ordinal: int) -> None:
-    """A change of the mixing changes every result there is, so the twin here must be changed on purpose."""
+def test_uniform_equals_the_plain_mixing_function(key: int, entity: int, ordinal: int) -> None:
+    """A change of the mixing changes every result, so it must be repeated in the twin on purpose."""
     u = uniform(np.uint64(key), entity, ordinal)
     assert u == _twin(key, entity, ordinal)
     assert 0.0 < u < 1.0
 
 
-def test_uniform_numbers_of_consecutive_addresses_are_uniform() -> None:
+def test_uniform_numbers_of_consecutive_ordinals_are_uniform() -> None:
     """100,000 numbers in 100 bins: chi-square with 99 degrees of freedom stays below its 99.9 % quantile, 149."""
     key = stream_key(3, 0, "service/web/startup")
     for draw in (lambda n: uniform(key, n, 0), lambda n: uniform(key, 0, n)):
@@ -61,7 +61,7 @@ def test_uniform_numbers_of_consecutive_addresses_are_uniform() -> None:
         assert float(((counts - 1_000) ** 2 / 1_000).sum()) < 149
 
 
-def test_neighbouring_addresses_are_not_correlated() -> None:
+def test_neighbouring_ordinals_are_not_correlated() -> None:
     """Correlation of 20,000 independent pairs has a standard error of 0.7 %."""
     key = stream_key(3, 0, "a")
     grid = np.array([[uniform(key, n, k) for k in range(2)] for n in range(20_001)])
@@ -70,14 +70,14 @@ def test_neighbouring_addresses_are_not_correlated() -> None:
 
 
 def test_stream_keys_are_distinct() -> None:
-    """Every seed, replication and name has a stream of its own."""
+    """Every seed, replication and name has its own stream."""
     names = [f"service/{name}/{purpose}" for name in "abcdefgh" for purpose in ("startup", "failure")]
     keys = {int(stream_key(s, r, name)) for s in range(10) for r in range(10) for name in names}
     assert len(keys) == 10 * 10 * len(names)
 
 
 def test_a_stream_key_does_not_change_between_versions() -> None:
-    """Results are promised to be the same bytes: the key of a known name is written down."""
+    """Results must stay byte-identical: the key of a known name is fixed here."""
     assert int(stream_key(7, 0, "service/web/startup")) == 1715266838421229475
 
 
@@ -90,14 +90,14 @@ def test_names_that_would_share_a_stream_are_found() -> None:
 @settings(max_examples=300, deadline=None)
 @given(SHARES)
 def test_normal_quantile_is_that_of_the_standard_library(p: float) -> None:
-    """AS 241 PPND7 promises about seven figures."""
+    """AS 241 PPND7 is accurate to about seven figures."""
     assert normal_quantile(p) == pytest.approx(NormalDist().inv_cdf(p), rel=2e-6, abs=2e-6)
 
 
 @settings(max_examples=200, deadline=None)
 @given(SHARES, st.floats(0.1, 1e7), st.floats(0.1, 3))
 def test_quantiles_are_the_inverse_of_the_distribution(u: float, a: float, b: float) -> None:
-    """Each distribution's own function gives the share back."""
+    """The distribution function of the quantile is the share."""
     assert sample(CONSTANT, a, b, NONE, u) == a
     assert -math.expm1(-sample(EXPONENTIAL, a, b, NONE, u) / a) == pytest.approx(u, rel=1e-9)
     assert sample(UNIFORM, a, a + b, NONE, u) == pytest.approx(a + b * u)
@@ -125,8 +125,10 @@ def test_empirical_takes_each_value_for_an_equal_share(values: list[float], u: f
         (WEIBULL, 60.0, 2.0, 60.0 * math.gamma(1.5)),
     ],
 )
-def test_the_mean_of_many_samples_is_the_distributions(code: int, a: float, b: float, mean: float) -> None:
-    """20,000 addressed samples: the mean within four standard errors."""
+def test_the_mean_of_many_samples_is_that_of_the_distribution(
+    code: int, a: float, b: float, mean: float
+) -> None:
+    """20,000 samples: the mean within four standard errors."""
     key = stream_key(1, 0, f"mean/{code}")
     drawn = np.array([sample(code, a, b, NONE, uniform(key, n, 0)) for n in range(20_000)])
     assert abs(drawn.mean() - mean) < 4 * drawn.std() / math.sqrt(drawn.size)

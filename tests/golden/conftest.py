@@ -1,4 +1,4 @@
-"""`--renew-golden` writes the stored summaries anew: `pytest tests/golden --renew-golden`, then look at the diff."""
+"""The option `--renew-golden`, which replaces the stored summaries: `pytest tests/golden --renew-golden`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def renew_golden(pytestconfig: pytest.Config) -> bool:
-    """Whether stored summaries are to be written anew instead of compared."""
+    """Whether stored summaries are replaced instead of compared."""
     return bool(pytestconfig.getoption("--renew-golden", default=False))

@@ -1,8 +1,8 @@
-"""The worked examples of the ECS specification, each in a line, and what kind of test proves it.
+"""The worked examples of the ECS specification, each in a line, with the kind of test that proves it.
 
-`RUN` describes behaviour: only a test that runs a scenario and reads its result tables counts. `INPUT` describes what
-is accepted or refused: a test reads a scenario. `SUM` is arithmetic: a test of the formula is enough. The numbering
-has gaps; 21 is history and not used. Read by `tests.golden.table` and by the test of MODEL.md.
+`RUN` is behaviour: its test runs a scenario and reads the result tables. `INPUT` is the acceptance of input: its test
+reads a scenario. `SUM` is arithmetic: a test of the formula is enough. The numbering has gaps; 21 is obsolete.
+`tests.golden.table` and the test of MODEL.md read the list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Example(NamedTuple):
     """One worked example."""
 
     proof: str
-    told: str
+    summary: str
 
 
 RUN, INPUT, SUM = "run", "input", "sum"
@@ -24,19 +24,19 @@ EXAMPLES: dict[int, Example] = {
     2: Example(RUN, "desired 2, minimum 75 %: none may stop first"),
     3: Example(RUN, "desired 4, maximum 200 %: four start before any stops"),
     4: Example(RUN, "desired 3, maximum 125 %: none may start first"),
-    5: Example(RUN, "desired 2, 75 to 125 %: stuck, and the event says so"),
+    5: Example(RUN, "desired 2, 75 to 125 %: stuck, with an event"),
     6: Example(RUN, "100 to 100 %: neither deployment nor draining moves"),
     7: Example(RUN, "six tasks, room for eight: three rounds of two"),
     9: Example(RUN, "ample room: -3 old, +6 new, -3 old"),
     10: Example(RUN, "one task: one more first, stuck, or stopped first"),
     11: Example(RUN, "bounds are rounded towards the desired count"),
     13: Example(RUN, "no check: healthy exactly 40 s after RUNNING"),
-    14: Example(RUN, "a host port on one instance hangs the deployment"),
+    14: Example(RUN, "a host port on one instance blocks the deployment"),
     15: Example(RUN, "threshold of the circuit breaker: 3, 13, 200, 200"),
     16: Example(RUN, "threshold for 5, 6, 7, 399 and 401 tasks"),
     17: Example(RUN, "three failures in a row fail the deployment"),
-    19: Example(RUN, "thresholds of one's own: count, bounded, unbounded"),
-    20: Example(RUN, "nothing COMPLETED to go back to: no rollback"),
+    19: Example(RUN, "configured thresholds: count, bounded, unbounded"),
+    20: Example(RUN, "no COMPLETED deployment: no rollback"),
     22: Example(RUN, "health of a task from its essential containers"),
     23: Example(RUN, "UNHEALTHY after three checks at 30 s"),
     24: Example(RUN, "the zone with the fewest tasks is next"),
@@ -82,6 +82,6 @@ EXAMPLES: dict[int, Example] = {
     75: Example(RUN, "canary: 5 % for ten minutes, then all"),
     76: Example(RUN, "SIGTERM ignored: 30 s, 137; handled: 143"),
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
-    79: Example(RUN, "a standalone task holds a draining instance"),
+    79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
 }

@@ -1,10 +1,9 @@
-"""A table of all worked examples of the ECS specification, made from the outcomes of the tests that carry them.
+"""A table of all worked examples of the ECS specification, with the outcomes of their tests.
 
     make golden            # or: python -m tests.golden.table
 
-A number is missing if no test carries it, or if the example describes behaviour and no test of it runs a scenario
-(or, of input, reads one): that is found out by counting while the tests run. Exit code 1 if a number is missing or
-a test fails.
+A number is missing if no test has its mark, or if the example is behaviour and no test of it runs a scenario (or input,
+and none reads one); calls are counted while the tests run. Exit code 1 if a number is missing or a test fails.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ COUNTED = {"run_scenario": RUN, "read_scenario": INPUT}
 
 
 class Outcomes:
-    """A pytest plugin: what became of each marked test, and whether it ran or read a scenario."""
+    """A pytest plugin: the outcome of each marked test, and whether it ran or read a scenario."""
 
     def __init__(self) -> None:
         self.tests: dict[int, list[tuple[str, bool, set[str]]]] = defaultdict(list)
         self._seen: set[str] = set()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count the calls that any test module makes."""
+        """Wrap the counted functions in every test module."""
         for module in [
             module for name, module in sys.modules.items() if name.startswith(("tests.", "test_"))
         ]:
@@ -50,7 +49,7 @@ class Outcomes:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Iterator[pytest.TestReport]:
-        """Note the outcome under each number the test carries."""
+        """Record the outcome under each number with which the test is marked."""
         report: pytest.TestReport = yield
         if call.when == "setup":
             self._seen = set()
@@ -62,7 +61,7 @@ class Outcomes:
 
 
 def verdict(example: Example, tests: list[tuple[str, bool, set[str]]]) -> str:
-    """What the table says of one example."""
+    """Return the outcome of one example for the table."""
     if not tests:
         return "missing: no test"
     if not all(passed for _, passed, _ in tests):
@@ -73,7 +72,7 @@ def verdict(example: Example, tests: list[tuple[str, bool, set[str]]]) -> str:
 
 
 def main() -> int:
-    """Run the marked tests, print the table, and say whether it is complete."""
+    """Run the marked tests and print the table; return 0 if it is complete, else 1."""
     outcomes = Outcomes()
     pytest.main(
         ["-m", "golden", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0", "tests"], [outcomes]
@@ -84,13 +83,13 @@ def main() -> int:
     bad = 0
     for number, example in EXAMPLES.items():
         tests = outcomes.tests.get(number, [])
-        said = verdict(example, tests)
-        bad += said != "passed"
-        table.add_row(str(number), example.told, str(len(tests)), example.proof, said)
+        outcome = verdict(example, tests)
+        bad += outcome != "passed"
+        table.add_row(str(number), example.summary, str(len(tests)), example.proof, outcome)
     Console().print(table)
     unknown = sorted(set(outcomes.tests) - set(EXAMPLES))
     if unknown:
-        print(f"Tests carry numbers that no example has: {unknown}")
+        print(f"Tests are marked with numbers that no example has: {unknown}")
     print(f"{len(EXAMPLES) - bad} of {len(EXAMPLES)} examples are proven, {bad} are not.")
     return int(bool(bad or unknown))
 

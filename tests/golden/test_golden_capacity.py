@@ -1,7 +1,7 @@
 """Worked examples of capacity providers, as whole runs: strategies, refusals, and managed scaling minute by minute.
 
-A datapoint of managed scaling is taken at the beginning of each minute and judged at its end (MODEL.md), so what is
-decided from the state at minute m has the time of minute m + 1.
+A datapoint of managed scaling is measured at the beginning of each minute and evaluated at its end (MODEL.md), so a
+decision from the state at minute m has the time of minute m + 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.harness import (
     MINUTE,
     NODE,
     Block,
-    Ran,
+    FinishedRun,
     definition,
     job,
     on,
@@ -32,21 +32,21 @@ ALONE = [{"type": "distinctInstance"}]  # one task an instance: M counts instanc
 
 
 def managed(count: int, most: int = 100, target: int = 100, name: str = "nodes", **more: Any) -> Block:
-    """A provider that ECS scales, taking away none but empty instances; they register 90 s after they are asked for."""
+    """A provider with managed scaling that terminates only empty instances; they register 90 s after their request."""
     of = provider(name, count, most=most, launchTime="90s", **more.pop("group", {}))
     of["autoScalingGroupProvider"]["managedScaling"] = {"targetCapacity": target, **more}
     of["autoScalingGroupProvider"]["managedTerminationProtection"] = "ENABLED"
     return of
 
 
-def activities(ran: Ran) -> list[tuple[int, int, int]]:
-    """(instant, from, to) of every decision about a provider."""
+def activities(ran: FinishedRun) -> list[tuple[int, int, int]]:
+    """(instant, from, to) of every scaling activity of a provider."""
     rows = ran.rows("scaling_activities")
     assert {row["target"].split("/")[0] for row in rows} <= {"capacityProvider"}
     return [(row["time"], row["from_count"], row["to_count"]) for row in rows]
 
 
-def reservation(ran: Ran, minute: int) -> float:
+def reservation(ran: FinishedRun, minute: int) -> float:
     """CapacityProviderReservation at a minute."""
     (row,) = ran.rows("capacity_provider_series", time=minute * MINUTE, capacity_provider="nodes")
     return float(row["capacity_provider_reservation"])
@@ -60,17 +60,17 @@ def reservation(ran: Ran, minute: int) -> float:
 @pytest.mark.parametrize(
     ("weights", "shares"), [((1, 1), {"a": 5, "b": 5}), ((1, 4), {"a": 2, "b": 8})], ids=["39", "40"]
 )
-@pytest.mark.parametrize("who", ["service", "runTask", "default"])
+@pytest.mark.parametrize("operation", ["service", "runTask", "default"])
 def test_weights_divide_ten_tasks(
-    tmp_path: Path, weights: tuple[int, int], shares: dict[str, int], who: str
+    tmp_path: Path, weights: tuple[int, int], shares: dict[str, int], operation: str
 ) -> None:
-    """Without a base the weights are the ratio, for a service, for RunTask and as the cluster's default."""
+    """Without a base the weights are the ratio, for a service, for RunTask and as the default of the cluster."""
     strategy = [on("a", weights[0]), on("b", weights[1])]
     keys: Block = {"capacityProviders": [provider("a", 5), provider("b", 5)], "duration": "5m"}
     given = {"capacityProviderStrategy": strategy}
-    if who == "service":
+    if operation == "service":
         keys["services"] = [service(count=10, **given)]
-    elif who == "runTask":
+    elif operation == "runTask":
         keys["runTasks"] = [job(count=10, **given)]
     else:
         keys["cluster"] = {"defaultCapacityProviderStrategy": strategy}
@@ -87,7 +87,7 @@ FARGATE_READY = definition(networkMode="awsvpc", cpu=256, memory=512)
 @pytest.mark.golden(43)
 @pytest.mark.golden(44)
 @pytest.mark.parametrize(
-    ("strategy", "said"),
+    ("strategy", "message"),
     [
         ([on("p0", 0), on("p1", 0)], "every provider has weight 0"),
         ([on("p0", 1, 2), on("p1", 1, 3)], "more than one provider has a base"),
@@ -97,8 +97,10 @@ FARGATE_READY = definition(networkMode="awsvpc", cpu=256, memory=512)
     ],
     ids=["43 weights", "43 bases", "44 mixed", "44 mixed with Managed Instances", "44 too many"],
 )
-@pytest.mark.parametrize("who", ["service", "runTask", "updateService", "default"])
-def test_strategies_that_aws_refuses(tmp_path: Path, strategy: list[Block], said: str, who: str) -> None:
+@pytest.mark.parametrize("operation", ["service", "runTask", "updateService", "default"])
+def test_strategies_that_aws_refuses(
+    tmp_path: Path, strategy: list[Block], message: str, operation: str
+) -> None:
     """CreateService, RunTask, UpdateService and the cluster's default strategy refuse the same."""
     given = {"capacityProviderStrategy": strategy}
     own = {"name": "own", "managedInstancesProvider": {"instanceLaunchTemplate": {}}}
@@ -107,17 +109,17 @@ def test_strategies_that_aws_refuses(tmp_path: Path, strategy: list[Block], said
         "taskDefinitions": [FARGATE_READY],
         "services": [service(capacityProviderStrategy=[on("p0")])],
     }
-    if who == "service":
+    if operation == "service":
         keys["services"] = [service(**given)]
-    elif who == "runTask":
+    elif operation == "runTask":
         keys["runTasks"] = [job(**given)]
-    elif who == "updateService":
+    elif operation == "updateService":
         keys["actions"] = [{"at": "1h", "updateService": {"service": "web", **given}}]
     else:
         keys["cluster"] = {"defaultCapacityProviderStrategy": strategy}
     with pytest.raises(ScenarioError) as refused:
         scenario_of(world(**keys), tmp_path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 # --- managed scaling ---------------------------------------------------------------------------------------
@@ -147,8 +149,8 @@ def test_two_needed_of_three_at_a_target_of_50_leads_to_four(tmp_path: Path) -> 
 
 
 @pytest.mark.golden(47)
-def test_nothing_of_nothing_is_100_percent(tmp_path: Path) -> None:
-    """M = 0, N = 0: the metric is 100, and nothing happens."""
+def test_an_empty_group_without_tasks_is_at_100_percent(tmp_path: Path) -> None:
+    """M = 0, N = 0: the metric is 100, and nothing scales."""
     keys = {"capacityProviders": [managed(0)], "duration": "30m"}
     ran = run(world(services=[service(count=0)], **keys), tmp_path)
     assert {reservation(ran, minute) for minute in range(30)} == {100.0}
@@ -158,7 +160,7 @@ def test_nothing_of_nothing_is_100_percent(tmp_path: Path) -> None:
 @pytest.mark.golden(48)
 def test_one_task_of_an_empty_group_brings_two_instances(tmp_path: Path) -> None:
     """M = 1, N = 0 is 200 %: two instances, requested a minute after the task and registered 90 s later. The idle one
-    (M = 1 of N = 2, low from the datapoint of minute 3 on) goes after 15 such datapoints, at minute 18."""
+    (M = 1 of N = 2, low from the datapoint of minute 3 on) is terminated after 15 such datapoints, at minute 18."""
     keys = {"capacityProviders": [managed(0)], "duration": "30m"}
     ran = run(world(services=[service(count=1)], **keys), tmp_path)
     assert reservation(ran, 0) == 200
@@ -201,7 +203,7 @@ def test_instances_with_daemons_only_are_empty(tmp_path: Path) -> None:
 
 @pytest.mark.golden(54)
 def test_task_too_large_for_the_smallest_type_waits_for_ever(tmp_path: Path) -> None:
-    """4 vCPU on a group of 2 and of 8 vCPU: the larger would do, but ECS measures by the smallest. The metric stays at
+    """4 vCPU on a group of 2 and of 8 vCPU: the larger is enough, but ECS uses the smallest. The metric stays at
     the target and nothing is launched."""
     types = [{**NODE, "name": "small", "vcpus": 2}, {**NODE, "name": "large", "vcpus": 8}]
     keys: Block = {

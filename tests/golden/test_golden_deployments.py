@@ -1,4 +1,4 @@
-"""Worked examples of deployments, as whole runs: what may start and stop, the circuit breaker, shifts of traffic."""
+"""Worked examples of deployments, as whole runs: healthy percents, the circuit breaker, traffic shifts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness import (
     MINUTE,
     SECOND,
     Block,
-    Ran,
+    FinishedRun,
     definition,
     fargate_definition,
     run,
@@ -27,7 +27,7 @@ UPDATE: Block = {"at": "10m", "updateService": {"service": "web", "taskDefinitio
 
 
 def rolled(desired: int, least: int, most: int, nodes: int = 8, **more: Any) -> Block:
-    """A service of revision 1 that runs, and an update to revision 2 at minute 10."""
+    """A running service of revision 1, and an update to revision 2 at minute 10."""
     limits = {"minimumHealthyPercent": least, "maximumPercent": most}
     return world(
         nodes,
@@ -46,8 +46,8 @@ def rolled(desired: int, least: int, most: int, nodes: int = 8, **more: Any) -> 
     )
 
 
-def moves(ran: Ran) -> list[tuple[int, int, int]]:
-    """(seconds since the update, new tasks started, old tasks stopped), for each instant at which something moved."""
+def moves(ran: FinishedRun) -> list[tuple[int, int, int]]:
+    """(seconds since the update, new tasks started, old tasks stopped), for each instant with a start or a stop."""
     begun = Counter(task["created_at"] for task in ran.tasks(revision=2))
     stopped = Counter(task["stopping_at"] for task in ran.tasks(revision=1))
     instants = sorted(set(begun) | {at for at in stopped if at is not None})
@@ -59,13 +59,13 @@ def moves(ran: Ran) -> list[tuple[int, int, int]]:
 
 @pytest.mark.golden(1)
 def test_half_of_four_may_stop_before_any_starts(tmp_path: Path) -> None:
-    """Desired 4, minimum 50 %, maximum 100 %: two old tasks stop at once; two new start when they are gone."""
+    """Desired 4, minimum 50 %, maximum 100 %: two old tasks stop at once; two new start when these have stopped."""
     first, second, *_ = moves(run(rolled(4, 50, 100), tmp_path))
     assert (first, second) == ((0, 0, 2), (1, 2, 0))
 
 
 @pytest.mark.golden(2)
-def test_three_quarters_of_two_are_two(tmp_path: Path) -> None:
+def test_the_minimum_is_rounded_up(tmp_path: Path) -> None:
     """Desired 2, minimum 75 %: the lower bound is 2, so no old task stops before a new one is healthy (40 s)."""
     ran = run(rolled(2, 75, 200), tmp_path)
     assert moves(ran)[0] == (0, 2, 0)
@@ -73,7 +73,7 @@ def test_three_quarters_of_two_are_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden(3)
-def test_twice_four_lets_four_start_first(tmp_path: Path) -> None:
+def test_at_200_percent_four_tasks_start_before_any_stops(tmp_path: Path) -> None:
     """Desired 4, maximum 200 %: four new start (the launch rate spreads them over a second), then old ones stop."""
     ran = run(rolled(4, 100, 200), tmp_path)
     assert max(task["created_at"] for task in ran.tasks(revision=2)) <= AT + SECOND
@@ -81,8 +81,8 @@ def test_twice_four_lets_four_start_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden(4)
-def test_a_quarter_more_than_three_is_three(tmp_path: Path) -> None:
-    """Desired 3, maximum 125 %: the upper bound is 3; only with a minimum below 100 % can anything move."""
+def test_the_maximum_is_rounded_down(tmp_path: Path) -> None:
+    """Desired 3, maximum 125 %: the upper bound is 3; only with a minimum below 100 % can a task stop."""
     first, *_ = moves(run(rolled(3, 50, 125), tmp_path))
     assert first == (0, 0, 1)
     stuck = run(rolled(3, 100, 125), tmp_path)
@@ -109,7 +109,7 @@ def test_six_tasks_with_room_for_eight_go_in_three_rounds(tmp_path: Path) -> Non
 
 
 @pytest.mark.golden(9)
-def test_with_ample_room_half_goes_first(tmp_path: Path) -> None:
+def test_with_room_half_of_the_old_tasks_stop_first(tmp_path: Path) -> None:
     """Desired 6, minimum 50 %: three old stop at once, six new start, then the last three old stop."""
     ran = run(rolled(6, 50, 200), tmp_path)
     stops = sorted(task["stopping_at"] - AT for task in ran.tasks(revision=1))
@@ -131,9 +131,9 @@ def test_one_task_and_three_ways_to_replace_it(tmp_path: Path) -> None:
 
 @pytest.mark.golden(14)
 def test_host_network_on_one_instance_cannot_have_a_second_task(tmp_path: Path) -> None:
-    """Its port is taken: with 200 % the new task is never placed; with 0 to 100 % it takes the old one's place.
+    """Its port is taken: with 200 % the new task is never placed; with 0 to 100 % it replaces the old one.
 
-    ECS refuses zone rebalancing with a maximum of 100 %, so it is off there by itself.
+    ECS refuses zone rebalancing with a maximum of 100 %, so it is off by default there.
     """
     app = definition(networkMode="host", container={"portMappings": [{"containerPort": 80}]})
     hanging = rolled(1, 100, 200, nodes=1)
@@ -154,7 +154,7 @@ def test_host_network_on_one_instance_cannot_have_a_second_task(tmp_path: Path) 
 
 
 def broken(desired: int, breaker: Block | None = None, nodes: int = 1, **more: Any) -> Block:
-    """A service whose first revision runs, and an update at minute 10 to one whose tasks never start."""
+    """A service whose first revision runs, and an update at minute 10 to a revision whose tasks never start."""
     configuration = {"deploymentCircuitBreaker": {"enable": True, "rollback": True, **(breaker or {})}}
     return world(
         nodes,
@@ -191,7 +191,7 @@ def broken(desired: int, breaker: Block | None = None, nodes: int = 1, **more: A
 def test_half_of_the_desired_count_must_fail_within_bounds(
     desired: int, threshold: int, tmp_path: Path
 ) -> None:
-    """ceil(0.5 x desired), at least 3, at most 200: no deployment fails before so many tasks have."""
+    """ceil(0.5 x desired), at least 3, at most 200: a deployment fails with exactly so many failed tasks."""
     assert breaker_threshold(desired) == threshold
     ran = run(broken(desired), tmp_path, checked=False)
     failed = ran.rows("deployments")[-1]
@@ -205,7 +205,7 @@ def test_half_of_the_desired_count_must_fail_within_bounds(
 
 @pytest.mark.golden(17)
 def test_the_third_failure_in_a_row_fails_the_deployment(tmp_path: Path) -> None:
-    """Threshold 3: FAILED at the instant the third task has stopped; nothing of it starts any more."""
+    """Threshold 3: FAILED at the instant the third task has stopped; it starts no further task."""
     ran = run(broken(1), tmp_path)
     failed = ran.rows("deployments")[1]
     tasks = ran.tasks(revision=2)
@@ -222,8 +222,8 @@ def test_the_third_failure_in_a_row_fails_the_deployment(tmp_path: Path) -> None
     ("desired", "kind", "value", "threshold"),
     [(1000, "COUNT", 5, 5), (2, "BOUNDED_PERCENT", 50, 3), (2, "UNBOUNDED_PERCENT", 50, 1)],
 )
-def test_a_threshold_of_ones_own(desired: int, kind: str, value: int, threshold: int, tmp_path: Path) -> None:
-    """The settings of 2026: a count is taken as it is, a bounded percent is 3 to 200, an unbounded one is not."""
+def test_a_configured_threshold(desired: int, kind: str, value: int, threshold: int, tmp_path: Path) -> None:
+    """The settings of 2026: a count applies as it is, only a bounded percent is limited to 3 to 200."""
     assert breaker_threshold(desired, kind, value) == threshold
     ran = run(
         broken(desired, {"thresholdConfiguration": {"type": kind, "value": value}}), tmp_path, checked=False
@@ -237,12 +237,12 @@ def test_a_threshold_of_ones_own(desired: int, kind: str, value: int, threshold:
 
 
 @pytest.mark.golden(20)
-def test_a_failure_while_going_back_has_nothing_to_go_back_to(tmp_path: Path) -> None:
-    """1 COMPLETED, 2 fails: back to 1, which is IN_PROGRESS; 3 begins then and fails: no rollback, no launches."""
+def test_a_failure_during_a_rollback_is_not_rolled_back(tmp_path: Path) -> None:
+    """1 is COMPLETED, 2 rolls back to 1, which is IN_PROGRESS when 3 begins and fails: no rollback, no launches."""
     written = broken(1)
     bad = fargate_definition(behavior={"startFailureProbability": 1})
     written["taskDefinitions"] = [fargate_definition(), bad, bad]
-    # While it goes back to 1 a task of 1 is started anew, and healthy a minute later: in between comes 3.
+    # The rollback to 1 starts a task of 1, which is healthy a minute later; 3 begins before that.
     written["services"][0]["deploymentConfiguration"] |= {"minimumHealthyPercent": 0, "maximumPercent": 100}
     written["actions"].append({"at": "12m", "updateService": {"service": "web", "taskDefinition": "app:3"}})
     ran = run(written, tmp_path)
@@ -256,7 +256,7 @@ def test_a_failure_while_going_back_has_nothing_to_go_back_to(tmp_path: Path) ->
 
 
 def test_a_crash_loop_after_running_is_no_failure_of_the_deployment(tmp_path: Path) -> None:
-    """The classic surprise: tasks that run and exit again and again leave the deployment IN_PROGRESS for ever."""
+    """Tasks that run and exit again and again leave the deployment IN_PROGRESS for ever."""
     written = broken(2)
     written["taskDefinitions"][1] = fargate_definition(behavior={"timeToFailure": "15s"})
     ran = run(written, tmp_path)
@@ -266,8 +266,8 @@ def test_a_crash_loop_after_running_is_no_failure_of_the_deployment(tmp_path: Pa
     assert ran.states(revision=1)["RUNNING"] == 2
 
 
-def test_without_rollback_a_failed_deployment_stays_where_it_is(tmp_path: Path) -> None:
-    """It launches no more tasks; the old tasks, which the minimum held, go on."""
+def test_without_rollback_a_failed_deployment_stays_and_starts_nothing(tmp_path: Path) -> None:
+    """It launches no more tasks; the old tasks, which the minimum requires, continue."""
     ran = run(broken(1, {"rollback": False}), tmp_path)
     assert ran.rows("deployments")[-1]["rollout_state"] == "FAILED"
     assert len(ran.tasks(revision=2)) == 3
@@ -276,11 +276,11 @@ def test_without_rollback_a_failed_deployment_stays_where_it_is(tmp_path: Path) 
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(("reset", "state"), [(True, "IN_PROGRESS"), (False, "FAILED")])
-def test_a_task_that_becomes_healthy_forgives_earlier_failures_unless_told_otherwise(
+def test_a_task_that_becomes_healthy_resets_the_failure_count_unless_disabled(
     reset: bool, state: str, tmp_path: Path
 ) -> None:
     """Tasks of revision 2 are healthy after 10 s, hang 5 s later and are found unhealthy at 20 s; one starts every
-    10 s, so there are never three healthy ones. Each is replaced: a failure each, but one becomes healthy in between.
+    10 s, so there are never three healthy ones. Each replacement is a failure, but one task becomes healthy in between.
     """
     check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10, "retries": 1}}
     written = broken(3, {"resetOnHealthyTask": reset})
@@ -299,7 +299,7 @@ def test_a_task_that_becomes_healthy_forgives_earlier_failures_unless_told_other
         }
 
 
-# --- shifts of traffic -----------------------------------------------------------------------------------------
+# --- traffic shifts --------------------------------------------------------------------------------------------
 
 BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
 LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
@@ -330,7 +330,7 @@ def shifted(configuration: Block, duration: str = "4h", second: Block | None = N
     )
 
 
-def green(ran: Ran) -> dict[int, float]:
+def green(ran: FinishedRun) -> dict[int, float]:
     """Percent of traffic on the second deployment, by minutes since the update."""
     rows = ran.rows("deployment_series", deployment_id="ecs-svc/2")
     return {(row["time"] - AT) // MINUTE: row["traffic_percent"] for row in rows}
@@ -346,13 +346,13 @@ def test_linear_by_default_takes_nine_bakes_of_six_minutes(tmp_path: Path) -> No
     assert [percents[1 + 6 * n] for n in range(10)] == [10.0 * (n + 1) for n in range(10)]
     done = ran.rows("deployments")[-1]
     assert done["rollout_state"] == "COMPLETED"
-    # Green is healthy at its first check, 10 s after the update; blue is gone a second after it was told to stop.
+    # Green is healthy at its first check, 10 s after the update; blue has stopped a second after its SIGTERM.
     assert done["completed_at"] - AT - 10 * SECOND in (59 * MINUTE, 59 * MINUTE + SECOND)
 
 
 @pytest.mark.golden(74)
 def test_linear_by_quarters_shifts_at_0_10_20_and_30_minutes(tmp_path: Path) -> None:
-    """25 % and 10 minutes; what is no multiple of 0.1 of at least 3 % is refused."""
+    """25 % and 10 minutes; only multiples of 0.1 of at least 3 % are accepted."""
     linear = {"stepPercent": 25.0, "stepBakeTimeInMinutes": 10}
     percents = green(
         run(shifted({"strategy": "LINEAR", "linearConfiguration": linear, "bakeTimeInMinutes": 5}), tmp_path)
@@ -361,7 +361,7 @@ def test_linear_by_quarters_shifts_at_0_10_20_and_30_minutes(tmp_path: Path) -> 
 
 
 @pytest.mark.golden(75)
-def test_canary_sends_a_little_first_and_then_everything(tmp_path: Path) -> None:
+def test_canary_shifts_a_small_share_first_and_then_all_traffic(tmp_path: Path) -> None:
     """5 % for 10 minutes, then 100 %; with 10 % blue keeps 90 %."""
     percents = green(run(shifted({"strategy": "CANARY", "bakeTimeInMinutes": 5}), tmp_path))
     assert [percents[minute] for minute in (1, 9, 11)] == [5.0, 5.0, 100.0]
@@ -387,7 +387,9 @@ def test_blue_green_moves_all_traffic_at_once_and_keeps_blue_until_it_has_baked(
     assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
 
 
-def test_a_release_that_never_starts_costs_blue_green_a_day_and_no_customer(tmp_path: Path) -> None:
+def test_a_release_that_never_starts_lasts_a_day_under_blue_green_and_fails_no_request(
+    tmp_path: Path,
+) -> None:
     """Green never has its tasks; a stage lasts 24 hours at most, then the deployment is rolled back."""
     never = {"behavior": {"startFailureProbability": 1}}
     written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5}, "26h", never)
@@ -398,8 +400,8 @@ def test_a_release_that_never_starts_costs_blue_green_a_day_and_no_customer(tmp_
     assert ran.states(revision=1) == {"RUNNING": 2}
 
 
-def test_a_failing_hook_goes_back_and_a_slow_one_waits(tmp_path: Path) -> None:
-    """The hook of POST_TEST_TRAFFIC_SHIFT answers after 2 minutes; FAILED flips back before any customer saw green."""
+def test_a_failing_hook_shifts_back_and_a_slow_one_delays(tmp_path: Path) -> None:
+    """The hook of POST_TEST_TRAFFIC_SHIFT answers after 2 minutes; FAILED shifts back before green has any request."""
     for status, state in (("SUCCEEDED", "COMPLETED"), ("FAILED", "FAILED")):
         hook = {
             "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:test",
@@ -419,7 +421,7 @@ def test_a_failing_hook_goes_back_and_a_slow_one_waits(tmp_path: Path) -> None:
         assert ran.states(revision=2 if state == "COMPLETED" else 1)["RUNNING"] == 2
 
 
-def test_a_hook_that_never_answers_times_out_as_it_was_told_to(tmp_path: Path) -> None:
+def test_a_hook_that_never_answers_times_out_with_its_action(tmp_path: Path) -> None:
     """Ten minutes, then CONTINUE or ROLLBACK."""
     for action, state in (("CONTINUE", "COMPLETED"), ("ROLLBACK", "FAILED")):
         hook = {
@@ -439,7 +441,7 @@ def test_a_hook_that_never_answers_times_out_as_it_was_told_to(tmp_path: Path) -
 
 
 def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block:
-    """An alarm of the service over so many minutes."""
+    """An alarm on a metric of the service over `periods` minutes."""
     return {
         "alarmName": name,
         "namespace": "AWS/ApplicationELB",
@@ -453,7 +455,7 @@ def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block
     }
 
 
-def test_an_alarm_during_the_bake_time_flips_traffic_back(tmp_path: Path) -> None:
+def test_an_alarm_during_the_bake_time_shifts_traffic_back(tmp_path: Path) -> None:
     """Revision 2 needs so much CPU that requests time out: errors for two minutes, then blue has all traffic again."""
     slow = {"behavior": {"cpuTimePerRequest": "2s"}}
     alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
@@ -472,7 +474,7 @@ def test_an_alarm_during_the_bake_time_flips_traffic_back(tmp_path: Path) -> Non
 
 
 def test_an_alarm_fails_a_rolling_deployment_and_one_already_on_is_ignored(tmp_path: Path) -> None:
-    """ECS Developer Guide, deployment alarms: ALARM at the beginning turns alarms off for that deployment."""
+    """ECS Developer Guide, deployment alarms: an alarm in ALARM at the beginning is ignored for that deployment."""
     alarms = {"alarmNames": ["busy"], "enable": True, "rollback": True}
     for threshold, state in ((5_000.0, "COMPLETED"), (10.0, "COMPLETED")):
         written = shifted({"alarms": alarms}, "2h")
@@ -486,7 +488,7 @@ def test_an_alarm_fails_a_rolling_deployment_and_one_already_on_is_ignored(tmp_p
     assert ran.states(revision=1)["RUNNING"] == 2
 
 
-def test_a_rolling_deployment_with_alarms_bakes_as_long_as_they_look_back(tmp_path: Path) -> None:
+def test_a_rolling_deployment_with_alarms_bakes_for_their_evaluation_periods(tmp_path: Path) -> None:
     """Two periods of 60 s after the last old task has stopped."""
     alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
     written = shifted({"alarms": alarms}, "2h")
@@ -500,7 +502,7 @@ def test_a_rolling_deployment_with_alarms_bakes_as_long_as_they_look_back(tmp_pa
 def test_early_success_completes_before_all_are_healthy(cleanup: str, tmp_path: Path) -> None:
     """100 to 150 % of four: two new tasks are healthy after 40 s, two more after 80 s, when the last old ones go.
 
-    With 50 % the deployment is COMPLETED at 40 s, or, if the old tasks must be gone, at 80 s.
+    With 50 % the deployment is COMPLETED at 40 s, or, if the old tasks must have stopped, at 80 s.
     """
     early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
     written = rolled(4, 100, 150)

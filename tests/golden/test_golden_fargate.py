@@ -1,4 +1,4 @@
-"""Worked examples of Fargate, as whole runs: how fast tasks are launched, and what the bill says."""
+"""Worked examples of Fargate, as whole runs: the launch rate and the bill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Block, Ran, fargate_definition, job, run, service, world
+from tests.harness import Block, FinishedRun, fargate_definition, job, run, service, world
 
 ON_FARGATE = {"launchType": "FARGATE"}
 INSTANTLY = {"fargateStartTime": 0}  # so that a task is billed for just its duration
@@ -20,7 +20,7 @@ def fargate(duration: str, *definitions: Block, **keys: Any) -> Block:
     return world(duration=duration, capacityProviders=[], taskDefinitions=list(definitions), **keys)
 
 
-def usage(ran: Ran, unit: str) -> float:
+def usage(ran: FinishedRun, unit: str) -> float:
     """USD billed under one kind of SKU."""
     return sum(row["BilledCost"] for row in ran.rows("costs") if unit in row["SkuId"])
 
@@ -39,7 +39,7 @@ def test_burst_of_100_then_20_per_second(tmp_path: Path) -> None:
 
 @pytest.mark.golden(68)
 def test_service_of_1000_takes_two_minutes(tmp_path: Path) -> None:
-    """A service launches 500 tasks a minute (AWS quota), so 1,000 are not there before two minutes are over."""
+    """A service launches 500 tasks a minute (AWS quota), so 1,000 take two minutes."""
     written = fargate("10m", fargate_definition(), services=[service(count=1000, **ON_FARGATE)])
     ran = run(written, tmp_path)
     assert ran.states() == {"RUNNING": 1000}
@@ -51,12 +51,12 @@ def test_service_of_1000_takes_two_minutes(tmp_path: Path) -> None:
 @pytest.mark.golden(68)
 @pytest.mark.compiled
 def test_ten_services_start_ten_times_as_fast(tmp_path: Path) -> None:
-    """The rate is each service's own: ten services of 100 are there long before one of 1,000."""
+    """Each service has its own rate: ten services of 100 start much faster than one of 1,000."""
     services = [service(f"web-{n}", 100, **ON_FARGATE) for n in range(10)]
     ran = run(fargate("10m", fargate_definition(), services=services), tmp_path)
     assert ran.states() == {"RUNNING": 1000}
     last = max(task["started_at"] for task in ran.tasks())
-    assert last < 60_000  # (1,000 - 100) / 20 per second: the account's launch rate is what is left
+    assert last < 60_000  # (1,000 - 100) / 20 per second: only the launch rate of the account remains
 
 
 @pytest.mark.golden(69)

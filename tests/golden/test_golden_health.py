@@ -1,4 +1,4 @@
-"""Worked examples of health and of zones that are balanced, as whole runs."""
+"""Worked examples of health and of zone rebalancing, as whole runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from tests.harness import MINUTE, SECOND, Block, Ran, definition, fargate_definition, job, run, service, world
+from tests.harness import (
+    MINUTE,
+    SECOND,
+    Block,
+    FinishedRun,
+    definition,
+    fargate_definition,
+    job,
+    run,
+    service,
+    world,
+)
 
 SOON = {"command": ["CMD-SHELL", "true"], "interval": 10, "retries": 2}
 LATE = {"command": ["CMD-SHELL", "true"], "interval": 300}
 
-# A container that is UNHEALTHY, UNKNOWN or HEALTHY after a minute: by how it is checked and how it behaves.
+# Health checks and behaviors of a container that is UNHEALTHY, UNKNOWN or HEALTHY after a minute.
 KINDS: dict[str, tuple[Block, Block]] = {
     "U": (SOON, {"readyTime": "never"}),
     "?": (LATE, {}),
@@ -24,14 +35,14 @@ HEALTH = {"U": "UNHEALTHY", "?": "UNKNOWN", "H": "HEALTHY"}
 
 def checked_containers(kinds: str, **more: Any) -> Block:
     """A task definition with an essential container of each of `kinds`."""
-    containers, lives = [], {}
+    containers, behaviors = [], {}
     for number, kind in enumerate(kinds):
         check, life = KINDS[kind]
         containers.append(
             {"name": f"c{number}", "image": "x", "cpu": 128, "memory": 128, "healthCheck": check}
         )
-        lives[f"c{number}"] = life
-    app = definition(behavior={"containers": lives}, **more)
+        behaviors[f"c{number}"] = life
+    app = definition(behavior={"containers": behaviors}, **more)
     app["containerDefinitions"] = containers
     return app
 
@@ -55,7 +66,7 @@ def test_one_unhealthy_container_makes_the_task_unhealthy(containers: str, task:
 @pytest.mark.golden(23)
 def test_an_application_that_never_answers_is_unhealthy_after_three_checks(tmp_path: Path) -> None:
     """By default three checks 30 s apart: at 30, 60 and 90 s. At 90 s, a minute after the first, its replacement
-    starts (100 % must stay RUNNING, and nothing of the service is healthy that could be missed)."""
+    starts (100 % must stay RUNNING, and no task of the service is healthy)."""
     check = {"healthCheck": {"command": ["CMD-SHELL", "curl -f localhost"]}}
     app = definition(container=check, behavior={"readyTime": "never"})
     ran = run(world(duration="3m", taskDefinitions=[app], services=[service()]), tmp_path)
@@ -64,7 +75,7 @@ def test_an_application_that_never_answers_is_unhealthy_after_three_checks(tmp_p
     assert second["created_at"] - first["started_at"] == 90 * SECOND
 
 
-def test_a_start_period_excuses_failures_and_not_successes(tmp_path: Path) -> None:
+def test_a_start_period_ignores_failures_and_not_successes(tmp_path: Path) -> None:
     """botocore, HealthCheck.startPeriod: failures count from its end; a success ends it.
 
     Start period 60 s, checks every 20 s, two retries: never ready is found at 100 s (the checks at 80 and 100);
@@ -84,8 +95,8 @@ def test_a_start_period_excuses_failures_and_not_successes(tmp_path: Path) -> No
 # --- zones -----------------------------------------------------------------------------------------------------
 
 
-def zones_of(ran: Ran, at: int) -> list[int]:
-    """How many tasks run in each zone at an instant, the most first; zones without any do not count."""
+def zones_of(ran: FinishedRun, at: int) -> list[int]:
+    """The numbers of running tasks by zone at an instant, the largest first; zones without any are left out."""
     alive = [
         task
         for task in ran.tasks()
@@ -97,7 +108,7 @@ def zones_of(ran: Ran, at: int) -> list[int]:
 
 
 def growing(desired: int, zones: int, before: int, after: int, **more: Any) -> Block:
-    """A service on so many instances, and more of them after ten minutes, one zone after the other."""
+    """A service on `before` instances, and on `after` of them from minute ten, assigned to the zones in turn."""
     names = ["us-east-1a", "us-east-1b", "us-east-1c"][:zones]
     return world(
         before,
@@ -136,12 +147,12 @@ def test_a_remainder_is_no_imbalance(desired: int, zones: int, spread: list[int]
     assert len(at_once.tasks()) == desired
     grown = run(growing(desired, zones, 1, zones), tmp_path)
     assert zones_of(grown, grown.scenario.duration_ms) == spread
-    assert len(grown.tasks()) == desired + sum(spread[1:])  # each that has to move, once
+    assert len(grown.tasks()) == desired + sum(spread[1:])  # each moved task, once
 
 
 @pytest.mark.golden(28)
 def test_binpack_first_is_never_rebalanced(tmp_path: Path) -> None:
-    """The default is off then, and to ask for it is an error."""
+    """The default is off, and enabling it is an error."""
     packed = {"placementStrategy": [{"type": "binpack", "field": "memory"}]}
     ran = run(growing(2, 2, 1, 2, **packed), tmp_path)
     assert zones_of(ran, ran.scenario.duration_ms) == [2]
@@ -153,13 +164,13 @@ def test_rebalancing_can_be_turned_off(tmp_path: Path) -> None:
     assert zones_of(ran, ran.scenario.duration_ms) == [2]
 
 
-def test_a_full_zone_is_said_once_and_tried_again(tmp_path: Path) -> None:
+def test_a_full_zone_is_reported_once_and_tried_again(tmp_path: Path) -> None:
     """The instance in the second zone is full of another service's tasks until that one is scaled in."""
     written = growing(2, 2, 1, 2)
     filler = definition("filler", cpu=3_000, memory=7_000)
     written["taskDefinitions"].append(filler)
     written["services"].append(service("filler", 0, taskDefinition="filler"))
-    # It waits for the second instance, is placed there before anybody else, and stays for half an hour.
+    # It waits for the second instance, is placed there first, and stays for half an hour.
     written["actions"] = [
         {"at": "9m", "updateService": {"service": "filler", "desiredCount": 1}},
         *written["actions"],
@@ -167,15 +178,15 @@ def test_a_full_zone_is_said_once_and_tried_again(tmp_path: Path) -> None:
     ]
     written["taskDefinitions"][0] = definition(cpu=1_500, memory=3_000)
     ran = run(written, tmp_path)
-    said = ran.rows("events", kind="SERVICE_TASK_PLACEMENT_FAILURE", service="web")
-    assert [row["message"] for row in said] == ["(service web) was unable to place a task in us-east-1b."]
+    failures = ran.rows("events", kind="SERVICE_TASK_PLACEMENT_FAILURE", service="web")
+    assert [row["message"] for row in failures] == ["(service web) was unable to place a task in us-east-1b."]
     moved = ran.tasks(service="web")[2]
     assert 40 * MINUTE < moved["created_at"] <= 46 * MINUTE
     assert zones_of(ran, ran.scenario.duration_ms) == [1, 1]
 
 
 def test_protected_tasks_are_not_moved(tmp_path: Path) -> None:
-    """Task scale-in protection holds every task of the rich zone for an hour: nothing moves within the run."""
+    """Task scale-in protection keeps every task of the richer zone for an hour: nothing moves within the run."""
     written = growing(2, 2, 1, 2)
     written["taskDefinitions"] = [definition(behavior={"taskProtection": {"expiresInMinutes": 60}})]
     ran = run(written, tmp_path)
@@ -183,7 +194,7 @@ def test_protected_tasks_are_not_moved(tmp_path: Path) -> None:
 
 
 def test_a_deployment_interrupts_rebalancing(tmp_path: Path) -> None:
-    """The moved task is not yet healthy (40 s) when an update begins: STOPPED, and the deployment goes on."""
+    """The moved task is not yet healthy (40 s) when an update begins: STOPPED, and the deployment continues."""
     written = growing(2, 2, 1, 2)
     ran = run(written, tmp_path)
     begun = next(row["time"] for row in ran.rows("events", kind="SERVICE_REBALANCING_STARTED"))
@@ -197,7 +208,7 @@ def test_a_deployment_interrupts_rebalancing(tmp_path: Path) -> None:
 
 
 def test_a_failed_deployment_starts_no_task_for_a_zone_either(tmp_path: Path) -> None:
-    """An alarm fails it after a minute, when no task runs yet; its two tasks come up in one zone and stay there."""
+    """An alarm fails it after a minute, when no task runs yet; its two tasks start in one zone and stay there."""
     alarm = {
         "alarmName": "empty",
         "metricName": "RunningTaskCount",

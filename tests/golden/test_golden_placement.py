@@ -1,6 +1,6 @@
-"""Worked examples of placement, as whole runs: what a scenario's tables say about who found a place and who not.
+"""Worked examples of placement, as whole runs: which tasks are placed, and why others are not.
 
-The placer itself is tested in tests/policy; here the examples pass through reader, scheduler, placer and journal.
+The placement rules themselves are tested in tests/policy; here the examples pass through reader, scheduler and tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NO_INSTANCE = "was unable to place a task because no container instance met all 
 
 @pytest.mark.golden(24)
 def test_next_task_goes_to_a_zone_without_one(tmp_path: Path) -> None:
-    """ECS Developer Guide: services spread over zones unless told otherwise; A:1, B:0, C:0 makes it B or C."""
+    """ECS Developer Guide: services spread over zones by default; A:1, B:0, C:0 makes it B or C."""
     more = {"at": "10m", "updateService": {"service": "web", "desiredCount": 2}}
     ran = run(world(nodes=6, services=[service(count=1)], actions=[more]), tmp_path)
     first, second = ran.tasks()
@@ -25,7 +25,7 @@ def test_next_task_goes_to_a_zone_without_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden(24)
-def test_three_tasks_stand_in_three_zones(tmp_path: Path) -> None:
+def test_three_tasks_are_spread_over_three_zones(tmp_path: Path) -> None:
     """The same rule, twice: the third task goes to the one zone that is still empty."""
     more = [{"at": f"{n}0m", "updateService": {"service": "web", "desiredCount": n + 1}} for n in (1, 2)]
     ran = run(world(nodes=6, services=[service(count=1)], actions=more), tmp_path)
@@ -33,7 +33,7 @@ def test_three_tasks_stand_in_three_zones(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden(29)
-def test_binpack_takes_the_instance_with_the_least_memory_that_will_do(tmp_path: Path) -> None:
+def test_binpack_takes_the_instance_with_the_least_sufficient_memory(tmp_path: Path) -> None:
     """Free memory 4,096, 2,048 and 1,024 MiB; a task of 1,500 goes to the second, the next to the first."""
     kinds = [
         {"name": f"m{free}", "vcpus": 4, "memoryMiB": free, "registeredMemoryMiB": free, "usdPerHour": 0.1}
@@ -110,7 +110,7 @@ def of_real_type(kind: str, count: int, **keys: Block) -> Block:
 
 @pytest.mark.golden(33)
 def test_task_of_the_nominal_memory_never_fits(tmp_path: Path) -> None:
-    """An m4.large has 8,192 MiB by name and registers 7,985: a task of 8,192 has no place anywhere, 7,985 has."""
+    """An m4.large has 8,192 MiB by name and registers 7,985: a task of 8,192 fits on no instance, one of 7,985 does."""
     written = of_real_type("m4.large", 1, taskDefinitions=[definition(memory=8192)])
     (task,) = run(written, tmp_path / "nominal").tasks()
     assert task["placed_at"] is None
@@ -122,7 +122,7 @@ def test_task_of_the_nominal_memory_never_fits(tmp_path: Path) -> None:
 
 @pytest.mark.golden(34)
 def test_four_quarters_do_not_fill_an_m5_large(tmp_path: Path) -> None:
-    """0.5 vCPU and 2 GiB is a quarter of an m5.large by name; of about 7.6 GiB registered only three are had."""
+    """0.5 vCPU and 2 GiB is a quarter of an m5.large by name; only three fit into the 7.6 GiB registered."""
     written = of_real_type("m5.large", 4, taskDefinitions=[definition(cpu=512, memory=2048)])
     ran = run(written, tmp_path)
     assert ran.states() == {"RUNNING": 3, "STOPPED": 1}

@@ -1,4 +1,4 @@
-"""MODEL.md and the list of worked examples stay true: what they name exists."""
+"""All tests, files and functions that MODEL.md and the list of worked examples name exist."""
 
 from __future__ import annotations
 
@@ -30,8 +30,22 @@ def test_tests_that_the_model_names_exist() -> None:
 
 
 def test_files_that_the_model_names_exist() -> None:
-    named = set(re.findall(r"`([a-z_]+/[a-z_./]+\.(?:py|yaml|md))`", MODEL))
+    named = set(re.findall(r"`([a-z_]+/[a-z_./]+\.(?:py|yaml|md))(?:::\w+)?`", MODEL))
     missing = [
         name for name in named if not any((ROOT / base / name).exists() for base in ("clustersim", ""))
+    ]
+    assert missing == []
+
+
+def test_functions_that_the_model_names_exist() -> None:
+    """`path::name` is a function, method, class or constant that the file defines."""
+    missing = [
+        f"{path}::{name}"
+        for path, name in sorted(set(re.findall(r"`([a-z_/]+\.py)::(\w+)`", MODEL)))
+        if not re.search(
+            rf"^\s*(?:def|class) {name}\b|^{name}\b.*=",
+            (ROOT / "clustersim" / path).read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
     ]
     assert missing == []

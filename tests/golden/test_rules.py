@@ -48,7 +48,7 @@ def checked(container: Block, group: Block | None = None, **behavior: Any) -> Bl
     ],
     ids=["container", "container, late", "target", "target, late", "target, three checks", "both"],
 )
-def test_checks_say_when_a_task_is_healthy(tmp_path: Path, written: Block, seconds: int) -> None:
+def test_health_checks_determine_when_a_task_is_healthy(tmp_path: Path, written: Block, seconds: int) -> None:
     """The first check is an interval after RUNNING; it passes if the application is ready by then."""
     (task,) = run(written, tmp_path).tasks()
     assert task["healthy_at"] - task["started_at"] == seconds * SECOND
@@ -65,7 +65,7 @@ def test_requests_reach_a_target_once_it_is_healthy(tmp_path: Path) -> None:
     assert [count for _, count in ran.series("failed_request_count")] == [600, 600] + [0] * 8
 
 
-def test_fargate_tasks_stand_in_all_zones(tmp_path: Path) -> None:
+def test_fargate_tasks_are_spread_over_all_zones(tmp_path: Path) -> None:
     written = world(
         duration="5m",
         capacityProviders=[],
@@ -77,7 +77,7 @@ def test_fargate_tasks_stand_in_all_zones(tmp_path: Path) -> None:
 
 
 def test_group_keeps_its_zones_balanced(tmp_path: Path) -> None:
-    """Six instances are two in each zone; down to four, two of the three zones lose one."""
+    """Six instances are two in each zone; at a desired capacity of four, two of the three zones lose one."""
     fewer: Block = {"setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 4}}
     written = world(nodes=6, duration="10m", services=[service(count=0)], actions=[{"at": "5m", **fewer}])
     instances = run(written, tmp_path).instances()
@@ -87,10 +87,10 @@ def test_group_keeps_its_zones_balanced(tmp_path: Path) -> None:
     assert len({each["availability_zone"] for each in gone}) == 2
 
 
-def test_group_replaces_what_a_user_terminates(tmp_path: Path) -> None:
-    """The successor is requested at once, in the zone that lost one, and registers after `launchTime`.
+def test_group_replaces_a_terminated_instance(tmp_path: Path) -> None:
+    """The replacement is requested at once, in the zone of the loss, and registers after `launchTime`.
 
-    Until then the lost task's successor shares another zone; then one task moves, so that each zone has one.
+    Until then the replacement of the lost task is in another zone; then one task moves, so that each zone has one.
     """
     loss: Block = {"terminateInstances": {"instanceIds": ["2"]}}
     written = world(
@@ -104,13 +104,13 @@ def test_group_replaces_what_a_user_terminates(tmp_path: Path) -> None:
     assert lost["terminated_at"] == new["launched_at"] == 5 * MINUTE
     assert new["registered_at"] == 5 * MINUTE + 100 * SECOND
     assert new["availability_zone"] == lost["availability_zone"]
-    (victim,) = [task for task in ran.tasks() if task["stop_code"] == "TerminationNotice"]
+    (lost_task,) = [task for task in ran.tasks() if task["stop_code"] == "TerminationNotice"]
     assert len({task["availability_zone"] for task in ran.tasks(last_status="RUNNING")}) == 3
-    assert victim["stopped_reason"].startswith("Host EC2 (instance i-")
+    assert lost_task["stopped_reason"].startswith("Host EC2 (instance i-")
     assert ran.states() == {"RUNNING": 3, "STOPPED": 2}
 
 
-def test_quota_is_said_and_not_enforced(tmp_path: Path) -> None:
+def test_quota_is_reported_and_not_enforced(tmp_path: Path) -> None:
     """5,000 tasks per service: one more is simulated, with an event."""
     written = world(nodes=0, duration="1m", services=[service(count=5001, launchType="EC2")])
     (message,) = run(written, tmp_path).messages("QUOTA_EXCEEDED")
@@ -129,8 +129,8 @@ def test_changed_count_is_no_deployment(tmp_path: Path) -> None:
 @pytest.mark.golden(5)
 @pytest.mark.golden(6)
 @pytest.mark.parametrize(("least", "most"), [(75, 125), (100, 100)])
-def test_deployment_without_room_to_move_says_so(tmp_path: Path, least: int, most: int) -> None:
-    """Desired 2 and bounds 2 to 2: nothing may start or stop; ECS says it once and leaves the old tasks alone."""
+def test_deployment_that_cannot_move_is_reported(tmp_path: Path, least: int, most: int) -> None:
+    """Desired 2 and bounds 2 to 2: nothing may start or stop; ECS reports it once and keeps the old tasks."""
     change: Block = {"updateService": {"service": "web", "taskDefinition": "app:2"}}
     limits = {"minimumHealthyPercent": least, "maximumPercent": most}
     written = world(

@@ -1,9 +1,9 @@
-"""The shape of the code: layers whose imports point down, small modules, no circles.
+"""The structure of the code: layers whose imports point down, small modules, no import cycles.
 
     0 vocabulary, errors | 1 engine, record, stats | 2 policy | 3 scenario | 4 world | 5 control | 6 simulation
     7 study | 8 cli, __init__
 
-Read from the sources with `ast`, so nothing is imported and nothing can be hidden in a function.
+The sources are read with `ast`: nothing is imported, and imports inside functions count too.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ LAYERS = {
         "simulation": 6,
         "study": 7,
         "cli": 8,
-        "cli_sweeps": 8,
         "__init__": 9,
         "__main__": 9,
     },
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_MODULE = 400
-LARGEST_ROOM = 22
+LARGEST_FOLDER = 22
 LONGEST_FUNCTION = 60
-FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.random_streams")
+FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.random_streams", "clustersim.engine.records")
 
 
 def _name(path: Path) -> str:
@@ -54,8 +53,8 @@ def _layer(module: str) -> int:
 
 
 def _imports(path: Path, at_run_time: bool = False) -> set[str]:
-    """The modules of ours that a module imports, in functions too; `at_run_time` leaves TYPE_CHECKING out."""
-    found = set()
+    """Return the clustersim modules that a module imports, also in functions; `at_run_time` omits TYPE_CHECKING."""
+    imported = set()
     skipped: set[ast.AST] = set()
     for node in ast.walk(_tree(path)):
         if at_run_time and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
@@ -63,16 +62,16 @@ def _imports(path: Path, at_run_time: bool = False) -> set[str]:
         if node in skipped:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{_name(path)}:{node.lineno} has a relative import"
             full = {f"{node.module}.{alias.name}" for alias in node.names} - {"clustersim.__version__"}
-            found |= {name if name in NAMES else str(node.module) for name in full}
-    return {name for name in found if name.split(".")[0] == "clustersim"}
+            imported |= {name if name in NAMES else str(node.module) for name in full}
+    return {name for name in imported if name.split(".")[0] == "clustersim"}
 
 
 def test_imports_point_down() -> None:
-    """A module imports its own layer and those below: who reads it need not know what stands above."""
+    """A module imports its own layer and those below, so it can be read without knowing the layers above."""
     upward = [
         f"{_name(path)} imports {name}"
         for path in MODULES
@@ -82,48 +81,48 @@ def test_imports_point_down() -> None:
     assert upward == []
 
 
-def test_engine_and_record_do_not_know_each_other() -> None:
-    """They share a layer and nothing else."""
+def test_engine_and_record_are_independent() -> None:
+    """They share a layer and import nothing from each other."""
     for path in MODULES:
         for one, other in (("engine", "record"), ("record", "engine")):
             if f".{one}." in _name(path):
                 assert not [name for name in _imports(path) if name.startswith(f"clustersim.{other}")]
 
 
-def test_policies_see_of_the_engine_only_the_compiler_and_luck() -> None:
-    """A policy is a function of what it is given: no calendar, no clock, no files."""
+def test_policies_import_only_the_compiler_and_random_streams_of_the_engine() -> None:
+    """A policy is a function of its arguments: no calendar, no clock, no files."""
     for path in MODULES:
         if ".policy." in _name(path):
             below = {name for name in _imports(path) if _layer(name) == 1}
             assert below <= set(FOR_POLICY), _name(path)
 
 
-def test_no_circles() -> None:
-    """The modules can be put in one order in which each is read after those it needs."""
+def test_imports_have_no_cycles() -> None:
+    """The modules have an order in which each comes after those it imports."""
     graph = {_name(path): _imports(path, at_run_time=True) - {_name(path)} for path in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
 
 
-def _room(path: Path) -> str:
-    """The folder of a module; a module that stands beside the layers is a room of its own."""
+def _folder(path: Path) -> str:
+    """The folder of a module; a top-level module counts as a folder of its own."""
     folder = str(path.parent.relative_to(PACKAGE))
     return _name(path) if folder == "." else folder
 
 
-def test_rooms_have_an_order() -> None:
-    """A folder is read after the folders that it needs: no circle of rooms at run time."""
-    rooms = {_name(path): _room(path) for path in MODULES if path.name != "__init__.py"}
+def test_folders_have_no_import_cycles() -> None:
+    """The folders have an order in which each comes after those it imports at run time."""
+    folders = {_name(path): _folder(path) for path in MODULES if path.name != "__init__.py"}
     graph: dict[str, set[str]] = {}
     for path in MODULES:
-        below = {rooms[name] for name in _imports(path, at_run_time=True) if name in rooms}
-        graph.setdefault(_room(path), set()).update(below - {_room(path)})
+        below = {folders[name] for name in _imports(path, at_run_time=True) if name in folders}
+        graph.setdefault(_folder(path), set()).update(below - {_folder(path)})
     assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
 
 
-def test_rooms_are_small_and_say_what_they_are_for() -> None:
+def test_folders_are_small_and_documented() -> None:
     """At most 22 files in a folder, and three sentences: what it decides, what it must not know, where to start."""
     folders = sorted({path.parent for path in MODULES} - {PACKAGE})
-    assert [folder.name for folder in folders if len(list(folder.glob("*.*"))) > LARGEST_ROOM] == []
+    assert [folder.name for folder in folders if len(list(folder.glob("*.*"))) > LARGEST_FOLDER] == []
     assert [
         folder.name
         for folder in folders
@@ -131,7 +130,7 @@ def test_rooms_are_small_and_say_what_they_are_for() -> None:
     ] == []
 
 
-def test_modules_are_small_and_say_what_they_are_for() -> None:
+def test_modules_are_small_and_documented() -> None:
     """At most 400 lines and an opening paragraph."""
     sources = {path: path.read_text(encoding="utf-8") for path in MODULES}
     assert [_name(path) for path in MODULES if len(sources[path].splitlines()) > LONGEST_MODULE] == []
@@ -141,7 +140,7 @@ def test_modules_are_small_and_say_what_they_are_for() -> None:
 
 
 def test_functions_are_small() -> None:
-    """At most 60 lines: what does not fit on a screen does several things."""
+    """At most 60 lines: a function that does not fit on a screen does several things."""
     long = [
         f"{_name(path)}.{node.name}: {node.end_lineno - node.lineno + 1} lines"
         for path in MODULES
@@ -153,8 +152,8 @@ def test_functions_are_small() -> None:
     assert long == []
 
 
-def test_only_the_engine_knows_numba() -> None:
-    """Kernels import the decorator; so a change of compiler is a change of one package."""
+def test_only_the_engine_imports_numba() -> None:
+    """Kernels import only the decorator, so a change of the compiler affects one package."""
     for path in MODULES:
         for node in ast.walk(_tree(path)):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -163,8 +162,8 @@ def test_only_the_engine_knows_numba() -> None:
                 assert ".engine." in _name(path) or ".record." in _name(path), _name(path)
 
 
-def test_nothing_draws_luck_without_an_address() -> None:
-    """The `random` module and numpy's global state would tie one entity's luck to another's."""
+def test_all_random_numbers_come_from_named_streams() -> None:
+    """The `random` module and numpy's global state would make the random numbers of one entity depend on others."""
     for path in MODULES:
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""What goes in comes out: tasks, room and money; and a cluster left alone comes to rest."""
+"""Tasks, capacity and cost are conserved, and a cluster without changes becomes steady."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.harness import (
     service,
     world,
 )
-from tests.swarm.checks import findings
+from tests.swarm.checks import violations
 
 
 def test_counts_room_and_costs_close_in_an_overloaded_cluster(tmp_path: Path) -> None:
-    """Queues, refusals, retries, Fargate and broken instances together; every table counted anew."""
+    """Queues, refusals, retries, Fargate and failed instances together; every table is recomputed."""
     ran = run(
         world(
             nodes=3,
@@ -39,12 +39,12 @@ def test_counts_room_and_costs_close_in_an_overloaded_cluster(tmp_path: Path) ->
         ),
         tmp_path,
     )
-    assert findings(ran) == []
+    assert violations(ran) == []
     assert ran.summary["tasks_never_placed"] > 0
     assert ran.summary["cost_usd_idle"] > 0
 
 
-def test_every_task_asked_for_is_a_row_even_where_there_is_no_room_at_all(tmp_path: Path) -> None:
+def test_every_requested_task_is_a_row_even_without_any_capacity(tmp_path: Path) -> None:
     """Contract, principle 8: refused at once for a launch type, waiting for a provider."""
     ran = run(
         world(
@@ -62,8 +62,8 @@ def test_every_task_asked_for_is_a_row_even_where_there_is_no_room_at_all(tmp_pa
     assert ran.summary["cost_usd"] == 0
 
 
-def test_a_cluster_without_failures_comes_to_rest(tmp_path: Path) -> None:
-    """Constant demand that fits: after the first minutes nothing starts, stops or is said any more."""
+def test_a_cluster_without_failures_becomes_steady(tmp_path: Path) -> None:
+    """Constant demand that fits: after the first minutes there are no starts, stops or events."""
     ran = run(world(nodes=4, duration="1d", services=[service("web", 10), service("api", 5)]), tmp_path)
     stamps = ("created_at", "placed_at", "started_at", "healthy_at")
     last = max(row[name] for row in ran.tasks() for name in stamps)
@@ -79,7 +79,7 @@ def test_a_cluster_without_failures_comes_to_rest(tmp_path: Path) -> None:
 
 
 def test_two_instances_for_an_hour_cost_two_hours(tmp_path: Path) -> None:
-    """2 x (0.36 + 30 GiB x 0.08 / 730 h) USD; half of the CPU and of the memory of both is paid by nobody."""
+    """2 x (0.36 + 30 GiB x 0.08 / 730 h) USD; half of the CPU and of the memory of both is idle."""
     hourly = 0.36 + 30 * 0.08 / 730
     ran = run(world(nodes=2, services=[service("web", 8)], initialState="running"), tmp_path)
     assert ran.summary["cost_usd"] == pytest.approx(2 * hourly)
@@ -88,7 +88,7 @@ def test_two_instances_for_an_hour_cost_two_hours(tmp_path: Path) -> None:
 
 
 def test_availability_is_mttf_over_mttf_and_mttr(tmp_path: Path) -> None:
-    """Tasks live an exponential time of mean m and take r to start again: share m / (m + r) of the time they run.
+    """Tasks run an exponential time of mean m and take r to restart, so they run a share m / (m + r) of the time.
 
     The share over a time T of n alternating renewal processes with constant r has the variance
     r^2 m^2 / ((m + r)^3 T n) (Cox, Renewal Theory, section 7.4); four standard errors are allowed.
@@ -108,7 +108,7 @@ def test_availability_is_mttf_over_mttf_and_mttr(tmp_path: Path) -> None:
     error = (r**2 * m**2 / ((m + r) ** 3 * hours * HOUR * n)) ** 0.5
     share = ran.summary["services"]["web"]["running_mean"] / n
     assert abs(share - m / (m + r)) < 4 * error
-    lives = [t["stopping_at"] - t["started_at"] for t in ran.tasks() if t["stopping_at"] is not None]
-    assert abs(sum(lives) / len(lives) - m) < 4 * m / len(lives) ** 0.5
+    run_times = [t["stopping_at"] - t["started_at"] for t in ran.tasks() if t["stopping_at"] is not None]
+    assert abs(sum(run_times) / len(run_times) - m) < 4 * m / len(run_times) ** 0.5
     waits = {t["started_at"] - t["created_at"] for t in ran.tasks() if t["started_at"] is not None}
     assert waits == {180 * SECOND}

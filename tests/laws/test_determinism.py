@@ -1,4 +1,4 @@
-"""Same scenario, same seed: the same bytes. And luck belongs to whom it happens, not to when it is drawn."""
+"""Same scenario, same seed: the same bytes. Random numbers depend on the entity, not on the order of draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ START = {"distribution": "lognormal", "median": "8s", "sigma": 0.4}
 
 
 def _busy(**keys: Any) -> Block:
-    """Services that fail, jobs that come at random, instances that break: luck everywhere."""
+    """Services and instances that fail and jobs that arrive at random, so that all random streams are used."""
     behavior = {"startupTime": START, "timeToFailure": LIFE, "startFailureProbability": 0.1}
     return world(
         nodes=6,
@@ -32,7 +32,7 @@ def _busy(**keys: Any) -> Block:
 
 
 def _rows(tasks: list[Block]) -> list[Block]:
-    """Rows without what a serial number is in: ids, and reasons that name a deployment."""
+    """Return rows without serial numbers: ids, and reasons that name a deployment."""
     rows = [dict(row) for row in tasks]
     for row in rows:
         del row["task_id"], row["deployment_id"]
@@ -50,12 +50,12 @@ def test_two_runs_are_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_checking_changes_nothing(tmp_path: Path) -> None:
-    """A checked run stops after every instant, an unchecked one runs on in compiled code: same history."""
+    """A checked run stops after every instant, an unchecked one stays in compiled code: the results are the same."""
     assert run(_busy(), tmp_path / "a").digests() == run(_busy(), tmp_path / "b", checked=False).digests()
 
 
 def test_another_seed_and_another_replication_are_other_runs(tmp_path: Path) -> None:
-    """Otherwise replications would tell nothing about chance."""
+    """Otherwise replications would show no random variation."""
     runs = [
         run(_busy(), tmp_path / "a", seed=1),
         run(_busy(), tmp_path / "b", seed=2),
@@ -64,22 +64,22 @@ def test_another_seed_and_another_replication_are_other_runs(tmp_path: Path) -> 
     assert len({ran.digests()["tasks"] for ran in runs}) == 3
 
 
-def test_a_service_of_no_tasks_changes_nobody_else(tmp_path: Path) -> None:
-    """Streams are named, never numbered by place in the file: it may stand first, between or last."""
+def test_a_service_without_tasks_changes_no_other_service(tmp_path: Path) -> None:
+    """Random streams are named, not numbered by position in the file: the service may be first, in between or last."""
     plain = _busy()
     bare = run(plain, tmp_path / "plain")
-    for place in range(3):
+    for position in range(3):
         services = list(plain["services"])
-        services.insert(place, service("idle", 0))
-        more = run({**plain, "services": services}, tmp_path / f"at-{place}")
+        services.insert(position, service("idle", 0))
+        more = run({**plain, "services": services}, tmp_path / f"at-{position}")
         assert _rows(more.tasks()) == _rows(bare.tasks())
         for name in ("web", "api"):
             assert more.rows("service_series", service=name) == bare.rows("service_series", service=name)
         assert more.rows("container_instances") == bare.rows("container_instances")
 
 
-def test_the_order_of_services_in_the_file_is_nobodys_luck(tmp_path: Path) -> None:
-    """With room for all on Fargate, turning the file around gives every service the same life."""
+def test_the_order_of_services_in_the_file_changes_no_random_number(tmp_path: Path) -> None:
+    """With capacity for all on Fargate, the reverse order gives every service the same tasks."""
     behavior = {"startupTime": START, "timeToFailure": LIFE}
     app = definition(cpu=256, memory=512, networkMode="awsvpc", requiresCompatibilities=["FARGATE"])
     services = [service(name, 5, launchType="FARGATE", behavior=behavior) for name in ("a", "b", "c")]
@@ -89,23 +89,23 @@ def test_the_order_of_services_in_the_file_is_nobodys_luck(tmp_path: Path) -> No
         assert _rows(one.tasks(service=name)) == _rows(other.tasks(service=name))
 
 
-def test_common_luck_under_another_policy(tmp_path: Path) -> None:
-    """Where tasks go changes neither when they come nor how long they live: options can be compared in pairs."""
+def test_random_numbers_are_common_under_another_policy(tmp_path: Path) -> None:
+    """Placement changes neither arrivals nor durations of tasks, so options can be compared in pairs."""
 
-    def lives(name: str, **keys: Any) -> list[tuple[int, int, Any]]:
+    def task_times(name: str, **keys: Any) -> list[tuple[int, int, Any]]:
         entry = job(
             "batch", arrivals={"ratePerHour": 60}, duration=START, behavior={"timeToFailure": "9s"}, **keys
         )
         ran = run(world(nodes=8, runTasks=[entry]), tmp_path / name)
         return [(t["created_at"], t["stopped_at"] - t["started_at"], t["exit_code"]) for t in ran.tasks()]
 
-    packed = lives("packed", placementStrategy=[{"type": "binpack", "field": "memory"}])
-    spread = lives("spread", placementStrategy=[{"type": "spread", "field": "instanceId"}])
+    packed = task_times("packed", placementStrategy=[{"type": "binpack", "field": "memory"}])
+    spread = task_times("spread", placementStrategy=[{"type": "spread", "field": "instanceId"}])
     assert packed == spread
     assert {code for _, _, code in packed} == {0, 1}
 
 
-def test_an_instance_breaks_at_its_own_hour(tmp_path: Path) -> None:
+def test_an_instance_fails_at_the_same_time_whatever_runs_on_it(tmp_path: Path) -> None:
     """A group's n-th instance has its time to failure whatever runs on it."""
     breaking = {"containerInstances": {"timeToFailure": {"distribution": "exponential", "mean": "1h"}}}
     groups = {"capacityProviders": [provider(count=3), provider("other", 2)], "failures": breaking}

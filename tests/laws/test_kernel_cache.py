@@ -1,4 +1,4 @@
-"""The cache of the compiled program: shared by processes, and done without where nothing can be written."""
+"""The cache of the compiled program is shared by processes, and optional where nothing can be written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from clustersim.engine.program import is_cold, path
 from clustersim.engine.array_block import pointer
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
 cold = is_cold()
-table = np.zeros(1, alarms.ALARM)
+table = np.zeros(1, alarms.AlarmRow.dtype)
 table["window"] = table["needed"] = table["period_ticks"] = 1
 words = [np.zeros(1, np.int64) for _ in range(6)]
-value = alarms.evaluate(pointer(alarms.Watch(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5
+value = alarms.evaluate_alarms(pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5
 print(cold, value, is_cold(), "numba" in sys.modules)
 """
 ROOT = Path(__file__).parent.parent.parent
@@ -43,9 +43,9 @@ def _finish(process: subprocess.Popen[str]) -> tuple[list[str], str]:
 
 
 def test_two_processes_share_a_cold_cache(tmp_path: Path) -> None:
-    """Both compile at once into one folder, get the same numbers, and a third finds it warm, without the compiler.
+    """Both compile at once into one folder and get the same numbers; a third loads the cache without the compiler.
 
-    One stands where another clustersim lies: its sources are not those whose kernels are wanted.
+    One runs in a directory with another package clustersim, whose sources must not be compiled.
     """
     cache, elsewhere = tmp_path / "cache", tmp_path / "elsewhere"
     (elsewhere / "clustersim").mkdir(parents=True)
@@ -55,11 +55,11 @@ def test_two_processes_share_a_cold_cache(tmp_path: Path) -> None:
     third, _ = _finish(_start(cache))
     assert first == second == ["True", "5", "False", "False"]
     assert third == ["False", "5", "False", "False"]
-    assert len(list(cache.iterdir())) == 1  # nothing half written is left
+    assert len(list(cache.iterdir())) == 1  # no partial file is left
 
 
-def test_without_a_place_to_write_kernels_are_compiled_for_the_process(tmp_path: Path) -> None:
-    """A folder below a file cannot be made, whoever asks; one line says so, and the run goes on."""
+def test_without_a_writable_directory_kernels_are_compiled_for_the_process(tmp_path: Path) -> None:
+    """A folder below a file cannot be created, by any user; one line reports it, and the run continues."""
     (tmp_path / "file").touch()
     words, errors = _finish(_start(tmp_path / "file" / "cache"))
     assert words == ["True", "5", "True", "False"]

@@ -1,6 +1,6 @@
-"""A short flight of the swarm, and proof that it sees what is planted.
+"""A short run of the swarm, and proof that it finds planted bugs.
 
-The long one is `python -m tests.swarm --seed 1 --count 200`; `--mutate` plants bugs in compiled code as well.
+The long run is `python -m tests.swarm --seed 1 --count 200`; `--mutate` plants bugs in compiled code as well.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustersim.control.billing.cost_ledger import Ledger
-from clustersim.control.results.series_sampler import Meter
-from clustersim.control.results.task_table_writer import Journal
+from clustersim.control.billing.cost_ledger import CostLedger
+from clustersim.control.results.series_sampler import SeriesSampler
+from clustersim.control.results.task_table_writer import TaskTableWriter
 from clustersim.engine.backends import BackEnd
 from clustersim.engine.compiled import using
 from clustersim.study.single_run.run import run_scenario
-from clustersim.world.state.tables import FINISHED
 from tests.harness import scenario_of
-from tests.swarm.__main__ import MUTATIONS, ROOT, fly
-from tests.swarm.scenarios import FEATURES, census, draw
+from tests.swarm.__main__ import MUTATIONS, ROOT, check_scenario
+from tests.swarm.scenarios import FEATURES, count_features, draw
 
 SEED = 2026
 
 
 @pytest.mark.parametrize("number", range(16))
 def test_a_random_scenario_keeps_every_law(number: int, tmp_path: Path) -> None:
-    """Invariants at every instant, and its tables counted and priced anew."""
-    wrong, _, tasks = fly(SEED, number, tmp_path)
-    assert not wrong
+    """The invariants hold at every instant, and the tables agree with recomputed counts and prices."""
+    violations, _, tasks = check_scenario(SEED, number, tmp_path)
+    assert not violations
     assert tasks >= 200
 
 
@@ -55,59 +54,59 @@ def test_every_back_end_writes_the_same_tables(back_end: BackEnd, number: int, t
 
 
 def test_every_feature_is_on_in_a_tenth_and_off_in_a_tenth_of_the_scenarios() -> None:
-    """A feature that is always on, or never, is not tried together with the others."""
-    counts = census([draw(SEED, number) for number in range(200)])
+    """A feature that is always on, or never, is not tested in combination with the others."""
+    counts = count_features([draw(SEED, number) for number in range(200)])
     assert set(counts) == set(FEATURES)
     assert {name: count for name, count in counts.items() if not 20 <= count <= 180} == {}
 
 
 def test_a_scenario_is_a_function_of_seed_and_number() -> None:
-    """So that a failure can be repeated from what the swarm prints."""
+    """So a failure can be repeated from the output of the swarm."""
     assert draw(1, 17) == draw(1, 17)
     assert draw(1, 17).written != draw(2, 17).written
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_the_planted_bugs_still_fit_the_sources(name: str) -> None:
-    """A mutation names a piece of code that stands once in the package."""
+    """A mutation names a piece of code that occurs once in the package."""
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clustersim").rglob("*.py")]
     assert sum(source.count(MUTATIONS[name].right) for source in sources) == 1
 
 
 def _lose_a_row(patch: pytest.MonkeyPatch) -> None:
-    right = Journal.take_chunks
+    right = TaskTableWriter.write_ended
 
-    def wrong(self: Journal) -> None:
-        clock = self.world.state.clock
-        clock[FINISHED] = max(0, clock[FINISHED] - 1)
+    def wrong(self: TaskTableWriter) -> None:
+        counters = self.world.state.counters
+        counters.finished_tasks = max(0, counters.finished_tasks - 1)
         right(self)
 
-    patch.setattr(Journal, "take_chunks", wrong)
+    patch.setattr(TaskTableWriter, "write_ended", wrong)
 
 
 def _bill_twice(patch: pytest.MonkeyPatch) -> None:
-    right = Ledger.step
+    right = CostLedger.close_interval
 
-    def wrong(self: Ledger, now: int, end: bool) -> None:
+    def wrong(self: CostLedger, now: int, end: bool) -> None:
         before = self.world.state.class_ms.copy()
         right(self, now, end)
         self.world.state.class_ms += before
 
-    patch.setattr(Ledger, "step", wrong)
+    patch.setattr(CostLedger, "close_interval", wrong)
 
 
 def _sample_late(patch: pytest.MonkeyPatch) -> None:
-    right = Meter._open
+    right = SeriesSampler._open
 
-    def wrong(self: Meter, now: int) -> None:
+    def wrong(self: SeriesSampler, now: int) -> None:
         right(self, now)
         self._counts["running"] = np.maximum(self._counts["running"] - 1, 0)
 
-    patch.setattr(Meter, "_open", wrong)
+    patch.setattr(SeriesSampler, "_open", wrong)
 
 
 @pytest.mark.parametrize("plant", [_lose_a_row, _bill_twice, _sample_late])
 def test_a_planted_bug_is_found(plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One scenario or two are enough for a bug in every run; a swarm that finds nothing proves nothing."""
+    """Two scenarios are enough to find a bug that affects every run."""
     plant(monkeypatch)
-    assert any(fly(SEED, number, tmp_path / str(number))[0] for number in range(2))
+    assert any(check_scenario(SEED, number, tmp_path / str(number))[0] for number in range(2))

@@ -123,12 +123,12 @@ def test_nothing_but_an_earlier_result_is_replaced(tmp_path, occupy) -> None:
     occupy(target)
     before = sorted(path.name for path in tmp_path.rglob("*"))
     for attempt in (check_target, publish):
-        with pytest.raises(ResultsError, match="choose another place"):
+        with pytest.raises(ResultsError, match="choose another directory"):
             attempt(target)
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
-def test_a_file_in_the_way_of_the_parents_is_said_before_the_run(tmp_path) -> None:
+def test_a_file_among_the_parents_is_reported_before_the_run(tmp_path) -> None:
     """`--out notes.txt` is the user's mistake, found without simulating a week first."""
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ResultsError, match=r"notes\.txt is not a directory"):
@@ -236,7 +236,7 @@ def test_a_linked_target_stays_a_link(tmp_path) -> None:
     assert json.loads((tmp_path / "disk" / "run" / "summary.json").read_text()) == {"cost_usd": 2}
 
 
-def test_the_leftover_of_a_killed_run_is_in_nobodys_way(tmp_path) -> None:
+def test_the_leftover_of_a_killed_run_does_not_block_the_next(tmp_path) -> None:
     """Process numbers return, above all in containers, where each run may be number 1."""
     leftover = tmp_path / f".run.partial-{os.getpid()}"
     leftover.mkdir()

@@ -19,7 +19,7 @@ from clustersim.record import recorder as recorder_module
 from clustersim.record.columns import Vocabulary
 from clustersim.record.recorder import BATCH_ROWS, Recorder
 from clustersim.record.schema import FLOAT, NAME, TABLES, TEXT
-from clustersim.vocabulary import NEVER, WAIT_REASON_WORDS, WaitReason
+from clustersim.vocabulary import NEVER, WAIT_REASON_TEXTS, WaitReason
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z in epoch ms
 
@@ -110,7 +110,7 @@ def test_never_nan_and_code_minus_one_are_null_and_instants_count_from_the_origi
 
 def test_an_enumeration_with_none_at_its_head_is_a_vocabulary(tmp_path) -> None:
     """Kernels store WaitReason as it is: NONE = 0 must become null and RESOURCE_MEMORY its word."""
-    recorder = Recorder(tmp_path, vocabularies=TASK_WORDS | {"wait_reason": WAIT_REASON_WORDS})
+    recorder = Recorder(tmp_path, vocabularies=TASK_WORDS | {"wait_reason": WAIT_REASON_TEXTS})
     codes = np.array([WaitReason.NONE, WaitReason.RESOURCE_MEMORY, WaitReason.FARGATE_LAUNCH_RATE, NEVER])
     recorder.append_columns("tasks", task_chunk(4) | {"wait_reason": codes.astype(np.int8)})
     recorder.close()
@@ -171,31 +171,31 @@ def test_rows_and_chunks_keep_their_common_order(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("table", "columns", "words"),
     [
-        ("evnts", {"time": np.zeros(1)}, "no result table is named 'evnts'"),
-        ("events", event_chunk(1) | {"tsk_id": np.zeros(1)}, "declares no column 'tsk_id'"),
-        ("events", event_chunk(2) | {"time": np.zeros(1, dtype=np.int64)}, "unequal length"),
+        ("evnts", {"time": np.zeros(1)}, "there is no result table 'evnts'"),
+        ("events", event_chunk(1) | {"tsk_id": np.zeros(1)}, "has no column 'tsk_id'"),
+        ("events", event_chunk(2) | {"time": np.zeros(1, dtype=np.int64)}, "different lengths"),
         ("events", event_chunk(1) | {"time": np.array([NEVER])}, "events.time has no value in 1 of 1"),
         ("events", event_chunk(1) | {"message": [None]}, "events.message has no value"),
-        ("events", event_chunk(1) | {"time": np.zeros(1)}, "events.time holds whole numbers"),
-        ("events", event_chunk(1) | {"time": [0.5]}, "events.time holds whole numbers"),
-        ("events", event_chunk(1, kind=1), "events.kind was given a code that no word belongs to"),
-        ("events", event_chunk(1, kind=-2), "events.kind was given a code that no word belongs to"),
+        ("events", event_chunk(1) | {"time": np.zeros(1)}, "events.time has integers"),
+        ("events", event_chunk(1) | {"time": [0.5]}, "events.time has integers"),
+        ("events", event_chunk(1, kind=1), "events.kind was given an unknown code"),
+        ("events", event_chunk(1, kind=-2), "events.kind was given an unknown code"),
     ],
 )
-def test_what_the_schema_does_not_allow_is_a_defect_with_a_name(tmp_path, table, columns, words) -> None:
-    """An undeclared column or a missing value is our mistake and must not become a wrong file."""
+def test_data_outside_the_schema_are_a_defect_with_a_name(tmp_path, table, columns, words) -> None:
+    """An undeclared column or a missing value is a defect and must not become a wrong file."""
     recorder = Recorder(tmp_path, vocabularies={"kind": ["a"]})
     with pytest.raises(SimulationError, match=words):
         recorder.append_columns(table, columns)
         recorder.close()
 
 
-def test_an_undeclared_cell_of_a_row_is_a_defect(tmp_path) -> None:
-    """The same for the way of single rows."""
+def test_an_undeclared_column_of_a_row_is_a_defect(tmp_path) -> None:
+    """The same for single rows."""
     recorder = Recorder(tmp_path)
-    with pytest.raises(SimulationError, match="declares no column 'who'"):
+    with pytest.raises(SimulationError, match="has no column 'who'"):
         recorder.append_row("events", time=1, kind="a", message="m", who="me")
-    with pytest.raises(SimulationError, match="is no dictionary column"):
+    with pytest.raises(SimulationError, match="is not a dictionary column"):
         recorder.vocabulary("events", "message")
 
 
@@ -216,7 +216,7 @@ def test_the_same_calls_give_the_same_bytes(tmp_path, fmt) -> None:
 
 
 def test_memory_does_not_grow_with_rows(tmp_path) -> None:
-    """Ten times the rows, the same memory: what waits is at most one batch."""
+    """Ten times the rows, the same memory: at most one batch is buffered."""
     recorder = Recorder(tmp_path, vocabularies=TASK_WORDS)
     chunk = task_chunk(BATCH_ROWS)
     small = task_chunk(1_000)

@@ -1,4 +1,4 @@
-"""What the files of a result directory look like: the names people's scripts depend on."""
+"""The schema of a result directory: users' scripts depend on its names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clustersim.record.schema import (
     SCHEMA_VERSION,
     TABLES,
     TEXT,
-    tables_of,
+    run_tables,
 )
 
 CONTRACT = {
@@ -55,16 +55,16 @@ def test_tables_and_columns_are_the_published_ones_in_their_order() -> None:
 
 def test_rows_per_resource_change_the_type_of_one_column_and_nothing_else() -> None:
     """Without the key not a byte may change; with it only the ids, of which there are as many as rows."""
-    assert tables_of(False) is TABLES
-    left, right = (tables_of(key)["costs"].by_name for key in (False, True))
+    assert run_tables(False) is TABLES
+    left, right = (run_tables(key)["costs"].by_name for key in (False, True))
     assert list(left) == list(right)
     assert [name for name in left if left[name] != right[name]] == ["ResourceId"]
     assert (left["ResourceId"].type, right["ResourceId"].type) == (NAME, TEXT)
 
 
 @every_table
-def test_every_field_carries_its_unit_and_its_meaning(table) -> None:
-    """Whoever opens a file without our documentation must be able to tell seconds from milliseconds."""
+def test_every_field_has_a_unit_and_a_description(table) -> None:
+    """A reader of a file without the documentation must be able to distinguish seconds from milliseconds."""
     for field in table.arrow_schema():
         assert field.metadata[b"unit"].strip()
         assert field.metadata[b"description"].strip()
@@ -90,8 +90,8 @@ def test_the_type_follows_the_name(table) -> None:
             assert column.type == TEXT
 
 
-def test_the_metadata_says_which_schema_it_is_and_what_the_run_told() -> None:
-    """A file that has lost its directory still says what it is."""
+def test_the_metadata_has_the_schema_version_and_the_facts_of_the_run() -> None:
+    """A file without its directory still identifies itself."""
     told = json.loads(TABLES["events"].arrow_schema({"seed": 7}).metadata[METADATA_KEY.encode()])
     assert told["schema_version"] == SCHEMA_VERSION == 1
     assert (told["table"], told["seed"]) == ("events", 7)

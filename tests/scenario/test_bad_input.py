@@ -30,7 +30,7 @@ taskDefinitions:
 SERVICE = "services: [{serviceName: web, taskDefinition: web}]\n"
 
 
-def problems(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> list[str]:
+def read_problems(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> list[str]:
     path = tmp_path / "s.yaml"
     path.write_text(text)
     with pytest.raises(ScenarioError) as caught:
@@ -46,7 +46,7 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
         + HEAD
         + "services: [{serviceName: web, taskDefinition: wbe}]\n"
     )
-    assert problems(tmp_path, text) == [
+    assert read_problems(tmp_path, text) == [
         "s.yaml:1:1: duration: '5 fortnights' is not a duration; "
         "write it like 90s, 15m, 2h30m, 7d, or plain seconds",
         "s.yaml:2:1: seed: true is not a whole number; write a whole number like 4",
@@ -58,13 +58,13 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
     ("text", "expected"),
     [
         ("naem: x\n", "s.yaml:13:1: naem: unknown field; did you mean name?"),
-        ("name: a/b\n", "name: 'a/b' is no plain file name"),
-        ("name: ..\n", "'..' is no plain file name"),
+        ("name: a/b\n", "name: 'a/b' is not a valid file name"),
+        ("name: ..\n", "'..' is not a valid file name"),
         ("name: 2026\n", "name: 2026 is not text; put it in quotes"),
         ("initialState: runing\n", "did you mean running?"),
         ("region: us-east1\n", "is not the name of a region"),
-        ("availabilityZones: [eu-west-1a]\n", "eu-west-1a is no zone of us-east-1"),
-        ("availabilityZones: [us-east-1a, us-east-1a]\n", "stands there twice"),
+        ("availabilityZones: [eu-west-1a]\n", "eu-west-1a is not a zone of us-east-1"),
+        ("availabilityZones: [us-east-1a, us-east-1a]\n", "is listed twice"),
         (
             "cluster: {provisioning: {limit: many}}\n",
             "cluster.provisioning.limit: 'many' is not a whole number",
@@ -76,11 +76,11 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
         ("instanceTypes: [{name: rack, vcpus: 2}]\n", "memoryMiB, usdPerHour"),
         (
             "subnets: [{subnetId: s, availabilityZone: us-east-1z}]\n",
-            "us-east-1z is no zone of this scenario",
+            "us-east-1z is not a zone of this scenario",
         ),
-        ("sampling: {interval: 0s}\n", "sampling.interval: '0s' is no time at all"),
+        ("sampling: {interval: 0s}\n", "sampling.interval: '0s' is not longer than 0s"),
         ("failures: {spotInterruptions: sometimes}\n", "catalogue, none or"),
-        ("failures: {zoneOutages: [{availabilityZone: x, at: 1d, duration: 1h}]}\n", "x is no zone"),
+        ("failures: {zoneOutages: [{availabilityZone: x, at: 1d, duration: 1h}]}\n", "x is not a zone"),
         ("pricing: {fargateSpotFactor: 33}\n", "write 0.33 for 33 %"),
         (
             "roles: [{roleName: a, policies: [{file: nope.json}]}]\n",
@@ -97,7 +97,7 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
             "no service is named wbe; did you mean web?",
         ),
         ("actions: [{at: 1d, updateService: {service: web}, runTask: {}}]\n", "names 2 operations"),
-        ("runTasks: [{name: a, taskDefinition: web, at: 1h, schedule: rate(1 hour)}]\n", "both say when"),
+        ("runTasks: [{name: a, taskDefinition: web, at: 1h, schedule: rate(1 hour)}]\n", "both set the time"),
         ("runTasks: [{name: a, taskDefinition: web, schedule: rate(1 hours)}]\n", "write rate(1 hour)"),
         ("runTasks: [{name: a}]\n", "runTasks.a: taskDefinition is missing"),
         ("runTasks: [{name: a, trace: nope.csv}]\n", "nope.csv:1:1: runTasks.a.trace: no such file"),
@@ -108,10 +108,10 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
         ("taskDefinitions: [{file: nope.json}]\n", "nope.json:1:1: taskDefinitions[0].file: no such file"),
     ],
 )
-def test_one_line_of_the_file_is_wrong(tmp_path: Path, text: str, expected: str) -> None:
+def test_an_invalid_section_is_reported(tmp_path: Path, text: str, expected: str) -> None:
     """Each mistake is named where it stands, with what would be right."""
     head = HEAD if not text.startswith("taskDefinitions") else ""
-    found = problems(tmp_path, head + text + ("" if text.startswith("services") else SERVICE))
+    found = read_problems(tmp_path, head + text + ("" if text.startswith("services") else SERVICE))
     assert any(expected in line for line in found), found
 
 
@@ -150,22 +150,22 @@ def test_one_line_of_the_file_is_wrong(tmp_path: Path, text: str, expected: str)
         ("load: {messagesPerSecond: 1}", "processingTime above 0"),
         ("load: {cpuTimePerRequest: 25ms}", "needs one of requestsPerSecond"),
         ("behavior: {startFailureProbability: 50}", "write 0.5 for 50 %"),
-        ("behavior: {timeToFailure: {distribution: expo, mean: 3}}", "is no distribution"),
+        ("behavior: {timeToFailure: {distribution: expo, mean: 3}}", "is not a distribution"),
     ],
 )
-def test_one_field_of_a_service_is_wrong(tmp_path: Path, fields: str, expected: str) -> None:
+def test_an_invalid_field_of_a_service_is_reported(tmp_path: Path, fields: str, expected: str) -> None:
     text = HEAD + f"services: [{{serviceName: web, taskDefinition: web, {fields}}}]\n"
-    found = problems(tmp_path, text)
+    found = read_problems(tmp_path, text)
     assert any(expected in line for line in found), found
 
 
-def test_a_subnet_is_unknown_where_subnets_are_listed(tmp_path: Path) -> None:
+def test_an_unlisted_subnet_is_reported(tmp_path: Path) -> None:
     text = HEAD + (
         "subnets: [{subnetId: subnet-1, availabilityZone: us-east-1a}]\n"
         "services: [{serviceName: web, taskDefinition: web,"
         " networkConfiguration: {awsvpcConfiguration: {subnets: [subnet-9]}}}]\n"
     )
-    assert "no subnet is named subnet-9; did you mean subnet-1?" in problems(tmp_path, text)[0]
+    assert "no subnet is named subnet-9; did you mean subnet-1?" in read_problems(tmp_path, text)[0]
 
 
 @pytest.mark.golden(43)
@@ -183,14 +183,14 @@ def test_strategies_that_ecs_refuses(tmp_path: Path) -> None:
         service = (
             f"services: [{{serviceName: web, taskDefinition: web, capacityProviderStrategy: [{items}]}}]\n"
         )
-        assert any(expected in line for line in problems(tmp_path, head + service))
+        assert any(expected in line for line in read_problems(tmp_path, head + service))
 
 
 @pytest.mark.golden(44)
 def test_strategies_do_not_mix_fargate_and_groups(tmp_path: Path) -> None:
     items = "{capacityProvider: general, weight: 1}, {capacityProvider: FARGATE, weight: 1}"
     service = f"services: [{{serviceName: web, taskDefinition: web, capacityProviderStrategy: [{items}]}}]\n"
-    assert any("mixed" in line for line in problems(tmp_path, HEAD + service))
+    assert any("mixed" in line for line in read_problems(tmp_path, HEAD + service))
 
 
 @pytest.mark.golden(66)
@@ -198,45 +198,45 @@ def test_fargate_sizes_are_refused_in_the_words_of_ecs(tmp_path: Path) -> None:
     text = HEAD.replace('memory: "512"', 'memory: "4096"') + SERVICE
     assert (
         "No Fargate configuration exists for given values: 256 CPU, 4096 memory."
-        in problems(tmp_path, text)[0]
+        in read_problems(tmp_path, text)[0]
     )
 
 
-def test_a_task_definition_has_to_fit_where_it_is_sent(tmp_path: Path) -> None:
+def test_a_task_definition_must_support_the_launch_type(tmp_path: Path) -> None:
     """ECS: CreateService compares requiresCompatibilities and network mode."""
     for service, expected in [
         ("taskDefinition: job", "Task definition does not support launch_type EC2."),
         ("taskDefinition: web, launchType: FARGATE", "Fargate only supports network mode ‘awsvpc’"),
     ]:
         text = HEAD + f"services: [{{serviceName: web, {service}}}]\n"
-        assert any(expected in line for line in problems(tmp_path, text))
+        assert any(expected in line for line in read_problems(tmp_path, text))
 
 
-def test_two_of_a_name_are_refused(tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     text = (
         HEAD
         + "services: [{serviceName: web, taskDefinition: web}, {serviceName: web, taskDefinition: web}]\n"
     )
-    assert "a second service is named web" in problems(tmp_path, text)[0]
+    assert "a second service is named web" in read_problems(tmp_path, text)[0]
 
 
-def test_nothing_to_run_is_refused(tmp_path: Path) -> None:
-    assert "nothing runs; add services or runTasks" in problems(tmp_path, HEAD)[0]
-    assert "is not a mapping" in problems(tmp_path, "- 1\n")[0]
+def test_a_scenario_without_tasks_is_refused(tmp_path: Path) -> None:
+    assert "nothing runs; add services or runTasks" in read_problems(tmp_path, HEAD)[0]
+    assert "is not a mapping" in read_problems(tmp_path, "- 1\n")[0]
 
 
-def test_problems_of_included_files_stand_in_those_files(tmp_path: Path) -> None:
+def test_problems_of_included_files_are_located_in_those_files(tmp_path: Path) -> None:
     """The place is where the mistake is to be mended."""
     block = '{\n  "family": "x",\n  "networkMode": "bridgee",\n  "containerDefinitions": []\n}\n'
     (tmp_path / "x.json").write_text(block)
     text = HEAD + "  - file: x.json\n    memory: lots\n" + SERVICE
-    found = problems(tmp_path, text)
+    found = read_problems(tmp_path, text)
     assert found[0].startswith('x.json:3:3: taskDefinitions."x:1".networkMode: ')
     assert any(line.startswith('s.yaml:14:5: taskDefinitions."x:1".memory: ') for line in found)
 
 
 def test_problems_of_overrides_name_the_override(tmp_path: Path) -> None:
-    found = problems(
+    found = read_problems(
         tmp_path,
         HEAD + SERVICE,
         (
@@ -250,7 +250,7 @@ def test_problems_of_overrides_name_the_override(tmp_path: Path) -> None:
         "--set duration: 'soon' is not a duration; write it like 90s, 15m, 2h30m, 7d, or plain seconds",
         "--set services.wbe.desiredCount: there is no item named wbe; did you mean web?",
         "--set services.web.desiredCuont: unknown field; did you mean desiredCount?",
-        "--set taskDefinitions.0.file: files are included before overrides; override the fields themselves",
+        "--set taskDefinitions.0.file: files are included before overrides are applied; override the fields themselves",
     ]
 
 
@@ -322,8 +322,8 @@ VALID: dict[str, Any] = {
     "subnets": [{"subnetId": "s", "availabilityZone": "us-east-1a", "cidrBlock": "10.0.0.0/20"}],
     "failures": {"containerInstances": {"timeToFailure": "30d"}, "zoneOutages": []},
 }
-GONE = "\0gone"  # stands for taking the place away
-JUNK = st.one_of(
+REMOVED = "\0gone"  # stands for taking the place away
+ARBITRARY_VALUES = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-5, 5),
@@ -335,19 +335,19 @@ JUNK = st.one_of(
     st.just({"a": 1}),
     st.just([[]]),
     st.just([{}]),
-    st.just(GONE),
+    st.just(REMOVED),
 )
 
 
-def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def list_paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in a document."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+    return [path, *(place for key, child in children for place in list_paths(child, (*path, key)))]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.sampled_from(places(VALID)), junk=JUNK)
-def test_junk_anywhere_is_read_or_refused_but_never_a_traceback(
+@given(place=st.sampled_from(list_paths(VALID)), junk=ARBITRARY_VALUES)
+def test_arbitrary_values_are_read_or_refused_without_a_traceback(
     tmp_path: Path, place: tuple[Any, ...], junk: Any
 ) -> None:
     """Whatever stands wherever in a file, the answer is a scenario or a list of problems."""
@@ -356,8 +356,8 @@ def test_junk_anywhere_is_read_or_refused_but_never_a_traceback(
     for key in place[:-1]:
         node = node[key]
     if not place:
-        document = None if junk == GONE else junk
-    elif junk == GONE:
+        document = None if junk == REMOVED else junk
+    elif junk == REMOVED:
         del node[place[-1]]
     else:
         node[place[-1]] = junk

@@ -11,9 +11,9 @@ import pytest
 
 from clustersim.engine import random_streams as chance
 from clustersim.errors import ScenarioError
-from clustersim.scenario.reader import DEFAULTS, check_same_names, json_schema, read_scenario
+from clustersim.scenario.reader import DEFAULTS, check_unique_names, json_schema, read_scenario
 from clustersim.scenario.sections.scenario import Deployment, Scenario, StepScaling, TargetTracking
-from clustersim.scenario.sections.scenario_file import ScenarioFile
+from clustersim.scenario.sections.scenario_file import WrittenScenario
 
 SMALL: dict[str, Any] = {
     "capacityProviders": [
@@ -95,7 +95,7 @@ def test_a_small_scenario_has_the_contracts_defaults(write: Any) -> None:
 
 def test_written_defaults_are_the_models_defaults() -> None:
     """`resolved` writes down what the models assume."""
-    assert ScenarioFile.model_validate(dict(DEFAULTS)) == ScenarioFile()
+    assert WrittenScenario.model_validate(dict(DEFAULTS)) == WrittenScenario()
 
 
 def test_what_placement_subtracts(write: Any) -> None:
@@ -146,7 +146,7 @@ def test_the_slowest_health_check_of_a_task(write: Any) -> None:
     assert (definition.health_check.interval_ms, definition.health_check.retries) == (60_000, 2)
 
 
-def test_the_default_strategy_of_the_cluster_stands_in(write: Any) -> None:
+def test_the_default_strategy_of_the_cluster_applies(write: Any) -> None:
     """Neither launch type nor strategy: the cluster's; without one, launch type EC2."""
     bare = [{"serviceName": "web", "taskDefinition": "web"}]
     cluster = {"defaultCapacityProviderStrategy": [{"capacityProvider": "general", "weight": 2, "base": 1}]}
@@ -155,7 +155,7 @@ def test_the_default_strategy_of_the_cluster_stands_in(write: Any) -> None:
     assert read(write, services=bare).services[0].launch_type == "EC2"
 
 
-def test_a_task_definitions_behaviour_wins_key_by_key(write: Any) -> None:
+def test_a_task_definitions_behaviour_takes_precedence_key_by_key(write: Any) -> None:
     definition = {**SMALL["taskDefinitions"][0], "behavior": {"readyTime": "9s"}}
     own = {"readyTime": "5s", "startupTime": "2s", "timeToFailure": "never", "exitCode": 3}
     found = read(write, taskDefinitions=[definition], services=service(behavior=own)).services[0]
@@ -268,7 +268,7 @@ def test_policies_in_either_case(write: Any) -> None:
     assert (found.scheduled[0].min_capacity, found.scheduled[0].max_capacity) == (1, None)
 
 
-def test_run_tasks_say_when_in_one_of_four_ways(write: Any, tmp_path: Path) -> None:
+def test_run_tasks_set_their_time_in_one_of_four_ways(write: Any, tmp_path: Path) -> None:
     """Instants count from `start`, whatever the warm-up before it."""
     (tmp_path / "jobs.csv").write_text("submit_s,duration_s,vcpu,memory_mib\n5,1,1,100\n")
     entries = [
@@ -302,7 +302,7 @@ def test_subnets_give_zones(write: Any) -> None:
     assert found.services[0].zones == ("us-east-1b",)
 
 
-def test_included_files_are_laid_under_the_keys_beside_them(write: Any, tmp_path: Path) -> None:
+def test_keys_beside_an_included_file_take_precedence(write: Any, tmp_path: Path) -> None:
     """A describe call's answer, with a read-only field and a null."""
     answer = {
         "taskDefinition": {**FARGATE_TASK, "taskDefinitionArn": "x", "status": "ACTIVE", "taskRoleArn": None}
@@ -363,9 +363,9 @@ def test_two_scenarios_of_one_name_are_refused(write: Any) -> None:
         read_scenario(write(SMALL, "a.yaml")),
         read_scenario(write({**SMALL, "name": "A"}, "b.yaml")),
     )
-    check_same_names([first])
+    check_unique_names([first])
     with pytest.raises(ScenarioError, match=r"b.yaml:1:1: name: two scenarios are named A; a.yaml"):
-        check_same_names([first, second])
+        check_unique_names([first, second])
 
 
 def test_the_schema_describes_our_keys_and_the_main_fields_of_blocks() -> None:

@@ -1,7 +1,7 @@
-"""The README's answers: each question is answered in at most three lines of pandas, and the answer is true.
+"""Tests of the README's answers: each takes at most three lines of pandas, and its result is correct.
 
-The code blocks between the marks `<!-- answers -->` and `<!-- /answers -->` run as they stand, on a short
-piece of the web shop; each answer is then compared with what the tables say when read another way.
+The code blocks between the marks `<!-- answers -->` and `<!-- /answers -->` run unchanged on a short part of the web
+shop; each result is compared with an independent calculation from the tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/concepts.md: every number on it is what its lines print."""
+"""Tests that every number in docs/concepts.md is the output of its code."""
 
 from __future__ import annotations
 

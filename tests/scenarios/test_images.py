@@ -1,4 +1,4 @@
-"""The scenarios about images, roles and addresses show what their comments say; two published curves are met."""
+"""Tests that the scenarios about images, roles and addresses behave as their comments say; two published curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from clustersim.scenario.reader import read_scenario
 from clustersim.study.single_run.run import run_scenario
-from tests.harness import HOUR, MINUTE, SECOND, Block, Ran
+from tests.harness import HOUR, MINUTE, SECOND, Block, FinishedRun
 
 ROOT = Path(__file__).parents[2] / "scenarios"
 FOLDERS = ("images", "trouble", "validation")
@@ -23,9 +23,11 @@ STARTS = {  # ms; of the specification's section 11
 }
 
 
-def ran(name: str, directory: Path, *overrides: str, replication: int = 0, checked: bool = True) -> Ran:
+def ran(
+    name: str, directory: Path, *overrides: str, replication: int = 0, checked: bool = True
+) -> FinishedRun:
     scenario = read_scenario(ROOT / f"{name}.yaml", overrides)
-    return Ran(run_scenario(scenario, directory, replication=replication, checked=checked), scenario)
+    return FinishedRun(run_scenario(scenario, directory, replication=replication, checked=checked), scenario)
 
 
 def pull_ms(task: Block) -> int:

@@ -1,4 +1,4 @@
-"""What the AWS command line prints can stand in a scenario, and such a scenario runs as it is."""
+"""Tests that a scenario made of output of the AWS command line runs without edits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of scenarios/pains and scenarios/releases that belong to services: each shows what its comments tell."""
+"""Tests that the scenarios of scenarios/pains and scenarios/releases about services behave as their comments say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clustersim.scenario.reader import read_scenario
-from tests.harness import HOUR, MINUTE, SECOND, Ran, run
+from tests.harness import HOUR, MINUTE, SECOND, FinishedRun, run
 
 ROOT = Path(__file__).parents[2] / "scenarios"
 PAGES = sorted((ROOT / "releases").glob("*.yaml")) + [
@@ -17,15 +17,15 @@ PAGES = sorted((ROOT / "releases").glob("*.yaml")) + [
 NOON = 1 * HOUR  # of the spike, which begins at 11:00
 
 
-def page(name: str, directory: Path, *overrides: str) -> Ran:
-    """A page, run as its comments say."""
+def page(name: str, directory: Path, *overrides: str) -> FinishedRun:
+    """Run the scenario `name`."""
     path = ROOT / f"{name}.yaml"
     text = path.read_text(encoding="utf-8").replace("traces/", f"{path.parent}/traces/")
     return run(text, directory, *overrides, checked=False)
 
 
-def decisions(ran: Ran) -> list[tuple[int, int, int]]:
-    """(instant, from, to) of each decision of a scaling policy."""
+def decisions(ran: FinishedRun) -> list[tuple[int, int, int]]:
+    """Return (instant, from, to) of each decision of a scaling policy."""
     return [(row["time"], row["from_count"], row["to_count"]) for row in ran.rows("scaling_activities")]
 
 

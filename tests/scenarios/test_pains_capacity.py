@@ -1,4 +1,4 @@
-"""The pages of scenarios/pains that belong to capacity: each runs, and shows the pain it tells of."""
+"""Tests that the scenarios of scenarios/pains about capacity run and show the problem they describe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clustersim.scenario.reader import read_scenario
-from tests.harness import HOUR, MINUTE, Ran, run, scenario_of
+from tests.harness import HOUR, MINUTE, FinishedRun, run, scenario_of
 
 PAINS = Path(__file__).parents[2] / "scenarios" / "pains"
 PACKED = "services.web.placementStrategy=[{type: binpack, field: memory}]"
@@ -19,12 +19,12 @@ MINE = (
 )
 
 
-def page(name: str, directory: Path, *overrides: str) -> Ran:
+def page(name: str, directory: Path, *overrides: str) -> FinishedRun:
     """A page, run as its comments say."""
     return run((PAINS / f"{name}.yaml").read_text(encoding="utf-8"), directory, *overrides, checked=False)
 
 
-def instances(ran: Ran, provider: str) -> list[tuple[int, int]]:
+def instances(ran: FinishedRun, provider: str) -> list[tuple[int, int]]:
     """(instant, running instances) of a provider, minute by minute."""
     rows = ran.rows("capacity_provider_series", capacity_provider=provider)
     return sorted((row["time"], row["running_instances"]) for row in rows)

@@ -1,4 +1,4 @@
-"""The scenarios to learn from do what they say: they are read without a problem, run, and keep every invariant."""
+"""Tests that the example scenarios are read without problems, run, and keep every invariant."""
 
 from __future__ import annotations
 

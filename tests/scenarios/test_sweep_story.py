@@ -1,4 +1,4 @@
-"""The story of docs/finding-a-target-capacity.md, on a short piece of it, and the README's lines that open a sweep."""
+"""Tests of docs/finding-a-target-capacity.md, on a shortened sweep, and of the README's code that opens a sweep."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import clustersim as cs
-from clustersim.scenario.reader import Source, read_scenario
-from clustersim.study.sweep.plan import Request, read_plan
+from clustersim.scenario.reader import ScenarioSource, read_scenario
+from clustersim.study.sweep.plan import SweepRequest, plan_sweep
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "sweeps" / "target-capacity.yaml"
@@ -37,8 +37,8 @@ def sweep(folder: Path) -> cs.Sweep:
 
 def test_the_scenario_is_what_the_story_says() -> None:
     assert [warning for warning in read_scenario(SCENARIO).warnings if "not simulated" in warning] == []
-    assert len(read_plan(SCENARIO, Request()).points) == 10
-    assert Source(SCENARIO).sweep().replications == 10
+    assert len(plan_sweep(SCENARIO, SweepRequest()).points) == 10
+    assert ScenarioSource(SCENARIO).read_sweep().replications == 10
     head = SCENARIO.read_text(encoding="utf-8").split("\nname:")[0]
     assert "clustersim sweep scenarios/sweeps/target-capacity.yaml" in head
     for page in ("README.md", "docs/finding-a-target-capacity.md"):

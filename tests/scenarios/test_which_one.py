@@ -1,7 +1,7 @@
-"""scenarios/which-one: the README's table is what `compare` prints, and the well-known advice comes out of it.
+"""Tests of scenarios/which-one: the README's table equals the output of `compare`, with the expected cheapest options.
 
-Steady and large: ECS on EC2 costs less, until somebody has to be paid for looking after the servers. Small, bursty
-or by night: Fargate.
+Steady and large: ECS on EC2 costs less, unless the operation of the servers is priced in. Small, bursty or nightly:
+Fargate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 import clustersim as cs
 from clustersim.scenario.reader import read_scenario
-from clustersim.study.compare.report import cell, operations_words
+from clustersim.study.compare.report import describe_operations_price, format_figure
 from clustersim.study.compare.result import BILL, SERVERS, Comparison
 
 ROOT = Path(__file__).parents[2]
@@ -38,21 +38,23 @@ CHEAPEST = {
 
 @cache
 def compared(name: str) -> Comparison:
-    """At the load itself, as often as by default: the figures are those of the whole comparison."""
+    """Return the comparison at load 1 with the default replications."""
     folder = mkdtemp(prefix="which-one-")
     return cs.compare(FOLDER / f"{name}.yaml", loads=[1], jobs=1, out=folder)
 
 
 def rows_of(comparison: Comparison) -> list[str]:
-    """The README's lines about a scenario."""
+    """Return the README's table rows of a scenario."""
     rows = []
-    for each in comparison.asked:
+    for each in comparison.requested_options:
         name = each["option"]
         if each["why_not"]:
             rows.append(f"| `{comparison.name}` | {name} | cannot run |  |  |  |  |  |")
             continue
         cells = [
-            cell(measure, comparison.of_option(measure, name)) if measure in comparison.measures else "-"
+            format_figure(measure, comparison.of_option(measure, name))
+            if measure in comparison.measures
+            else "-"
             for measure in SHOWN
         ]
         rows.append(f"| `{comparison.name}` | {name} | {' | '.join(cells)} |")
@@ -67,7 +69,7 @@ def test_the_readmes_table_is_what_compare_prints(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHEAPEST)
 def test_the_advice_comes_out(name: str) -> None:
-    """The cheapest one is told from the next by more than chance."""
+    """The cheapest option is a significant winner."""
     found = compared(name)
     bill = next(each for each in found.verdicts() if each.criterion.measure == BILL)
     assert bill.winners == (CHEAPEST[name],)
@@ -77,12 +79,12 @@ def test_the_price_from_which_fargate_wins_the_steady_one_is_the_readmes() -> No
     found = compared("steady-large")
     price = next(each for each in found.operations_prices() if each.servers == "ecs-ec2")
     assert price.usd.low > 0
-    words = operations_words(price).split(" from ")[1]
+    words = describe_operations_price(price).split(" from ")[1]
     assert words in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_a_tenth_of_the_steady_load_is_fargates(tmp_path: Path) -> None:
-    """The break-even load: below it instances are too large for what runs on them."""
+    """Below the break-even load instances are too large for their tasks."""
     options, loads = ["ecs-ec2", "ecs-fargate"], [0.1, 0.25, 1]
     path = FOLDER / "steady-large.yaml"
     found = cs.compare(

@@ -1,12 +1,11 @@
-"""The swarm: hundreds of random scenarios, each checked at every instant and its tables counted anew.
+"""The swarm: hundreds of random scenarios, each checked at every instant and its tables recomputed.
 
     python -m tests.swarm --seed 1 --count 200
     python -m tests.swarm --seed 1 --only 17              # repeat one of them
     python -m tests.swarm --seed 1 --count 200 --mutate lost-memory
 
-With `--mutate` it runs against a copy of clustersim with a planted bug, and succeeds when the bug is found: a swarm
-that finds nothing must first have shown that it would. Exit code 0: nothing wrong, or the planted bug was found;
-1 otherwise.
+With `--mutate` it runs against a copy of clustersim with a planted bug, and succeeds when the bug is found, which shows
+that the swarm would find such a bug. Exit code 0: no violations, or the planted bug was found; 1 otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug to plant: `right` stands once in the package, wherever, and becomes `wrong`."""
+    """A bug to plant: `right` occurs once in the package and is replaced by `wrong`."""
 
     right: str
     wrong: str
@@ -42,177 +41,179 @@ MUTATIONS = {
     "free-port": Mutation("hosts.ports[slot, word] |= ports[word]", "pass"),
     "miscount": Mutation("s.running += by", "s.running += by if by > 0 else 2 * by"),
     "lost-retry": Mutation("t.attempt <= s.retries", "t.attempt < s.retries"),
-    "forgotten-retry": Mutation("note(state, now, TASK_RETRIED, again, n.task_id)", "pass"),
+    "forgotten-retry": Mutation("schedule_entry(state, now, TASK_RETRIED, retry, n.task_id)", "pass"),
     "late-drain": Mutation("h.draining = now\n    close_host(state.hosts, slot)", "h.draining = now"),
-    "unpaid-end": Mutation("state.class_ms[h.klass] += extra", "pass"),
+    "unpaid-end": Mutation("state.class_ms[h.instance_class] += extra", "pass"),
     "stale-entry": Mutation("elif state.tasks[subject].task_id == serial:", "else:"),
-    "crowded": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
+    "no-distinct-instance": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
     "no-limit": Mutation(
-        "state.clock[WAITING_TASKS] + state.clock[PROMISED] >= limit",
-        "state.clock[WAITING_TASKS] + state.clock[PROMISED] > limit",
+        "state.counters.waiting_tasks + state.counters.assigned_tasks >= limit",
+        "state.counters.waiting_tasks + state.counters.assigned_tasks > limit",
     ),
-    "sleeper": Mutation(
-        "        hosts = clock[FREED]\n",
-        "        hosts = clock[FREED]\n        if q.count > 1:\n            break\n",
+    "queue-blocked": Mutation(
+        "        hosts = counters.hosts_with_new_room\n",
+        "        hosts = counters.hosts_with_new_room\n        if q.count > 1:\n            break\n",
     ),
     "billed-twice": Mutation("        state.class_ms[:] = 0\n", ""),
     "wrong-rate": Mutation("price.gb_usd_per_hour / MIB_PER_GIB", "price.gb_usd_per_hour / 1_000"),
     "free-volume": Mutation("monthly * pool.root_volume_gib", "monthly * 8"),
     "lost-row": Mutation(
-        "state.finished[: clock[FINISHED]]",
-        "state.finished[: max(0, clock[FINISHED] - 1)]",
+        "state.finished_tasks[: counters.finished_tasks]",
+        "state.finished_tasks[: max(0, counters.finished_tasks - 1)]",
     ),
     "late-sample": Mutation(
         "        self._close()\n        self._open(now)",
         "        self._open(now)\n        self._close()",
     ),
-    "launched-anywhere": Mutation("return not any(each.begin", "return True or not any(each.begin"),
+    "launched-anywhere": Mutation("return not any(closure.begin", "return True or not any(closure.begin"),
     "placed-anywhere": Mutation(
-        "if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:",
-        "if state.lane_zones[number, z] == 0:",
+        "if state.item_zones[item_row, z] == 0 or state.fargate_closed[item.bucket, z] > 0:",
+        "if state.item_zones[item_row, z] == 0:",
     ),
     "half-a-group": Mutation("most = max(1, (desired + 1) // 2 - 1)", "most = max(1, desired - 1)"),
     "beyond-max": Mutation("wanted = min(wanted, group.max_size)", "wanted = max(wanted, 0)"),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
     "unprotected-instance": Mutation(
-        'self.world.state.instances["working"][slots] > 0',
-        'self.world.state.instances["working"][slots] > 99',
+        'self.world.state.instances["non_daemon_tasks"][slots] > 0',
+        'self.world.state.instances["non_daemon_tasks"][slots] > 99',
     ),
     "undrained": Mutation("if drain_ms is None or row", "if drain_ms is None or True or row"),
     "long-notice": Mutation("NOTICE_MS = 2 * MS_PER_MINUTE", "NOTICE_MS = 3 * MS_PER_MINUTE"),
-    "deaf-agent": Mutation(
+    "disconnected-agent": Mutation(
         "    if h.state == ACTIVE:\n        close_host(state.hosts, slot)\n    h.connected = 0",
         "    h.connected = 0",
     ),
     "unpaid-fee": Mutation("fee = pool.fee * kind.usd_per_hour", "fee = 0.5 * pool.fee * kind.usd_per_hour"),
     "busy-and-idle": Mutation(
-        '["working"][slot] == 0:\n                self.launcher',
-        '["working"][slot] >= 0:\n                self.launcher',
+        '["non_daemon_tasks"][slot] == 0:\n                self.launcher',
+        '["non_daemon_tasks"][slot] >= 0:\n                self.launcher',
     ),
-    "uncounted-promise": Mutation(
-        "h.first_promised = slot\n        state.clock[PROMISED] += 1", "h.first_promised = slot"
+    "uncounted-assignment": Mutation(
+        "h.first_assigned = slot\n        state.counters.assigned_tasks += 1", "h.first_assigned = slot"
     ),
     "unprotected": Mutation(
         'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"
     ),
-    "undead": Mutation(
+    "failed-deployment-launches": Mutation(
         "if record.primary.state == FAILED:\n            return", "if False:\n            return"
     ),
-    "two-daemons": Mutation('np.setdiff1d(hosts, mine["slot"])', "hosts"),
+    "two-daemons": Mutation('np.setdiff1d(hosts, own["instance_slot"])', "hosts"),
     "silent-daemon": Mutation(
-        "tell(state, now, _TASKS_STARTED, state.i", "(state, now, _TASKS_STARTED, state.i"
+        "emit_event(state, now, _TASKS_STARTED, state.i", "(state, now, _TASKS_STARTED, state.i"
     ),
-    "double-traffic": Mutation("return 100.0 - self.percent if", "return 100.0 if"),
-    "never-unwell": Mutation("t.unwell = by", "t.unwell = 3 - by"),
-    "twice-a-resource": Mutation("        self._begin = now\n        return found", "        return found"),
-    "sixty-one": Mutation("max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"),
+    "double-traffic": Mutation("return 100.0 - self.green_percent if", "return 100.0 if"),
+    "unhealthy-lost": Mutation("t.unhealthy = by", "t.unhealthy = 3 - by"),
+    "resource-billed-twice": Mutation(
+        "        self._begin = now\n        return usage", "        return usage"
+    ),
+    "minimum-of-61-seconds": Mutation(
+        "max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"
+    ),
 }
 
 
-def fly(seed: int, number: int, directory: Path) -> tuple[list[str], frozenset[str], int]:
-    """Run one scenario: (what is wrong with it, its features, its tasks).
+def check_scenario(seed: int, number: int, directory: Path) -> tuple[list[str], frozenset[str], int]:
+    """Run one scenario and return its violations, its features and its number of tasks.
 
-    An exception of the simulator is something wrong. One of the tools around it (a scenario that cannot be
-    read, a kernel that does not compile, a check that fails to check) is raised: it must not pass for a finding.
+    An exception of the simulator is a violation. Errors of the test tools (a scenario that cannot be read, a kernel
+    that does not compile, a check that raises) are raised, so that they do not count as violations.
     """
     from clustersim.errors import KernelError
     from clustersim.study.single_run.run import run_scenario
-    from tests.harness import Ran, scenario_of
-    from tests.swarm.checks import findings
+    from tests.harness import FinishedRun, scenario_of
+    from tests.swarm.checks import violations
     from tests.swarm.scenarios import LEAST_TASKS, draw
 
     drawn = draw(seed, number)
     drawn.write(directory)
     scenario = scenario_of(drawn.written, directory)
     try:
-        ran = Ran(run_scenario(scenario, directory / "out", checked=True), scenario)
+        ran = FinishedRun(run_scenario(scenario, directory / "out", checked=True), scenario)
     except KernelError as error:
         if type(error.__cause__).__module__.startswith("numba"):
             raise
         return [traceback.format_exc()], drawn.features, 0
     except Exception:
         return [traceback.format_exc()], drawn.features, 0
-    wrong, count = findings(ran), len(ran.tasks())
+    broken, count = violations(ran), len(ran.tasks())
     if count < LEAST_TASKS:
-        wrong.append(f"only {count} tasks")
-    return wrong, drawn.features, count
+        broken.append(f"only {count} tasks")
+    return broken, drawn.features, count
 
 
 def main(arguments: list[str]) -> int:
-    """Run the swarm; the exit code."""
+    """Run the swarm and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.swarm", description="random scenarios, checked")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200, help="scenarios")
     parser.add_argument("--only", type=int, help="repeat this one")
     parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="plant a bug, which must be found")
-    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first finding")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
     options = parser.parse_args(arguments)
     if options.mutate:
-        return _mutated(options.mutate, options.seed, options.count)
+        return _run_mutated(options.mutate, options.seed, options.count)
     numbers = range(options.count) if options.only is None else [options.only]
-    return _fly_all(options.seed, list(numbers), options.keep_going)
+    return _check_all(options.seed, list(numbers), options.keep_going)
 
 
-def _fly_all(seed: int, numbers: list[int], keep_going: bool) -> int:
-    """Run these scenarios of a swarm and print its census."""
+def _check_all(seed: int, numbers: list[int], keep_going: bool) -> int:
+    """Run these scenarios of a swarm, and print violations and the number of scenarios by feature."""
     from tests.swarm.scenarios import FEATURES
 
     seen = dict.fromkeys(FEATURES, 0)
-    flown = tasks = failed = 0
+    checked = tasks = failed = 0
     print(f"swarm of seed {seed}: {len(numbers)} scenarios")
     for number in numbers:
         with tempfile.TemporaryDirectory() as directory:
-            wrong, features, count = fly(seed, number, Path(directory))
-        flown, tasks = flown + 1, tasks + count
+            broken, features, count = check_scenario(seed, number, Path(directory))
+        checked, tasks = checked + 1, tasks + count
         for name in features:
             seen[name] += 1
-        if wrong:
+        if broken:
             failed += 1
-            print(f"scenario {number} of seed {seed} is wrong; features: {', '.join(sorted(features))}")
-            print("\n".join(f"  {line}" for line in wrong[:10]))
+            print(f"scenario {number} of seed {seed} has violations; features: {', '.join(sorted(features))}")
+            print("\n".join(f"  {line}" for line in broken[:10]))
             print(f"  repeat: python -m tests.swarm --seed {seed} --only {number}", flush=True)
             if not keep_going:
                 break
-        if flown % 50 == 0:
-            print(f"{flown} of {len(numbers)} scenarios, {tasks:,} tasks", flush=True)
-    census = ", ".join(f"{name} {count}" for name, count in sorted(seen.items(), key=lambda item: item[1]))
-    print(f"features, in how many scenarios: {census}")
-    print(f"{flown} scenarios, {tasks:,} tasks, {failed} with something wrong")
+        if checked % 50 == 0:
+            print(f"{checked} of {len(numbers)} scenarios, {tasks:,} tasks", flush=True)
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(seen.items(), key=lambda item: item[1]))
+    print(f"scenarios by feature: {counts}")
+    print(f"{checked} scenarios, {tasks:,} tasks, {failed} with violations")
     return 1 if failed else 0
 
 
-def _mutated(name: str, seed: int, count: int) -> int:
-    """Run the swarm against a copy of the sources with a planted bug; 0 when it was found."""
+def _run_mutated(name: str, seed: int, count: int) -> int:
+    """Run the swarm against a copy of the sources with a planted bug; return 0 when it was found."""
     mutation = MUTATIONS[name]
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as copy:
         ignored = shutil.ignore_patterns("__pycache__")
         for part in ("clustersim", "tests"):
-            shutil.copytree(ROOT / part, Path(place) / part, ignore=ignored)
+            shutil.copytree(ROOT / part, Path(copy) / part, ignore=ignored)
         sources = {
-            path: path.read_text(encoding="utf-8") for path in (Path(place) / "clustersim").rglob("*.py")
+            path: path.read_text(encoding="utf-8") for path in (Path(copy) / "clustersim").rglob("*.py")
         }
         if sum(source.count(mutation.right) for source in sources.values()) != 1:
-            print(f"the mutation {name} does not fit the sources any more", file=sys.stderr)
+            print(f"the mutation {name} no longer fits the sources", file=sys.stderr)
             return 1
         for path, source in sources.items():
             if mutation.right in source:
                 path.write_text(source.replace(mutation.right, mutation.wrong), encoding="utf-8")
         command = [sys.executable, "-m", "tests.swarm", "--seed", str(seed), "--count", str(count)]
-        environment = {**os.environ, "PYTHONPATH": place}
-        done = subprocess.run(
-            command, cwd=place, env=environment, check=False, text=True, capture_output=True
-        )
+        environment = {**os.environ, "PYTHONPATH": copy}
+        done = subprocess.run(command, cwd=copy, env=environment, check=False, text=True, capture_output=True)
     print(done.stdout, done.stderr, sep="")
-    seen = re.search(r"scenario (\d+) of seed \d+ is wrong", done.stdout)
-    found = seen is not None and _is_right(seed, int(seen[1]))
+    seen = re.search(r"scenario (\d+) of seed \d+ has violations", done.stdout)
+    found = seen is not None and _passes_unmutated(seed, int(seen[1]))
     print(f"the planted bug {name} was {'found' if found else 'NOT found'}")
     return 0 if found else 1
 
 
-def _is_right(seed: int, number: int) -> bool:
-    """Whether this scenario keeps every law without the planted bug, so that the bug is what was found."""
+def _passes_unmutated(seed: int, number: int) -> bool:
+    """Return whether this scenario has no violations without the planted bug, so that the bug is their cause."""
     with tempfile.TemporaryDirectory() as directory:
-        return not fly(seed, number, Path(directory))[0]
+        return not check_scenario(seed, number, Path(directory))[0]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the swarm draws of capacity and failures: groups, managed scaling, Managed Instances, what is taken away.
+"""Random capacity and failures for the swarm: groups, managed scaling, Managed Instances, outages, interruptions.
 
-Each function dresses a part of a scenario in the making; `pick` says whether a feature is on and counts it. Knows how
-scenarios are written, not how they run.
+Each function adds to a part of a scenario that is being drawn; `pick` decides whether a feature is on and counts it.
+The module uses the format of scenarios, not the simulator.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ POLICIES = ("Default", "OldestInstance", "NewestInstance", "ClosestToNextInstanc
 
 
 class Drawing(Protocol):
-    """A scenario in the making."""
+    """The scenario that is being drawn."""
 
-    luck: random.Random
+    rng: random.Random
     minutes: int
 
     def pick(self, name: str, chance: float = 1.0) -> bool:
@@ -40,9 +40,9 @@ class Drawing(Protocol):
         """Whether the switch of any of these features is on."""
 
 
-def dress_group(drawing: Drawing, group: Block) -> None:
-    """Types, purchase options, policies and protection of a group of the swarm's own types."""
-    luck = drawing.luck
+def add_group_options(drawing: Drawing, group: Block) -> None:
+    """Add types, purchase options, policies and protection to a group of instance types of the swarm."""
+    rng = drawing.rng
     kinds = list(group["instanceTypes"])
     if "purchaseOption" not in group:
         if drawing.pick("several_types", 0.7):
@@ -51,74 +51,74 @@ def dress_group(drawing: Drawing, group: Block) -> None:
             group.pop("instanceTypes")
             group["mixedInstancesPolicy"] = {
                 "instancesDistribution": {
-                    "onDemandBaseCapacity": luck.randint(0, 3),
-                    "onDemandPercentageAboveBaseCapacity": luck.choice((0, 30, 50, 100)),
-                    "onDemandAllocationStrategy": luck.choice(("prioritized", "lowest-price")),
-                    "spotAllocationStrategy": luck.choice(STRATEGIES),
+                    "onDemandBaseCapacity": rng.randint(0, 3),
+                    "onDemandPercentageAboveBaseCapacity": rng.choice((0, 30, 50, 100)),
+                    "onDemandAllocationStrategy": rng.choice(("prioritized", "lowest-price")),
+                    "spotAllocationStrategy": rng.choice(STRATEGIES),
                 },
                 "launchTemplate": {"overrides": [{"instanceType": kind} for kind in kinds]},
             }
         else:
             group["instanceTypes"] = kinds
     if drawing.pick("termination_policies", 0.7):
-        group["terminationPolicies"] = luck.sample(POLICIES, luck.randint(1, 2))
+        group["terminationPolicies"] = rng.sample(POLICIES, rng.randint(1, 2))
     if drawing.pick("scale_in_protection", 0.5):
         group["newInstancesProtectedFromScaleIn"] = True
     if drawing.pick("spot_draining", 0.7):
         group["ecsConfig"] = {"ECS_ENABLE_SPOT_INSTANCE_DRAINING": True}
 
 
-def dress_provider(drawing: Drawing, provider: Block) -> None:
-    """Managed scaling, termination protection and draining."""
-    luck = drawing.luck
+def add_provider_options(drawing: Drawing, provider: Block) -> None:
+    """Add managed scaling, termination protection and draining to a provider."""
+    rng = drawing.rng
     inner = provider["autoScalingGroupProvider"]
     if drawing.pick("managed_scaling", 0.8):
         inner["managedScaling"] = {
-            "targetCapacity": luck.choice((50, 80, 90, 100, 100)),
-            "minimumScalingStepSize": luck.choice((1, 1, 3)),
-            "maximumScalingStepSize": luck.choice((3, 4, 10_000)),
-            "instanceWarmupPeriod": luck.choice((0, 60, 300)),
+            "targetCapacity": rng.choice((50, 80, 90, 100, 100)),
+            "minimumScalingStepSize": rng.choice((1, 1, 3)),
+            "maximumScalingStepSize": rng.choice((3, 4, 10_000)),
+            "instanceWarmupPeriod": rng.choice((0, 60, 300)),
         }
         if drawing.pick("termination_protection", 0.7):
             inner["managedTerminationProtection"] = "ENABLED"
     if drawing.pick("no_draining", 0.5):
         inner["managedDraining"] = "DISABLED"
     else:
-        inner["managedDrainingTimeout"] = f"{luck.randint(2, 60)}m"
+        inner["managedDrainingTimeout"] = f"{rng.randint(2, 60)}m"
 
 
-def managed_provider(drawing: Drawing) -> Block:
-    """A provider of Managed Instances of the swarm's own types."""
-    luck = drawing.luck
+def draw_managed_instances_provider(drawing: Drawing) -> Block:
+    """Draw a provider of Managed Instances of instance types of the swarm."""
+    rng = drawing.rng
     kinds = ["swarm.small", "swarm.middle", "swarm.wide"]
     template: Block = {
-        "instanceRequirements": {"allowedInstanceTypes": luck.sample(kinds, luck.randint(1, 3))},
-        "capacityOptionType": luck.choice(("ON_DEMAND", "SPOT")),
+        "instanceRequirements": {"allowedInstanceTypes": rng.sample(kinds, rng.randint(1, 3))},
+        "capacityOptionType": rng.choice(("ON_DEMAND", "SPOT")),
     }
-    after = luck.choice(({}, {"scaleInAfter": 0}, {"scaleInAfter": 120}, {"scaleInAfter": -1}))
+    after = rng.choice(({}, {"scaleInAfter": 0}, {"scaleInAfter": 120}, {"scaleInAfter": -1}))
     of = {"instanceLaunchTemplate": template, "infrastructureOptimization": after}
-    return {"name": "own", "managedInstancesProvider": {"launchTime": f"{luck.randint(5, 90)}s", **of}}
+    return {"name": "own", "managedInstancesProvider": {"launchTime": f"{rng.randint(5, 90)}s", **of}}
 
 
-def drawn_failures(drawing: Drawing, providers: list[str]) -> Block:
-    """What breaks and what is taken away; without its feature Spot is never interrupted."""
-    luck = drawing.luck
+def draw_failures(drawing: Drawing, providers: list[str]) -> Block:
+    """Draw failures and interruptions; without its feature Spot is never interrupted."""
+    rng = drawing.rng
     failures: Block = {"spotInterruptions": "none", "fargateSpotInterruptions": "none"}
 
     def span() -> Block:
-        at = luck.randint(1, drawing.minutes - 5)
-        return {"at": f"{at}m", "duration": f"{luck.randint(1, 40)}m"}
+        at = rng.randint(1, drawing.minutes - 5)
+        return {"at": f"{at}m", "duration": f"{rng.randint(1, 40)}m"}
 
     if drawing.pick("zone_outages"):
-        zones = luck.sample(ZONES, luck.randint(1, 2))
+        zones = rng.sample(ZONES, rng.randint(1, 2))
         failures["zoneOutages"] = [{"availabilityZone": zone, **span()} for zone in zones]
     if drawing.pick("shortages"):
         failures["capacityShortages"] = [
-            _shortage(drawing, providers) | span() for _ in range(luck.randint(1, 3))
+            _draw_shortage(drawing, providers) | span() for _ in range(rng.randint(1, 3))
         ]
     if drawing.pick("spot_interruptions"):
-        mean = {"distribution": "exponential", "mean": f"{luck.randint(20, 200)}m"}
-        failures["spotInterruptions"] = luck.choice(
+        mean = {"distribution": "exponential", "mean": f"{rng.randint(20, 200)}m"}
+        failures["spotInterruptions"] = rng.choice(
             (
                 {"timeToInterruption": mean},
                 {"monthlyShare": 0.999, "poolShare": 0.5, "poolFraction": 0.01},
@@ -126,26 +126,26 @@ def drawn_failures(drawing: Drawing, providers: list[str]) -> Block:
             )
         )
     if drawing.pick("fargate_spot_interruptions"):
-        mean = {"distribution": "exponential", "mean": f"{luck.randint(20, 200)}m"}
-        failures["fargateSpotInterruptions"] = luck.choice(
+        mean = {"distribution": "exponential", "mean": f"{rng.randint(20, 200)}m"}
+        failures["fargateSpotInterruptions"] = rng.choice(
             ({"timeToInterruption": mean}, {"monthlyShare": 0.999, "poolShare": 1, "poolFraction": 0.02})
         )
     if drawing.pick("retirement"):
-        failures["fargateTaskRetirement"] = {"timeToRetirement": f"{luck.randint(10, 120)}m"}
+        failures["fargateTaskRetirement"] = {"timeToRetirement": f"{rng.randint(10, 120)}m"}
     if drawing.pick("agent_disconnects"):
         failures["agentDisconnects"] = {
-            "timeToDisconnect": {"distribution": "exponential", "mean": f"{luck.randint(30, 300)}m"},
-            "duration": {"distribution": "exponential", "mean": f"{luck.randint(1, 20)}m"},
+            "timeToDisconnect": {"distribution": "exponential", "mean": f"{rng.randint(30, 300)}m"},
+            "duration": {"distribution": "exponential", "mean": f"{rng.randint(1, 20)}m"},
         }
     return failures
 
 
-def _shortage(drawing: Drawing, providers: list[str]) -> Block:
-    """A shortage of a provider or of a type, of one purchase option or both, in a zone or in all."""
-    luck = drawing.luck
-    of: Block = {"capacityProvider": luck.choice([*providers, "FARGATE", "FARGATE_SPOT"])}
-    if luck.random() < 0.4:
-        of["purchaseOption"] = luck.choice(("spot", "on-demand"))
-    if luck.random() < 0.5:
-        of["availabilityZone"] = luck.choice(ZONES)
-    return {**of, "reclaim": luck.random() < 0.5}
+def _draw_shortage(drawing: Drawing, providers: list[str]) -> Block:
+    """Draw a shortage of a provider, of one purchase option or both, in one zone or in all."""
+    rng = drawing.rng
+    of: Block = {"capacityProvider": rng.choice([*providers, "FARGATE", "FARGATE_SPOT"])}
+    if rng.random() < 0.4:
+        of["purchaseOption"] = rng.choice(("spot", "on-demand"))
+    if rng.random() < 0.5:
+        of["availabilityZone"] = rng.choice(ZONES)
+    return {**of, "reclaim": rng.random() < 0.5}

@@ -1,7 +1,7 @@
 """Laws of capacity and failures, from the result tables and the scenario alone.
 
-Written anew from the rules, in plain Python; shares no code with the simulator. `tests.swarm.checks` runs them beside
-its own.
+They are written independently from the rules, in plain Python, and share no code with the simulator.
+`tests.swarm.checks` runs them with its own.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from clustersim.scenario.sections.scenario import AutoScalingGroup, CapacityProvider
-from tests.harness import MINUTE, Block, Ran
+from tests.harness import MINUTE, Block, FinishedRun
 
 NOTICE = 2 * MINUTE
 LONGEST_STOP = 120_000
 
 
-def _first(ran: Ran) -> int:
+def _first(ran: FinishedRun) -> int:
     """The simulation's first instant, in ms since `start`."""
     return -ran.scenario.warm_up_ms
 
 
-def _groups(ran: Ran) -> dict[str, AutoScalingGroup]:
+def _groups(ran: FinishedRun) -> dict[str, AutoScalingGroup]:
     return {group.name: group for group in ran.scenario.groups}
 
 
-def _provider_of(ran: Ran) -> dict[str, CapacityProvider]:
+def _provider_of(ran: FinishedRun) -> dict[str, CapacityProvider]:
     """The provider of each Auto Scaling group that has one."""
     return {of.group: of for of in ran.scenario.providers if of.group is not None}
 
 
-def _closures(ran: Ran) -> list[Block]:
-    """Outages and shortages: from when to when, and of what."""
+def _closures(ran: FinishedRun) -> list[Block]:
+    """Return the outages and shortages with their times and the capacity that they affect."""
     failures = ran.scenario.failures
-    found = [{"at": of.at_ms, "until": of.until_ms, "zone": of.zone} for of in failures.zone_outages]
+    closures = [{"at": of.at_ms, "until": of.until_ms, "zone": of.zone} for of in failures.zone_outages]
     for of in failures.capacity_shortages:
         spot = None if of.purchase_option is None else of.purchase_option == "spot"
-        found.append({"at": of.at_ms, "until": of.until_ms, "zone": of.zone, "provider": of.provider,
+        closures.append({"at": of.at_ms, "until": of.until_ms, "zone": of.zone, "provider": of.provider,
                       "type": of.instance_type, "spot": spot})  # fmt: skip
-    return found
+    return closures
 
 
-def _closed(ran: Ran, instant: int, **what: object) -> bool:
-    """Whether capacity of this kind could not be had at an instant."""
+def _closed(ran: FinishedRun, instant: int, **what: object) -> bool:
+    """Return whether capacity of this kind was unavailable at an instant."""
     return any(
         of["at"] <= instant < of["until"]
         and all(of.get(key) is None or of[key] == value for key, value in what.items())
@@ -50,7 +50,7 @@ def _closed(ran: Ran, instant: int, **what: object) -> bool:
     )
 
 
-def bounds(ran: Ran) -> Iterator[str]:
+def bounds(ran: FinishedRun) -> Iterator[str]:
     """A group's desired capacity stays within its bounds, and its size within the balancing margin."""
     groups = _groups(ran)
     for of in ran.scenario.providers:
@@ -77,9 +77,8 @@ def bounds(ran: Ran) -> Iterator[str]:
             yield f"{name} had {most} instances, its greatest size is {group.max_size}"
 
 
-def scaling(ran: Ran) -> Iterator[str]:
-    """Managed scaling decides at full minutes, out by a reservation above the target and in by one below; down by
-    less than half."""
+def scaling(ran: FinishedRun) -> Iterator[str]:
+    """Managed scaling acts at full minutes, out above the target and in below it, each time by less than half."""
     targets = {
         f"capacityProvider/{of.name}": of.managed_scaling.target_capacity
         for of in ran.scenario.providers
@@ -91,7 +90,7 @@ def scaling(ran: Ran) -> Iterator[str]:
         before, after, value = row["from_count"], row["to_count"], row["metric_value"]
         target = targets.get(row["target"])
         if target is None:
-            yield f"{row['target']} was scaled, and nobody manages its scaling"
+            yield f"{row['target']} was scaled without managed scaling"
         elif (row["time"] - _first(ran)) % MINUTE:
             yield f"{row['target']} was scaled at {row['time']} ms"
         elif before == after or (after > before) != (value > target) or (after < before) != (value < target):
@@ -105,8 +104,8 @@ def scaling(ran: Ran) -> Iterator[str]:
             yield f"{row['capacity_provider']} has a reservation of {value} at {row['time']} ms"
 
 
-def closed(ran: Ran) -> Iterator[str]:
-    """Nothing is launched or placed where there is no capacity, and nothing lives on in a zone that is gone."""
+def closed(ran: FinishedRun) -> Iterator[str]:
+    """Nothing is launched or placed where there is no capacity, and nothing in a zone outlives its outage."""
     for host in ran.instances():
         where = {
             "provider": host["capacity_provider"] or "",
@@ -122,17 +121,17 @@ def closed(ran: Ran) -> Iterator[str]:
         at, zone = task["placed_at"], task["availability_zone"]
         if at is not None and _closed(ran, at, provider=provider, type="", zone=zone, spot=spot):
             yield f"task {task['task_id']} was placed on {provider} in {zone} where there was no capacity"
-    lives = [
+    lifetimes = [
         ("instance", host["container_instance_id"], host, "launched_at", "terminated_at")
         for host in ran.instances()
     ]
-    lives += [
+    lifetimes += [
         ("task", task["task_id"], task, "placed_at", "stopped_at")
         for task in ran.tasks(launch_type="FARGATE")
         if task["placed_at"] is not None
     ]
     for of in ran.scenario.failures.zone_outages:
-        for noun, number, row, begun, ended in lives:
+        for noun, number, row, begun, ended in lifetimes:
             last = row[ended]
             if (
                 row["availability_zone"] == of.zone
@@ -142,8 +141,8 @@ def closed(ran: Ran) -> Iterator[str]:
                 yield f"{noun} {number} outlived its zone {of.zone}"
 
 
-def protected(ran: Ran) -> Iterator[str]:
-    """Protection from scale-in holds: by the group for every instance, by ECS for those with a task.
+def protected(ran: FinishedRun) -> Iterator[str]:
+    """Protection from scale-in holds: that of the group for every instance, that of ECS for instances with a task.
 
     An instance with nothing but daemons counts as empty.
     """
@@ -161,32 +160,32 @@ def protected(ran: Ran) -> Iterator[str]:
         group = _groups(ran).get(host["auto_scaling_group"] or "")
         if group is None or host["termination_reason"] not in ("scale-in", "Availability Zone rebalancing"):
             continue
-        who, provider = f"instance {host['container_instance_id']}", providers.get(group.name)
+        label, provider = f"instance {host['container_instance_id']}", providers.get(group.name)
         ecs_protects = provider is not None and provider.managed_termination_protection
-        if group.protects_new and not ecs_protects:
-            yield f"{who} was scaled in though its group protects it"
+        if group.new_instances_protected and not ecs_protects:
+            yield f"{label} was scaled in though its group protects it"
         died = host["terminated_at"] in killed[host["container_instance_id"]]
         if ecs_protects and died:
-            yield f"{who} was scaled in with a task on it though ECS protects it"
+            yield f"{label} was scaled in with a task on it though ECS protects it"
         if provider is not None and provider.managed_draining and died:
             drained = host["terminated_at"] - (host["draining_at"] or 0)
             if host["draining_at"] is None or drained < provider.draining_timeout_ms:
-                yield f"{who} was scaled in with a task on it before it had drained"
+                yield f"{label} was scaled in with a task on it before it had drained"
 
 
-def interruptions(ran: Ran) -> Iterator[str]:
-    """Only Spot is interrupted, two minutes after a warning; a task has its stop timeout from the warning on."""
+def interruptions(ran: FinishedRun) -> Iterator[str]:
+    """Only Spot is interrupted, two minutes after a warning; the stop timeout of a task begins at the warning."""
     warned = {
         row["container_instance_id"]: row["time"]
         for row in ran.rows("events", kind="SPOT_INTERRUPTION_WARNING")
         if row["container_instance_id"] is not None
     }
     for host in ran.instances(termination_reason="Spot interruption"):
-        who = f"instance {host['container_instance_id']}"
+        label = f"instance {host['container_instance_id']}"
         if host["purchase_option"] != "spot":
-            yield f"{who} is no Spot instance and was interrupted"
+            yield f"{label} is no Spot instance and was interrupted"
         if host["terminated_at"] - warned.get(host["container_instance_id"], 0) != NOTICE:
-            yield f"{who} was reclaimed at {host['terminated_at']}, not two minutes after its warning"
+            yield f"{label} was reclaimed at {host['terminated_at']}, not two minutes after its warning"
     for task in ran.tasks(stop_code="SpotInterruption"):
         on_host = task["container_instance_id"] is not None
         if not on_host and task["capacity_provider"] != "FARGATE_SPOT":
@@ -197,7 +196,7 @@ def interruptions(ran: Ran) -> Iterator[str]:
                 yield f"task {task['task_id']} lived {last - task['stopping_at']} ms after its notice"
 
 
-def agents(ran: Ran) -> Iterator[str]:
+def agents(ran: FinishedRun) -> Iterator[str]:
     """No task is placed on an instance whose agent is disconnected."""
     silent: dict[int, list[list[int]]] = defaultdict(list)
     for row in sorted(ran.rows("events"), key=lambda row: row["time"]):
@@ -211,9 +210,9 @@ def agents(ran: Ran) -> Iterator[str]:
                 yield f"task {task['task_id']} was placed on an instance with a disconnected agent"
 
 
-def managed_instances(ran: Ran) -> Iterator[str]:
-    """An instance is launched for somebody who waits; an idle one had nothing to do; none is consolidated with a
-    standalone task on it."""
+def managed_instances(ran: FinishedRun) -> Iterator[str]:
+    """An instance is launched only for waiting tasks, terminated as idle only after the idle time, and not consolidated
+    with a standalone task on it."""
     tasks = ran.tasks(launch_type="MANAGED_INSTANCES")
     on_host: dict[int, list[Block]] = defaultdict(list)
     for task in tasks:
@@ -223,7 +222,7 @@ def managed_instances(ran: Ran) -> Iterator[str]:
         provider = host["capacity_provider"]
         if provider not in settings:
             continue
-        who, at, gone = (
+        label, at, gone = (
             f"instance {host['container_instance_id']}",
             host["launched_at"],
             host["terminated_at"],
@@ -235,17 +234,17 @@ def managed_instances(ran: Ran) -> Iterator[str]:
             for task in tasks
         )
         if not waited:
-            yield f"{who} was launched for nobody"
-        mine, reason = on_host[host["container_instance_id"]], host["termination_reason"]
+            yield f"{label} was launched though no task waited"
+        own_tasks, reason = on_host[host["container_instance_id"]], host["termination_reason"]
         if reason in ("idle", "underutilized") and settings[provider] is None:
-            yield f"{who} was {reason} though nothing is to be optimised"
-        ends = [task["stopped_at"] for task in mine]
+            yield f"{label} was {reason} though optimization is off"
+        ends = [task["stopped_at"] for task in own_tasks]
         if reason == "idle" and any(end is None or end + settings[provider] > gone for end in ends):
-            yield f"{who} was idle and ended at {gone}, its tasks at {ends}"
+            yield f"{label} was idle and ended at {gone}, its tasks at {ends}"
         if reason == "underutilized" and any(
-            task["service"] is None and task["stopped_at"] == gone for task in mine
+            task["service"] is None and task["stopped_at"] == gone for task in own_tasks
         ):
-            yield f"{who} was consolidated with a standalone task"
+            yield f"{label} was consolidated with a standalone task"
 
 
 CAPACITY_LAWS = (bounds, scaling, closed, protected, interruptions, agents, managed_instances)

@@ -1,8 +1,8 @@
-"""What must be true of the tables of any run: read back, counted and priced anew.
+"""Laws of the tables of any run: counts and prices are recomputed and compared.
 
-Works from the result files and the scenario alone, in plain numpy, and shares no code with the simulator: a
-sweep over the intervals of `tasks` stands for reservations, intervals times prices for the bill. Each law is a
-generator of sentences about what is wrong; `findings` runs them all. The swarm and the law tests call it.
+The laws use only the result files and the scenario, in plain numpy, and share no code with the simulator: intervals
+of `tasks` give reservations, and intervals times prices give the bill. Each law is a generator of sentences, one for
+each violation; `violations` runs them all. The swarm and the law tests call it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from clustersim.scenario.aws.schedule_expressions import instants
+from clustersim.scenario.aws.schedule_expressions import fire_times
 from clustersim.scenario.sections.scenario import Behavior, RunTask, TaskDefinition
-from tests.harness import HOUR, Block, Ran
+from tests.harness import HOUR, Block, FinishedRun
 from tests.swarm.capacity_checks import CAPACITY_LAWS
 from tests.swarm.cost_checks import resource_laws
 from tests.swarm.image_checks import billed_from, certain, image_laws
 from tests.swarm.service_checks import definition_of, service_laws
-from tests.swarm.virtual_machines import machine_laws
+from tests.swarm.virtual_machines import virtual_machine_laws
 
 EXTRA_GIB_FREE = 20
 PORTS_OF_AN_INSTANCE = 95
@@ -38,12 +38,12 @@ STAMPS = (
 )
 
 
-def findings(ran: Ran) -> list[str]:
-    """Everything that is wrong with a run, one sentence each."""
+def violations(ran: FinishedRun) -> list[str]:
+    """Return the violations of all laws in a run, one sentence each."""
     ran.run.verify()
     laws = (
         *(
-            _lives,
+            _lifecycles,
             _ages,
             _entries_close,
             _services_close,
@@ -52,53 +52,62 @@ def findings(ran: Ran) -> list[str]:
             _reservations,
             _exclusions,
         ),
-        *(_instances, _series, _rest, _waiting, _fargate_limits, _bill, _instance_bill, _fargate_bill),
+        *(
+            _instances,
+            _series,
+            _steady_counts,
+            _waiting,
+            _fargate_limits,
+            _bill,
+            _instance_bill,
+            _fargate_bill,
+        ),
         *CAPACITY_LAWS,
     )
-    found = [f"{law.__name__.strip('_')}: {words}" for law in laws for words in law(ran)]
-    others = (service_laws, image_laws, machine_laws, resource_laws)
-    return [*found, *(words for laws in others for words in laws(ran))]
+    results = [f"{law.__name__.strip('_')}: {message}" for law in laws for message in law(ran)]
+    others = (service_laws, image_laws, virtual_machine_laws, resource_laws)
+    return [*results, *(message for laws in others for message in laws(ran))]
 
 
-def _end(ran: Ran) -> int:
+def _end(ran: FinishedRun) -> int:
     return ran.scenario.duration_ms
 
 
-def _definition(ran: Ran, task: Block) -> TaskDefinition | None:
+def _definition(ran: FinishedRun, task: Block) -> TaskDefinition | None:
     return definition_of(ran, task)
 
 
-# --- lives -------------------------------------------------------------------------------------------------
+# --- lifecycles --------------------------------------------------------------------------------------------
 
 
-def _lives(ran: Ran) -> Iterator[str]:
+def _lifecycles(ran: FinishedRun) -> Iterator[str]:
     """Each task is one row with stamps in order, one final state, and a reason when it has stopped."""
     tasks = ran.tasks()
     ids = [task["task_id"] for task in tasks]
     if ids != list(range(1, len(ids) + 1)):
         yield "task ids are not 1, 2, 3 ..."
     for task in tasks:
-        who = f"task {task['task_id']}"
+        label = f"task {task['task_id']}"
         stamps = [task[name] for name in STAMPS if task[name] is not None]
         if stamps != sorted(stamps):
-            yield f"{who} has stamps out of order: {stamps}"
+            yield f"{label} has stamps out of order: {stamps}"
         if (task["last_status"] == "STOPPED") != (task["stopped_at"] is not None):
-            yield f"{who} is {task['last_status']} and stopped at {task['stopped_at']}"
+            yield f"{label} is {task['last_status']} and stopped at {task['stopped_at']}"
         if task["last_status"] == "STOPPED" and None in (task["stop_code"], task["stopped_reason"]):
-            yield f"{who} has stopped without a reason"
+            yield f"{label} has stopped without a reason"
         if (task["last_status"] == "RUNNING") != (
             task["started_at"] is not None and task["stopping_at"] is None
         ):
-            yield f"{who} is {task['last_status']} with {stamps}"
+            yield f"{label} is {task['last_status']} with {stamps}"
         if task["placed_at"] is None and (task["container_instance_id"] is not None or task["cost_usd"]):
-            yield f"{who} was never placed, yet has an instance or a cost"
+            yield f"{label} was never placed, yet has an instance or a cost"
         waits = task["last_status"] == "PROVISIONING" and task["launch_type"] == "EC2"
         if waits and (task["wait_reason"] is None or task["capacity_provider"] is None):
-            yield f"{who} waits without a reason"
+            yield f"{label} waits without a reason"
 
 
-def _ages(ran: Ran) -> Iterator[str]:
-    """Who has no check is healthy 40 s after RUNNING; a trace's task lives as long as its row says."""
+def _ages(ran: FinishedRun) -> Iterator[str]:
+    """A task without checks is healthy 40 s after RUNNING; a task of a trace runs as long as its row."""
     unchecked = {service.name for service in ran.scenario.services if not service.target_groups}
     first = -ran.scenario.warm_up_ms
     for task in ran.tasks():
@@ -116,32 +125,32 @@ def _ages(ran: Ran) -> Iterator[str]:
         lengths = dict(zip(_words(entry.trace.reference_id), entry.trace.duration_ms.tolist(), strict=True))
         for task in ran.tasks(exit_code=0, stop_code="EssentialContainerExited"):
             if task["reference_id"] is not None:
-                lived = task["stopped_at"] - task["started_at"]
-                if lived != lengths[task["reference_id"]]:
-                    yield f"task {task['task_id']} of {task['reference_id']} lived {lived} ms"
+                lifetime = task["stopped_at"] - task["started_at"]
+                if lifetime != lengths[task["reference_id"]]:
+                    yield f"task {task['task_id']} of {task['reference_id']} lifetime {lifetime} ms"
 
 
 def _words(column: Iterable[object]) -> list[str]:
-    """A column of texts as Python's own, whatever holds it."""
+    """Return a column of texts as Python strings, whatever its type."""
     return [str(word) for word in column]
 
 
-def _requested(ran: Ran, entry: RunTask) -> tuple[int, int]:
-    """The least and greatest number of tasks that an entry asked for before the end."""
+def _requested(ran: FinishedRun, entry: RunTask) -> tuple[int, int]:
+    """Return the minimum and maximum number of tasks that an entry requested before the end."""
     length, start = _end(ran), ran.scenario.start_ms
     if entry.trace is not None:
         due = entry.trace.submit_ms < length
         return (int(entry.trace.instances[due].sum()),) * 2
     if entry.schedule is not None:
-        return (entry.count * instants(entry.schedule, start, start + length).size,) * 2
+        return (entry.count * fire_times(entry.schedule, start, start + length).size,) * 2
     if entry.arrivals_per_hour is not None:
         mean = entry.arrivals_per_hour * length / HOUR
         return max(0, int(mean - 6 * mean**0.5)) * entry.count, int(mean + 6 * mean**0.5 + 6) * entry.count
     return (entry.count if (entry.at_ms or 0) < length else 0,) * 2
 
 
-def _entries_close(ran: Ran) -> Iterator[str]:
-    """Every task that RunTask was asked for is a row."""
+def _entries_close(ran: FinishedRun) -> Iterator[str]:
+    """Every task that RunTask requested is a row."""
     rows = Counter(task["group"] for task in ran.tasks(service=None) if task["attempt"] == 1)
     for entry in ran.scenario.run_tasks:
         groups = {entry.group}
@@ -150,26 +159,26 @@ def _entries_close(ran: Ran) -> Iterator[str]:
         least, most = _requested(ran, entry)
         count = sum(rows[group] for group in groups)
         if not least <= count <= most:
-            yield f"{entry.name} was asked for {least} to {most} tasks and has {count} rows"
+            yield f"{entry.name} requested {least} to {most} tasks and has {count} rows"
 
 
-def _services_close(ran: Ran) -> Iterator[str]:
-    """The service events have started as many tasks as there are rows; those of `running` are there at once."""
-    said: Counter[str] = Counter()
+def _services_close(ran: FinishedRun) -> Iterator[str]:
+    """The service events report as many started tasks as there are rows, apart from `initialState: running`."""
+    reported: Counter[str] = Counter()
     for event in ran.rows("events", kind="SERVICE_TASKS_STARTED"):
-        said[event["service"]] += int(re.search(r"has started (\d+) tasks", event["message"])[1])  # type: ignore[index]
+        reported[event["service"]] += int(re.search(r"has started (\d+) tasks", event["message"])[1])  # type: ignore[index]
     first = -ran.scenario.warm_up_ms
     for service in ran.scenario.services:
         rows = ran.tasks(service=service.name)
         at_once = 0
         if ran.scenario.initial_state == "running":
             at_once = sum(row["healthy_at"] == first == row["created_at"] for row in rows)
-        if len(rows) != said[service.name] + at_once:
-            yield f"{service.name} has {len(rows)} rows, started {said[service.name]}, and {at_once} were there"
+        if len(rows) != reported[service.name] + at_once:
+            yield f"{service.name} has {len(rows)} rows, started {reported[service.name]}, and {at_once} were there"
 
 
-def _retries(ran: Ran) -> Iterator[str]:
-    """An attempt that ended badly is followed by the next, up to the entry's retries."""
+def _retries(ran: FinishedRun) -> Iterator[str]:
+    """A failed attempt is followed by the next one, up to the retries of the entry."""
     ended: Counter[tuple[str, int]] = Counter()
     begun: Counter[tuple[str, int]] = Counter()
     for task in ran.tasks(service=None):
@@ -183,12 +192,12 @@ def _retries(ran: Ran) -> Iterator[str]:
             for attempt in range(1, entry.retries + 2):
                 wanted = ended[group, attempt] if attempt <= entry.retries else 0
                 if begun[group, attempt + 1] != wanted:
-                    words = f"{wanted} attempts {attempt} to be repeated, {begun[group, attempt + 1]} were"
-                    yield f"{group} had {words}"
+                    message = f"{wanted} attempts {attempt} to be repeated, {begun[group, attempt + 1]} were"
+                    yield f"{group} had {message}"
 
 
-def _summary_counts(ran: Ran) -> Iterator[str]:
-    """The summary counts what the rows show between `start` and the end."""
+def _summary_counts(ran: FinishedRun) -> Iterator[str]:
+    """The counts of the summary are those of the rows between `start` and the end."""
     tasks, end = ran.tasks(), _end(ran)
     created = [task for task in tasks if 0 <= task["created_at"] < end]
     stopped = [task for task in tasks if task["stopped_at"] is not None and task["stopped_at"] >= 0]
@@ -210,30 +219,30 @@ def _summary_counts(ran: Ran) -> Iterator[str]:
             yield f"{name} is {ran.summary[name]}, the rows show {count}"
     for entry in ran.scenario.run_tasks:
         if entry.trace is None or entry.trace.groups is None:
-            mine = [task for task in created if task["group"] == entry.group and task["attempt"] == 1]
-            if ran.summary["run_tasks"][entry.name]["count"] != len(mine):
-                yield f"run_tasks.{entry.name}.count is not {len(mine)}"
+            tasks_here = [task for task in created if task["group"] == entry.group and task["attempt"] == 1]
+            if ran.summary["run_tasks"][entry.name]["count"] != len(tasks_here):
+                yield f"run_tasks.{entry.name}.count is not {len(tasks_here)}"
     for service in ran.scenario.services:
         area = sum(
             _overlap(task["started_at"], task["stopping_at"], end)
             for task in tasks
             if task["service"] == service.name and task["started_at"] is not None
         )
-        said = ran.summary["services"][service.name]["running_mean"]
-        if abs(said - area / end) > 1e-9:
-            yield f"services.{service.name}.running_mean is {said}, the rows show {area / end}"
+        reported = ran.summary["services"][service.name]["running_mean"]
+        if abs(reported - area / end) > 1e-9:
+            yield f"services.{service.name}.running_mean is {reported}, the rows show {area / end}"
 
 
 def _overlap(first: int, last: int | None, end: int) -> int:
-    """The ms of an interval that lie between `start` and the end; None: it goes on."""
+    """Return the ms of an interval between `start` and the end; None: it has no end."""
     return max(0, min(end, end if last is None else last) - max(0, first))
 
 
-# --- room --------------------------------------------------------------------------------------------------
+# --- capacity ----------------------------------------------------------------------------------------------
 
 
 def _highest(changes: list[tuple[int, float]]) -> float:
-    """The highest sum of changes, those that lower it first at each instant."""
+    """Return the highest sum of changes, with decreases first at each instant."""
     total = most = 0.0
     for _, change in sorted(changes):
         total += change
@@ -247,7 +256,7 @@ def _span(first: int, last: int | None, amount: float) -> list[tuple[int, float]
     )
 
 
-def _placed(ran: Ran) -> dict[int, list[Block]]:
+def _placed(ran: FinishedRun) -> dict[int, list[Block]]:
     """The tasks of each container instance."""
     by_host: dict[int, list[Block]] = defaultdict(list)
     for task in ran.tasks():
@@ -256,8 +265,8 @@ def _placed(ran: Ran) -> dict[int, list[Block]]:
     return by_host
 
 
-def _reservations(ran: Ran) -> Iterator[str]:
-    """No instance ever held more than it registered, of anything."""
+def _reservations(ran: FinishedRun) -> Iterator[str]:
+    """No instance ever held more than it registered, of any resource."""
     kinds = {kind.name: kind for kind in ran.scenario.instance_types}
     trunking = ran.scenario.cluster.awsvpc_trunking
     tasks = _placed(ran)
@@ -274,25 +283,25 @@ def _reservations(ran: Ran) -> Iterator[str]:
         changes: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for task in tasks[host["container_instance_id"]]:
             definition = _definition(ran, task)
-            asks = {name: task[name] for name in ("cpu", "memory_mib", "gpus")}
-            asks["enis"] = int(definition is not None and definition.network_mode == "awsvpc")
-            asks["ports"] = len(definition.static_ports) if definition else 0
+            needs = {name: task[name] for name in ("cpu", "memory_mib", "gpus")}
+            needs["enis"] = int(definition is not None and definition.network_mode == "awsvpc")
+            needs["ports"] = len(definition.static_ports) if definition else 0
             for port in definition.static_ports if definition else ():
-                asks[f"port {port}"] = 1
-            for name, amount in asks.items():
+                needs[f"port {port}"] = 1
+            for name, amount in needs.items():
                 changes[name] += _span(task["placed_at"], task["stopped_at"], amount)
         for name, of in changes.items():
             if _highest(of) > sizes.get(name, 1):
                 yield f"instance {host['container_instance_id']} held {_highest(of)} {name} of {sizes.get(name, 1)}"
 
 
-def _exclusions(ran: Ran) -> Iterator[str]:
+def _exclusions(ran: FinishedRun) -> Iterator[str]:
     """distinctInstance: no two tasks of the group run on one instance at a time."""
-    askers = {f"service:{each.name}": each for each in ran.scenario.services}
-    askers |= {each.group: each for each in ran.scenario.run_tasks}
+    entries = {f"service:{each.name}": each for each in ran.scenario.services}
+    entries |= {each.group: each for each in ran.scenario.run_tasks}
     strict = {
         group
-        for group, each in askers.items()
+        for group, each in entries.items()
         if any(c.type == "distinctInstance" for c in each.placement_constraints)
     }
     for host, tasks in _placed(ran).items():
@@ -306,42 +315,42 @@ def _exclusions(ran: Ran) -> Iterator[str]:
                 yield f"{group} had {_highest(of):.0f} tasks at once on instance {host}"
 
 
-def _instances(ran: Ran) -> Iterator[str]:
-    """Tasks are on instances that are registered, in the zone they say; instances know what they ran."""
+def _instances(ran: FinishedRun) -> Iterator[str]:
+    """Tasks run on registered instances of their zone; instances report their tasks and reservations."""
     tasks, end = _placed(ran), _end(ran)
     for host in ran.instances():
-        who, mine = f"instance {host['container_instance_id']}", tasks[host["container_instance_id"]]
-        if host["tasks_started"] != len(mine):
-            yield f"{who} says {host['tasks_started']} tasks, {len(mine)} were placed there"
+        label, tasks_here = f"instance {host['container_instance_id']}", tasks[host["container_instance_id"]]
+        if host["tasks_started"] != len(tasks_here):
+            yield f"{label} says {host['tasks_started']} tasks, {len(tasks_here)} were placed there"
         if (host["terminated_at"] is None) != (host["termination_reason"] is None):
-            yield f"{who} has a termination without a reason, or the other way round"
-        if any(task["availability_zone"] != host["availability_zone"] for task in mine):
-            yield f"{who} has tasks that say another zone"
+            yield f"{label} has a termination without a reason, or the other way round"
+        if any(task["availability_zone"] != host["availability_zone"] for task in tasks_here):
+            yield f"{label} has tasks that say another zone"
         gone = end if host["terminated_at"] is None else host["terminated_at"]
-        if mine and host["registered_at"] is None:
-            yield f"{who} has tasks but never registered"
+        if tasks_here and host["registered_at"] is None:
+            yield f"{label} has tasks but never registered"
             continue
-        for task in mine:
+        for task in tasks_here:
             last = end if task["stopped_at"] is None else task["stopped_at"]
             if task["placed_at"] < host["registered_at"] or last > gone:
-                yield f"{who} has task {task['task_id']} outside its own life"
+                yield f"{label} has task {task['task_id']} outside its own life"
             if host["draining_at"] is not None and task["placed_at"] > host["draining_at"]:
-                yield f"{who} was given task {task['task_id']} while draining"
-        lived = gone - host["registered_at"] if host["registered_at"] is not None else 0
-        if lived > 0:
+                yield f"{label} was given task {task['task_id']} while draining"
+        lifetime = gone - host["registered_at"] if host["registered_at"] is not None else 0
+        if lifetime > 0:
             for name, size in (("cpu", host["registered_cpu"]), ("memory", host["registered_memory_mib"])):
                 key = "cpu" if name == "cpu" else "memory_mib"
                 area = sum(
                     task[key]
                     * ((gone if task["stopped_at"] is None else task["stopped_at"]) - task["placed_at"])
-                    for task in mine
+                    for task in tasks_here
                 )
-                said = host[f"{name}_reservation_mean"]
-                if abs(said - 100 * area / lived / size) > 1e-6:
-                    yield f"{who} says {name}_reservation_mean {said}, its tasks show {100 * area / lived / size}"
+                reported = host[f"{name}_reservation_mean"]
+                if abs(reported - 100 * area / lifetime / size) > 1e-6:
+                    yield f"{label}: {name}_reservation_mean is {reported}, not {100 * area / lifetime / size}"
 
 
-def _series(ran: Ran) -> Iterator[str]:
+def _series(ran: FinishedRun) -> Iterator[str]:
     """The counts of each sample are those of the rows at that instant."""
     for service in ran.scenario.services:
         tasks = ran.tasks(service=service.name)
@@ -351,10 +360,12 @@ def _series(ran: Ran) -> Iterator[str]:
             yield f"the samples of {service.name} are not one interval apart"
         for name, first in (("running", "started_at"), ("healthy", "healthy_at")):
             counted = _count_at(times, tasks, first, "stopping_at")
-            said = np.array([row[f"{name}_count"] for row in rows], np.int64)
-            # Who has become unhealthy meanwhile is in no count of the healthy, and `healthy_at` keeps the first time.
+            reported = np.array([row[f"{name}_count"] for row in rows], np.int64)
+            # A task that has become unhealthy does not count as healthy, while `healthy_at` keeps the first time.
             fails = any(b.time_to_hang is not None or b.containers for _, b in service.behaviors)
-            if (said > counted).any() or ((said != counted).any() and not (fails and name == "healthy")):
+            if (reported > counted).any() or (
+                (reported != counted).any() and not (fails and name == "healthy")
+            ):
                 yield f"{name}_count of {service.name} is not what its tasks show"
         counted = _count_at(times, tasks, "created_at", "stopped_at") - _count_at(
             times, tasks, "started_at", "stopped_at"
@@ -383,8 +394,8 @@ def _series(ran: Ran) -> Iterator[str]:
                 yield f"running_tasks of {name} is not what its tasks show"
 
 
-def _rest(ran: Ran) -> Iterator[str]:
-    """A service whose tasks can always be created has as many as it wants within three samples."""
+def _steady_counts(ran: FinishedRun) -> Iterator[str]:
+    """A service whose tasks can always be created reaches its desired count within three samples."""
     cluster, acted = ran.scenario.cluster, Counter(action.operation for action in ran.scenario.actions)
     limits = (cluster.provisioning_limit, cluster.provisioning_timeout_ms, cluster.fargate_quota_vcpu)
     if ran.scenario.failures.zone_outages or ran.scenario.failures.capacity_shortages:
@@ -414,19 +425,19 @@ def _rest(ran: Ran) -> Iterator[str]:
 
 
 def _is_fickle(behavior: Behavior) -> bool:
-    """Whether tasks may fail to start, be replaced before they stop, or be kept by their protection."""
+    """Return whether tasks may fail to start, be replaced before they stop, or be kept by their protection."""
     fails = behavior.start_failure_probability or behavior.time_to_hang or behavior.containers
     return bool(fails or behavior.protection_ms or behavior.ready_time_ms is None)
 
 
 def _count_at(times: np.ndarray, rows: list[Block], first: str, last: str) -> np.ndarray:
-    """How many rows are between their `first` and `last` instants, at each of `times`."""
+    """Return the number of rows between their `first` and `last` instants, at each of `times`."""
     begun = np.sort([row[first] for row in rows if row[first] is not None])
     over = np.sort([row[last] for row in rows if row[first] is not None and row[last] is not None])
     return np.searchsorted(begun, times, "right") - np.searchsorted(over, times, "right")
 
 
-def _waiting(ran: Ran) -> Iterator[str]:
+def _waiting(ran: FinishedRun) -> Iterator[str]:
     """No more tasks wait for EC2 capacity than the limit, and none longer than the timeout."""
     limit, timeout = ran.scenario.cluster.provisioning_limit, ran.scenario.cluster.provisioning_timeout_ms
     changes: list[tuple[int, float]] = []
@@ -442,8 +453,8 @@ def _waiting(ran: Ran) -> Iterator[str]:
         yield f"{_highest(changes):.0f} tasks waited at once, the limit is {limit}"
 
 
-def _fargate_limits(ran: Ran) -> Iterator[str]:
-    """Fargate's vCPU quota and launch rate hold, on-demand and Spot apart."""
+def _fargate_limits(ran: FinishedRun) -> Iterator[str]:
+    """Fargate's vCPU quota and launch rate hold, separately for on-demand and Spot."""
     cluster = ran.scenario.cluster
     for spot in (False, True):
         tasks = [
@@ -468,26 +479,26 @@ def _fargate_limits(ran: Ran) -> Iterator[str]:
             yield "Fargate launched faster than its rate"
 
 
-# --- money -------------------------------------------------------------------------------------------------
+# --- cost --------------------------------------------------------------------------------------------------
 
 
-def _bill(ran: Ran) -> Iterator[str]:
-    """The rows of `costs`, the tasks and what is idle add up to the summary's bill."""
-    costs, said = ran.rows("costs"), ran.summary["cost_usd"]
+def _bill(ran: FinishedRun) -> Iterator[str]:
+    """The rows of `costs`, and the tasks plus the idle cost, sum to the bill of the summary."""
+    costs, reported = ran.rows("costs"), ran.summary["cost_usd"]
     billed = sum(row["BilledCost"] for row in costs)
     effective = sum(row["EffectiveCost"] for row in costs)
     tasks = sum(task["cost_usd"] for task in ran.tasks())
     idle = ran.summary["cost_usd_idle"]
-    if abs(billed - said) > CENT:
-        yield f"the rows of costs come to {billed}, the summary says {said}"
+    if abs(billed - reported) > CENT:
+        yield f"the rows of costs come to {billed}, the summary says {reported}"
     if abs(effective - billed) > CENT:
         yield f"EffectiveCost comes to {effective}, BilledCost to {billed}"
     payers = [*ran.summary["services"].values(), *ran.summary["run_tasks"].values()]
-    if abs(sum(payer["cost_usd"] for payer in payers) + idle - said) > CENT:
-        yield f"services and entries do not pay what is not idle ({idle}) of {said}"
+    if abs(sum(payer["cost_usd"] for payer in payers) + idle - reported) > CENT:
+        yield f"services and entries do not pay what is not idle ({idle}) of {reported}"
     machines = {service.name for service in ran.scenario.services if service.machines}
-    if not machines and abs(tasks + idle - said) > CENT:
-        yield f"tasks cost {tasks} and idle {idle}, the bill is {said}"
+    if not machines and abs(tasks + idle - reported) > CENT:
+        yield f"tasks cost {tasks} and idle {idle}, the bill is {reported}"
     pricing = ran.scenario.pricing
     if pricing.savings_plan is not None or pricing.reserved_instances:
         return
@@ -505,7 +516,7 @@ def _bill(ran: Ran) -> Iterator[str]:
 
 
 def _billed_ms(first: int, last: int | None, end: int) -> int:
-    """What is billed of an interval: within the window; an interval that ended in begun seconds, 60 at least."""
+    """Return the billed ms of an interval within the window; one that ended is rounded up to seconds, at least 60."""
     if last is None:
         return _overlap(first, None, end)
     inside = _overlap(first, last, end)
@@ -515,7 +526,7 @@ def _billed_ms(first: int, last: int | None, end: int) -> int:
     return inside + max(-(-length // 1000) * 1000, 60_000) - length
 
 
-def _instance_bill(ran: Ran) -> Iterator[str]:
+def _instance_bill(ran: FinishedRun) -> Iterator[str]:
     """EC2: hours times prices, from the rows of instances."""
     kinds = {kind.name: kind for kind in ran.scenario.instance_types}
     pools = {pool.provider or pool.name: pool for pool in ran.scenario.pools}
@@ -527,11 +538,11 @@ def _instance_bill(ran: Ran) -> Iterator[str]:
         price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
         price += ran.scenario.pricing.ebs_usd_per_gib_month * pool.root_volume_gib / 730
         price += pool.fee * kind.usd_per_hour
-        lived = _billed_ms(host["launched_at"], host["terminated_at"], _end(ran)) / HOUR
-        hours += lived
-        dollars += lived * price
-        if abs(lived * price - host["cost_usd"]) > 1e-6:
-            yield f"instance {host['container_instance_id']} cost {host['cost_usd']}, not {lived * price}"
+        lifetime = _billed_ms(host["launched_at"], host["terminated_at"], _end(ran)) / HOUR
+        hours += lifetime
+        dollars += lifetime * price
+        if abs(lifetime * price - host["cost_usd"]) > 1e-6:
+            yield f"instance {host['container_instance_id']} cost {host['cost_usd']}, not {lifetime * price}"
     if abs(hours - ran.summary["instance_hours"]) > 1e-6:
         yield f"instance_hours is {ran.summary['instance_hours']}, the rows show {hours}"
     pricing = ran.scenario.pricing
@@ -540,7 +551,7 @@ def _instance_bill(ran: Ran) -> Iterator[str]:
         yield f"EC2 is billed {billed}, the instances show {dollars}"
 
 
-def _fargate_bill(ran: Ran) -> Iterator[str]:
+def _fargate_bill(ran: FinishedRun) -> Iterator[str]:
     """Fargate: configured size times time times prices, from the rows of tasks."""
     prices = {(price.arch, price.spot): price for price in ran.scenario.pricing.fargate}
     vcpu_hours = dollars = 0.0

@@ -1,7 +1,7 @@
-"""What must be true of the rows of `costs` with `sampling.costPerResource`: each resource is billed for its own life.
+"""Laws of the rows of `costs` with `sampling.costPerResource`: each resource is billed for its own lifetime.
 
-Works from the tables alone, as `tests.swarm.checks` does: the lives in `tasks` and `container_instances`, cut at the
-ends of the cost periods, stand for the quantities of every resource in every period.
+They use only the tables, as `tests.swarm.checks` does: the lifetimes in `tasks` and `container_instances`, split at the
+ends of the cost periods, give the quantities of every resource in every period.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.harness import HOUR, Block, Ran
+from tests.harness import HOUR, Block, FinishedRun
 from tests.swarm.image_checks import billed_from
 
 MINIMUM_MS = 60_000
 NEAR = 1e-9
 Hours = dict[tuple[str, int], float]
-"""By resource and beginning of the period."""
+"""Hours by resource and beginning of the period."""
 
 
-def resource_laws(ran: Ran) -> Iterator[str]:
-    """Everything that is wrong with the resources of `costs`, one sentence each."""
+def resource_laws(ran: FinishedRun) -> Iterator[str]:
+    """Yield the violations in the resources of `costs`, one sentence each."""
     costs = ran.rows("costs")
     if not ran.scenario.sampling.cost_per_resource:
         if any(row["ResourceId"] is not None for row in costs):
-            yield "costs name resources that nobody asked for"
+            yield "costs name resources without costPerResource"
         return
     yield from _rows(costs)
     yield from _hours(ran, costs)
@@ -33,7 +33,7 @@ def resource_laws(ran: Ran) -> Iterator[str]:
 
 
 def _rows(costs: list[Block]) -> Iterator[str]:
-    """All usage has a resource, no purchase has one, and no two rows agree in what tells rows apart."""
+    """All usage has a resource, no purchase has one, and no two rows have the same key."""
     names = ("ChargePeriodStart", "SkuId", "AvailabilityZone", "x_CapacityProvider", "x_Group", "ResourceId")
     for row in costs:
         if (row["ResourceId"] is None) != (row["ChargeCategory"] == "Purchase"):
@@ -42,63 +42,63 @@ def _rows(costs: list[Block]) -> Iterator[str]:
     yield from (f"{count} rows are {key}" for key, count in seen.items() if count > 1)
 
 
-def _hours(ran: Ran, costs: list[Block]) -> Iterator[str]:
-    """In each period an instance, its volume and a Fargate task are billed for what was lived of it."""
-    said: dict[str, Hours] = defaultdict(lambda: defaultdict(float))
+def _hours(ran: FinishedRun, costs: list[Block]) -> Iterator[str]:
+    """In each period an instance, its volume and a Fargate task are billed for their lifetime in it."""
+    billed_hours: dict[str, Hours] = defaultdict(lambda: defaultdict(float))
     for row in costs:
         kind = "Fee" if row["SkuId"].startswith("ManagedInstances:") else row["ResourceType"]
         if kind is not None and (kind != "Task" or row["PricingUnit"] == "vCPU-Hours"):
-            said[kind][row["ResourceId"], row["ChargePeriodStart"]] += row["PricingQuantity"]
+            billed_hours[kind][row["ResourceId"], row["ChargePeriodStart"]] += row["PricingQuantity"]
     hosts: Hours = defaultdict(float)
     volumes: Hours = defaultdict(float)
     pools = {pool.provider or pool.name: pool for pool in ran.scenario.pools}
     for host in ran.instances():
         resource = f"container-instance/{host['container_instance_id']}"
         gib = pools[host["capacity_provider"] or host["auto_scaling_group"]].root_volume_gib
-        for period, hours in _lived(ran, host["launched_at"], host["terminated_at"]):
+        for period, hours in _hours_by_period(ran, host["launched_at"], host["terminated_at"]):
             hosts[resource, period] += hours
             volumes[resource, period] += hours * gib / 730
     tasks: Hours = defaultdict(float)
     for task in ran.tasks(launch_type="FARGATE"):
         begun = billed_from(ran, task)
-        for period, hours in [] if begun is None else _lived(ran, begun, task["stopped_at"]):
+        for period, hours in [] if begun is None else _hours_by_period(ran, begun, task["stopped_at"]):
             tasks[f"task/{task['task_id']}", period] += hours * task["cpu"] / 1024
-    for kind, shown in (("Instance", hosts), ("Volume", volumes), ("Task", tasks)):
-        for key in shown.keys() | said[kind].keys():
-            if abs(shown.get(key, 0.0) - said[kind].get(key, 0.0)) > NEAR:
-                yield f"{kind} {key} has {said[kind].get(key)} in costs, its life shows {shown.get(key)}"
-    for key, hours in said["Fee"].items():
+    for kind, expected in (("Instance", hosts), ("Volume", volumes), ("Task", tasks)):
+        for key in expected.keys() | billed_hours[kind].keys():
+            if abs(expected.get(key, 0.0) - billed_hours[kind].get(key, 0.0)) > NEAR:
+                yield f"{kind} {key} has {billed_hours[kind].get(key)} in costs, its life shows {expected.get(key)}"
+    for key, hours in billed_hours["Fee"].items():
         if abs(hours - hosts[key]) > NEAR:
             yield f"{key} pays the fee of {hours} hours, its life shows {hosts[key]}"
 
 
-def _lived(ran: Ran, first: int, last: int | None) -> Iterator[tuple[int, float]]:
-    """The hours billed of a life in each period; what ended is rounded up in the period of its end."""
+def _hours_by_period(ran: FinishedRun, first: int, last: int | None) -> Iterator[tuple[int, float]]:
+    """Yield the billed hours of a lifetime in each period; it is rounded up in the period of its end."""
     width, end = ran.scenario.sampling.cost_period_ms, ran.scenario.duration_ms
     for period in range(0, end, width):
         until = min(period + width, end)
-        lived = max(0, min(until, end if last is None else last) - max(period, first))
+        billed_ms = max(0, min(until, end if last is None else last) - max(period, first))
         if last is not None and first >= 0 and (period < last or period == last == 0) and last <= until:
-            lived += max(-(-(last - first) // 1_000) * 1_000, MINIMUM_MS) - (last - first)
-        if lived:
-            yield period, lived / HOUR
+            billed_ms += max(-(-(last - first) // 1_000) * 1_000, MINIMUM_MS) - (last - first)
+        if billed_ms:
+            yield period, billed_ms / HOUR
 
 
-def _bills(ran: Ran, costs: list[Block]) -> Iterator[str]:
-    """Without commitments the rows of a resource come to its `cost_usd`, and on an instance payer by payer."""
+def _bills(ran: FinishedRun, costs: list[Block]) -> Iterator[str]:
+    """Without commitments the rows of a resource sum to its `cost_usd`, and on an instance also for each payer."""
     billed: Counter[str] = Counter()
     by_payer: Counter[tuple[str, str]] = Counter()
     for row in costs:
         billed[row["ResourceId"]] += row["BilledCost"]
         if row["x_Group"] is not None and row["ResourceType"] != "Task":
             by_payer[row["ResourceId"], row["x_Group"]] += row["BilledCost"]
-    shown = {
+    expected = {
         f"container-instance/{host['container_instance_id']}": host["cost_usd"] for host in ran.instances()
     }
-    shown |= {f"task/{task['task_id']}": task["cost_usd"] for task in ran.tasks(launch_type="FARGATE")}
-    for resource in shown.keys() | billed.keys():
-        if abs(shown.get(resource, 0.0) - billed[resource]) > NEAR:
-            yield f"{resource} costs {billed[resource]} in costs and {shown.get(resource)} in its own row"
+    expected |= {f"task/{task['task_id']}": task["cost_usd"] for task in ran.tasks(launch_type="FARGATE")}
+    for resource in expected.keys() | billed.keys():
+        if abs(expected.get(resource, 0.0) - billed[resource]) > NEAR:
+            yield f"{resource} costs {billed[resource]} in costs and {expected.get(resource)} in its own row"
     of_tasks: Counter[tuple[str, str]] = Counter()
     for task in ran.tasks():
         if task["container_instance_id"] is not None:

@@ -1,7 +1,7 @@
-"""Laws of pulls, rights, addresses and memory that the tables of any run must show.
+"""Laws of pulls, permissions, addresses and memory for the tables of any run.
 
-Like `tests.swarm.checks`, which calls them: from the result files and the scenario alone. Each yields sentences about
-what is wrong.
+Like `tests.swarm.checks`, which calls them, they use only the result files and the scenario. Each yields its violations
+as sentences.
 """
 
 from __future__ import annotations
@@ -9,70 +9,70 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from clustersim.policy.tasks.subnet_addresses import ENDLESS
-from clustersim.scenario.images.image_references import in_full
-from clustersim.scenario.sections.images import NOT_LISTED, Image
+from clustersim.policy.tasks.subnet_addresses import UNLIMITED
+from clustersim.scenario.images.image_references import canonical_reference
+from clustersim.scenario.sections.images import UNLISTED, Image
 from clustersim.scenario.sections.scenario import TaskDefinition
-from tests.harness import Block, Ran
+from tests.harness import Block, FinishedRun
 from tests.swarm.service_checks import definition_of
 
 GIB = 2**30
 
 
-def image_laws(ran: Ran) -> Iterator[str]:
-    """All of them."""
+def image_laws(ran: FinishedRun) -> Iterator[str]:
+    """Yield the violations of all laws of images."""
     for law in (_stamps, _failures, _warm_hosts, _cold_pulls, _limits, _addresses, _memory):
-        for words in law(ran):
-            yield f"{law.__name__.strip('_')}: {words}"
+        for message in law(ran):
+            yield f"{law.__name__.strip('_')}: {message}"
 
 
-def images_of(ran: Ran, definition: TaskDefinition | None) -> list[Image]:
+def images_of(ran: FinishedRun, definition: TaskDefinition | None) -> list[Image]:
     """The listed images of a task definition's containers."""
     images = ran.scenario.images
-    found = [
-        images.find(in_full(container.image or ""), definition.arch)
+    positions = [
+        images.find(canonical_reference(container.image or ""), definition.arch)
         for container in (definition.containers if definition else ())
     ]
-    return [images.images[position] for position in found if position != NOT_LISTED]
+    return [images.images[position] for position in positions if position != UNLISTED]
 
 
-def certain(ran: Ran) -> bool:
-    """Whether nothing about images, roles or addresses can keep a task from starting, or end it."""
+def certain(ran: FinishedRun) -> bool:
+    """Return whether images, roles and addresses can neither prevent the start of a task nor end it."""
     scenario = ran.scenario
-    bounded = any(subnet.addresses < ENDLESS for subnet in scenario.subnets)
+    bounded = any(subnet.addresses < UNLIMITED for subnet in scenario.subnets)
     return not (scenario.images.images or scenario.roles.listed or bounded)
 
 
-def billed_from(ran: Ran, task: Block) -> int | None:
-    """From when Fargate bills a task: the pull, without listed images the placement; None: it is not billed."""
+def billed_from(ran: FinishedRun, task: Block) -> int | None:
+    """Return the beginning of Fargate's bill of a task: its pull or, without listed images, its placement."""
     settled = task["healthy_at"] == task["created_at"] == -ran.scenario.warm_up_ms
     if settled or not images_of(ran, definition_of(ran, task)):
         return task["placed_at"]
     return task["pull_started_at"]
 
 
-def _settled(ran: Ran, task: Block) -> bool:
+def _settled(ran: FinishedRun, task: Block) -> bool:
     return ran.scenario.initial_state == "running" and task["created_at"] == -ran.scenario.warm_up_ms
 
 
-def _stamps(ran: Ran) -> Iterator[str]:
-    """A pull begins after the placement and ends before the start; on Fargate who has images has pulled."""
+def _stamps(ran: FinishedRun) -> Iterator[str]:
+    """A pull begins after the placement and ends before the start; a Fargate task with images has pulled them."""
     for task in ran.tasks():
-        who, begun, done = f"task {task['task_id']}", task["pull_started_at"], task["pull_stopped_at"]
+        label, begun, done = f"task {task['task_id']}", task["pull_started_at"], task["pull_stopped_at"]
         images = images_of(ran, definition_of(ran, task))
         if begun is not None and not images:
-            yield f"{who} pulled and has no listed image"
+            yield f"{label} pulled and has no listed image"
         if done is not None and begun is None:
-            yield f"{who} ended a pull that never began"
+            yield f"{label} ended a pull that never began"
         if begun is not None and task["started_at"] is not None and done is None:
-            yield f"{who} started before its pull was over"
+            yield f"{label} started before its pull was over"
         fargate = task["launch_type"] == "FARGATE" and task["started_at"] is not None
         if fargate and images and begun is None and not _settled(ran, task):
-            yield f"{who} started on Fargate without a pull"
+            yield f"{label} started on Fargate without a pull"
 
 
-def _failures(ran: Ran) -> Iterator[str]:
-    """What cannot be pulled, is denied or has no address never ran, and says of what it speaks."""
+def _failures(ran: FinishedRun) -> Iterator[str]:
+    """A task with a failed pull, a denied call or no address never ran, and its reason names the cause."""
     for task in ran.tasks():
         reason = task["stopped_reason"] or ""
         kinds = ("CannotPull", "ResourceInitializationError", "Unexpected EC2 error", "Fetching secret")
@@ -80,21 +80,21 @@ def _failures(ran: Ran) -> Iterator[str]:
             (*kinds, "ContainerRuntimeTimeoutError", "CannotStartContainerError: Error")
         ):
             continue
-        who = f"task {task['task_id']}"
+        label = f"task {task['task_id']}"
         if task["started_at"] is not None or task["stop_code"] != "TaskFailedToStart":
-            yield f"{who} started, and stopped as {reason}"
+            yield f"{label} started, and stopped as {reason}"
         if (task["placed_at"] is None) != reason.startswith("Unexpected EC2 error"):
-            yield f"{who} stopped as {reason}, placed at {task['placed_at']}"
+            yield f"{label} stopped as {reason}, placed at {task['placed_at']}"
         if "not found" in reason:
             images = images_of(ran, definition_of(ran, task))
             named = [image for image in images if image.reference in reason]
             if not any(version.missing for image in named for version in image.versions):
-                yield f"{who} could not pull what is there: {reason}"
+                yield f"{label} could not pull an existing image: {reason}"
 
 
-def _warm_hosts(ran: Ran) -> Iterator[str]:
-    """On a host where a task has pulled the same images, a later pull lasts as long as its registries answer: nothing
-    is moved twice while nobody cleans up, nothing has moved and no other pull is under way."""
+def _warm_hosts(ran: FinishedRun) -> Iterator[str]:
+    """On a host that has pulled the same images a later pull takes only the latency of its registries: nothing is
+    downloaded twice without a clean-up, a moved tag or another pull at the same time."""
     scenario = ran.scenario
     if any(registry.outages or registry.anonymous_pulls for registry in scenario.registries[3:]):
         return
@@ -127,8 +127,8 @@ def _warm_hosts(ran: Ran) -> Iterator[str]:
                 done |= {image.reference for image in images}
 
 
-def _cold_pulls(ran: Ran) -> Iterator[str]:
-    """A Fargate pull takes at least the unpacking of what it moves, and fits onto the task's disk."""
+def _cold_pulls(ran: FinishedRun) -> Iterator[str]:
+    """A Fargate pull takes at least the time of unpacking its layers, which fit onto the disk of the task."""
     pulls = ran.scenario.cluster.image_pulls
     layers = ran.scenario.images.layers
     for task in ran.tasks(launch_type="FARGATE"):
@@ -152,8 +152,8 @@ def _cold_pulls(ran: Ran) -> Iterator[str]:
             yield f"task {task['task_id']} holds more than its disk"
 
 
-def _limits(ran: Ran) -> Iterator[str]:
-    """Fargate asks a registry for every pull, so no more than twice the limit come through in any window's length."""
+def _limits(ran: FinishedRun) -> Iterator[str]:
+    """Every Fargate pull asks the registry, so no more than twice the limit pass within the length of a window."""
     for registry in ran.scenario.registries:
         limit = registry.anonymous_pulls
         if limit is None or limit.by != "account" or registry.authentication == "always":
@@ -167,7 +167,7 @@ def _limits(ran: Ran) -> Iterator[str]:
                 for image in images_of(ran, definition_of(ran, task))
             )
         )
-        # Who asked within one window has ended within it and the longest pull; that is enough to see a limit ignored.
+        # A pull requested in a window ends within the window and the longest pull, which shows an ignored limit.
         slack = 600_000 + limit.per_ms
         for first, end in enumerate(passed):
             allowed = limit.limit * (2 + slack // limit.per_ms)
@@ -176,7 +176,7 @@ def _limits(ran: Ran) -> Iterator[str]:
                 break
 
 
-def _addresses(ran: Ran) -> Iterator[str]:
+def _addresses(ran: FinishedRun) -> Iterator[str]:
     """In no zone do awsvpc tasks and instances hold more addresses than its subnets have."""
     scenario = ran.scenario
     capacity: dict[str, int] = defaultdict(int)
@@ -209,8 +209,8 @@ def _span(changes: list[tuple[int, int]], first: int, last: int | None, amount: 
         changes += [(first, amount), (last, -amount)]
 
 
-def _memory(ran: Ran) -> Iterator[str]:
-    """Who is killed for memory is killed with 137, after it ran, in a service that is called."""
+def _memory(ran: FinishedRun) -> Iterator[str]:
+    """A task that is killed for its memory exits with 137, has run, and belongs to a service with load."""
     loaded = {service.name for service in ran.scenario.services if service.load is not None}
     for task in ran.tasks():
         if not (task["stopped_reason"] or "").startswith("OutOfMemoryError"):

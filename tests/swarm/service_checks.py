@@ -1,7 +1,7 @@
-"""Laws of services that the tables of any run must show: deployments, daemons, protection, health, containers.
+"""Laws of services for the tables of any run: deployments, daemons, protection, health, containers.
 
-Like `tests.swarm.checks`, which calls them: from the result files and the scenario alone. Each yields sentences about
-what is wrong.
+Like `tests.swarm.checks`, which calls them, they use only the result files and the scenario. Each yields its violations
+as sentences.
 """
 
 from __future__ import annotations
@@ -11,40 +11,49 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from clustersim.scenario.sections.scenario import Service, TaskDefinition
-from tests.harness import MINUTE, Block, Ran
+from tests.harness import MINUTE, Block, FinishedRun
 
 SCALING = "Scaling activity initiated by"
 MOST_VARIATION = 1.4  # of the service times that the swarm draws: standard deviation over mean
 
 
-def service_laws(ran: Ran) -> Iterator[str]:
-    """All of them."""
-    laws = (_deployments, _failed_deployments, _traffic, _work, _daemons, _protection, _health, _unwell)
+def service_laws(ran: FinishedRun) -> Iterator[str]:
+    """Yield the violations of all laws of services."""
+    laws = (
+        _deployments,
+        _failed_deployments,
+        _traffic,
+        _cpu_time,
+        _daemons,
+        _protection,
+        _health,
+        _health_check_stops,
+    )
     for law in laws:
-        for words in law(ran):
-            yield f"{law.__name__.strip('_')}: {words}"
+        for message in law(ran):
+            yield f"{law.__name__.strip('_')}: {message}"
 
 
-def definition_of(ran: Ran, task: Block) -> TaskDefinition | None:
+def definition_of(ran: FinishedRun, task: Block) -> TaskDefinition | None:
     """The task definition of a task's row."""
-    key = key_of(ran, task)
+    key = definition_key_of(ran, task)
     return next((d for d in ran.scenario.task_definitions if d.key == key), None)
 
 
-def key_of(ran: Ran, task: Block) -> str:
-    """The name of the revision of a task's row, as it is on the machines of its service."""
+def definition_key_of(ran: FinishedRun, task: Block) -> str:
+    """The key of the revision of a task's row; on virtual machines it includes the service."""
     machines = {service.name for service in ran.scenario.services if service.machines}
     there = f"@{task['service']}" if task["service"] in machines else ""
     return f"{task['family']}:{task['revision']}{there}"
 
 
-def behaviors(ran: Ran, service: Service, key: str) -> Block:
-    """What a service's tasks of a definition do."""
+def behaviors(ran: FinishedRun, service: Service, key: str) -> Block:
+    """The behavior of the tasks of a service with a definition, by key."""
     return dict(service.behaviors)[key].model_dump()
 
 
-def _deployments(ran: Ran) -> Iterator[str]:
-    """Each task of a service is of a deployment that was there; each deployment has an end or goes on."""
+def _deployments(ran: FinishedRun) -> Iterator[str]:
+    """Each task of a service belongs to an existing deployment; each deployment has an end or continues."""
     rows = {(row["service"], row["deployment_id"]): row for row in ran.rows("deployments")}
     for task in ran.tasks():
         if task["service"] is None:
@@ -70,10 +79,10 @@ def _split(key: str) -> tuple[str, int]:
     return family, int(revision)
 
 
-def _failed_deployments(ran: Ran) -> Iterator[str]:
+def _failed_deployments(ran: FinishedRun) -> Iterator[str]:
     """A FAILED deployment launches nothing after it has failed.
 
-    On virtual machines a failed refresh replaces none, but a machine that boots starts the copy that it was given.
+    On virtual machines a failed refresh replaces none, but a machine that boots starts its assigned copy.
     """
     machines = {service.name for service in ran.scenario.services if service.machines}
     for row in ran.rows("deployments", rollout_state="FAILED"):
@@ -88,7 +97,7 @@ def _failed_deployments(ran: Ran) -> Iterator[str]:
             yield f"{row['service']} {row['deployment_id']} failed at {row['completed_at']} and started {late[:3]}"
 
 
-def _traffic(ran: Ran) -> Iterator[str]:
+def _traffic(ran: FinishedRun) -> Iterator[str]:
     """At each sample the shares of traffic of a service's deployments are percents that add up to 100 at most."""
     shares: dict[tuple[str, int], float] = defaultdict(float)
     for row in ran.rows("deployment_series"):
@@ -103,12 +112,12 @@ def _traffic(ran: Ran) -> Iterator[str]:
             yield f"the deployments of {service} have {total} % of the traffic at {at}"
 
 
-def _work(ran: Ran) -> Iterator[str]:
-    """The CPU time that a service's tasks used is what the requests that were answered cost.
+def _cpu_time(ran: FinishedRun) -> Iterator[str]:
+    """The CPU time that the tasks of a service used is that of the answered requests.
 
-    What still waits at the end has been asked and not answered: no more than the timeout's worth. A request to which
-    AWS denies a call fails and costs as much. The service times of exact requests are drawn: their sum is within six
-    standard deviations of what it is on average, and what a task that ended or hung had begun is lost.
+    Requests that wait at the end are counted and not answered: at most those of the timeout. A request with a denied
+    AWS call fails and costs as much. The service times of exact requests are drawn: their sum is within six standard
+    deviations of the mean, and requests in a task that ended or hung are lost.
     """
     end = ran.scenario.duration_ms
     for service in ran.scenario.services:
@@ -132,14 +141,14 @@ def _work(ran: Ran) -> Iterator[str]:
             yield f"{service.name} used {used:.1f} vCPU s for {asked:.0f} requests of {cost} s"
 
 
-def _vcpu_seconds(ran: Ran, task: Block, begin: int, end: int) -> float:
-    """What a running task reserves within an interval."""
+def _vcpu_seconds(ran: FinishedRun, task: Block, begin: int, end: int) -> float:
+    """Return the vCPU seconds that a running task reserves within an interval."""
     last = end if task["stopping_at"] is None else min(end, task["stopping_at"])
     return max(0, last - max(begin, task["started_at"])) / 1_000 * (task["cpu"] or 1_024) / 1_024
 
 
-def _daemons(ran: Ran) -> Iterator[str]:
-    """A daemon service with at most 100 % never has two live tasks on an instance; none of them waits for a place."""
+def _daemons(ran: FinishedRun) -> Iterator[str]:
+    """A daemon service with at most 100 % never has two live tasks on an instance, and none of them waits."""
     for service in ran.scenario.services:
         if service.scheduling_strategy != "DAEMON":
             continue
@@ -162,13 +171,13 @@ def _daemons(ran: Ran) -> Iterator[str]:
                     yield f"{service.name} has {held} tasks on instance {host} at {at}"
 
 
-def _protection(ran: Ran) -> Iterator[str]:
-    """Nobody scales in, or replaces by a deployment, a task that is protected from it."""
+def _protection(ran: FinishedRun) -> Iterator[str]:
+    """A protected task is neither scaled in nor replaced by a deployment."""
     for service in ran.scenario.services:
         for task in ran.tasks(service=service.name):
             if task["started_at"] is None or task["stopping_at"] is None:
                 continue
-            minutes = behaviors(ran, service, key_of(ran, task))["protection_ms"]
+            minutes = behaviors(ran, service, definition_key_of(ran, task))["protection_ms"]
             if not minutes or task["started_at"] == -ran.scenario.warm_up_ms:
                 continue
             early = task["stopping_at"] < task["started_at"] + minutes
@@ -176,8 +185,8 @@ def _protection(ran: Ran) -> Iterator[str]:
                 yield f"task {task['task_id']} was scaled in while it was protected for {minutes // MINUTE} minutes"
 
 
-def _drained(ran: Ran, task: Block) -> bool:
-    """Whether the task's instance was drained before, which protection from scale-in does not hold up."""
+def _drained(ran: FinishedRun, task: Block) -> bool:
+    """Return whether the instance of the task was drained before, which protection from scale-in does not prevent."""
     host = ran.rows("container_instances", container_instance_id=task["container_instance_id"])
     if host and host[0]["draining_at"] is not None and host[0]["draining_at"] <= task["stopping_at"]:
         return True
@@ -188,8 +197,8 @@ def _drained(ran: Ran, task: Block) -> bool:
     )
 
 
-def _health(ran: Ran) -> Iterator[str]:
-    """A health status is there exactly where an essential container is checked."""
+def _health(ran: FinishedRun) -> Iterator[str]:
+    """A task has a health status exactly when an essential container has a health check."""
     for task in ran.tasks():
         definition = definition_of(ran, task)
         if definition is None or task["started_at"] is None:
@@ -199,8 +208,8 @@ def _health(ran: Ran) -> Iterator[str]:
             yield f"task {task['task_id']} is {task['health_status']}, checked: {checked}"
 
 
-def _unwell(ran: Ran) -> Iterator[str]:
-    """Only what has a check is stopped for failing it."""
+def _health_check_stops(ran: FinishedRun) -> Iterator[str]:
+    """Only a task with a check is stopped for failing it."""
     balanced = {service.name for service in ran.scenario.services if service.target_groups}
     for task in ran.tasks():
         reason = str(task["stopped_reason"] or "")

@@ -1,7 +1,7 @@
-"""What the swarm draws of virtual machines, and the laws that their tables must show.
+"""Random virtual machines for the swarm, and the laws of their tables.
 
-From the result files and the scenario alone, like `tests.swarm.checks`, which calls `machine_laws`;
-`tests.swarm.scenarios` calls `machines`.
+The laws use only the result files and the scenario, like `tests.swarm.checks`, which calls `virtual_machine_laws`;
+`tests.swarm.scenarios` calls `add_virtual_machines`.
 """
 
 from __future__ import annotations
@@ -9,49 +9,49 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.harness import Block, Ran, definition
+from tests.harness import Block, FinishedRun, definition
 from tests.swarm.services import Drawing
 
-MACHINE_FEATURES = ("virtual_machines", "machine_scaling", "machine_trouble", "machine_refresh")
+VIRTUAL_MACHINE_FEATURES = ("virtual_machines", "machine_scaling", "machine_trouble", "machine_refresh")
 CENT = 0.005
 
 
-def machines(drawing: Drawing) -> None:
-    """A service on virtual machines of its own, of a type that is given or the cheapest of some."""
-    luck = drawing.luck
+def add_virtual_machines(drawing: Drawing) -> None:
+    """Add a service on its own virtual machines, of a given type or the cheapest of several."""
+    rng = drawing.rng
     if not drawing.pick("virtual_machines", 0.8):
         return
     for _ in range(2):
         port = {"portMappings": [{"containerPort": 80}]}
-        drawing.definitions.append(definition("app-vm", luck.choice((256, 1024)), 512, container=port))
-    given = luck.choice(
+        drawing.definitions.append(definition("app-vm", rng.choice((256, 1024)), 512, container=port))
+    given = rng.choice(
         ({"instanceType": "swarm.middle"}, {"instanceTypes": ["swarm.wide", "swarm.middle"]}, {})
     )
     written: Block = {
         "serviceName": "vm",
         "taskDefinition": "app-vm:1",
-        "desiredCount": luck.randint(1, 5),
+        "desiredCount": rng.randint(1, 5),
         "virtualMachines": {
             **given,
-            "purchaseOption": luck.choice(("on-demand", "on-demand", "spot")),
-            "bootTime": luck.choice(("40s", {"distribution": "lognormal", "median": "90s", "sigma": 0.4})),
-            "guestOs": {"memory": luck.choice((200, 400)), "cpu": luck.choice((0, 64))},
-            "instanceWarmup": luck.choice(("0s", "2m")),
+            "purchaseOption": rng.choice(("on-demand", "on-demand", "spot")),
+            "bootTime": rng.choice(("40s", {"distribution": "lognormal", "median": "90s", "sigma": 0.4})),
+            "guestOs": {"memory": rng.choice((200, 400)), "cpu": rng.choice((0, 64))},
+            "instanceWarmup": rng.choice(("0s", "2m")),
         },
-        "behavior": {"startupTime": f"{luck.randint(0, 20)}s"},
+        "behavior": {"startupTime": f"{rng.randint(0, 20)}s"},
     }
-    if luck.random() < 0.5:
+    if rng.random() < 0.5:
         written["loadBalancers"] = [{"targetGroupArn": "slow", "containerName": "main", "containerPort": 80}]
     if drawing.pick("machine_trouble"):
         written["behavior"]["timeToFailure"] = {"distribution": "exponential", "mean": "15m"}
         written["behavior"]["timeToHang"] = {"distribution": "exponential", "mean": "30m"}
     if drawing.pick("machine_refresh"):
-        low, high = luck.choice(((50, 100), (90, 100), (100, 150), (0, 100)))
+        low, high = rng.choice(((50, 100), (90, 100), (100, 150), (0, 100)))
         percents = {"minimumHealthyPercent": low, "maximumPercent": high}
         written["deploymentConfiguration"] = percents
     if drawing.pick("machine_scaling"):
-        written["load"] = {"requestsPerSecond": luck.choice((5, 40)), "cpuTimePerRequest": "60ms"}
-        metric = luck.choice(("ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"))
+        written["load"] = {"requestsPerSecond": rng.choice((5, 40)), "cpuTimePerRequest": "60ms"}
+        metric = rng.choice(("ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"))
         target = {"targetValue": 45, "predefinedMetricSpecification": {"predefinedMetricType": metric}}
         policy = {"policyName": "vm", "policyType": "TargetTrackingScaling"}
         policy["targetTrackingScalingPolicyConfiguration"] = target
@@ -59,15 +59,15 @@ def machines(drawing: Drawing) -> None:
     drawing.services.append(written)
 
 
-def machine_laws(ran: Ran) -> Iterator[str]:
-    """All of them."""
+def virtual_machine_laws(ran: FinishedRun) -> Iterator[str]:
+    """Yield the violations of all laws of virtual machines."""
     for law in (_alone, _paid, _guests):
-        for words in law(ran):
-            yield f"machines{law.__name__}: {words}"
+        for message in law(ran):
+            yield f"virtual_machines{law.__name__}: {message}"
 
 
-def _alone(ran: Ran) -> Iterator[str]:
-    """A service's machines run its copies, one at a time, and nothing else; its copies run nowhere else."""
+def _alone(ran: FinishedRun) -> Iterator[str]:
+    """The virtual machines of a service run only its copies, one at a time, and its copies run nowhere else."""
     groups = {service.machines: service.name for service in ran.scenario.services if service.machines}
     owner = {
         host["container_instance_id"]: groups.get(host["auto_scaling_group"]) for host in ran.instances()
@@ -91,19 +91,19 @@ def _alone(ran: Ran) -> Iterator[str]:
                 yield f"machine {host} had two copies at {first} ms"
 
 
-def _paid(ran: Ran) -> Iterator[str]:
-    """What a service's machines cost is what the service costs."""
+def _paid(ran: FinishedRun) -> Iterator[str]:
+    """The cost of a service is the cost of its virtual machines."""
     for service in ran.scenario.services:
         if service.machines is None:
             continue
         cost = sum(host["cost_usd"] for host in ran.instances(auto_scaling_group=service.machines))
-        said = ran.summary["services"][service.name]["cost_usd"]
-        if abs(cost - said) > CENT:
-            yield f"{service.name} costs {said}, its machines {cost}"
+        reported = ran.summary["services"][service.name]["cost_usd"]
+        if abs(cost - reported) > CENT:
+            yield f"{service.name} costs {reported}, its machines {cost}"
 
 
-def _guests(ran: Ran) -> Iterator[str]:
-    """Guest operating systems have what instances have beyond their registered size."""
+def _guests(ran: FinishedRun) -> Iterator[str]:
+    """The resources of guest operating systems are those of instances beyond their registered size."""
     kinds = {kind.name: kind for kind in ran.scenario.instance_types}
     gib_ms = cpu_ms = 0.0
     for host in ran.instances():
@@ -113,7 +113,7 @@ def _guests(ran: Ran) -> Iterator[str]:
             last = first + max(60_000, -(-(last - first) // 1_000) * 1_000)
         gib_ms += max(0, last - first) * (kind.memory_mib - host["registered_memory_mib"]) / 1024
         cpu_ms += max(0, last - first) * (kind.vcpus - host["registered_cpu"] / 1024)
-    for name, found in (("memory_gib", gib_ms), ("vcpu", cpu_ms)):
-        said = ran.summary[f"guest_os_{name}_hours"]
-        if abs(said - found / 3_600_000) > 1e-6 * (1 + said):
-            yield f"guest_os_{name}_hours is {said}, the instances show {found / 3_600_000}"
+    for name, total_ms in (("memory_gib", gib_ms), ("vcpu", cpu_ms)):
+        reported = ran.summary[f"guest_os_{name}_hours"]
+        if abs(reported - total_ms / 3_600_000) > 1e-6 * (1 + reported):
+            yield f"guest_os_{name}_hours is {reported}, the instances show {total_ms / 3_600_000}"

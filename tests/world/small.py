@@ -1,7 +1,7 @@
-"""A small world for tests of the gateway: a `Simulation` that has begun and not yet run.
+"""A small world for kernel tests: a `Simulation` that has been set up and has not yet run.
 
-At its first instant all instances are registered and nothing has been placed; tests then call kernels of the
-gateway and let the calendar carry out what they noted.
+At its first instant all instances are registered and nothing has been placed; tests then call kernels and let the
+calendar process the entries that they scheduled.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from clustersim.engine.compiled import Array
 from clustersim.engine.heap import AT
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import NEVER
-from clustersim.world.calendar import IDLE, ROOM, advance
+from clustersim.world.calendar import IDLE, NEEDS_ROOM, advance
 from clustersim.world.scheduling.commands import start_tasks
-from clustersim.world.scheduling.provisioning import seek
-from clustersim.world.state.tables import BELLS, DIRTY, HEAP_SIZE
-from clustersim.world.state.task_states import new_task
+from clustersim.world.scheduling.provisioning import try_place
+from clustersim.world.state.task_states import create_task
 from clustersim.world.state.world import World
 from tests.harness import Block, job, scenario_of, service, world
 
@@ -27,7 +26,7 @@ WEB, JOB = 0, 1  # the task sets: of the service, and of the runTasks entry
 
 
 def small_world(directory: Path, nodes: int = 2, **keys: Any) -> World:
-    """A service `web` that wants nothing yet and an entry `job` whose time never comes, on `nodes` instances."""
+    """Return a world with a service `web` of zero tasks and an entry `job` that is never due, on `nodes` instances."""
     written: Block = world(
         nodes,
         **{"services": [service("web", 0)], "runTasks": [job("job", 1, at="59m", duration="10s")], **keys},
@@ -37,38 +36,38 @@ def small_world(directory: Path, nodes: int = 2, **keys: Any) -> World:
     return Simulation(scenario_of(written, directory), out).world
 
 
-def start_service(of: World, count: int, now: int = 0) -> Array:
-    """Order `count` tasks of the service; their slots, oldest first."""
-    of.make_room(4 * count + 64)
+def start_service(cluster: World, count: int, now: int = 0) -> Array:
+    """Start `count` tasks of the service; return their slots, oldest first."""
+    cluster.make_room(4 * count + 64)
     ids = np.zeros(count, np.int64)
-    done = start_tasks(of.core, WEB, of.first_shape[WEB], count, now, ids)
-    return slots_of(of, ids[:done])
+    done = start_tasks(cluster.core, WEB, cluster.first_shape[WEB], count, now, ids)
+    return slots_of(cluster, ids[:done])
 
 
-def ask_for(of: World, now: int = 0, duration: int = NEVER, row: int = JOB) -> int:
-    """One task of set `row`, which seeks its place; its slot, or -1 if it was refused."""
-    of.make_room()
-    lane = int(of.state.sets[row]["first_lane"])
-    slot = int(new_task(of.core, row, lane, of.first_shape[row], 0, now))
-    of.state.tasks[slot]["duration"] = duration
-    identity = of.state.tasks[slot]["task_id"]
-    seek(of.core, slot, now)
-    return slot if of.state.tasks[slot]["task_id"] == identity else NEVER
+def run_task(cluster: World, now: int = 0, duration: int = NEVER, row: int = JOB) -> int:
+    """Create one task of set `row` and try to place it; return its slot, or -1 if it failed."""
+    cluster.make_room()
+    item_row = int(cluster.state.sets[row]["first_item"])
+    slot = int(create_task(cluster.core, row, item_row, cluster.first_shape[row], 0, now))
+    cluster.state.tasks[slot]["duration"] = duration
+    identity = cluster.state.tasks[slot]["task_id"]
+    try_place(cluster.core, slot, now)
+    return slot if cluster.state.tasks[slot]["task_id"] == identity else NEVER
 
 
-def slots_of(of: World, ids: Array) -> Array:
-    """Where the tasks with these ids are."""
-    place = {int(of.state.tasks["task_id"][slot]): int(slot) for slot in of.live_tasks()}
+def slots_of(cluster: World, ids: Array) -> Array:
+    """Return the slots of the tasks with these ids."""
+    place = {int(cluster.state.tasks["task_id"][slot]): int(slot) for slot in cluster.live_tasks()}
     return np.array([place[int(identity)] for identity in ids], np.int64)
 
 
-def settle(of: World, now: int) -> None:
-    """Carry out everything due up to `now`, answering no bell."""
-    outcome = ROOM
+def settle(cluster: World, now: int) -> None:
+    """Process everything due up to `now` without running any controller."""
+    outcome = NEEDS_ROOM
     while outcome != IDLE:
-        of.make_room(256, 16)
-        clock = of.state.clock
-        clock[BELLS] = clock[DIRTY] = 0
-        of.state.services["dirty"] = 0
-        earlier = clock[HEAP_SIZE] > 0 and of.state.heap[0, AT] < now
-        outcome = advance(of.core, of.now if earlier else now, now + 1)
+        cluster.make_room(256, 16)
+        counters = cluster.state.counters
+        counters.controllers_to_wake = counters.dirty_services = 0
+        cluster.state.services["dirty"] = 0
+        earlier = counters.heap_size > 0 and cluster.state.heap[0, AT] < now
+        outcome = advance(cluster.core, cluster.now if earlier else now, now + 1)

@@ -1,8 +1,9 @@
-"""Charges become rows of `costs`, in FOCUS's words, per payer or per resource.
+"""Rows of `costs` with FOCUS columns, per payer or per resource.
 
-Decides what stands in the columns. Knows no account and no commitment: the ledger, which calls it, has priced the
-charges, and says what is billed of each. With `sampling.costPerResource` a charge becomes a row for each resource
-that has a part in it, in order of the resources' numbers; the parts keep the charge's price and factors.
+Decides the content of the columns. Knows no usage accounts and no commitments: `control.billing.cost_ledger`, which
+calls it, has priced the line items and computed the billed cost of each. With `sampling.costPerResource` a line item
+becomes a row for each resource that has a part in it, in order of the resources' numbers; the parts keep its price and
+factors.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clustersim.control.billing.resource_costs import Parts
+from clustersim.control.billing.resource_costs import ResourceAmounts
 from clustersim.engine.compiled import Array
 from clustersim.policy.pricing.savings_plans import Bill
-from clustersim.record.columns import settle
+from clustersim.record.columns import coerce_column
 from clustersim.record.recorder import BATCH_ROWS, Recorder
 from clustersim.record.schema import COSTS, NAME
 from clustersim.vocabulary import NEVER
@@ -23,15 +24,15 @@ from clustersim.world.state.world import Names
 
 EC2 = "Amazon Elastic Compute Cloud"
 ECS = "Amazon Elastic Container Service"
-NOBODY = NEVER
-MONEY = ("PricingQuantity", "BilledCost", "EffectiveCost")
-Cells = dict[str, list[Any]]
+NO_PAYER = NEVER
+SPLIT_COLUMNS = ("PricingQuantity", "BilledCost", "EffectiveCost")
+CostColumns = dict[str, list[Any]]
 
 
-class Line(NamedTuple):
-    """What one SKU in one zone costs: the columns of `costs` that a period does not change."""
+class PricedSku(NamedTuple):
+    """One SKU in one zone with its prices: the columns of `costs` that a period does not change."""
 
-    sku: int
+    number: int
     service: str
     resource_type: str
     unit: str
@@ -41,10 +42,11 @@ class Line(NamedTuple):
     zone: int
 
 
-class Account(NamedTuple):
-    """Where a charge was read: a class of instances (`column` -1), or a row and column of Fargate's accounts.
+class UsageSource(NamedTuple):
+    """The usage account that a line item was read from.
 
-    `unit_ms` of it are one hour of what is priced.
+    Either a class of instances (`column` -1), or a row and column of Fargate's; `unit_ms` of it are one hour of the
+    priced unit.
     """
 
     row: int
@@ -52,72 +54,72 @@ class Account(NamedTuple):
     unit_ms: float
 
 
-class Charge(NamedTuple):
-    """One payer's usage of one line: `quantity` in hours (or the line's unit), `usd` at the line's price."""
+class LineItem(NamedTuple):
+    """One payer's usage of one SKU: `quantity` in hours (or the SKU's unit), `usd` at the SKU's price."""
 
-    line: Line
+    sku: PricedSku
     payer: int
     quantity: float
     usd: float
-    account: Account
+    source: UsageSource
 
 
-def columns_of(
-    charges: Sequence[Charge], names: Names, skus: Sequence[str], billed: Array, effective: Array
-) -> Cells:
-    """The rows of charges, of which `billed` and `effective` USD are to be shown."""
+def cost_columns(
+    items: Sequence[LineItem], names: Names, skus: Sequence[str], billed: Array, effective: Array
+) -> CostColumns:
+    """Return the rows of line items, which show the `billed` and `effective` USD."""
     services = len(names.services)
     return {
-        "ChargeCategory": ["Usage"] * len(charges),
-        "ServiceName": [charge.line.service for charge in charges],
-        "AvailabilityZone": [names.zones[charge.line.zone] for charge in charges],
-        "ResourceType": [charge.line.resource_type for charge in charges],
-        "SkuId": [skus[charge.line.sku] for charge in charges],
-        "PricingQuantity": [_quantity(charge) for charge in charges],
-        "PricingUnit": [charge.line.unit for charge in charges],
-        "ListUnitPrice": [charge.line.list_price for charge in charges],
+        "ChargeCategory": ["Usage"] * len(items),
+        "ServiceName": [item.sku.service for item in items],
+        "AvailabilityZone": [names.zones[item.sku.zone] for item in items],
+        "ResourceType": [item.sku.resource_type for item in items],
+        "SkuId": [skus[item.sku.number] for item in items],
+        "PricingQuantity": [_quantity(item) for item in items],
+        "PricingUnit": [item.sku.unit for item in items],
+        "ListUnitPrice": [item.sku.list_price for item in items],
         "BilledCost": billed.tolist(),
         "EffectiveCost": effective.tolist(),
         "x_CapacityProvider": [
-            names.providers[charge.line.provider] if charge.line.provider >= 0 else None for charge in charges
+            names.providers[item.sku.provider] if item.sku.provider >= 0 else None for item in items
         ],
-        "x_Service": [names.services[c.payer] if 0 <= c.payer < services else None for c in charges],
-        "x_Group": [names.groups[charge.payer] if charge.payer >= 0 else None for charge in charges],
+        "x_Service": [names.services[c.payer] if 0 <= c.payer < services else None for c in items],
+        "x_Group": [names.groups[item.payer] if item.payer >= 0 else None for item in items],
     }
 
 
-def merged(columns: Cells, charges: Sequence[Charge]) -> Cells:
-    """The same with one row per line and payer: instances that differ in an attribute alone have equal lines.
+def merge_equal_items(columns: CostColumns, items: Sequence[LineItem]) -> CostColumns:
+    """Return the columns with one row per SKU and payer: instances that differ in an attribute alone have equal SKUs.
 
-    Rows beyond the charges (fees) stay as they are.
+    Rows beyond the line items (fees) stay as they are.
     """
-    rows: dict[tuple[Line, int], int] = {}
+    rows: dict[tuple[PricedSku, int], int] = {}
     firsts: list[int] = []
     row_of = []
-    for position, charge in enumerate(charges):
-        row = rows.setdefault((charge.line, charge.payer), len(rows))
+    for position, item in enumerate(items):
+        row = rows.setdefault((item.sku, item.payer), len(rows))
         if row == len(firsts):
             firsts.append(position)
         row_of.append(row)
-    kept: Cells = {}
+    merged: CostColumns = {}
     for name, cells in columns.items():
-        kept[name] = [cells[position] for position in firsts]
-        if name in MONEY:
-            kept[name] = np.bincount(row_of, weights=cells[: len(charges)], minlength=len(firsts)).tolist()
-        kept[name] += cells[len(charges) :]
-    return kept
+        merged[name] = [cells[position] for position in firsts]
+        if name in SPLIT_COLUMNS:
+            merged[name] = np.bincount(row_of, weights=cells[: len(items)], minlength=len(firsts)).tolist()
+        merged[name] += cells[len(items) :]
+    return merged
 
 
-def _quantity(charge: Charge) -> float:
-    """The quantity in the line's own unit: a volume's hours are GiB-months."""
-    line = charge.line
-    if line.resource_type == "Volume" and line.list_price:
-        return charge.quantity * line.price / line.list_price
-    return charge.quantity
+def _quantity(item: LineItem) -> float:
+    """Return the quantity in the SKU's own unit: a volume's hours are GiB-months."""
+    priced = item.sku
+    if priced.resource_type == "Volume" and priced.list_price:
+        return item.quantity * priced.price / priced.list_price
+    return item.quantity
 
 
-def add_fees(columns: Cells, bill: Bill) -> None:
-    """Rows for the fees of commitments: billed whole, used or not; effective is only what nothing used."""
+def add_fees(columns: CostColumns, bill: Bill) -> None:
+    """Add rows for the fees of commitments: billed in full, used or not; the effective cost is the unused part."""
     fees = (
         ("ReservedInstances", bill.reserved_fee_usd, bill.reserved_unused_usd),
         ("ComputeSavingsPlan", bill.plan_fee_usd, bill.plan_unused_usd),
@@ -138,21 +140,21 @@ def add_fees(columns: Cells, bill: Bill) -> None:
             values.append(row.get(column))
 
 
-def by_resource(
-    columns: Cells, charges: Sequence[Charge], parts: Sequence[Parts], recorder: Recorder
+def split_by_resource(
+    columns: CostColumns, items: Sequence[LineItem], parts: Sequence[ResourceAmounts], recorder: Recorder
 ) -> Iterator[dict[str, Any]]:
-    """The same rows per resource, at most `BATCH_ROWS` at a time; `parts` are those of each charge.
+    """Yield the rows split by resource, at most `BATCH_ROWS` at a time; `parts` are those of each line item.
 
-    Rows beyond the charges (fees) belong to no resource and stay as they are.
+    Rows beyond the line items (fees) belong to no resource and stay as they are.
     """
-    fees = len(columns["SkuId"]) - len(charges)
+    fees = len(columns["SkuId"]) - len(items)
     counts = [part.serials.size for part in parts] + [1] * fees
-    of = np.repeat(np.arange(len(counts)), counts)
+    row_of = np.repeat(np.arange(len(counts)), counts)
     serials = np.concatenate([*(part.serials for part in parts), np.full(fees, NEVER)])
-    shares = np.concatenate([*map(_shares, charges, parts), np.ones(fees)])
+    shares = np.concatenate([*map(_shares, items, parts), np.ones(fees)])
     kinds = ["task" if kind == "Task" else "container-instance" for kind in columns["ResourceType"]]
-    whole = {
-        name: settle(
+    unsplit = {
+        name: coerce_column(
             COSTS.by_name[name],
             values,
             recorder.vocabulary("costs", name) if COSTS.by_name[name].type == NAME else None,
@@ -160,19 +162,19 @@ def by_resource(
         )
         for name, values in columns.items()
     }
-    for first in range(0, of.size, BATCH_ROWS):
+    for first in range(0, row_of.size, BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
-        chunk: dict[str, Any] = {name: values[of[rows]] for name, values in whole.items()}
-        for name in MONEY:
+        chunk: dict[str, Any] = {name: values[row_of[rows]] for name, values in unsplit.items()}
+        for name in SPLIT_COLUMNS:
             chunk[name] = chunk[name] * shares[rows]
-        numbered = zip(of[rows].tolist(), serials[rows].tolist(), strict=True)
-        chunk["ResourceId"] = [None if n == NEVER else f"{kinds[row]}/{n}" for row, n in numbered]
+        resources = zip(row_of[rows].tolist(), serials[rows].tolist(), strict=True)
+        chunk["ResourceId"] = [None if n == NEVER else f"{kinds[row]}/{n}" for row, n in resources]
         yield chunk
 
 
-def _shares(charge: Charge, parts: Parts) -> Array:
-    """Which share of a charge each part is; what floats make of nothing idle is shared by nobody."""
-    if charge.quantity <= 0.0:
+def _shares(item: LineItem, parts: ResourceAmounts) -> Array:
+    """Return the share of each part in a line item; rounding remainders of an idle quantity are shared by none."""
+    if item.quantity <= 0.0:
         return np.zeros(parts.amounts.size)
-    shares: Array = parts.amounts / (charge.account.unit_ms * charge.quantity)
+    shares: Array = parts.amounts / (item.source.unit_ms * item.quantity)
     return shares

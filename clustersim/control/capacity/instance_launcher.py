@@ -1,8 +1,8 @@
-"""Instances requested and given up, for whoever decides that: groups and Managed Instances.
+"""Launches and terminates instances for Auto Scaling groups and Managed Instances.
 
-Turns a choice (type, zone, purchase option) into a launched instance with its luck, and an instance that is given
-up into one that is gone, at once or when it has drained; says each in `events`. Knows which capacity is closed.
-Decides neither how many nor which.
+Turns a choice (type, zone, purchase option) into a launched instance with random draws of its own, and terminates
+instances at once or after they have drained; logs both in `events`. Knows which capacity is closed. Decides neither how
+many instances nor which.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ import numpy as np
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
-from clustersim.policy.capacity.interruption_rates import Closure, Offer, is_open
-from clustersim.policy.tasks.subnet_addresses import ENDLESS
+from clustersim.policy.capacity.interruption_rates import CapacityOffer, Closure, is_available
+from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.vocabulary import TerminationReason
-from clustersim.world.build.build_world import deals_of
+from clustersim.world.build.build_world import count_attribute_combinations
 from clustersim.world.build.task_set_tables import TaskSets
-from clustersim.world.instances.lifecycle import drain, end_instance, launch_many
-from clustersim.world.state.tables import PROMISED
+from clustersim.world.instances.lifecycle import drain_instance, end_instance, launch_instances
 from clustersim.world.state.world import World
 
 
-class Choice(NamedTuple):
+class LaunchChoice(NamedTuple):
     """One instance to launch: numbers of its type and zone, and whether it is Spot."""
 
     type: int
@@ -32,8 +31,8 @@ class Choice(NamedTuple):
     spot: bool
 
 
-class Launcher:
-    """One for all pools."""
+class InstanceLauncher:
+    """The launches and terminations of all pools' instances."""
 
     def __init__(
         self, world: World, task_sets: TaskSets, events: EventLog, wake_at: Callable[[int], None]
@@ -42,99 +41,108 @@ class Launcher:
         self.events = events
         self.wake_at = wake_at
         self.closures: tuple[Closure, ...] = ()
-        self._leaving: dict[
-            int, tuple[int, int]
-        ] = {}  # instance id given up -> when it goes at last, and why
+        self._terminating: dict[int, tuple[int, int]] = {}  # by instance id: deadline (ms) and reason
         self._class_numbers = task_sets.class_numbers
         self._patterns = task_sets.facts
         self._launched = [0] * len(world.scenario.pools)
-        self._deals = [deals_of(pool) for pool in world.scenario.pools]
-        self._bounded = any(subnet.addresses < ENDLESS for subnet in world.scenario.subnets)
+        self._combinations = [count_attribute_combinations(pool) for pool in world.scenario.pools]
+        self._bounded = any(subnet.addresses < UNLIMITED for subnet in world.scenario.subnets)
 
     @property
-    def choosy(self) -> bool:
-        """Whether anything can be refused now: capacity that is short, or addresses that end."""
+    def may_refuse(self) -> bool:
+        """True if a launch may be refused now: capacity is closed somewhere, or subnets are bounded."""
         return bool(self.closures) or self._bounded
 
-    def is_open(self, pool: int, choice: Choice, now: int, ahead: int = 0) -> bool:
-        """Whether EC2 has this capacity for a pool, and an address, when `ahead` others go first into the zone."""
+    def has_capacity(self, pool: int, choice: LaunchChoice, now: int, ahead: int = 0) -> bool:
+        """Return whether a pool can launch this choice after `ahead` other launches into its zone.
+
+        It needs EC2 capacity and a free IP address.
+        """
         names = self.world.names
         provider = self.world.scenario.pools[pool].provider or ""
-        offer = Offer(provider, names.types[choice.type], names.zones[choice.zone], choice.spot)
-        return is_open(self.closures, offer, now) and self.full_subnet(pool, choice, ahead) is None
+        offer = CapacityOffer(provider, names.types[choice.type], names.zones[choice.zone], choice.spot)
+        return is_available(self.closures, offer, now) and self.full_subnet(pool, choice, ahead) is None
 
-    def full_subnet(self, pool: int, choice: Choice, ahead: int = 0) -> str | None:
-        """A subnet that has no address for one more instance of a pool, as none of its zone has; None: one has."""
+    def full_subnet(self, pool: int, choice: LaunchChoice, ahead: int = 0) -> str | None:
+        """Return the name of a full subnet if no subnet of the zone has an address for one more instance of a pool.
+
+        None if one has. `ahead` other instances are launched into the zone first.
+        """
         if not self._bounded:
             return None
         state = self.world.state
-        there = (state.pool_subnets[pool] == 1) & (state.subnet_zones == choice.zone)
-        klass = self._class_numbers[pool, choice.type, choice.zone, 0, choice.spot]
-        if int((state.free_addresses[there] // state.classes["addresses"][klass]).sum()) > ahead:
+        usable_subnets = (state.pool_subnets[pool] == 1) & (state.subnet_zones == choice.zone)
+        instance_class = self._class_numbers[pool, choice.type, choice.zone, 0, choice.spot]
+        if (
+            int((state.free_addresses[usable_subnets] // state.classes["addresses"][instance_class]).sum())
+            > ahead
+        ):
             return None
-        first = np.flatnonzero(there)
-        if first.size == 0:
+        usable_numbers = np.flatnonzero(usable_subnets)
+        if usable_numbers.size == 0:
             return f"of {self.world.names.zones[choice.zone]}"
-        return self.world.scenario.subnets[int(first[0])].name
+        return self.world.scenario.subnets[int(usable_numbers[0])].name
 
-    def launch(self, pool: int, choices: Sequence[Choice], now: int, at_once: bool = False) -> Array:
-        """Request these instances, in this order; their slots. `at_once` registers them at this instant."""
+    def launch(self, pool: int, choices: Sequence[LaunchChoice], now: int, at_once: bool = False) -> Array:
+        """Launch these instances in this order and return their slots; `at_once` registers them at this instant."""
         count = len(choices)
         self.world.make_room(64, count)
         ordinals = np.arange(self._launched[pool], self._launched[pool] + count, dtype=np.int64)
-        klasses = np.array(
+        instance_classes = np.array(
             [
-                self._class_numbers[pool, choice.type, choice.zone, int(n) % self._deals[pool], choice.spot]
+                self._class_numbers[
+                    pool, choice.type, choice.zone, int(n) % self._combinations[pool], choice.spot
+                ]
                 for choice, n in zip(choices, ordinals, strict=True)
             ],
             np.int64,
         )
         self._launched[pool] += count
         slots = np.zeros(count, np.int64)
-        launch_many(self.world.core, klasses, ordinals, now, at_once, slots)
+        launch_instances(self.world.core, instance_classes, ordinals, now, at_once, slots)
         state = self.world.state
-        if self._patterns.patterns:  # what memberOf expressions ask about the names of instances
+        if self._patterns.patterns:  # memberOf expressions over instance ids
             for slot in slots:
                 for row, matches in self._patterns.matching(int(state.instances["instance_id"][slot])):
                     state.hosts.facts[row, slot] = matches
         return slots
 
-    def give_up(self, slot: int, now: int, reason: TerminationReason, drain_ms: int | None) -> None:
-        """Terminate an instance: at once (`drain_ms` None), or once it has drained, at the latest after `drain_ms`."""
+    def terminate(self, slot: int, now: int, reason: TerminationReason, drain_ms: int | None) -> None:
+        """Terminate an instance: at once (`drain_ms` None), or once it has drained, after `drain_ms` at the latest."""
         row = self.world.state.instances[slot]
-        if drain_ms is None or row["working"] == 0:
-            self.end(slot, now, reason)
+        if drain_ms is None or row["non_daemon_tasks"] == 0:
+            self.terminate_now(slot, now, reason)
             return
-        identity = int(row["instance_id"])
+        instance_id = int(row["instance_id"])
         row["terminating"] = 1
-        self._leaving[identity] = (now + drain_ms, int(reason))
+        self._terminating[instance_id] = (now + drain_ms, int(reason))
         self.wake_at(now + drain_ms)
-        self.events.instance(now, "INSTANCE_DRAINING", identity, "drains before it is terminated")
+        self.events.log_instance(now, "INSTANCE_DRAINING", instance_id, "drains before it is terminated")
         self.world.make_room(2 * int(row["task_count"]) + 64)
-        drain(self.world.core, slot, now)
+        drain_instance(self.world.core, slot, now)
 
-    def end_drained(self, now: int) -> None:
-        """Terminate what was given up and has drained, or has drained for too long."""
+    def terminate_drained(self, now: int) -> None:
+        """Terminate the terminating instances that have drained or reached their deadline."""
         state = self.world.state
-        given_up = (state.instances["terminating"] == 1) & (state.instances["instance_id"] >= 0)
-        for slot in np.flatnonzero(given_up):
+        terminating = (state.instances["terminating"] == 1) & (state.instances["instance_id"] >= 0)
+        for slot in np.flatnonzero(terminating):
             row = self.world.state.instances[slot]
-            identity = int(row["instance_id"])
-            at_last, reason = self._leaving[identity]
-            if row["working"] == 0 or now >= at_last:
-                del self._leaving[identity]
-                self.end(int(slot), now, reason)
+            instance_id = int(row["instance_id"])
+            deadline, reason = self._terminating[instance_id]
+            if row["non_daemon_tasks"] == 0 or now >= deadline:
+                del self._terminating[instance_id]
+                self.terminate_now(int(slot), now, reason)
 
-    def end(self, slot: int, now: int, reason: int) -> None:
-        """The instance is gone at this instant, and its tasks with it."""
+    def terminate_now(self, slot: int, now: int, reason: int) -> None:
+        """Terminate an instance, and its tasks with it, at this instant."""
         row = self.world.state.instances[slot]
-        self.events.instance_gone(now, int(row["instance_id"]), reason)
-        promised = int(self.world.state.clock[PROMISED])
-        self.world.make_room(2 * int(row["task_count"]) + promised + 64, 1)
+        self.events.log_instance_terminated(now, int(row["instance_id"]), reason)
+        assigned = int(self.world.state.counters.assigned_tasks)
+        self.world.make_room(2 * int(row["task_count"]) + assigned + 64, 1)
         end_instance(self.world.core, slot, now, int(reason))
 
-    def say(self, now: int, pool: int, kind: str, words: str) -> None:
-        """Record something about a whole pool."""
-        of = self.world.scenario.pools[pool]
+    def report(self, now: int, pool: int, kind: str, message: str) -> None:
+        """Log an event about a whole pool."""
+        pool_settings = self.world.scenario.pools[pool]
         noun = "auto-scaling-group" if pool < len(self.world.scenario.groups) else "capacity-provider"
-        self.events.pool(now, kind, f"{noun} {of.name}", words)
+        self.events.log_pool(now, kind, f"{noun} {pool_settings.name}", message)

@@ -1,9 +1,9 @@
-"""The timetable of what happens to many at once: zones that are gone, shortages, registries, events of Spot pools.
+"""The timetable of failures that affect many at once: zone outages, shortages, registry outages, Spot pool events.
 
-Known before the clock starts, so that two designs meet the same outages. Applies effects: capacity is closed and
-opened, what runs there is lost or gets its notice. What befalls a single instance or task was drawn with it and is
-carried out by the calendar. How often pools are hit, `policy.capacity.interruption_rates` says; who launches
-elsewhere is not its business.
+Known before the clock starts, so that two designs meet the same outages. Applies their effects: closes and reopens
+capacity, terminates what runs there or gives it notice. Interruptions of a single instance or task are drawn with it
+and carried out by the calendar. `policy.capacity.interruption_rates` says how often pools are hit; this module does not
+decide where replacements are launched.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.control.capacity.instance_launcher import Launcher
+from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
-from clustersim.policy.capacity.interruption_rates import LOST, NOTICE, Closure, Offer
-from clustersim.scenario.sections.failures import Outage, Shortage
+from clustersim.policy.capacity.interruption_rates import LOST, NOTICE, CapacityOffer, Closure
+from clustersim.scenario.sections.failures import CapacityShortage, ZoneOutage
 from clustersim.vocabulary import TaskState, TerminationReason
-from clustersim.world.build.hazard_tables import rates_of, share_of_type
-from clustersim.world.instances.interruptions import interrupt_tasks, lose_tasks, notice_classes
-from clustersim.world.state.tables import CAPACITY_EPOCH, ZONES_CHANGED
+from clustersim.world.build.hazard_tables import interruption_rates, monthly_share_of_type
+from clustersim.world.instances.interruptions import (
+    end_tasks_of_lost_zone,
+    give_notice_to_classes,
+    interrupt_tasks,
+)
 from clustersim.world.state.world import World
 
 FARGATE = ("FARGATE", "FARGATE_SPOT")  # by bucket
 
 
-class _PoolEvent(NamedTuple):
+class _SpotPoolEvent(NamedTuple):
     """The `number`-th event of a pool: a type in a zone, or Fargate Spot (type -1) in a zone."""
 
     type: int
@@ -39,10 +42,10 @@ class _PoolEvent(NamedTuple):
     fraction: float
 
 
-class Failures:
-    """Carries out the scenario's timetable."""
+class FailureTimetable:
+    """The failures of the scenario, carried out at their instants."""
 
-    def __init__(self, world: World, launcher: Launcher, events: EventLog) -> None:
+    def __init__(self, world: World, launcher: InstanceLauncher, events: EventLog) -> None:
         self.world = world
         self.launcher = launcher
         self.events = events
@@ -53,144 +56,156 @@ class Failures:
         self._due: dict[int, list[Callable[[int], None]]] = {}
         scenario = world.scenario
         origin = scenario.warm_up_ms
-        outages = [_outage(each, origin) for each in scenario.failures.zone_outages]
-        shortages = [_shortage(each, origin) for each in scenario.failures.capacity_shortages]
+        outages = [_outage_closure(each, origin) for each in scenario.failures.zone_outages]
+        shortages = [_shortage_closure(each, origin) for each in scenario.failures.capacity_shortages]
         launcher.closures = (*outages, *shortages)
         for closure in launcher.closures:
-            self._at(closure.begin, partial(self._close, closure))
-            self._at(closure.end, partial(self._open, closure))
+            self._schedule(closure.begin, partial(self._begin_closure, closure))
+            self._schedule(closure.end, partial(self._end_closure, closure))
         for registry in scenario.registries:
             for begin, end in registry.outages:
-                self._at(origin + begin, partial(self._say_registry, registry.name, "STARTED"))
-                self._at(origin + end, partial(self._say_registry, registry.name, "ENDED"))
+                self._schedule(origin + begin, partial(self._log_registry_outage, registry.name, "STARTED"))
+                self._schedule(origin + end, partial(self._log_registry_outage, registry.name, "ENDED"))
 
-    def _at(self, instant: int, act: Callable[[int], None]) -> None:
+    def _schedule(self, instant: int, act: Callable[[int], None]) -> None:
         self._due.setdefault(instant, []).append(act)
 
-    def schedule(self) -> None:
-        """Set an alarm for every instant of the timetable."""
+    def schedule_wakeups(self) -> None:
+        """Schedule every instant of the timetable."""
         for at_ms in sorted(self._due):
             self.agenda.wake_at(at_ms)
 
     def act(self, now: int) -> None:
-        """Carry out what is due, in the order of the file."""
+        """Carry out the failures due now, in the order of the scenario file."""
         for act in self._due.pop(now, []):
             act(now)
-        self.calendar.ring()
-        self.capacity.ring()
+        self.calendar.wake_now()
+        self.capacity.wake_now()
 
     # --- closures ------------------------------------------------------------------------------------------
 
-    def _close(self, closure: Closure, now: int) -> None:
-        """Capacity is gone; of what runs there, what the closure takes is lost or gets its notice."""
-        self._count_closed(closure, 1)
+    def _begin_closure(self, closure: Closure, now: int) -> None:
+        """Close capacity; instances and tasks that run on it are lost or get notice, as the closure says."""
+        self._add_closures(closure, 1)
         kind = "ZONE_OUTAGE_STARTED" if closure.takes == LOST else "CAPACITY_SHORTAGE_STARTED"
-        self.events.pool(now, kind, *_words(closure, "is not to be had"))
+        self.events.log_pool(now, kind, *_closure_message(closure, "is unavailable"))
         if closure.takes == LOST:
             self._lose_zone(self.world.names.zones.index(str(closure.zone)), now)
         elif closure.takes == NOTICE:
             mask = self._covered_classes(closure)
             self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)
-            notice_classes(self.world.core, mask, 0, 1.0, now)
-            zones = [z for z in range(len(self.world.names.zones)) if closure.covers(self._slot(1, z))]
-            self._interrupt(zones, 0, 1.0, now)
+            give_notice_to_classes(self.world.core, mask, 0, 1.0, now)
+            zones = [
+                z for z in range(len(self.world.names.zones)) if closure.covers(self._fargate_offer(1, z))
+            ]
+            self._interrupt_fargate(zones, 0, 1.0, now)
 
-    def _open(self, closure: Closure, now: int) -> None:
-        """Capacity is there again: who waits for it may look."""
-        self._count_closed(closure, -1)
-        self.world.state.clock[CAPACITY_EPOCH] += 1
-        if self._is_about_fargate(closure):  # where it is about EC2, its instances ring when they register
-            self.world.state.clock[ZONES_CHANGED] = 1
-            self.scheduler.ring()
+    def _end_closure(self, closure: Closure, now: int) -> None:
+        """Open capacity again, and wake the controllers that may use it."""
+        self._add_closures(closure, -1)
+        self.world.state.counters.capacity_epoch += 1
+        if self._affects_fargate(closure):  # on EC2, instances wake the scheduler when they register
+            self.world.state.counters.zones_changed = 1
+            self.scheduler.wake_now()
         kind = "ZONE_OUTAGE_ENDED" if closure.takes == LOST else "CAPACITY_SHORTAGE_ENDED"
-        self.events.pool(now, kind, *_words(closure, "is to be had again"))
+        self.events.log_pool(now, kind, *_closure_message(closure, "is available again"))
 
-    def _say_registry(self, name: str, phase: str, now: int) -> None:
-        """A registry's outage begins or ends; who pulls from it looks at the timetable itself."""
-        words = {"STARTED": "does not answer.", "ENDED": "answers again."}
-        self.events.pool(now, f"REGISTRY_OUTAGE_{phase}", f"registry {name}", words[phase])
+    def _log_registry_outage(self, name: str, phase: str, now: int) -> None:
+        """Log the beginning or end of a registry outage; image pulls read the timetable themselves."""
+        messages = {"STARTED": "is unavailable.", "ENDED": "is available again."}
+        self.events.log_pool(now, f"REGISTRY_OUTAGE_{phase}", f"registry {name}", messages[phase])
 
-    def _slot(self, bucket: int, zone: int) -> Offer:
-        return Offer(FARGATE[bucket], "", self.world.names.zones[zone], bucket == 1)
+    def _fargate_offer(self, bucket: int, zone: int) -> CapacityOffer:
+        return CapacityOffer(FARGATE[bucket], "", self.world.names.zones[zone], bucket == 1)
 
-    def _is_about_fargate(self, closure: Closure) -> bool:
-        """Whether Fargate, which somebody uses, has capacity again that it had not."""
-        if not self.world.state.lanes["fargate"].any():
+    def _affects_fargate(self, closure: Closure) -> bool:
+        """Return whether the closure affects a Fargate pool that the scenario uses."""
+        if not self.world.state.strategy_items["fargate"].any():
             return False
         zones = range(len(self.world.names.zones))
-        return any(closure.covers(self._slot(bucket, z)) for bucket in range(len(FARGATE)) for z in zones)
+        return any(
+            closure.covers(self._fargate_offer(bucket, z)) for bucket in range(len(FARGATE)) for z in zones
+        )
 
-    def _count_closed(self, closure: Closure, by: int) -> None:
+    def _add_closures(self, closure: Closure, by: int) -> None:
         closed = self.world.state.fargate_closed
         for bucket in range(len(FARGATE)):
             for zone in range(len(self.world.names.zones)):
-                if closure.covers(self._slot(bucket, zone)):
+                if closure.covers(self._fargate_offer(bucket, zone)):
                     closed[bucket, zone] += by
 
     def _covered_classes(self, closure: Closure) -> Array:
-        """The Spot classes that a closure is about."""
+        """Return the mask of the Spot classes that a closure covers."""
         names, classes = self.world.names, self.world.state.classes
         mask = np.zeros(classes.size, np.uint8)
         if self.world.scenario.pools:
             for c, row in enumerate(classes):
-                of = (names.providers[row["provider"]], names.types[row["type"]], names.zones[row["zone"]])
-                mask[c] = row["spot"] and closure.covers(Offer(*of, True))
+                labels = (
+                    names.providers[row["provider"]],
+                    names.types[row["type"]],
+                    names.zones[row["zone"]],
+                )
+                mask[c] = row["spot"] and closure.covers(CapacityOffer(*labels, True))
         return mask
 
     def _lose_zone(self, zone: int, now: int) -> None:
-        """Every instance and every Fargate task in the zone is gone."""
+        """Terminate every instance and every Fargate task in a zone."""
         world = self.world
         live = world.live_instances()
-        there = world.state.classes["zone"][world.state.instances["klass"][live]] == zone
-        for slot in live[there]:
-            self.launcher.end(int(slot), now, TerminationReason.ZONE_OUTAGE)
+        covered = world.state.classes["zone"][world.state.instances["instance_class"][live]] == zone
+        for slot in live[covered]:
+            self.launcher.terminate_now(int(slot), now, TerminationReason.ZONE_OUTAGE)
         slots = self._fargate_tasks([zone], None)
         world.make_room(2 * slots.size + 64)
-        lose_tasks(world.core, slots, now)
+        end_tasks_of_lost_zone(world.core, slots, now)
 
     def _fargate_tasks(self, zones: list[int], bucket: int | None) -> Array:
-        """The slots of Fargate tasks that have a place in these zones, of one bucket or of both, by task id."""
+        """Return the slots of placed Fargate tasks in these zones, of one bucket or of both, by task id."""
         state = self.world.state
         slots = self.world.live_tasks()
         tasks = state.tasks[slots]
-        lanes = state.lanes[tasks["lane"]]
-        mask = (lanes["fargate"] == 1) & (tasks["placed"] >= 0) & np.isin(tasks["zone"], zones)
+        items = state.strategy_items[tasks["strategy_item"]]
+        mask = (items["fargate"] == 1) & (tasks["placed"] >= 0) & np.isin(tasks["zone"], zones)
         if bucket is not None:
-            mask &= (lanes["bucket"] == bucket) & (tasks["state"] <= TaskState.RUNNING)
+            mask &= (items["bucket"] == bucket) & (tasks["state"] <= TaskState.RUNNING)
         chosen = slots[mask]
         return np.ascontiguousarray(chosen[np.argsort(state.tasks["task_id"][chosen])])
 
-    def _interrupt(self, zones: list[int], event: int, fraction: float, now: int) -> None:
+    def _interrupt_fargate(self, zones: list[int], event: int, fraction: float, now: int) -> None:
         slots = self._fargate_tasks(zones, 1)
         self.world.make_room(2 * slots.size + 64)
         interrupt_tasks(self.world.core, slots, event, fraction, now)
 
     # --- pools ---------------------------------------------------------------------------------------------
 
-    def draw_pool_events(self, replication: int) -> None:
-        """The instants at which Spot pools are hit, each pool's from a stream of its own.
+    def schedule_pool_events(self, replication: int) -> None:
+        """Draw and schedule the events of all Spot pools, each pool's from a random stream of its own.
 
-        Called when all task sets of the first instant are known, as they say whether Fargate Spot is used.
+        Call it when all task sets of the first instant are known, as they say whether Fargate Spot is used.
         """
         scenario, names = self.world.scenario, self.world.names
         classes = self.world.state.classes
         if scenario.failures.spot is not None and scenario.pools:
             pools = sorted({(int(row["type"]), int(row["zone"])) for row in classes if row["spot"]})
-            for kind, zone in pools:
-                rates = rates_of(scenario.failures.spot, share_of_type(scenario, kind))
+            for instance_type, zone in pools:
+                rates = interruption_rates(
+                    scenario.failures.spot, monthly_share_of_type(scenario, instance_type)
+                )
                 if rates is not None and rates.pool > 0:
-                    stream = f"pool/{names.types[kind]}/{names.zones[zone]}"
-                    self._draw_pool((kind, zone), stream, replication, (rates.pool, rates.fraction))
-        of = scenario.failures.fargate_spot
-        lanes = self.world.state.lanes[: self.world.lanes_used]
-        if of is not None and np.any((lanes["fargate"] == 1) & (lanes["bucket"] == 1)):
-            rates = rates_of(of, of.monthly_share)
+                    stream = f"pool/{names.types[instance_type]}/{names.zones[zone]}"
+                    self._schedule_pool(
+                        (instance_type, zone), stream, replication, (rates.pool, rates.fraction)
+                    )
+        fargate_spot = scenario.failures.fargate_spot
+        items = self.world.state.strategy_items[: self.world.strategy_items_used]
+        if fargate_spot is not None and np.any((items["fargate"] == 1) & (items["bucket"] == 1)):
+            rates = interruption_rates(fargate_spot, fargate_spot.monthly_share)
             for zone in range(len(names.zones)):
                 if rates is not None and rates.pool > 0:
                     stream = f"pool/FARGATE_SPOT/{names.zones[zone]}"
-                    self._draw_pool((-1, zone), stream, replication, (rates.pool, rates.fraction))
+                    self._schedule_pool((-1, zone), stream, replication, (rates.pool, rates.fraction))
 
-    def _draw_pool(
+    def _schedule_pool(
         self, pool: tuple[int, int], stream: str, replication: int, rates: tuple[float, float]
     ) -> None:
         per_ms, fraction = rates
@@ -204,43 +219,43 @@ class Failures:
             if at >= end:
                 return
             number += 1
-            event = _PoolEvent(*pool, number=number, fraction=fraction)
-            self._at(int(at), partial(self._hit, event))
+            event = _SpotPoolEvent(*pool, number=number, fraction=fraction)
+            self._schedule(int(at), partial(self._interrupt_pool, event))
 
-    def _hit(self, event: _PoolEvent, now: int) -> None:
-        """EC2 or Fargate takes back part of a pool."""
+    def _interrupt_pool(self, event: _SpotPoolEvent, now: int) -> None:
+        """Reclaim part of a Spot pool of EC2 or Fargate."""
         if event.type < 0:
-            self._interrupt([event.zone], event.number, event.fraction, now)
+            self._interrupt_fargate([event.zone], event.number, event.fraction, now)
             return
         classes = self.world.state.classes
-        there = (classes["type"] == event.type) & (classes["zone"] == event.zone) & (classes["spot"] == 1)
-        mask = there.astype(np.uint8)
+        covered = (classes["type"] == event.type) & (classes["zone"] == event.zone) & (classes["spot"] == 1)
+        mask = covered.astype(np.uint8)
         self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)
-        notice_classes(self.world.core, mask, event.number, event.fraction, now)
+        give_notice_to_classes(self.world.core, mask, event.number, event.fraction, now)
 
 
-def _outage(of: Outage, origin: int) -> Closure:
-    return Closure(origin + of.at_ms, origin + of.until_ms, zone=of.zone, takes=LOST)
+def _outage_closure(outage: ZoneOutage, origin: int) -> Closure:
+    return Closure(origin + outage.at_ms, origin + outage.until_ms, zone=outage.zone, takes=LOST)
 
 
-def _shortage(of: Shortage, origin: int) -> Closure:
+def _shortage_closure(shortage: CapacityShortage, origin: int) -> Closure:
     return Closure(
-        origin + of.at_ms,
-        origin + of.until_ms,
-        provider=of.provider,
-        instance_type=of.instance_type,
-        zone=of.zone,
-        spot=None if of.purchase_option is None else of.purchase_option == "spot",
-        takes=NOTICE if of.reclaim else None,
+        origin + shortage.at_ms,
+        origin + shortage.until_ms,
+        provider=shortage.provider,
+        instance_type=shortage.instance_type,
+        zone=shortage.zone,
+        spot=None if shortage.purchase_option is None else shortage.purchase_option == "spot",
+        takes=NOTICE if shortage.reclaim else None,
     )
 
 
-def _words(closure: Closure, verb: str) -> tuple[str, str]:
-    """The subject and the sentence of a closure's event."""
+def _closure_message(closure: Closure, status: str) -> tuple[str, str]:
+    """Return the subject and the sentence of a closure's event."""
     if closure.takes == LOST:
-        return f"availability-zone {closure.zone}", f"{verb}."
+        return f"availability-zone {closure.zone}", f"{status}."
     subject = f"capacity {closure.provider or closure.instance_type}"
     parts = [closure.instance_type if closure.provider else None, closure.zone]
     parts += [None if closure.spot is None else ("Spot" if closure.spot else "On-Demand")]
-    of = ", ".join(part for part in parts if part)
-    return subject, f"{verb}{f' ({of})' if of else ''}."
+    scope = ", ".join(part for part in parts if part)
+    return subject, f"{status}{f' ({scope})' if scope else ''}."

@@ -1,7 +1,7 @@
-"""AWS service quotas that do not stop a run: going over one is said once, with its name.
+"""AWS service quotas that do not stop a run: exceeding one is logged once, with its name.
 
-The two quotas that do act, tasks in PROVISIONING and Fargate vCPUs, are settings of `cluster:`. Figures from
-the ECS Developer Guide: service quotas (MODEL.md).
+The two quotas that are enforced, tasks in PROVISIONING and Fargate vCPUs, are settings of `cluster:`. Figures from the
+ECS Developer Guide: service quotas (MODEL.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PROVIDERS_PER_CLUSTER = 20
 
 
 def exceeded_quotas(scenario: Scenario) -> list[str]:
-    """One sentence for each quota that the scenario exceeds."""
+    """Return one sentence for each quota that the scenario exceeds."""
     messages = []
     most = 0
     for service in scenario.services:
@@ -34,6 +34,6 @@ def exceeded_quotas(scenario: Scenario) -> list[str]:
     for quota, used, limit in figures:
         if used > limit:
             messages.append(
-                f"the AWS quota of {limit:,} {quota} is exceeded ({used:,}); the simulation goes on"
+                f"the AWS quota of {limit:,} {quota} is exceeded ({used:,}); the simulation continues"
             )
     return messages

@@ -1,4 +1,4 @@
-"""A chunk of records as columns, for those who make rows or sums of it: the journal, accounts of single resources."""
+"""A buffer of records as columns, for code that turns them into rows or sums: the task table, usage by resource."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from clustersim.engine.compiled import Array
 BLOCK_ROWS = 2_048
 
 
-class Columns:
-    """Columns of a chunk of records.
+class ColumnBuffer:
+    """The columns of a buffer of records.
 
-    All fields are gathered at once, a block of records after the other that fits into the processor's cache: a record
+    All fields are gathered at once, one block of records after the other that fits into the processor's cache: a record
     is long, and a pass over all of them for one field would take as long as for all.
     """
 
@@ -27,15 +27,15 @@ class Columns:
     def __getitem__(self, name: str) -> Array:
         return self._columns[name]
 
-    def where(self, mask: Array) -> Columns | ChosenRows:
-        """The rows of `mask`; all of them are these columns themselves."""
-        return self if bool(mask.all()) else ChosenRows(self, mask)
+    def where(self, mask: Array) -> ColumnBuffer | SelectedRows:
+        """Return the rows selected by `mask`; these columns themselves if it selects all."""
+        return self if bool(mask.all()) else SelectedRows(self, mask)
 
 
-class ChosenRows:
-    """Some rows of columns, each column chosen from when it is asked for."""
+class SelectedRows:
+    """Some rows of columns; each column is selected on first access."""
 
-    def __init__(self, columns: Columns, mask: Array) -> None:
+    def __init__(self, columns: ColumnBuffer, mask: Array) -> None:
         self.size = int(np.count_nonzero(mask))
         self._columns = columns
         self._mask = mask

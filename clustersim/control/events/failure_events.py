@@ -1,7 +1,7 @@
-"""What befalls tasks and instances, in words.
+"""Names and messages of events about failures of tasks and instances.
 
-Finds the name and the sentence of each event of this kind. Decides nothing; `control.events.event_buffer` calls it
-for what compiled code has reported, `control.events.service_events` for the rest.
+Decides nothing; `control.events.event_buffer` calls it for what compiled code has reported,
+`control.events.service_events` for the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from clustersim.world.state.world import Names
 
 PLACEMENT_FAILURE = "SERVICE_TASK_PLACEMENT_FAILURE"
 
-_INSTANCE_WORDS = {
+_INSTANCE_TEXTS = {
     EventKind.SPOT_NOTICE: (
         "SPOT_INTERRUPTION_WARNING",
         "has an EC2 Spot Instance interruption warning: it is reclaimed in two minutes",
@@ -24,7 +24,7 @@ _INSTANCE_WORDS = {
     ),
     EventKind.AGENT_RECONNECTED: ("AGENT_CONNECTED", "has a connected agent again"),
 }
-_TASK_WORDS = {
+_TASK_TEXTS = {
     EventKind.FARGATE_SPOT_INTERRUPTION: ("SPOT_INTERRUPTION_WARNING", "Your Spot Task was interrupted"),
     EventKind.FARGATE_TASK_RETIREMENT: (
         "TASK_RETIREMENT",
@@ -33,33 +33,33 @@ _TASK_WORDS = {
 }
 
 
-def about_instance(instance_id: int, words: str) -> str:
-    """The sentence of something that happened to a container instance."""
-    return f"(container-instance {instance_name(instance_id)}) {words}."
+def instance_message(instance_id: int, text: str) -> str:
+    """Return the message of an event of a container instance."""
+    return f"(container-instance {instance_name(instance_id)}) {text}."
 
 
-def about_task(service: str | None, task_id: int, words: str) -> str:
-    """The sentence of something that happened to a task."""
-    return f"{_of(service)}(task {task_id}) {words}."
+def task_message(service: str | None, task_id: int, text: str) -> str:
+    """Return the message of an event of a task."""
+    return f"{_service_prefix(service)}(task {task_id}) {text}."
 
 
-def not_placed_for(service: str | None, reason: str) -> str:
-    """The sentence of a task that found its place and then no network there."""
-    return f"{_of(service)}was unable to place a task. Reason: {reason}."
+def network_failure_message(service: str | None, reason: str) -> str:
+    """Return the message for a task that was placed but got no network there."""
+    return f"{_service_prefix(service)}was unable to place a task. Reason: {reason}."
 
 
-def mishap_words(names: Names, row: Any) -> tuple[str, str]:
-    """The name and the sentence of what befell a task or an instance in compiled code."""
+def failure_message(names: Names, row: Any) -> tuple[str, str]:
+    """Return the name and the message of a failure that compiled code has reported."""
     kind = EventKind(row["kind"])
     service = names.services[row["service"]] if row["service"] >= 0 else None
-    if kind in _INSTANCE_WORDS:
-        name, words = _INSTANCE_WORDS[kind]
-        return name, about_instance(int(row["instance_id"]), words)
+    if kind in _INSTANCE_TEXTS:
+        name, text = _INSTANCE_TEXTS[kind]
+        return name, instance_message(int(row["instance_id"]), text)
     if kind == EventKind.NO_ADDRESS:
-        return PLACEMENT_FAILURE, not_placed_for(service, names.sentences[row["sentence"]])
-    name, words = _TASK_WORDS[kind]
-    return name, about_task(service, int(row["task_id"]), words)
+        return PLACEMENT_FAILURE, network_failure_message(service, names.sentences[row["sentence"]])
+    name, text = _TASK_TEXTS[kind]
+    return name, task_message(service, int(row["task_id"]), text)
 
 
-def _of(service: str | None) -> str:
+def _service_prefix(service: str | None) -> str:
     return "" if service is None else f"(service {service}) "

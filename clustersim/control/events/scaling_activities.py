@@ -1,8 +1,7 @@
-"""Decisions of scaling policies on their way to `scaling_activities`.
+"""Decisions of scaling policies, buffered and written to `scaling_activities`.
 
-Keeps them as numbers until a batch is full; what they say beside numbers (target, policy, metric, cause) is an
-*origin*, known once and numbered. Of what Service Auto Scaling decides, the events are told here, too. Decides
-nothing; the wiring calls it, and every controller that scales.
+Keeps them as numbers until a batch is full. Target, policy, metric and cause are an *origin*, numbered once. Also logs
+the events of Service Auto Scaling's decisions. Decides nothing; the wiring calls it, and every controller that scales.
 """
 
 from __future__ import annotations
@@ -15,26 +14,29 @@ import pyarrow as pa
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
-from clustersim.record.columns import strings
+from clustersim.engine.records import Float64, Int64, Record, new_table
+from clustersim.record.columns import to_arrow_strings
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER
 
-ACTIVITY = np.dtype(
-    [
-        ("time", np.int64),
-        ("origin", np.int64),
-        ("value", np.float64),  # of the metric; NaN is null
-        ("before", np.int64),
-        ("after", np.int64),
-    ],
-    align=True,
-)
-ROWS = 4_096
+
+class ActivityRow(Record):
+    """A row of the table of activitys."""
+
+    time: Int64
+    origin: Int64
+    value: Float64
+    """Of the metric; NaN is null."""
+    before: Int64
+    after: Int64
+
+
+BUFFER_ROWS = 4_096
 _TABLE = "scaling_activities"
 
 
 class Origin(NamedTuple):
-    """What a decision says beside its numbers: whose it is, and by which policy (or scheduled action) and why."""
+    """The target of a decision, and the policy (or scheduled action), metric and cause behind it."""
 
     target: str
     policy: str
@@ -42,48 +44,48 @@ class Origin(NamedTuple):
     cause: str
 
 
-Record = Callable[[int, Origin, float, int, int], None]
-"""Writes a row of `scaling_activities`: instant (ms), origin, value of the metric, count before and after."""
+RecordActivity = Callable[[int, Origin, float, int, int], None]
+"""The call that writes a row of `scaling_activities`: instant (ms), origin, metric value, count before and after."""
 
 
-class ActivityLog:
-    """Writes `scaling_activities`."""
+class ScalingActivityLog:
+    """The table `scaling_activities` of a run."""
 
     def __init__(self, recorder: Recorder, events: EventLog) -> None:
         self._recorder = recorder
         self._events = events
-        self._rows = np.zeros(ROWS, ACTIVITY)
+        self._rows = new_table(ActivityRow, BUFFER_ROWS)
         self._count = 0
         self._origins: list[Origin] = []
         self._number_of: dict[Origin, int] = {}
-        # By origin of Service Auto Scaling: its number here, and that of its cause in events.
+        # By position of the origin in Service Auto Scaling: its number here, and its cause's text number in events.
         self._numbers = np.zeros(0, np.int64)
         self._causes = np.zeros(0, np.int64)
 
-    def scaled(self, now: int, moves: Array, origins: Sequence[Origin]) -> None:
-        """Service Auto Scaling has decided `moves` (`policy.scaling.target_tracking_kernel.MOVE`), which come from
+    def add_service_scaling(self, now: int, moves: Array, origins: Sequence[Origin]) -> None:
+        """Add decisions of Service Auto Scaling: rows of `policy.scaling.target_tracking_kernel.MOVE`, with their
         `origins`.
         """
         if self._numbers.size < len(origins):
-            self._know(origins)
+            self._number_origins(origins)
         origin = moves["origin"]
         counts = (moves["before"], moves["count"])
-        self._events.desired_counts(now, moves["target"], *counts, self._causes[origin])
+        self._events.log_desired_counts(now, moves["target"], *counts, self._causes[origin])
         self._add(now, self._numbers[origin], moves["value"], *counts)
 
     def add(self, now: int, origin: Origin, value: float, before: int, after: int) -> None:
-        """Add one decision: a `Record`."""
+        """Add one decision; the arguments are those of `RecordActivity`."""
         one = [np.array([each]) for each in (self._number(origin), value, before, after)]
         self._add(now, *one)
 
-    def empty(self) -> None:
-        """Write the rows that wait."""
+    def flush(self) -> None:
+        """Write the buffered rows."""
         rows, self._count = self._rows[: self._count], 0
         if rows.size == 0:
             return
         kinds, first, number = np.unique(rows["origin"], return_index=True, return_inverse=True)
         seen = [self._origins[kind] for kind in kinds]
-        place = number.astype(np.int32)
+        row_kind = number.astype(np.int32)
         columns = {
             "time": rows["time"],
             "metric_value": rows["value"],
@@ -91,23 +93,23 @@ class ActivityLog:
             "to_count": rows["after"],
         }
         for column in ("target", "policy", "metric"):
-            words = self._recorder.vocabulary(_TABLE, column)
+            vocabulary = self._recorder.vocabulary(_TABLE, column)
             codes = np.full(kinds.size, NEVER, np.int64)
-            for position in np.argsort(first).tolist():  # new words in order of appearance
+            for position in np.argsort(first).tolist():  # new words get codes in order of appearance
                 word = getattr(seen[position], column)
                 if word is not None:
-                    codes[position] = words.code(word)
-            columns[column] = codes[place]
-        causes = strings([origin.cause for origin in seen])
-        index = pa.Array.from_buffers(pa.int32(), place.size, [None, pa.py_buffer(place)])
+                    codes[position] = vocabulary.code(word)
+            columns[column] = codes[row_kind]
+        causes = to_arrow_strings([origin.cause for origin in seen])
+        index = pa.Array.from_buffers(pa.int32(), row_kind.size, [None, pa.py_buffer(row_kind)])
         self._recorder.append_columns(_TABLE, columns | {"cause": causes.take(index)})
 
-    def _know(self, origins: Sequence[Origin]) -> None:
-        """Number what Service Auto Scaling's origins say."""
+    def _number_origins(self, origins: Sequence[Origin]) -> None:
+        """Number the origins that Service Auto Scaling has added."""
         numbers, causes = self._numbers.tolist(), self._causes.tolist()
         for origin in origins[len(numbers) :]:
             numbers.append(self._number(origin))
-            causes.append(self._events.cause(origin.cause))
+            causes.append(self._events.cause_number(origin.cause))
         self._numbers, self._causes = np.array(numbers, np.int64), np.array(causes, np.int64)
 
     def _number(self, origin: Origin) -> int:
@@ -117,11 +119,11 @@ class ActivityLog:
         return self._number_of[origin]
 
     def _add(self, now: int, numbers: Array, values: Array, before: Array, after: Array) -> None:
-        """Keep rows, so many as there are numbers."""
+        """Buffer one row per number."""
         while self._count + numbers.size > self._rows.size:
             if self._count == 0:
-                self._rows = np.zeros(2 * numbers.size, ACTIVITY)
-            self.empty()
+                self._rows = new_table(ActivityRow, 2 * numbers.size)
+            self.flush()
         rows = self._rows[self._count : self._count + numbers.size]
         self._count += numbers.size
         rows["time"], rows["origin"], rows["value"] = now, numbers, values

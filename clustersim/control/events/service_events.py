@@ -1,29 +1,29 @@
-"""Service events and incidents, in the words ECS uses.
+"""The event log of a run, with the names and messages that ECS uses.
 
-Turns what a controller did into an event, in the order in which it happens. Kinds are the event names of ECS's
-EventBridge events where there is one (Developer Guide: service action events); messages follow the service event
-messages of the Developer Guide (MODEL.md). Decides nothing.
+Turns actions of controllers into events, in the order in which they happen. Kinds are the names of ECS's EventBridge
+events where there is one (Developer Guide: service action events); messages follow the service event messages of the
+Developer Guide (MODEL.md). Decides nothing; every controller calls it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from clustersim.control.events.event_buffer import EventRows
+from clustersim.control.events.event_buffer import EventBuffer
 from clustersim.control.events.failure_events import (
     PLACEMENT_FAILURE,
-    about_instance,
-    about_task,
-    not_placed_for,
+    instance_message,
+    network_failure_message,
+    task_message,
 )
 from clustersim.engine.compiled import Array
-from clustersim.policy.placement.placement_failure import refusal_words
+from clustersim.policy.placement.placement_failure import placement_failure_message
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER, EventKind, TerminationReason, instance_name
 from clustersim.world.events.service_messages import REPEAT_AFTER_MS
 from clustersim.world.state.world import World
 
-_GONE = {
+_TERMINATIONS = {
     TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
     TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
     TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
@@ -42,63 +42,65 @@ _GONE = {
 
 
 class EventLog:
-    """Writes `events`."""
+    """The table `events` of a run."""
 
     def __init__(self, world: World, recorder: Recorder) -> None:
-        self._rows = EventRows(world, recorder)
+        self._buffer = EventBuffer(world, recorder)
         self._services = world.names.services
-        self._said: dict[tuple[int, str], tuple[int, str]] = {}
+        self._last_logged: dict[tuple[int, str], tuple[int, str]] = {}
 
-    def empty(self) -> None:
-        """Write what has been told since the last time."""
-        self._rows.empty()
+    def flush(self) -> None:
+        """Write the events logged since the last call."""
+        self._buffer.flush()
 
-    def started(self, now: int, service: int, task_ids: Array) -> None:
-        """Tasks were started."""
-        self._rows.add_tasks(now, service, EventKind.TASKS_STARTED, task_ids)
+    def log_tasks_started(self, now: int, service: int, task_ids: Array) -> None:
+        """Log that tasks of a service were started."""
+        self._buffer.add_tasks(now, service, EventKind.TASKS_STARTED, task_ids)
 
-    def stopped(self, now: int, service: int, task_ids: Array) -> None:
-        """Running tasks were stopped."""
+    def log_tasks_stopped(self, now: int, service: int, task_ids: Array) -> None:
+        """Log that running tasks of a service were stopped."""
         if task_ids.size:
-            self._rows.add_tasks(now, service, EventKind.TASKS_STOPPED, task_ids)
+            self._buffer.add_tasks(now, service, EventKind.TASKS_STOPPED, task_ids)
 
-    def steady(self, now: int, service: int) -> None:
-        """The service has what it wants."""
-        self._rows.add_steady(now, service)
+    def log_steady_state(self, now: int, service: int) -> None:
+        """Log that a service has reached a steady state."""
+        self._buffer.add_steady_state(now, service)
 
-    def cannot_start(self, now: int, service: int) -> None:
-        """Tasks fail to start again and again."""
-        words = "is unable to consistently start tasks successfully."
-        self._once(now, service, "SERVICE_TASK_START_IMPAIRED", words)
+    def log_start_impaired(self, now: int, service: int) -> None:
+        """Log that tasks of a service repeatedly fail to start."""
+        text = "is unable to consistently start tasks successfully."
+        self._once(now, service, "SERVICE_TASK_START_IMPAIRED", text)
 
-    def deployment_blocked(self, now: int, service: int) -> None:
-        """The healthy percents leave no room to move."""
-        words = (
+    def log_deployment_blocked(self, now: int, service: int) -> None:
+        """Log that the healthy percents block a deployment."""
+        text = (
             "was unable to stop or start tasks during a deployment because of the service deployment "
             "configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
         )
-        self._once(now, service, "SERVICE_TASK_CONFIGURATION_FAILURE", words)
+        self._once(now, service, "SERVICE_TASK_CONFIGURATION_FAILURE", text)
 
-    def deployment(self, now: int, service: int, name: str, kind: str, words: str) -> None:
-        """A deployment began, is complete, or has failed."""
-        message = f"(service {self._services[service]}) (deployment {name}) deployment {words}."
+    def log_deployment(self, now: int, service: int, name: str, kind: str, text: str) -> None:
+        """Log that a deployment began, completed or failed."""
+        message = f"(service {self._services[service]}) (deployment {name}) deployment {text}."
         self._write(now, service, kind, message)
 
-    def rolling_back(self, now: int, service: int, name: str) -> None:
-        """A failed deployment is followed by the last that was completed."""
+    def log_rollback(self, now: int, service: int, name: str) -> None:
+        """Log that a failed deployment is rolled back to the last completed one."""
         message = f"(service {self._services[service]}) rolling back to deployment {name}."
         self._write(now, service, "SERVICE_DEPLOYMENT_IN_PROGRESS", message)
 
-    def protected(self, now: int, service: int, task_set: int) -> None:
-        """Tasks under scale-in protection are in the way."""
-        words = (
+    def log_tasks_protected(self, now: int, service: int, task_set: int) -> None:
+        """Log that tasks under scale-in protection prevent scaling in."""
+        text = (
             f"was unable to reach steady state because task set (ecs-svc/{task_set}) was unable to scale in. "
             "Reason: The number of protected tasks are more than the desired count of tasks."
         )
-        self._once(now, service, "SERVICE_TASK_PROTECTED", words)
+        self._once(now, service, "SERVICE_TASK_PROTECTED", text)
 
-    def unhealthy(self, now: int, service: int, task_id: int, instance_id: int, target_group: str) -> None:
-        """A target was found unhealthy by its load balancer."""
+    def log_target_unhealthy(
+        self, now: int, service: int, task_id: int, instance_id: int, target_group: str
+    ) -> None:
+        """Log that a load balancer found a target unhealthy."""
         where = f"(instance {instance_name(instance_id)}) " if instance_id >= 0 else ""
         message = (
             f"(service {self._services[service]}) {where}is unhealthy in (target-group {target_group}) "
@@ -106,78 +108,82 @@ class EventLog:
         )
         self._write(now, service, "SERVICE_TASK_UNHEALTHY", message, task_id, instance_id)
 
-    def rebalancing(self, now: int, service: int, state: str) -> None:
-        """Availability Zone rebalancing STARTED, COMPLETED or STOPPED."""
-        words = {
+    def log_rebalancing(self, now: int, service: int, state: str) -> None:
+        """Log that Availability Zone rebalancing STARTED, COMPLETED or STOPPED."""
+        text = {
             "STARTED": "has started Availability Zone rebalancing.",
             "COMPLETED": "is balanced across Availability Zones.",
             "STOPPED": "has stopped Availability Zone rebalancing.",
         }
-        message = f"(service {self._services[service]}) {words[state]}"
+        message = f"(service {self._services[service]}) {text[state]}"
         self._write(now, service, f"SERVICE_REBALANCING_{state}", message)
 
-    def zone_full(self, now: int, service: int, zone: str) -> None:
-        """Rebalancing found no room in a zone."""
+    def log_zone_without_room(self, now: int, service: int, zone: str) -> None:
+        """Log that rebalancing found no room in a zone."""
         self._once(now, service, "SERVICE_TASK_PLACEMENT_FAILURE", f"was unable to place a task in {zone}.")
 
-    def not_placed(self, now: int, service: int, code: int, instance_id: int) -> None:
-        """No container instance met the requirements of a task."""
+    def log_placement_failure(self, now: int, service: int, code: int, instance_id: int) -> None:
+        """Log that no container instance met the requirements of a task."""
         name = instance_name(instance_id) if instance_id >= 0 else None
-        message = refusal_words(self._services[service], code, name)
+        message = placement_failure_message(self._services[service], code, name)
         self._write(now, service, PLACEMENT_FAILURE, message, instance_id=instance_id)
 
-    def not_placed_for(self, now: int, service: int, task_id: int, reason: str) -> None:
-        """A task found its place and then no network there."""
-        message = not_placed_for(self._name(service), reason)
+    def log_network_failure(self, now: int, service: int, task_id: int, reason: str) -> None:
+        """Log that a task was placed but got no network there."""
+        message = network_failure_message(self._service_name(service), reason)
         self._write(now, service, PLACEMENT_FAILURE, message, task_id=task_id)
 
-    def instance(self, now: int, kind: str, instance_id: int, words: str) -> None:
-        """Something happened to a container instance."""
-        self._write(now, NEVER, kind, about_instance(instance_id, words), instance_id=instance_id)
+    def log_instance(self, now: int, kind: str, instance_id: int, text: str) -> None:
+        """Log an event of a container instance."""
+        self._write(now, NEVER, kind, instance_message(instance_id, text), instance_id=instance_id)
 
-    def instance_gone(self, now: int, instance_id: int, reason: int) -> None:
-        """A container instance was terminated."""
-        kind, words = _GONE[TerminationReason(reason)]
-        self.instance(now, kind, instance_id, words)
+    def log_instance_terminated(self, now: int, instance_id: int, reason: int) -> None:
+        """Log that a container instance was terminated."""
+        kind, text = _TERMINATIONS[TerminationReason(reason)]
+        self.log_instance(now, kind, instance_id, text)
 
-    def pool(self, now: int, kind: str, pool: str, words: str) -> None:
-        """Something happened to an Auto Scaling group or a provider of Managed Instances."""
-        self._write(now, NEVER, kind, f"({pool}) {words}")
+    def log_pool(self, now: int, kind: str, pool: str, text: str) -> None:
+        """Log an event of an Auto Scaling group or a provider of Managed Instances."""
+        self._write(now, NEVER, kind, f"({pool}) {text}")
 
-    def task(self, now: int, kind: str, service: int, task_id: int, words: str) -> None:
-        """Something happened to a task."""
-        self._write(now, service, kind, about_task(self._name(service), task_id, words), task_id=task_id)
+    def log_task(self, now: int, kind: str, service: int, task_id: int, text: str) -> None:
+        """Log an event of a task."""
+        self._write(
+            now, service, kind, task_message(self._service_name(service), task_id, text), task_id=task_id
+        )
 
-    def quota(self, now: int, message: str) -> None:
-        """An AWS quota that does not stop the run was exceeded."""
+    def log_quota(self, now: int, message: str) -> None:
+        """Log that an AWS quota that does not stop the run was exceeded."""
         self._write(now, NEVER, "QUOTA_EXCEEDED", message)
 
-    def desired_count(self, now: int, service: int, before: int, after: int, cause: str) -> None:
-        """Somebody changed the desired count."""
-        one = [np.array([number]) for number in (service, before, after, self.cause(cause))]
-        self._rows.add_desired(now, *one)
+    def log_desired_count(self, now: int, service: int, before: int, after: int, cause: str) -> None:
+        """Log that a service's desired count was changed."""
+        one = [np.array([number]) for number in (service, before, after, self.cause_number(cause))]
+        self._buffer.add_desired_counts(now, *one)
 
-    def desired_counts(self, now: int, services: Array, before: Array, after: Array, causes: Array) -> None:
-        """Desired counts were changed; causes are numbers that `cause` gave."""
-        self._rows.add_desired(now, services, before, after, causes)
+    def log_desired_counts(
+        self, now: int, services: Array, before: Array, after: Array, causes: Array
+    ) -> None:
+        """Log that desired counts were changed; `causes` are numbers from `cause_number`."""
+        self._buffer.add_desired_counts(now, services, before, after, causes)
 
-    def cause(self, words: str) -> int:
-        """The number of a cause; the same words have the same number."""
-        return self._rows.number(words)
+    def cause_number(self, text: str) -> int:
+        """Return the number of a cause; equal texts have equal numbers."""
+        return self._buffer.text_number(text)
 
-    def _name(self, service: int) -> str | None:
+    def _service_name(self, service: int) -> str | None:
         return self._services[service] if service >= 0 else None
 
-    def _once(self, now: int, service: int, kind: str, words: str) -> None:
-        """Write an event unless the service's last one of its kind said the same within six hours."""
-        message = f"(service {self._services[service]}) {words}"
-        last = self._said.get((service, kind))
+    def _once(self, now: int, service: int, kind: str, text: str) -> None:
+        """Log an event unless the service's last one of its kind said the same within six hours."""
+        message = f"(service {self._services[service]}) {text}"
+        last = self._last_logged.get((service, kind))
         if last is not None and last[1] == message and now - last[0] < REPEAT_AFTER_MS:
             return
-        self._said[service, kind] = (now, message)
+        self._last_logged[service, kind] = (now, message)
         self._write(now, service, kind, message)
 
     def _write(
         self, now: int, service: int, kind: str, message: str, task_id: int = NEVER, instance_id: int = NEVER
     ) -> None:
-        self._rows.say(now, service, kind, message, task_id, instance_id)
+        self._buffer.add_message(now, service, kind, message, task_id, instance_id)

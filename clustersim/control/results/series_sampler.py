@@ -1,8 +1,8 @@
-"""The meter: sees the settled instant and writes the series.
+"""Samples the settled instant and writes the time series.
 
-A row is the interval that begins at its `time`: counts as of then, utilisations over it. So counts are taken at
-the beginning of an interval and written at its end, with what `traffic` and the areas say of the time between.
-Decides nothing, changes nothing.
+A row is the interval that begins at its `time`: counts are those of its beginning, utilisations means over it. So
+counts are taken at the beginning of an interval and written at its end, with the load and the usage of the time
+between. Decides nothing, changes nothing. The wiring calls it after all other concerns of an instant.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.control.capacity.capacity import Capacity
+from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.scheduler import Scheduler
 from clustersim.control.services.service_state import IN_PROGRESS
 from clustersim.engine.compiled import Array
-from clustersim.policy.load.fluid_sampling import SAMPLE
+from clustersim.policy.load.fluid_sampling import LoadSampleRow
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE
-from clustersim.world.state.usage import touch_all
+from clustersim.world.state.usage import integrate_all
 from clustersim.world.state.world import World
 
-MOST_ROWS = 5_000_000
+MAX_ROWS = 5_000_000
 INTERVALS_MS = (MS_PER_MINUTE, 5 * MS_PER_MINUTE, 15 * MS_PER_MINUTE, MS_PER_HOUR)
 BUFFER_ROWS = 65_536
 COUNTS = ("desired", "running", "pending", "healthy")
 
 
 def default_interval_ms(entities: int, duration_ms: int) -> int:
-    """The least of 60 s, 5 min, 15 min and 1 h that keeps a series under 5 million rows."""
+    """Return the shortest of 60 s, 5 min, 15 min and 1 h that keeps a series under 5 million rows."""
     for interval in INTERVALS_MS:
-        if entities * (duration_ms // interval + 1) < MOST_ROWS:
+        if entities * (duration_ms // interval + 1) < MAX_ROWS:
             return interval
     return INTERVALS_MS[-1]
 
 
 class _Buffer:
-    """Rows of one table that wait to be written together."""
+    """Buffered rows of one table."""
 
     def __init__(self, recorder: Recorder, table: str) -> None:
         self._recorder = recorder
@@ -46,25 +46,30 @@ class _Buffer:
         self._rows = 0
 
     def add(self, columns: dict[str, Any]) -> None:
-        """Keep columns of equal length."""
+        """Add columns of equal length."""
         self._parts.append(columns)
         self._rows += len(next(iter(columns.values())))
         if self._rows >= BUFFER_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Give everything to the recorder."""
+        """Pass all rows to the recorder."""
         if self._rows:
             joined = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
             self._recorder.append_columns(self._table, joined)
         self._parts, self._rows = [], 0
 
 
-class Meter:
-    """Writes `service_series`, `capacity_provider_series` and `deployment_series`."""
+class SeriesSampler:
+    """The tables `service_series`, `capacity_provider_series` and `deployment_series` of a run."""
 
     def __init__(
-        self, world: World, recorder: Recorder, traffic: Traffic, scheduler: Scheduler, capacity: Capacity
+        self,
+        world: World,
+        recorder: Recorder,
+        traffic: Traffic,
+        scheduler: Scheduler,
+        capacity: CapacityController,
     ) -> None:
         self.world = world
         self.recorder = recorder
@@ -88,17 +93,17 @@ class Meter:
         self._provider_counts: dict[str, Array] = {}
 
     def _used_providers(self) -> Array:
-        """The providers worth a row: those with a group, and Fargate where a lane leads there."""
+        """Return the providers that get rows: those with instances, and Fargate where a strategy item uses it."""
         state = self.world.state
-        lanes = state.lanes[: self.world.lanes_used]
+        items = state.strategy_items[: self.world.strategy_items_used]
         used = set(state.classes["provider"].tolist()) if self.world.scenario.pools else set()
-        used |= set(lanes["provider"][lanes["fargate"] == 1].tolist())
+        used |= set(items["provider"][items["fargate"] == 1].tolist())
         return np.array(sorted(p for p in used if self.world.names.providers[p]), np.int32)
 
     def begin(self, now: int) -> None:
-        """The window opens: areas count from here."""
-        touch_all(self.world.core, now, self.world.live_instances())
-        for name in ("running_area", "available", "available_healthy"):
+        """Open the first interval and reset the time integrals."""
+        integrate_all(self.world.core, now, self.world.live_instances())
+        for name in ("running_area", "available_ms", "available_healthy_ms"):
             self.world.state.services[name] = 0
         for name in (
             "cpu_area",
@@ -112,13 +117,13 @@ class Meter:
 
     def sample(self, now: int) -> None:
         """Close the interval that ends now and open the next."""
-        touch_all(self.world.core, now, np.zeros(0, np.int64))
+        integrate_all(self.world.core, now, np.zeros(0, np.int64))
         self._close()
         self._open(now)
 
     def end(self, now: int) -> None:
         """Close the last interval and write everything."""
-        touch_all(self.world.core, now, self.world.live_instances())
+        integrate_all(self.world.core, now, self.world.live_instances())
         if now > self._opened:
             self._close()
         self._services.flush()
@@ -141,15 +146,15 @@ class Meter:
             group = groups.get(names.providers[row])
             if group is not None:
                 desired[i] = self.capacity.desired[names.pools.index(group)]
-        ec2 = np.isin(rows, self._with_instances)
+        has_instances = np.isin(rows, self._with_instances)
         self._provider_counts = {
             "desired_instances": desired,
-            "running_instances": np.where(ec2, providers["instances"], -1).astype(np.int64),
-            "registered_instances": np.where(ec2, providers["registered"], -1).astype(np.int64),
+            "running_instances": np.where(has_instances, providers["instances"], -1).astype(np.int64),
+            "registered_instances": np.where(has_instances, providers["registered"], -1).astype(np.int64),
             "provisioning_tasks": providers["provisioning"].astype(np.int64),
             "running_tasks": providers["running"].astype(np.int64),
             "capacity_provider_reservation": np.array(
-                [self.capacity.scaling.reservation(names.providers[row]) for row in rows], np.float64
+                [self.capacity.managed_scaling.reservation(names.providers[row]) for row in rows], np.float64
             ),
             "cost_usd_per_hour": np.maximum(providers["usd_per_hour"], 0.0),
         }
@@ -165,36 +170,36 @@ class Meter:
                 "service": np.arange(count, dtype=np.int32),
                 **{f"{name}_count": self._counts[name] for name in COUNTS},
             }
-            for name in SAMPLE.names or ():
+            for name in LoadSampleRow.dtype.names or ():
                 columns[name] = load[name]
             self._services.add(columns)
         rows = self._provider_rows
         if rows.size and self._areas is not None:
             now = self.world.state.providers[rows]
-            was = self._areas
+            before = self._areas
             columns = {
                 "time": np.full(rows.size, self._opened, np.int64),
                 "capacity_provider": rows,
                 **self._provider_counts,
-                "cpu_reservation": _percent(now, was, "cpu_area"),
-                "memory_reservation": _percent(now, was, "memory_area"),
+                "cpu_reservation": _mean_percent(now, before, "cpu_area"),
+                "memory_reservation": _mean_percent(now, before, "memory_area"),
             }
             self._providers.add(columns)
 
     def _write_deployments(self, now: int) -> None:
-        """A row per deployment of each service that has one in progress."""
+        """Write a row per deployment of each service that has one in progress or is not steady."""
         state = self.world.state
-        steady = state.services["steady"].tolist()
+        steady = state.services["steady_reported"].tolist()
         for service, record in enumerate(self.scheduler.records):
             if steady[service] and record.primary.state != IN_PROGRESS:
                 continue
-            ready = sum(int(state.sets[each.row]["ready"]) for each in record.deployments)
-            loaded = self.traffic.row_of[service] >= 0
+            ready = sum(int(state.sets[each.task_set]["ready"]) for each in record.deployments)
+            loaded = self.traffic.flow_of[service] >= 0
             for each in record.deployments:
-                s = state.sets[each.row]
+                s = state.sets[each.task_set]
                 percent = 100.0 * int(s["ready"]) / ready if ready else None
                 if record.shift is not None:
-                    percent = record.shift.percent_of(each)
+                    percent = record.shift.traffic_percent_of(each)
                 self.recorder.append_row(
                     "deployment_series",
                     time=now,
@@ -206,9 +211,9 @@ class Meter:
                 )
 
 
-def _percent(now: Array, was: Array, area: str) -> Array:
-    """Mean percent of the registered amount that was reserved between two readings; NaN where none was."""
-    registered = (now[f"registered_{area}"] - was[f"registered_{area}"]).astype(np.float64)
+def _mean_percent(now: Array, before: Array, area: str) -> Array:
+    """Return the mean percentage of the registered amount reserved between two readings; NaN if it was zero."""
+    registered = (now[f"registered_{area}"] - before[f"registered_{area}"]).astype(np.float64)
     registered[registered == 0] = np.nan
-    percent: Array = 100.0 * (now[area] - was[area]) / registered
+    percent: Array = 100.0 * (now[area] - before[area]) / registered
     return percent

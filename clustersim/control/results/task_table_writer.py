@@ -1,8 +1,8 @@
-"""Finished lives become rows, and rows become the counts of the summary.
+"""Writes `tasks` and `container_instances` rows and keeps the task counts of the summary.
 
-Takes the chunks that the gateway filled with records of ended tasks and terminated instances, turns them into
-columns of `tasks` and `container_instances`, and keeps what `summary.json` says about tasks. Called whenever a
-chunk is full and once at the end, then also with those still alive. Decides nothing.
+Turns the buffers of ended tasks and terminated instances, which compiled code fills, into columns of these tables.
+Called whenever a buffer is full and once at the end, then also with tasks and instances that are still alive. Decides
+nothing.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clustersim.control.events.column_buffer import ChosenRows, Columns
+from clustersim.control.events.column_buffer import ColumnBuffer, SelectedRows
 from clustersim.engine.compiled import Array
 from clustersim.record.columns import Vocabulary
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import (
     MS_PER_SECOND,
     NEVER,
-    STOPPED_REASON_WORDS,
-    TERMINATION_REASON_WORDS,
-    WAIT_REASON_WORDS,
+    STOPPED_REASON_TEXTS,
+    TERMINATION_REASON_TEXTS,
+    WAIT_REASON_TEXTS,
     HealthStatus,
     LaunchType,
     StopCode,
@@ -34,7 +34,6 @@ from clustersim.vocabulary import (
     WaitReason,
     instance_name,
 )
-from clustersim.world.state.tables import END, FINISHED, LOST, WINDOW_START
 from clustersim.world.state.world import World
 
 EXITED = int(StopCode.EssentialContainerExited)
@@ -42,8 +41,8 @@ FAILED_TO_START = int(StopCode.TaskFailedToStart)
 
 
 @dataclass
-class EntryTally:
-    """What the summary needs of one entry of runTasks."""
+class RunTaskTally:
+    """The sums that the summary needs of one entry of runTasks."""
 
     count: int = 0
     completed: int = 0
@@ -54,8 +53,8 @@ class EntryTally:
     waits_ms: list[Array] = field(default_factory=list)
 
 
-class Journal:
-    """Writes `tasks` and `container_instances`."""
+class TaskTableWriter:
+    """The tables `tasks` and `container_instances` of a run."""
 
     def __init__(self, world: World, recorder: Recorder) -> None:
         self.world = world
@@ -64,7 +63,7 @@ class Journal:
         self.counts = dict.fromkeys(("created", "started", "stopped", "failed", "never_placed"), 0)
         self.cost_by_group = np.zeros(max(1, groups))
         self.failed_by_group = np.zeros(max(1, groups), np.int64)
-        self.entries = [EntryTally() for _ in world.scenario.run_tasks]
+        self.tallies = [RunTaskTally() for _ in world.scenario.run_tasks]
         self.instance_cost = 0.0
         self._on_machines = np.array([s.machines is not None for s in world.scenario.services] or [False])
         self._reference_ids = {
@@ -83,18 +82,18 @@ class Journal:
 
     @staticmethod
     def vocabularies(world: World) -> dict[Any, list[str | None]]:
-        """The words of the dictionary columns that kernels fill with numbers."""
+        """Return the words of the dictionary columns that kernels fill with numbers."""
         names = world.names
         providers: list[str | None] = [name or None for name in names.providers]
         return {
             "group": list(names.groups),
             "service": list(names.services),
             "family": list(dict.fromkeys(d.family for d in world.scenario.task_definitions)),
-            "launch_type": [kind.name for kind in LaunchType],
+            "launch_type": [launch_type.name for launch_type in LaunchType],
             "capacity_provider": providers,
             "availability_zone": list(names.zones),
             "last_status": [state.name for state in TaskState],
-            "wait_reason": list(WAIT_REASON_WORDS),
+            "wait_reason": list(WAIT_REASON_TEXTS),
             "health_status": [status.name for status in HealthStatus],
             "stop_code": [None, *(code.name for code in list(StopCode)[1:])],
             "auto_scaling_group": [group.name for group in world.scenario.groups]
@@ -104,17 +103,17 @@ class Journal:
             "termination_reason": _termination_words(world),
         }
 
-    def take_chunks(self) -> None:
-        """Write what the gateway has finished and give it the room back."""
-        clock = self.world.state.clock
-        self._write_tasks(self.world.state.finished[: clock[FINISHED]])
-        clock[FINISHED] = 0
-        self._write_instances(self.world.state.lost[: clock[LOST]])
-        clock[LOST] = 0
+    def write_ended(self) -> None:
+        """Write the ended tasks and terminated instances, and empty their buffers."""
+        counters = self.world.state.counters
+        self._write_tasks(self.world.state.finished_tasks[: counters.finished_tasks])
+        counters.finished_tasks = 0
+        self._write_instances(self.world.state.terminated_instances[: counters.terminated_instances])
+        counters.terminated_instances = 0
 
     def close(self) -> None:
-        """Write the last chunks, then who is still alive, in order of identity."""
-        self.take_chunks()
+        """Write the last buffers, then the tasks and instances still alive, in order of id."""
+        self.write_ended()
         state = self.world.state
         tasks = state.tasks[self.world.live_tasks()]
         self._write_tasks(tasks[np.argsort(tasks["task_id"])])
@@ -126,9 +125,9 @@ class Journal:
     def _write_tasks(self, records: Array) -> None:
         if records.size == 0:
             return
-        rows = Columns(records)
-        sets, lanes = self.world.state.sets, self.world.state.lanes
-        set_of, lane_of = rows["set"], rows["lane"]
+        rows = ColumnBuffer(records)
+        sets, items = self.world.state.sets, self.world.state.strategy_items
+        set_of, item_of = rows["set"], rows["strategy_item"]
         group = sets["group"][set_of]
         deployment = sets["deployment"][set_of]
         definition = sets["definition"][set_of]
@@ -140,15 +139,15 @@ class Journal:
             "revision": self._revision_of[definition],
             "deployment_id": self._deployments(deployment),
             "attempt": rows["attempt"],
-            "launch_type": self._launch_types(sets["service"][set_of], lanes, lane_of),
-            "capacity_provider": np.where(lanes["queues"], lanes["provider"], NEVER)[lane_of],
+            "launch_type": self._launch_types(sets["service"][set_of], items, item_of),
+            "capacity_provider": np.where(items["can_wait"], items["provider"], NEVER)[item_of],
             "availability_zone": rows["zone"],
             "container_instance_id": rows["instance_id"],
             "cpu": rows["cpu"],
             "memory_mib": rows["memory"],
             "gpus": rows["gpus"],
             "last_status": rows["state"],
-            "wait_reason": rows["wait"],
+            "wait_reason": rows["wait_reason"],
             "stop_code": rows["stop_code"],
             "stopped_reason": self._reasons(rows, deployment),
             "exit_code": rows["exit_code"],
@@ -170,69 +169,71 @@ class Journal:
         if self._reference_ids:
             columns["reference_id"] = self._references(rows, group)
         self.recorder.append_columns("tasks", columns)
-        self._count(rows, group)
+        self._add_to_counts(rows, group)
 
     def _deployments(self, numbers: Array) -> Array:
-        """Codes of `ecs-svc/N`, which are new words as deployments come."""
+        """Return codes of `ecs-svc/N`, adding the words of new deployments."""
         words = self.recorder.vocabulary("tasks", "deployment_id")
         codes = np.full(numbers.size, NEVER, np.int32)
         known = numbers >= 0
-        codes[known] = _coded(numbers[known], lambda number: words.code(f"ecs-svc/{number}"))
+        codes[known] = _codes_of(numbers[known], lambda number: words.code(f"ecs-svc/{number}"))
         return codes
 
-    def _launch_types(self, services: Array, lanes: Array, lane_of: Array) -> Array:
-        """The launch type of each row's task, from its service and its lane."""
-        found = np.where(lanes["managed"], LaunchType.MANAGED_INSTANCES, lanes["fargate"])[lane_of]
+    def _launch_types(self, services: Array, items: Array, item_of: Array) -> Array:
+        """Return the launch type of each row's task, from its service and its strategy item."""
+        types = np.where(items["managed"], LaunchType.MANAGED_INSTANCES, items["fargate"])[item_of]
         if np.any(self._on_machines):
-            found[(services >= 0) & self._on_machines[services]] = LaunchType.VIRTUAL_MACHINE
-        return found
+            types[(services >= 0) & self._on_machines[services]] = LaunchType.VIRTUAL_MACHINE
+        return types
 
-    def _references(self, rows: Columns, groups: Array) -> pa.Array:
-        """The identities that traces give their rows; null where there is none."""
+    def _references(self, rows: ColumnBuffer, groups: Array) -> pa.Array:
+        """Return the ids that traces give their rows; null where there is none."""
         parts, order = [], []
-        for group in _different(groups):
+        for group in _distinct(groups):
             of_group = np.flatnonzero(groups == group)
             known = self._reference_ids.get(self.world.names.entries[group])
             if known is None:
                 parts.append(pa.nulls(of_group.size, pa.string()))
             else:
-                parts.append(known.take(_taken(rows, of_group)))
+                parts.append(known.take(_trace_row_indices(rows, of_group)))
             order.append(of_group)
         joined = pa.concat_arrays(parts)
         if len(parts) == 1:
             return joined
-        back = np.argsort(np.concatenate(order))
-        return joined.take(pa.Array.from_buffers(pa.int64(), back.size, [None, pa.py_buffer(back)]))
+        inverse_order = np.argsort(np.concatenate(order))
+        return joined.take(
+            pa.Array.from_buffers(pa.int64(), inverse_order.size, [None, pa.py_buffer(inverse_order)])
+        )
 
-    def _reasons(self, rows: Columns, deployments: Array) -> Array:
-        """Codes of the stopped reasons; those that name an instance or a deployment are made here."""
+    def _reasons(self, rows: ColumnBuffer, deployments: Array) -> Array:
+        """Return codes of the stopped reasons; those that name an instance or a deployment are formatted here."""
         words = self.recorder.vocabulary("tasks", "stopped_reason")
         names = self.world.names
         sentence: _Named = ("sentence", rows["sentence"], names.sentences.__getitem__)
         named: dict[StoppedReason, _Named] = {
             StoppedReason.SCALING_ACTIVITY: ("deployment", deployments, "ecs-svc/{}".format),
             StoppedReason.HOST_TERMINATED: ("instance", rows["instance_id"], instance_name),
-            StoppedReason.PLACEMENT_FAILED: ("wait", rows["wait"], _wait_word),
+            StoppedReason.PLACEMENT_FAILED: ("wait", rows["wait_reason"], _wait_reason_word),
             StoppedReason.ELB_HEALTH_CHECK: ("target_group", rows["set"], names.target_groups.__getitem__),
         }
         codes = np.full(rows.size, NEVER, np.int32)
-        for reason in _different(rows["reason"]):
-            template = STOPPED_REASON_WORDS[reason]
+        for reason in _distinct(rows["reason"]):
+            template = STOPPED_REASON_TEXTS[reason]
             if template is None:
                 continue
             mask = rows["reason"] == reason
             if "{" in template:
-                name, values, word = named.get(StoppedReason(reason), sentence)
-                say = partial(_say, words, template, name, word)
-                codes[mask] = _coded(values[mask], say)
+                name, values, word_of = named.get(StoppedReason(reason), sentence)
+                code_of_value = partial(_reason_code, words, template, name, word_of)
+                codes[mask] = _codes_of(values[mask], code_of_value)
             else:
                 codes[mask] = words.code(template)
         return codes
 
-    def _count(self, rows: Columns, groups: Array) -> None:
-        """What the summary says of tasks; nothing outside `start` to the end counts (MODEL.md: money)."""
+    def _add_to_counts(self, rows: ColumnBuffer, groups: Array) -> None:
+        """Add these tasks to the counts of the summary; only times from `start` to the end count (MODEL.md: money)."""
         clock = self.world.state.clock
-        begin, end = int(clock[WINDOW_START]), int(clock[END])
+        begin, end = int(clock.window_start), int(clock.end)
         created = (rows["created"] >= begin) & (rows["created"] < end)
         stopped = (rows["stopped"] >= begin) & (rows["stopped"] >= 0)
         failed = stopped & (
@@ -246,19 +247,19 @@ class Journal:
         size = self.cost_by_group.size
         self.cost_by_group += np.bincount(groups, weights=rows["cost"], minlength=size)
         self.failed_by_group += np.bincount(groups[failed], minlength=size)
-        if not self.entries:
+        if not self.tallies:
             return
         entries = np.array(self.world.names.entries, np.int64)[groups]
-        for number in _different(entries[entries >= 0]):
-            self._count_entry(self.entries[number], rows.where((entries == number) & created))
+        for number in _distinct(entries[entries >= 0]):
+            self._count_run_task(self.tallies[number], rows.where((entries == number) & created))
 
-    def _count_entry(self, tally: EntryTally, rows: Columns | ChosenRows) -> None:
-        """Waits, turnarounds and completions of the rows of one entry that were created in the window."""
+    def _count_run_task(self, tally: RunTaskTally, rows: ColumnBuffer | SelectedRows) -> None:
+        """Add the waits, turnarounds and completions of one entry's rows that were created in the window."""
         if rows.size == 0:
             return
         tally.count += int(np.count_nonzero(rows["attempt"] == 1))
-        done = (rows["stop_code"] == EXITED) & (rows["exit_code"] == 0)
-        tally.completed += int(np.count_nonzero(done))
+        completed = (rows["stop_code"] == EXITED) & (rows["exit_code"] == 0)
+        tally.completed += int(np.count_nonzero(completed))
         first = int(rows["created"].min())
         tally.first_created = first if tally.first_created < 0 else min(tally.first_created, first)
         ended = rows["stopped"] >= 0
@@ -268,12 +269,12 @@ class Journal:
             tally.turnarounds += int(np.count_nonzero(ended))
         started = rows["started"] >= 0
         waits = (rows["started"] - rows["created"])[started]
-        if waits.size:  # kept until the end, for the quantile: in as few bytes as hold them
+        if waits.size:  # kept until the end for the quantile, in the smallest integer type
             tally.waits_ms.append(waits.astype(np.min_scalar_type(int(waits.max()))))
 
-    def entry_summary(self, number: int) -> dict[str, Any]:
-        """What `summary.run_tasks` says of one entry."""
-        tally = self.entries[number]
+    def run_task_summary(self, number: int) -> dict[str, Any]:
+        """Return what `summary.run_tasks` shows of one entry."""
+        tally = self.tallies[number]
         waits = np.concatenate(tally.waits_ms or [np.zeros(0, np.int64)])
         groups = [g for g, entry in enumerate(self.world.names.entries) if entry == number]
         span = tally.last_stopped - tally.first_created
@@ -297,15 +298,15 @@ class Journal:
         if rows.size == 0:
             return
         state = self.world.state
-        classes = state.classes[rows["klass"]]
-        lived = (rows["touched"] - rows["registered"]).astype(np.float64)
+        classes = state.classes[rows["instance_class"]]
+        lived = (rows["integrated_until"] - rows["registered"]).astype(np.float64)
         known = (rows["registered"] >= 0) & (lived > 0)
         lived[~known] = np.nan
         self.recorder.append_columns(
             "container_instances",
             {
                 "container_instance_id": rows["instance_id"],
-                "auto_scaling_group": classes["group"],
+                "auto_scaling_group": classes["pool"],
                 "capacity_provider": classes["provider"],
                 "instance_type": classes["type"],
                 "availability_zone": classes["zone"],
@@ -327,42 +328,44 @@ class Journal:
 
 
 def _termination_words(world: World) -> list[str | None]:
-    """The words of termination reasons; those of virtual machines only where there are any."""
-    machines = any(group.machines is not None for group in world.scenario.groups)
+    """Return the words of termination reasons; those of virtual machines only if the scenario has any."""
+    any_machines = any(group.machines is not None for group in world.scenario.groups)
     return list(
-        TERMINATION_REASON_WORDS if machines else TERMINATION_REASON_WORDS[: TerminationReason.UNHEALTHY]
+        TERMINATION_REASON_TEXTS if any_machines else TERMINATION_REASON_TEXTS[: TerminationReason.UNHEALTHY]
     )
 
 
 _Named = tuple[str, Array, Callable[[int], str]]
-"""What a stopped reason names: its placeholder, the column that says which, and the word for one."""
+"""The placeholder of a stopped reason, the column with its values, and the word for a value."""
 
 
-def _say(words: Vocabulary, template: str, name: str, word: Callable[[int], str], value: int) -> int:
-    """The code of a stopped reason that names something."""
-    return words.code(template.format(**{name: word(value)}))
+def _reason_code(
+    words: Vocabulary, template: str, name: str, word_of: Callable[[int], str], value: int
+) -> int:
+    """Return the code of a stopped reason with a placeholder."""
+    return words.code(template.format(**{name: word_of(value)}))
 
 
-def _wait_word(wait: int) -> str:
-    return WAIT_REASON_WORDS[wait] or WaitReason(wait).name
+def _wait_reason_word(wait: int) -> str:
+    return WAIT_REASON_TEXTS[wait] or WaitReason(wait).name
 
 
-def _coded(values: Array, code_of: Callable[[int], int]) -> Array:
-    """The code of each value, asked for once each, ascending."""
+def _codes_of(values: Array, code_of: Callable[[int], int]) -> Array:
+    """Return the code of each value; `code_of` is called once per distinct value, ascending."""
     if values.size and np.all(values == values[0]):
         return np.full(values.size, code_of(int(values[0])), np.int32)
-    different, place = np.unique(values, return_inverse=True)
-    return np.array([code_of(value) for value in different.tolist()], np.int32)[place]
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return np.array([code_of(value) for value in distinct.tolist()], np.int32)[inverse]
 
 
-def _different(values: Array) -> Array:
-    """The different values, ascending; without the sort of `np.unique` where all are equal, as they often are."""
+def _distinct(values: Array) -> Array:
+    """Return the distinct values, ascending; skips the sort of `np.unique` if all are equal, as they often are."""
     if values.size and np.all(values == values[0]):
         return values[:1]
     return np.unique(values)
 
 
-def _taken(rows: Columns, positions: Array) -> pa.Array:
-    """The rows of the trace that the records at `positions` stand for, as Arrow indices."""
-    taken = np.ascontiguousarray(rows["reference"][positions], np.int64)
-    return pa.Array.from_buffers(pa.int64(), taken.size, [None, pa.py_buffer(taken)])
+def _trace_row_indices(rows: ColumnBuffer, positions: Array) -> pa.Array:
+    """Return the trace rows of the records at `positions`, as Arrow indices."""
+    indices = np.ascontiguousarray(rows["reference"][positions], np.int64)
+    return pa.Array.from_buffers(pa.int64(), indices.size, [None, pa.py_buffer(indices)])

@@ -1,8 +1,8 @@
-"""Alarms as a table: from policies and PutMetricAlarm blocks to the records that a kernel evaluates.
+"""The alarms of one kind of target as a table: from policies and PutMetricAlarm blocks to records for a kernel.
 
-One table per kind of target (services, Auto Scaling groups, alarms that only watch). It keeps datapoints and
-states, and asks metric math for its values; what follows from an alarm in ALARM is decided elsewhere. The
-arithmetic is `policy.scaling.cloudwatch_alarms`'.
+One table per kind of target (services, Auto Scaling groups, alarms without a target). It keeps datapoints and states
+and evaluates metric math; other modules decide what an alarm in ALARM causes. `policy.scaling.cloudwatch_alarms` does
+the arithmetic.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.control.scaling.cloudwatch_metrics import Measures
+from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.engine.array_block import pointer
+from clustersim.engine.records import as_table, new_table
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
 from clustersim.policy.scaling.cloudwatch_metrics import (
     METRIC_NAMES,
     SUMMED,
-    Expression,
-    Named,
+    MetricExpression,
+    MetricReference,
     Subject,
-    metric_named,
+    find_metric,
 )
-from clustersim.policy.scaling.service_scaling import step_adjustment, step_capacity
+from clustersim.policy.scaling.service_scaling import find_step_adjustment, step_capacity
 from clustersim.scenario.sections.scenario import StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
 
 Int64s = npt.NDArray[np.int64]
 
-# Seen in real deployments: AlarmHigh of target tracking is 3 of 3 datapoints, AlarmLow 15 minutes of them.
+# Observed in real deployments: AlarmHigh of target tracking is 3 of 3 datapoints, AlarmLow 15 minutes of them.
 HIGH_DATAPOINTS = 3
 LOW_MS = 15 * MS_PER_MINUTE
 
 
-class Source(NamedTuple):
-    """Where an alarm's number comes from: a cell of the measures, or an expression (position; else -1)."""
+class AlarmSource(NamedTuple):
+    """The number an alarm watches: a cell of the metrics matrix, or an expression (position `custom`; else -1)."""
 
     metric: int
     subject: int
@@ -45,8 +46,8 @@ class Source(NamedTuple):
     name: str
 
 
-class Owner(NamedTuple):
-    """Whose alarm it is: the target it scales (-1: none), and whose metrics are meant where nobody is named."""
+class AlarmOwner(NamedTuple):
+    """The target that an alarm scales (-1: none), and the subject whose metrics it uses where it names no other."""
 
     target: int
     subject: Subject
@@ -54,29 +55,30 @@ class Owner(NamedTuple):
 
 
 class AlarmTable:
-    """Alarms of one kind of target. Add rows, then `seal` the table with the targets' limits."""
+    """The alarms of one kind of target. Add rows, then `finish` the table with the targets' limits."""
 
-    def __init__(self, measures: Measures, tick_ms: int) -> None:
-        self._measures = measures
+    def __init__(self, metrics: CloudWatchMetrics, tick_ms: int) -> None:
+        self._metrics = metrics
         self._tick_ms = tick_ms
-        self._expressions: list[tuple[Expression, dict[Named, tuple[int, int]]]] = []
+        self._expressions: list[tuple[MetricExpression, dict[MetricReference, tuple[int, int]]]] = []
         self._rows: list[Any] = []
-        self.rows: npt.NDArray[np.void] = np.zeros(0, alarms.ALARM)
+        self.rows = new_table(alarms.AlarmRow, 0)
 
     # --- adding --------------------------------------------------------------------------------------------
 
-    def add_tracking(
-        self, owner: Owner, policy: TargetTracking, resolution_ms: int, low_share: float
+    def add_target_tracking(
+        self, owner: AlarmOwner, policy: TargetTracking, resolution_ms: int, low_share: float
     ) -> tuple[int, int, str]:
-        """The two alarms of a target tracking policy: positions of the high and the low one, name of the metric.
+        """Add the two alarms of a target tracking policy.
 
-        `low_share` of the target is where the low alarm begins. Raises ValueError for what is not simulated.
+        Returns the positions of the high and the low one and the name of the metric. `low_share` of the target is the
+        threshold of the low alarm. Raises ValueError for metrics that are not simulated.
         """
-        source = self._source(owner, policy.custom_metric or {}, policy.metric)
+        source = self._alarm_source(owner, policy.custom_metric or {}, policy.metric)
         first = len(self._rows)
         for role in (alarms.TRACKING_HIGH, alarms.TRACKING_LOW):
             high = role == alarms.TRACKING_HIGH
-            row = self._row(owner, source, resolution_ms)
+            row = self._new_row(owner, source, resolution_ms)
             row["role"] = role
             row["tracked"] = policy.target
             row["threshold"] = policy.target * (1.0 if high else low_share)
@@ -85,8 +87,8 @@ class AlarmTable:
             self._rows.append(row)
         return first, first + 1, source.name
 
-    def add_step(self, owner: Owner, policy: StepScaling) -> tuple[int, str] | None:
-        """The alarm of a step scaling policy: its position and metric; None where it has none of its own."""
+    def add_step_scaling(self, owner: AlarmOwner, policy: StepScaling) -> tuple[int, str] | None:
+        """Add the alarm of a step scaling policy; return its position and metric, None if the policy has none."""
         if policy.alarm is None:
             return None
         position, metric = self.add_alarm(owner, policy.alarm, policy.aggregation)
@@ -98,34 +100,40 @@ class AlarmTable:
         return position, metric
 
     def add_alarm(
-        self, owner: Owner, alarm: Mapping[str, Any], aggregation: str = "Average"
+        self, owner: AlarmOwner, alarm: Mapping[str, Any], aggregation: str = "Average"
     ) -> tuple[int, str]:
-        """An alarm by the keys of PutMetricAlarm, that only watches: its position and the name of its metric."""
-        source = self._source(owner, alarm, None)
-        row = self._row(owner, source, int(alarm.get("period", 60)) * MS_PER_SECOND)
+        """Add an alarm without a policy from the keys of PutMetricAlarm; return its position and the name of its
+        metric.
+
+        Raises ValueError for values that are not simulated.
+        """
+        source = self._alarm_source(owner, alarm, None)
+        row = self._new_row(owner, source, int(alarm.get("period", 60)) * MS_PER_SECOND)
         row["role"] = alarms.WATCH
         row["threshold"] = float(alarm.get("threshold", 0.0))
-        row["comparison"] = _code(alarms.COMPARISONS, alarm, "comparisonOperator", "GreaterThanThreshold")
+        row["comparison"] = _enum_code(
+            alarms.COMPARISONS, alarm, "comparisonOperator", "GreaterThanThreshold"
+        )
         if row["statistic"] != alarms.SUM or "statistic" in alarm:
-            row["statistic"] = _code(alarms.STATISTICS, alarm, "statistic", aggregation)
+            row["statistic"] = _enum_code(alarms.STATISTICS, alarm, "statistic", aggregation)
         row["window"] = int(alarm.get("evaluationPeriods", 1))
         row["needed"] = int(alarm.get("datapointsToAlarm", row["window"]))
         if not 1 <= row["needed"] <= row["window"] <= alarms.LONGEST_WINDOW:
             raise ValueError(
                 f"evaluationPeriods must be 1 to {alarms.LONGEST_WINDOW}, and datapointsToAlarm no more"
             )
-        row["treatment"] = _code(alarms.TREATMENTS, alarm, "treatMissingData", "missing")
+        row["treatment"] = _enum_code(alarms.TREATMENTS, alarm, "treatMissingData", "missing")
         self._rows.append(row)
         return len(self._rows) - 1, source.name
 
-    def _row(self, owner: Owner, source: Source, period_ms: int) -> Any:
-        """An alarm record with what all kinds share."""
+    def _new_row(self, owner: AlarmOwner, source: AlarmSource, period_ms: int) -> Any:
+        """Return an alarm record with the fields common to all kinds."""
         if period_ms % self._tick_ms:
             raise ValueError(
                 f"a period of {period_ms / MS_PER_SECOND:g} s is no multiple of the metric period, "
                 f"{self._tick_ms / MS_PER_SECOND:g} s"
             )
-        row = np.zeros(1, alarms.ALARM)[0]
+        row = new_table(alarms.AlarmRow, 1)[0]
         row["target"] = owner.target
         row["metric"], row["subject"], row["custom"] = source.metric, source.subject, source.custom
         row["statistic"] = alarms.SUM if source.metric in SUMMED and source.custom < 0 else alarms.AVERAGE
@@ -133,74 +141,81 @@ class AlarmTable:
         row["value"] = math.nan
         return row
 
-    def _source(self, owner: Owner, given: Mapping[str, Any], metric: str | None) -> Source:
-        """The metric or the expression that a policy or alarm names."""
-        if given.get("metrics"):
-            expression = Expression(list(given["metrics"]), owner.subject)
+    def _alarm_source(self, owner: AlarmOwner, block: Mapping[str, Any], metric: str | None) -> AlarmSource:
+        """Return the metric or the expression that a policy or alarm names."""
+        if block.get("metrics"):
+            expression = MetricExpression(list(block["metrics"]), owner.subject)
             cells = {
-                named: (int(named.metric), self._measures.column(named, owner.number))
-                for named in expression.named
+                named: (int(named.metric), self._metrics.column(named, owner.number))
+                for named in expression.references
             }
             self._expressions.append((expression, cells))
-            return Source(0, 0, len(self._expressions) - 1, expression.text)
-        name = str(given.get("metricName") or metric)
-        named = metric_named(name, given.get("dimensions"), owner.subject)
+            return AlarmSource(0, 0, len(self._expressions) - 1, expression.text)
+        name = str(block.get("metricName") or metric)
+        named = find_metric(name, block.get("dimensions"), owner.subject)
         if named is None:
             raise ValueError(f"metric {name!r} is not simulated; one of {', '.join(METRIC_NAMES)}")
-        return Source(int(named.metric), self._measures.column(named, owner.number), NEVER, name)
+        return AlarmSource(int(named.metric), self._metrics.column(named, owner.number), NEVER, name)
 
-    # --- watching ------------------------------------------------------------------------------------------
+    # --- evaluating ----------------------------------------------------------------------------------------
 
-    def seal(self, floor: Int64s, ceiling: Int64s, in_until: Int64s) -> None:
-        """All rows are there; limits are per target, and are read at every evaluation."""
-        self.rows = np.array(self._rows, alarms.ALARM) if self._rows else np.zeros(0, alarms.ALARM)
+    def finish(self, min_capacity: Int64s, max_capacity: Int64s, in_until: Int64s) -> None:
+        """Build the arrays of the kernel; the limits are per target and are read at every evaluation."""
+        self.rows = as_table(alarms.AlarmRow, self._rows)
         self._custom = np.full(len(self._expressions), np.nan)
-        self._hot = np.zeros(len(self._rows), np.int64)
-        counts = np.zeros(floor.size, np.int64), np.zeros(floor.size, np.int64)
-        self.watch = alarms.Watch(
-            self.rows, self._measures.values, self._custom, floor, ceiling, in_until, *counts, self._hot
+        self._actionable = np.zeros(len(self._rows), np.int64)
+        counts = np.zeros(min_capacity.size, np.int64), np.zeros(min_capacity.size, np.int64)
+        self.watch = alarms.AlarmTables(
+            self.rows,
+            self._metrics.values,
+            self._custom,
+            min_capacity,
+            max_capacity,
+            in_until,
+            *counts,
+            self._actionable,
         )
         self._watch = pointer(self.watch)
 
     def evaluate(self, now_ms: int, running: Int64s, desired: Int64s) -> Int64s:
-        """Take in a metric period; the positions of the alarms that could change something now, ascending."""
+        """Evaluate a metric period; return the positions of the alarms that could change something now, ascending."""
         if self.rows.size == 0:
-            return self._hot
-        values = self._measures.values
+            return self._actionable
+        values = self._metrics.values
         for position, (expression, cells) in enumerate(self._expressions):
             read = {named: float(values[cell]) for named, cell in cells.items()}
             self._custom[position] = expression.value(read.__getitem__)
         self.watch.running[:], self.watch.desired[:] = running, desired
-        found = alarms.evaluate(self._watch, now_ms)
-        return self._hot[:found]
+        count = alarms.evaluate_alarms(self._watch, now_ms)
+        return self._actionable[:count]
 
     def targets(self, positions: Int64s) -> list[int]:
-        """What these alarms scale, each target once, ascending."""
+        """Return the targets of these alarms, each once, ascending."""
         return sorted(set(self.rows["target"][positions].tolist()))
 
     def in_alarm(self, position: int) -> bool:
-        """Whether an alarm is in ALARM."""
+        """Return whether an alarm is in ALARM."""
         return bool(self.rows["state"][position] == alarms.IN_ALARM)
 
     def value(self, position: int) -> float:
-        """The last datapoint of an alarm; NaN: it is missing."""
+        """Return the last datapoint of an alarm; NaN if it is missing."""
         return float(self.rows["value"][position])
 
-    def stepped(self, position: int, policy: StepScaling, capacity: int) -> int:
-        """The capacity after the step that holds the breach of an alarm in ALARM; as it is where none does."""
+    def capacity_after_step(self, position: int, policy: StepScaling, capacity: int) -> int:
+        """Return the capacity after the step for the breach of an alarm in ALARM; unchanged where none applies."""
         value = self.value(position)
         if not self.in_alarm(position) or math.isnan(value):
             return capacity
         row = self.rows[position]
         upward = int(row["comparison"]) in {alarms.GREATER, alarms.GREATER_OR_EQUAL}
-        step = step_adjustment(policy.steps, value - float(row["threshold"]), upward=upward)
+        step = find_step_adjustment(policy.steps, value - float(row["threshold"]), upward=upward)
         if step is None:
             return capacity
         return step_capacity(capacity, policy.adjustment_type, step, policy.min_adjustment_magnitude)
 
 
-def _code(codes: Mapping[str, int], alarm: Mapping[str, Any], key: str, default: str) -> int:
-    """The code of an alarm's enum value; what is not simulated is named."""
+def _enum_code(codes: Mapping[str, int], alarm: Mapping[str, Any], key: str, default: str) -> int:
+    """Return the code of an alarm's enum value. Raises ValueError for values that are not simulated."""
     word = str(alarm.get(key, default))
     if word not in codes:
         raise ValueError(f"{key} {word!r} is not simulated; one of {', '.join(codes)}")

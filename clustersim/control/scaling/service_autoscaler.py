@@ -1,12 +1,11 @@
-"""Service Auto Scaling: each metric period, from metrics through alarms and policies to desired counts.
+"""Service Auto Scaling: from metrics through alarms and policies to desired counts, each metric period.
 
 Keeps the bounds and cooldowns of all scalable targets; decides by `policy.scaling.service_scaling` on the alarms of
-`control.scaling.alarm_table`. It must not know tasks, placement or the clock: the wiring calls `tick` when the
-measures of the same metric period have been taken, and is called back with what has been decided, once an instant.
+`control.scaling.alarm_table`. It must not know tasks, placement or the clock: the wiring calls `tick` when the metrics
+of the period have been updated, and is called back with the decisions, once an instant.
 
-As in AWS, a target tracking policy is two alarms (high: above the target 3 times of 3; low: below 0.9 of it
-for 15 minutes), a step scaling policy brings its own. An alarm in ALARM asks its policy again at each
-datapoint.
+As in AWS, a target tracking policy is two alarms (high: above the target 3 times of 3; low: below 0.9 of it for 15
+minutes), a step scaling policy brings its own. An alarm in ALARM invokes its policy again at each datapoint.
 """
 
 from __future__ import annotations
@@ -19,14 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.control.events.scaling_activities import Origin
-from clustersim.control.scaling.alarm_table import AlarmTable, Owner
-from clustersim.control.scaling.cloudwatch_metrics import Measures
+from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
+from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.engine.array_block import pointer
 from clustersim.engine.compiled import Array
+from clustersim.engine.records import as_table, new_table
 from clustersim.errors import ScenarioError
-from clustersim.policy.scaling import service_scaling as scaling
+from clustersim.policy.scaling import service_scaling
 from clustersim.policy.scaling.cloudwatch_metrics import Subject
-from clustersim.policy.scaling.target_tracking_kernel import MOVE, TRACKED, Tracking, track
+from clustersim.policy.scaling.target_tracking_kernel import (
+    ScalingMoveRow,
+    TrackedServiceRow,
+    TrackingTables,
+    decide_target_tracking,
+)
 from clustersim.scenario.sections.scenario import ScheduledAction, Service, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 
@@ -35,16 +40,16 @@ Int64s = npt.NDArray[np.int64]
 _NO_CAPACITY_LIMIT = 2**62
 
 
-CarryOut = Callable[[int, Array], None]
-"""What the wiring does with the decisions of an instant (ms): rows of MOVE, ascending by service; `origin` is a
-position in `Autoscaler.origins`."""
+ApplyMoves = Callable[[int, Array], None]
+"""The callback for the decisions of an instant (ms): rows of MOVE, ascending by service; `origin` is a position in
+`ServiceAutoscaler.origins`."""
 
 
 _Move = tuple[int, int, int, int, float]
 """A row of MOVE."""
 
 
-class _Policy(NamedTuple):
+class _ServicePolicy(NamedTuple):
     """A policy with its alarms' positions; `low` is -1 for step scaling."""
 
     rule: TargetTracking | StepScaling
@@ -54,49 +59,49 @@ class _Policy(NamedTuple):
     alarm_name: str
 
 
-class Autoscaler:
+class ServiceAutoscaler:
     """The scalable targets of a scenario.
 
-    `tick_ms` is the metric period the wiring ticks at, of which every policy's resolution must be a multiple.
-    Raises ScenarioError for metrics that are not simulated.
+    `tick_ms` is the metric period at which the wiring ticks; every policy's resolution must be a multiple of it. Raises
+    ScenarioError for metrics that are not simulated.
     """
 
     def __init__(
         self,
         services: Sequence[Service],
-        measures: Measures,
-        carry_out: CarryOut,
+        metrics: CloudWatchMetrics,
+        apply_moves: ApplyMoves,
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self._names = [service.name for service in services]
-        self._carry_out = carry_out
-        self._floor = np.zeros(len(services), np.int64)
-        self._ceiling = np.full(len(services), _NO_CAPACITY_LIMIT, np.int64)
+        self._apply_moves = apply_moves
+        self._min_capacity = np.zeros(len(services), np.int64)
+        self._max_capacity = np.full(len(services), _NO_CAPACITY_LIMIT, np.int64)
         self._in_until = np.full(len(services), NEVER, np.int64)
-        self._cooldowns: dict[int, scaling.Cooldown] = {}
-        self._policies: dict[int, list[_Policy]] = {}
-        self._alarms = AlarmTable(measures, tick_ms)
+        self._cooldowns: dict[int, service_scaling.Cooldown] = {}
+        self._policies: dict[int, list[_ServicePolicy]] = {}
+        self._alarms = AlarmTable(metrics, tick_ms)
         problems: list[str] = []
         for index, service in enumerate(services):
             if service.auto_scaling is None:
                 continue
-            self._floor[index] = service.auto_scaling.min_capacity
-            self._ceiling[index] = service.auto_scaling.max_capacity
+            self._min_capacity[index] = service.auto_scaling.min_capacity
+            self._max_capacity[index] = service.auto_scaling.max_capacity
             self._policies[index] = []
             for policy in service.auto_scaling.policies:
                 try:
-                    self._add(index, policy, service.auto_scaling.metric_resolution_ms)
+                    self._add_policy(index, policy, service.auto_scaling.metric_resolution_ms)
                 except ValueError as problem:
                     problems.append(f"services.{service.name}.autoScaling.policies.{policy.name}: {problem}")
         if problems:
             raise ScenarioError(problems)
-        self._alarms.seal(self._floor, self._ceiling, self._in_until)
-        self.origins: list[Origin] = []  # the alarms' first, in their order
-        self._name_origins()
-        self._track()
+        self._alarms.finish(self._min_capacity, self._max_capacity, self._in_until)
+        self.origins: list[Origin] = []  # those of the alarms first, in their order
+        self._build_origins()
+        self._build_tracking()
 
-    def _name_origins(self) -> None:
-        """Say of each alarm what its policy's decisions have as policy, metric and cause."""
+    def _build_origins(self) -> None:
+        """Store the policy, metric and cause of each alarm's decisions."""
         of_alarm: dict[int, Origin] = {}
         for service, policies in self._policies.items():
             for rule, metric, high, low, name in policies:
@@ -110,11 +115,12 @@ class Autoscaler:
     def _target(self, service: int) -> str:
         return f"service/{self._names[service]}"
 
-    def _track(self) -> None:
-        """Services with one target tracking policy are decided for in compiled code
-        (`policy.scaling.target_tracking_kernel`).
+    def _build_tracking(self) -> None:
+        """Build the tables of `policy.scaling.target_tracking_kernel`.
+
+        It decides for services with a single target tracking policy; all decisions are decided here.
         """
-        tracked = np.zeros(len(self._names), TRACKED)
+        tracked = new_table(TrackedServiceRow, len(self._names))
         tracked["high"], tracked["out_until"] = NEVER, NEVER
         for service, policies in self._policies.items():
             if len(policies) == 1 and isinstance(rule := policies[0].rule, TargetTracking):
@@ -125,47 +131,51 @@ class Autoscaler:
                     rule.scale_in_cooldown_ms,
                 )
                 row["scales_in"] = not rule.disable_scale_in
-        self._untracked = {service for service in self._policies if tracked["high"][service] < 0}
-        self._moves = np.zeros(len(self._names), MOVE)
+        self._in_python = {service for service in self._policies if tracked["high"][service] < 0}
+        self._moves = new_table(ScalingMoveRow, len(self._names))
         self._deploying = np.zeros(len(self._names), np.int64)
-        self._tracking = pointer(Tracking(self._alarms.watch, tracked, self._deploying, self._moves))
+        self._tracking = pointer(TrackingTables(self._alarms.watch, tracked, self._deploying, self._moves))
 
     def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Int64s) -> None:
-        """Take in the metric period that ends at `now_ms`; counts are per service, as of now.
+        """Evaluate the metric period that ends at `now_ms`; counts are per service, as of now.
 
-        `deploying` is 1 for a service that has a deployment in progress: it is then not scaled in (ECS Developer
-        Guide: service auto scaling and deployments).
+        `deploying` is 1 for a service that has a deployment in progress: it is then not scaled in (ECS Developer Guide:
+        service auto scaling and deployments).
         """
-        hot = self._alarms.evaluate(now_ms, running, desired)
-        if hot.size == 0:
+        actionable = self._alarms.evaluate(now_ms, running, desired)
+        if actionable.size == 0:
             return
         self._deploying[:] = deploying
-        moved = track(self._tracking, hot.size, now_ms)
+        moved = decide_target_tracking(self._tracking, actionable.size, now_ms)
         moves = self._moves[:moved]
-        if self._untracked:
-            others = [
-                self._act(
+        if self._in_python:
+            decisions = [
+                self._decide(
                     now_ms, service, (int(running[service]), int(desired[service])), bool(deploying[service])
                 )
-                for service in self._untracked.intersection(self._alarms.targets(hot))
+                for service in self._in_python.intersection(self._alarms.targets(actionable))
             ]
-            found = [move for move in others if move is not None]
-            moves = np.concatenate([moves, np.array(found, MOVE)])
-            moves = moves[np.argsort(moves["target"])]
+            sizes = [move for move in decisions if move is not None]
+            both = np.concatenate([moves, np.array(sizes, ScalingMoveRow.dtype)])
+            moves = as_table(ScalingMoveRow, both[np.argsort(both["target"])])
         if moves.size:
-            self._carry_out(now_ms, moves)
+            self._apply_moves(now_ms, moves)
 
-    def bounds(self, service: int) -> scaling.Bounds:
-        """The capacity bounds in force; without a scalable target there are none."""
-        return scaling.Bounds(int(self._floor[service]), int(self._ceiling[service]))
+    def bounds(self, service: int) -> service_scaling.CapacityBounds:
+        """Return the capacity bounds in force; without a scalable target there are none."""
+        return service_scaling.CapacityBounds(
+            int(self._min_capacity[service]), int(self._max_capacity[service])
+        )
 
-    def apply_scheduled(self, now_ms: int, service: int, action: ScheduledAction, desired: int) -> None:
-        """Carry out a scheduled action: new bounds, and the desired count inside them at once."""
-        bounds, count = scaling.scheduled_bounds(
+    def apply_scheduled_action(
+        self, now_ms: int, service: int, action: ScheduledAction, desired: int
+    ) -> None:
+        """Set the bounds of a scheduled action, and move the desired count into them at once."""
+        bounds, count = service_scaling.apply_scheduled_action(
             self.bounds(service), action.min_capacity, action.max_capacity, desired
         )
-        self._floor[service] = bounds.minimum
-        self._ceiling[service] = bounds.maximum
+        self._min_capacity[service] = bounds.minimum
+        self._max_capacity[service] = bounds.maximum
         if count == desired:
             return
         if count > desired:
@@ -174,17 +184,19 @@ class Autoscaler:
             cause = f"maximum capacity was set to {bounds.maximum}"
         self.origins.append(Origin(self._target(service), action.name, None, cause))
         move = (service, desired, count, len(self.origins) - 1, math.nan)
-        self._carry_out(now_ms, np.array([move], MOVE))
+        self._apply_moves(now_ms, np.array([move], ScalingMoveRow.dtype))
 
-    def _act(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> _Move | None:
-        """Ask all policies of a service one of whose alarms calls, and give what they agree on."""
+    def _decide(self, now_ms: int, service: int, counts: tuple[int, int], deploying: bool) -> _Move | None:
+        """Combine the proposals of all policies of a service that has an actionable alarm."""
         running, desired = counts
         policies = self._policies[service]
         proposals = [
-            self._proposal(position, policy, running, desired) for position, policy in enumerate(policies)
+            self._propose(position, policy, running, desired) for position, policy in enumerate(policies)
         ]
-        cooldown = self._cooldowns.get(service, scaling.Cooldown())
-        decision = scaling.decide(now_ms, counts, proposals, self.bounds(service), cooldown)
+        cooldown = self._cooldowns.get(service, service_scaling.Cooldown())
+        decision = service_scaling.decide_service_scaling(
+            now_ms, counts, proposals, self.bounds(service), cooldown
+        )
         if decision is None or (decision.count < desired and deploying):
             return None
         self._cooldowns[service] = decision.cooldown
@@ -193,26 +205,28 @@ class Autoscaler:
         alarm = chosen.low if chosen.low >= 0 and decision.count < desired else chosen.high
         return service, desired, decision.count, alarm, self._alarms.value(alarm)
 
-    def _proposal(self, position: int, policy: _Policy, running: int, desired: int) -> scaling.Proposal:
-        """What one policy wants by the state of its alarms."""
+    def _propose(
+        self, position: int, policy: _ServicePolicy, running: int, desired: int
+    ) -> service_scaling.ScalingProposal:
+        """Return the capacity that one policy proposes by the state of its alarms."""
         rule = policy.rule
         value = self._alarms.value(policy.high)
-        ringing = self._alarms.in_alarm(policy.high)
+        breaching = self._alarms.in_alarm(policy.high)
         if isinstance(rule, StepScaling):
-            capacity = self._alarms.stepped(policy.high, rule, running)
+            capacity = self._alarms.capacity_after_step(policy.high, rule, running)
             direction = (capacity > running) - (capacity < running)
-            return scaling.Proposal(
+            return service_scaling.ScalingProposal(
                 position, direction, capacity, rule.cooldown_ms, rule.cooldown_ms, tracks_target=False
             )
-        direction = scaling.HOLD
-        if not math.isnan(value) and (ringing or (running == 0 and desired == 0 and value > 0.0)):
-            direction = scaling.OUT
+        direction = service_scaling.HOLD
+        if not math.isnan(value) and (breaching or (running == 0 and desired == 0 and value > 0.0)):
+            direction = service_scaling.OUT
         elif self._alarms.in_alarm(policy.low) and not math.isnan(value):
-            direction = scaling.IN
+            direction = service_scaling.IN
         capacity = running
-        if direction != scaling.HOLD:
-            capacity = scaling.target_tracking(running, value, rule.target, direction)
-        return scaling.Proposal(
+        if direction != service_scaling.HOLD:
+            capacity = service_scaling.target_tracking_capacity(running, value, rule.target, direction)
+        return service_scaling.ScalingProposal(
             position,
             direction,
             capacity,
@@ -221,18 +235,20 @@ class Autoscaler:
             may_scale_in=not rule.disable_scale_in,
         )
 
-    def _add(self, service: int, policy: TargetTracking | StepScaling, resolution_ms: int) -> None:
-        """Make the alarms of a policy; a step policy without an alarm never acts."""
-        owner = Owner(service, Subject.SERVICE, service)
+    def _add_policy(self, service: int, policy: TargetTracking | StepScaling, resolution_ms: int) -> None:
+        """Add the alarms of a policy; a step policy without an alarm never acts."""
+        owner = AlarmOwner(service, Subject.SERVICE, service)
         if isinstance(policy, StepScaling):
-            added = self._alarms.add_step(owner, policy)
+            added = self._alarms.add_step_scaling(owner, policy)
             if added is not None:
                 name = str((policy.alarm or {}).get("alarmName") or policy.name)
-                self._policies[service].append(_Policy(policy, added[1], added[0], NEVER, name))
+                self._policies[service].append(_ServicePolicy(policy, added[1], added[0], NEVER, name))
             return
-        high, low, metric = self._alarms.add_tracking(owner, policy, resolution_ms, scaling.LOW_SHARE_SERVICE)
+        high, low, metric = self._alarms.add_target_tracking(
+            owner, policy, resolution_ms, service_scaling.LOW_SHARE_SERVICE
+        )
         name = f"TargetTracking-{self._target(service)}"
-        self._policies[service].append(_Policy(policy, metric, high, low, name))
+        self._policies[service].append(_ServicePolicy(policy, metric, high, low, name))
 
 
 def _cause(alarm: str, policy: str) -> str:

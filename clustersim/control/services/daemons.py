@@ -1,8 +1,8 @@
 """DAEMON services: one task on every container instance that is ACTIVE and satisfies the constraints.
 
-A new instance gets its daemons in the instant it registers, before any waiting task (`world.instances.lifecycle`);
-this module keeps the rest: instances that lost theirs, new revisions within the healthy percents, instances that
-drain, where daemons are the last to stop. ECS Developer Guide: daemon scheduling.
+A new instance gets its daemons in the instant it registers, before any waiting task (`world.instances.lifecycle`). This
+module handles everything else: instances whose daemon ended, new revisions within the healthy percents, and draining
+instances, where daemons stop last. ECS Developer Guide: daemon scheduling.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.events.service_events import EventLog
-from clustersim.control.services.deployments import Rollouts
+from clustersim.control.services.deployments import Deployments
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.control.services.task_starter import Starter
-from clustersim.control.services.task_stopper import Stopper
+from clustersim.control.services.task_starter import TaskStarter
+from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.engine.compiled import Array
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import healthy_bounds
@@ -23,86 +23,91 @@ from clustersim.world.state.world import World
 
 
 class Daemons:
-    """One for all DAEMON services."""
+    """The controller of all DAEMON services."""
 
     def __init__(
-        self, world: World, starter: Starter, stopper: Stopper, rollouts: Rollouts, events: EventLog
+        self,
+        world: World,
+        starter: TaskStarter,
+        stopper: TaskStopper,
+        deployments: Deployments,
+        events: EventLog,
     ) -> None:
         self.world = world
         self.starter = starter
         self.stopper = stopper
-        self.rollouts = rollouts
+        self.deployments = deployments
         self.events = events
 
     def eligible_hosts(self, record: ServiceRecord) -> Array:
-        """The slots of the ACTIVE instances that must have a task of this service."""
+        """Return the slots of the ACTIVE instances that must have a task of this service."""
         state = self.world.state
         slots = self.world.live_instances()
         instances = state.instances[slots]
-        lane = int(state.sets[record.primary.row]["first_lane"])
-        allowed = state.eligible[lane][instances["klass"]] == ELIGIBLE
+        item = int(state.sets[record.primary.task_set]["first_item"])
+        allowed = state.eligible[item][instances["instance_class"]] == ELIGIBLE
         hosts: Array = slots[allowed & (instances["state"] == InstanceState.ACTIVE)]
         return hosts
 
-    def desired(self, record: ServiceRecord) -> int:
-        """How many tasks the service should have now."""
+    def count_desired(self, record: ServiceRecord) -> int:
+        """Return the number of tasks the service should have now."""
         return int(self.eligible_hosts(record).size)
 
-    def keep(self, record: ServiceRecord, now: int) -> None:
-        """Bring a daemon service one step nearer to one task of its PRIMARY deployment on each instance."""
+    def reconcile(self, record: ServiceRecord, now: int) -> None:
+        """Move a daemon service one step towards one task of its PRIMARY deployment on each instance."""
         hosts = self.eligible_hosts(record)
         state = self.world.state
         slots = self.stopper.candidates(record, record.deployments)
         tasks = state.tasks[slots]
-        fresh = tasks["set"] == record.primary.row
-        idle = state.instances["working"][tasks["slot"]] == 0
-        draining = state.instances["state"][tasks["slot"]] == InstanceState.DRAINING
-        astray = ~np.isin(tasks["slot"], hosts) & ~draining
-        self.stopper.stop_slots(record, slots[(draining & idle) | astray], now)
-        unwell = int((fresh & (tasks["unwell"] > 0) & ~draining & ~astray).sum())
-        if unwell:
-            replaced = self.stopper.stop_unwell(record, record.primary, unwell, now)
-            self.rollouts.count_replaced(record.primary, replaced)
-        old = slots[~fresh & ~draining & ~astray]
-        if old.size:
-            self._replace(record, old, hosts.size, now)
+        current = tasks["set"] == record.primary.task_set
+        idle = state.instances["non_daemon_tasks"][tasks["instance_slot"]] == 0
+        draining = state.instances["state"][tasks["instance_slot"]] == InstanceState.DRAINING
+        misplaced = ~np.isin(tasks["instance_slot"], hosts) & ~draining
+        self.stopper.stop_slots(record, slots[(draining & idle) | misplaced], now)
+        unhealthy = int((current & (tasks["unhealthy"] > 0) & ~draining & ~misplaced).sum())
+        if unhealthy:
+            replaced = self.stopper.stop_unhealthy(record, record.primary, unhealthy, now)
+            self.deployments.count_replaced(record.primary, replaced)
+        older = slots[~current & ~draining & ~misplaced]
+        if older.size:
+            self._replace(record, older, hosts.size, now)
         if record.primary.state != FAILED:
             self._fill(record, hosts, now)
 
-    def _replace(self, record: ServiceRecord, old: Array, desired: int, now: int) -> None:
-        """Stop tasks of older revisions while the healthy stay above the minimum; those unhealthy first."""
-        of = record.settings.deployment
-        lower, _ = healthy_bounds(desired, of.minimum_healthy_percent, of.maximum_percent)
+    def _replace(self, record: ServiceRecord, older: Array, desired: int, now: int) -> None:
+        """Stop tasks of older revisions, unhealthy ones first, while the healthy count stays above the minimum."""
+        settings = record.settings.deployment
+        lower, _ = healthy_bounds(desired, settings.minimum_healthy_percent, settings.maximum_percent)
         state = self.world.state
-        tasks = state.tasks[old]
-        well = (tasks["state"] == TaskState.RUNNING) & (tasks["healthy"] >= 0) & (tasks["unwell"] == 0)
+        tasks = state.tasks[older]
+        healthy = (tasks["state"] == TaskState.RUNNING) & (tasks["healthy"] >= 0) & (tasks["unhealthy"] == 0)
         spare = max(0, int(state.services[record.number]["healthy"]) - lower)
-        chosen = np.concatenate([old[~well], old[well][::-1][:spare]])
+        chosen = np.concatenate([older[~healthy], older[healthy][::-1][:spare]])
         self.stopper.stop_slots(record, chosen, now)
 
     def _fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
         """Start a task on every instance that has none, as the launch rate and the service throttle allow."""
-        empty = self.empty_hosts(record, hosts)
-        if empty.size == 0 or self.starter.paused(record, record.primary, now):
+        empty = self.hosts_without_task(record, hosts)
+        if empty.size == 0 or self.starter.is_throttled(record, record.primary, now):
             return
         count = min(int(empty.size), self.starter.allowance(record, now))
         if count > 0:
-            self.start_on(record, empty[:count], now)
+            self.start_on_hosts(record, empty[:count], now)
         if count < empty.size:
-            self.starter.later(record, now)
+            self.starter.continue_next_cycle(record, now)
 
-    def empty_hosts(self, record: ServiceRecord, hosts: Array) -> Array:
-        """Those of `hosts` that have no task of the service, whatever its revision and state."""
+    def hosts_without_task(self, record: ServiceRecord, hosts: Array) -> Array:
+        """Return those of `hosts` without a task of the service, of any revision and state."""
         state = self.world.state
         live = state.tasks[self.world.live_tasks()]
-        mine = live[np.isin(live["set"], [each.row for each in record.deployments])]
-        empty: Array = np.setdiff1d(hosts, mine["slot"]).astype(np.int64)
+        own = live[np.isin(live["set"], [each.task_set for each in record.deployments])]
+        empty: Array = np.setdiff1d(hosts, own["instance_slot"]).astype(np.int64)
         return empty
 
-    def start_on(self, record: ServiceRecord, hosts: Array, now: int) -> None:
+    def start_on_hosts(self, record: ServiceRecord, hosts: Array, now: int) -> None:
         """Start a task of the PRIMARY deployment on each of `hosts`."""
         self.world.make_room(2 * int(hosts.size) + 64)
         ids = np.zeros(hosts.size, np.int64)
-        row = record.primary.row
+        row = record.primary.task_set
         done = start_on_hosts(self.world.core, row, self.world.first_shape[row], hosts, now, ids)
-        self.starter.have_started(record, ids[:done], now)
+        self.starter.record_started(record, ids[:done], now)

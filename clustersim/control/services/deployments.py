@@ -1,12 +1,13 @@
-"""Deployments: how they begin, when they are complete or have failed, and what a failure is followed by.
+"""The lifecycle of deployments: creation, completion, failure and rollback.
 
-Decides with the circuit breaker and the deployment's alarms; goes back to the last completed deployment where the
-service asks for that. How many tasks move at a time is `control.services.replicas`', how traffic moves
-`control.services.traffic_shifting`'. Remembers every deployment and writes `deployments` at the end.
+Evaluates the circuit breaker and the deployment alarms, and rolls back to the last completed deployment where the
+service asks for that. `control.services.replicas` decides how many tasks move at a time,
+`control.services.traffic_shifting` how traffic moves. Keeps a record of every deployment and writes the table
+`deployments` at the end of the run.
 
-ECS Developer Guide: deployment circuit breaker, deployment alarms. Stage 1, while no task of the deployment has
-been RUNNING, counts tasks that fail to start; stage 2 those that are replaced for failing health checks. What exits
-by itself after RUNNING is no failure of a deployment.
+ECS Developer Guide: deployment circuit breaker, deployment alarms. Stage 1, while no task of the deployment has been
+RUNNING, counts tasks that fail to start; stage 2 counts tasks that are replaced for failing health checks. A task that
+exits by itself after RUNNING is no failure of a deployment.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from collections.abc import Callable
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
-from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROGRESS, Rollout, ServiceRecord
+from clustersim.control.services.service_state import (
+    COMPLETED,
+    FAILED,
+    IN_PROGRESS,
+    DeploymentRecord,
+    ServiceRecord,
+)
 from clustersim.policy.load.fluid_tables import BY_TARGETS
 from clustersim.policy.tasks.deployment import breaker_threshold
 from clustersim.record.recorder import Recorder
-from clustersim.scenario.resolve.deployment import alarm_ms
+from clustersim.scenario.resolve.deployment import alarm_window_ms
 from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.state.world import World
@@ -28,8 +35,8 @@ from clustersim.world.state.world import World
 InAlarm = Callable[[str], bool]
 
 
-class Rollouts:
-    """One for all services."""
+class Deployments:
+    """The deployments of all services."""
 
     def __init__(
         self, world: World, task_sets: TaskSets, traffic: Traffic, events: EventLog, in_alarm: InAlarm
@@ -39,175 +46,192 @@ class Rollouts:
         self.traffic = traffic
         self.events = events
         self.in_alarm = in_alarm
-        self.all: list[tuple[int, Rollout]] = []  # (service, deployment), in order of creation
+        self.records: list[tuple[int, DeploymentRecord]] = []  # (service, deployment), in order of creation
         self._alarms = {str(alarm["alarmName"]): alarm for alarm in world.scenario.alarms}
 
     # --- beginning -----------------------------------------------------------------------------------------
 
-    def begin(self, record: ServiceRecord, key: str, now: int) -> Rollout:
-        """A new PRIMARY deployment of a service with a revision."""
-        number = len(self.all) + 1
-        spec = service_spec(self.world.scenario, record.settings, record.number, key)
+    def begin(self, record: ServiceRecord, definition_key: str, now: int) -> DeploymentRecord:
+        """Create a new PRIMARY deployment of a service with the revision `definition_key`."""
+        number = len(self.records) + 1
+        spec = service_spec(self.world.scenario, record.settings, record.number, definition_key)
         row = self.task_sets.add(self.world, spec, number)
-        words = f"ECS deployment ecs-svc/{number} in progress."
-        rollout = Rollout(row, number, key, now, reason=words, first=not record.deployments)
+        reason = f"ECS deployment ecs-svc/{number} in progress."
+        deployment = DeploymentRecord(
+            row, number, definition_key, now, reason=reason, is_first=not record.deployments
+        )
         if record.deployments and record.primary.state == IN_PROGRESS:
-            record.primary.reason = f"ECS deployment {record.primary.name} superseded by {rollout.name}."
+            record.primary.reason = f"ECS deployment {record.primary.name} superseded by {deployment.name}."
         alarms = record.settings.deployment.alarms
-        rollout.alarms_off = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
-        record.deployments.append(rollout)
+        deployment.alarms_ignored = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
+        record.deployments.append(deployment)
         record.failed_rounds = record.failures_seen = record.paused_until_ms = 0
-        self.world.state.services[record.number]["steady"] = 0
-        self.all.append((record.number, rollout))
-        self.traffic.open(record.number, row, key)
-        if not rollout.first:
-            self.events.deployment(
-                now, record.number, rollout.name, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress"
+        self.world.state.services[record.number]["steady_reported"] = 0
+        self.records.append((record.number, deployment))
+        self.traffic.open_backend(record.number, row, definition_key)
+        if not deployment.is_first:
+            self.events.log_deployment(
+                now, record.number, deployment.name, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress"
             )
-        return rollout
+        return deployment
 
-    def forget_drained(self, record: ServiceRecord) -> None:
-        """Drop older deployments whose last task has left."""
-        kept = [each for each in record.deployments[:-1] if self.live(each) > 0]
+    def drop_drained(self, record: ServiceRecord) -> None:
+        """Drop older deployments whose last task has stopped."""
+        remaining = [each for each in record.deployments[:-1] if self.count_live(each) > 0]
         for each in record.deployments[:-1]:
-            if each not in kept:
-                self.traffic.close(each.row)
-        record.deployments = [*kept, record.primary]
+            if each not in remaining:
+                self.traffic.close_backend(each.task_set)
+        record.deployments = [*remaining, record.primary]
 
-    def live(self, rollout: Rollout) -> int:
-        """The tasks of a deployment that are not stopping."""
-        s = self.world.state.sets[rollout.row]
+    def count_live(self, deployment: DeploymentRecord) -> int:
+        """Return the number of tasks of a deployment that are not stopping."""
+        s = self.world.state.sets[deployment.task_set]
         return int(s["provisioning"] + s["pending"] + s["running"])
 
-    # --- judging -------------------------------------------------------------------------------------------
+    # --- evaluating -----------------------------------------------------------------------------------------
 
-    def judge(self, record: ServiceRecord, now: int) -> None:
-        """Look at how the PRIMARY deployment has gone since the last look; it may have failed."""
-        rollout = record.primary
-        self.catch_up(record)
-        if rollout.state != IN_PROGRESS:
+    def fail_if_unsuccessful(self, record: ServiceRecord, now: int) -> None:
+        """Fail the PRIMARY deployment if an alarm or the circuit breaker says so."""
+        deployment = record.primary
+        self.update_counts(record)
+        if deployment.state != IN_PROGRESS:
             return
-        alarm = self._alarm_of(record, rollout)
+        alarm = self._failing_alarm(record, deployment)
         if alarm is not None:
             alarms = record.settings.deployment.alarms
-            words = f"ECS deployment alarms: alarm {alarm} is in state ALARM."
-            self.fail(record, rollout, now, words, alarms is not None and alarms.rollback)
+            reason = f"ECS deployment alarms: alarm {alarm} is in state ALARM."
+            self.fail(record, deployment, now, reason, alarms is not None and alarms.rollback)
             return
         breaker = record.settings.deployment.circuit_breaker
-        if breaker is None or record.shift is not None:  # only of rolling updates
+        if breaker is None or record.shift is not None:  # the circuit breaker covers rolling updates only
             return
-        threshold = breaker_threshold(rollout.desired, breaker.threshold_type, breaker.threshold_value)
-        if rollout.failures >= threshold:
-            words = "ECS deployment circuit breaker: tasks failed to start."
-            if int(self.world.state.sets[rollout.row]["ran"]) > 0:
-                words = "ECS deployment circuit breaker: tasks failed health checks."
-            self.fail(record, rollout, now, words, breaker.rollback)
+        threshold = breaker_threshold(deployment.desired, breaker.threshold_type, breaker.threshold_value)
+        if deployment.failures >= threshold:
+            reason = "ECS deployment circuit breaker: tasks failed to start."
+            if int(self.world.state.sets[deployment.task_set]["ran"]) > 0:
+                reason = "ECS deployment circuit breaker: tasks failed health checks."
+            self.fail(record, deployment, now, reason, breaker.rollback)
 
-    def catch_up(self, record: ServiceRecord) -> None:
-        """Bring what is remembered of the PRIMARY deployment up to date with its task set."""
-        rollout = record.primary
-        rollout.desired = int(self.world.state.services[record.number]["desired"])
-        s = self.world.state.sets[rollout.row]
+    def update_counts(self, record: ServiceRecord) -> None:
+        """Update the counts in the record of the PRIMARY deployment from its task set."""
+        deployment = record.primary
+        deployment.desired = int(self.world.state.services[record.number]["desired"])
+        s = self.world.state.sets[deployment.task_set]
         breaker = record.settings.deployment.circuit_breaker
-        if int(s["settled"]) > rollout.seen_settled:
-            rollout.failed_tasks = 0
+        if int(s["became_healthy"]) > deployment.seen_became_healthy:
+            deployment.failed_tasks = 0
             if breaker is None or breaker.reset_on_healthy_task:
-                rollout.failures = 0
-        failed = int(s["never_ran"]) - rollout.seen_never_ran
+                deployment.failures = 0
+        failed = int(s["never_ran"]) - deployment.seen_never_ran
         if failed > 0:
-            rollout.failed_tasks += failed
-            if rollout.seen_ran == 0:
-                rollout.failures += failed
-        rollout.seen_never_ran, rollout.seen_settled = int(s["never_ran"]), int(s["settled"])
-        rollout.seen_ran = int(s["ran"])
+            deployment.failed_tasks += failed
+            if deployment.seen_ran == 0:
+                deployment.failures += failed
+        deployment.seen_never_ran, deployment.seen_became_healthy = (
+            int(s["never_ran"]),
+            int(s["became_healthy"]),
+        )
+        deployment.seen_ran = int(s["ran"])
 
-    def count_replaced(self, rollout: Rollout, count: int) -> None:
-        """So many tasks of a deployment are replaced for failing their health checks."""
-        rollout.failed_tasks += count
-        if rollout.seen_ran > 0:
-            rollout.failures += count
+    def count_replaced(self, deployment: DeploymentRecord, count: int) -> None:
+        """Count `count` tasks of a deployment as replaced for failing their health checks."""
+        deployment.failed_tasks += count
+        if deployment.seen_ran > 0:
+            deployment.failures += count
 
-    def _alarm_of(self, record: ServiceRecord, rollout: Rollout) -> str | None:
-        """The alarm that fails a deployment; one that was in ALARM at its beginning turns all of them off."""
+    def _failing_alarm(self, record: ServiceRecord, deployment: DeploymentRecord) -> str | None:
+        """Return the alarm that fails a deployment; none does if one was in ALARM when the deployment began."""
         alarms = record.settings.deployment.alarms
-        if alarms is None or rollout.alarms_off:
+        if alarms is None or deployment.alarms_ignored:
             return None
         return next((name for name in alarms.names if self.in_alarm(name)), None)
 
     # --- ending --------------------------------------------------------------------------------------------
 
-    def fail(self, record: ServiceRecord, rollout: Rollout, now: int, words: str, rollback: bool) -> None:
-        """A deployment has FAILED: it starts no more tasks; the service goes back if it may."""
-        rollout.state, rollout.completed_ms, rollout.reason = FAILED, now, words
-        detail = words.partition(": ")[2] or words
-        self.events.deployment(
-            now, record.number, rollout.name, "SERVICE_DEPLOYMENT_FAILED", f"failed: {detail.rstrip('.')}"
+    def fail(
+        self, record: ServiceRecord, deployment: DeploymentRecord, now: int, reason: str, rollback: bool
+    ) -> None:
+        """Mark a deployment FAILED, so that it starts no more tasks; roll back if `rollback` is set and possible."""
+        deployment.state, deployment.completed_ms, deployment.reason = FAILED, now, reason
+        detail = reason.partition(": ")[2] or reason
+        self.events.log_deployment(
+            now, record.number, deployment.name, "SERVICE_DEPLOYMENT_FAILED", f"failed: {detail.rstrip('.')}"
         )
-        back = record.completed
-        if not rollback or back is None or back is rollout:
+        target = record.completed
+        if not rollback or target is None or target is deployment:
             return
         record.completed = None
-        back.state, back.rolling_back = IN_PROGRESS, True
-        back.bake_until_ms = back.completed_ms = None
+        target.state, target.rolling_back = IN_PROGRESS, True
+        target.bake_until_ms = target.completed_ms = None
         alarms = record.settings.deployment.alarms
-        back.alarms_off = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
-        back.reason = f"ECS deployment circuit breaker: rolling back to deploymentId {back.name}."
-        record.deployments = [each for each in record.deployments if each is not back] + [back]
+        target.alarms_ignored = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
+        target.reason = f"ECS deployment circuit breaker: rolling back to deploymentId {target.name}."
+        record.deployments = [each for each in record.deployments if each is not target] + [target]
         record.failed_rounds = record.paused_until_ms = 0
-        record.failures_seen = int(self.world.state.sets[back.row]["failed_starts"])
-        self.traffic.open(record.number, back.row, back.key)
-        self.events.rolling_back(now, record.number, back.name)
+        record.failures_seen = int(self.world.state.sets[target.task_set]["failed_starts"])
+        self.traffic.open_backend(record.number, target.task_set, target.definition_key)
+        self.events.log_rollback(now, record.number, target.name)
 
-    def note_settled(self, record: ServiceRecord, now: int) -> int | None:
-        """All tasks of the PRIMARY deployment are healthy, and no older one is left: it is COMPLETED.
+    def complete_or_bake(self, record: ServiceRecord, now: int) -> int | None:
+        """Complete the PRIMARY deployment; all its tasks are healthy and no older one is left.
 
-        With alarms it bakes first: the instant at which that is over, to be looked at again; else None.
+        With alarms it bakes first. Returns the instant (ms) at which the bake time ends, when the service must be
+        reconciled again; None if there is nothing to wait for.
         """
-        rollout = record.primary
-        if rollout.state != IN_PROGRESS:
+        deployment = record.primary
+        if deployment.state != IN_PROGRESS:
             return None
         alarms = record.settings.deployment.alarms
-        if alarms is not None and not rollout.alarms_off and not rollout.first:
-            if rollout.bake_until_ms is None:
-                rollout.bake_until_ms = now + max(alarm_ms(self._alarms[name]) for name in alarms.names)
-            if now < rollout.bake_until_ms:
-                return rollout.bake_until_ms
-        self.complete(record, rollout, now)
+        if alarms is not None and not deployment.alarms_ignored and not deployment.is_first:
+            if deployment.bake_until_ms is None:
+                deployment.bake_until_ms = now + max(
+                    alarm_window_ms(self._alarms[name]) for name in alarms.names
+                )
+            if now < deployment.bake_until_ms:
+                return deployment.bake_until_ms
+        self.complete(record, deployment, now)
         return None
 
-    def settles_early(self, record: ServiceRecord) -> bool:
-        """Whether the early success criteria of a rolling deployment are met."""
+    def meets_early_success(self, record: ServiceRecord) -> bool:
+        """Return whether the early success criteria of a rolling deployment are met."""
         early = record.settings.deployment.early_success
-        rollout = record.primary
-        if early is None or rollout.state != IN_PROGRESS or (early.blocking and len(record.deployments) > 1):
+        deployment = record.primary
+        if (
+            early is None
+            or deployment.state != IN_PROGRESS
+            or (early.blocking and len(record.deployments) > 1)
+        ):
             return False
-        enough = math.ceil(rollout.desired * early.healthy_percent / 100)
-        return int(self.world.state.sets[rollout.row]["healthy"]) >= enough
+        required = math.ceil(deployment.desired * early.healthy_percent / 100)
+        return int(self.world.state.sets[deployment.task_set]["healthy"]) >= required
 
-    def complete(self, record: ServiceRecord, rollout: Rollout, now: int) -> None:
-        """A deployment is COMPLETED."""
-        rollout.state, rollout.completed_ms = COMPLETED, now
-        rollout.reason = f"ECS deployment {rollout.name} completed."
-        record.completed = rollout
+    def complete(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
+        """Mark a deployment COMPLETED."""
+        deployment.state, deployment.completed_ms = COMPLETED, now
+        deployment.reason = f"ECS deployment {deployment.name} completed."
+        record.completed = deployment
         if len(record.deployments) == 1:
-            self.traffic.shift(now, {rollout.row: BY_TARGETS})
-        self.events.deployment(now, record.number, rollout.name, "SERVICE_DEPLOYMENT_COMPLETED", "completed")
+            self.traffic.set_weights(now, {deployment.task_set: BY_TARGETS})
+        self.events.log_deployment(
+            now, record.number, deployment.name, "SERVICE_DEPLOYMENT_COMPLETED", "completed"
+        )
 
-    # --- remembering ---------------------------------------------------------------------------------------
+    # --- results -------------------------------------------------------------------------------------------
 
-    def write(self, recorder: Recorder) -> None:
-        """The table of deployments."""
+    def write_table(self, recorder: Recorder) -> None:
+        """Write the table of deployments."""
         names = self.world.names
-        for service, rollout in self.all:
+        for service, deployment in self.records:
             recorder.append_row(
                 "deployments",
-                deployment_id=rollout.name,
+                deployment_id=deployment.name,
                 service=names.services[service],
-                task_definition=rollout.key.partition("@")[0],  # on virtual machines it says whose
-                created_at=rollout.created_ms,
-                completed_at=rollout.completed_ms,
-                rollout_state=rollout.state,
-                rollout_state_reason=rollout.reason,
-                failed_tasks=rollout.failed_tasks,
-                desired_count=rollout.desired,
+                # on virtual machines the key ends with @ and the service
+                task_definition=deployment.definition_key.partition("@")[0],
+                created_at=deployment.created_ms,
+                completed_at=deployment.completed_ms,
+                rollout_state=deployment.state,
+                rollout_state_reason=deployment.reason,
+                failed_tasks=deployment.failed_tasks,
+                desired_count=deployment.desired,
             )

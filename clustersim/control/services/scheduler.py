@@ -1,8 +1,8 @@
-"""The service scheduler: looks at every service that rang and brings it nearer to what is wanted.
+"""The ECS service scheduler: reconciles each service that was marked dirty.
 
-A service rings when a task started, stopped, became healthy or unhealthy, and when somebody changed what is wanted
-of it. This module decides who looks at it (replicas, daemons, a shift of traffic, zone rebalancing) and in which
-order, and when the service is steady. Knows nothing of load or money.
+A service is marked dirty when one of its tasks started, stopped, became healthy or unhealthy, and when its settings or
+desired count changed. This module decides which controller reconciles it (replicas, daemons, virtual machines, traffic
+shifting, zone rebalancing), in which order, and when the service is steady. Knows nothing of load or cost.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.control.capacity.capacity import Capacity
+from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.daemons import Daemons
-from clustersim.control.services.deployments import InAlarm, Rollouts
+from clustersim.control.services.deployments import Deployments, InAlarm
 from clustersim.control.services.replicas import Replicas
 from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROGRESS, ServiceRecord
-from clustersim.control.services.task_starter import Starter
-from clustersim.control.services.task_stopper import Stopper
-from clustersim.control.services.traffic_shifting import Shifts
-from clustersim.control.services.virtual_machines import Machines
-from clustersim.control.services.zone_rebalancing import Rebalancing
+from clustersim.control.services.task_starter import TaskStarter
+from clustersim.control.services.task_stopper import TaskStopper
+from clustersim.control.services.traffic_shifting import TrafficShifting
+from clustersim.control.services.virtual_machines import VirtualMachineServices
+from clustersim.control.services.zone_rebalancing import ZoneRebalancing
 from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
 from clustersim.world.build.task_set_tables import TaskSets
-from clustersim.world.scheduling.commands import set_desired, start_healthy
-from clustersim.world.scheduling.steady_services import look_at_calm
-from clustersim.world.state.tables import BELL_SCHEDULER, BELLS, DIRTY, ZONES_CHANGED
+from clustersim.world.scheduling.commands import create_healthy_tasks, set_desired
+from clustersim.world.scheduling.steady_services import reconcile_steady
+from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.world import World
 
 
 class Scheduler:
-    """One for all services; `act` is called by its agenda."""
+    """The scheduler of all services; its agenda calls `act`."""
 
     def __init__(
         self,
         world: World,
         task_sets: TaskSets,
         traffic: Traffic,
-        capacity: Capacity,
+        capacity: CapacityController,
         events: EventLog,
         in_alarm: InAlarm,
     ) -> None:
@@ -51,246 +51,251 @@ class Scheduler:
         self.agenda: Agenda
         self.calendar: Agenda
         self.records = [ServiceRecord(n, service) for n, service in enumerate(world.scenario.services)]
-        self.starter = Starter(world, events, self._again)
-        self.stopper = Stopper(world, events)
-        self.rollouts = Rollouts(world, task_sets, traffic, events, in_alarm)
-        parts = (world, self.starter, self.stopper, self.rollouts)
+        self.starter = TaskStarter(world, events, self._reconcile_at)
+        self.stopper = TaskStopper(world, events)
+        self.deployments = Deployments(world, task_sets, traffic, events, in_alarm)
+        parts = (world, self.starter, self.stopper, self.deployments)
         self.replicas = Replicas(*parts, events)
         self.daemons = Daemons(*parts, events)
-        self.machines = Machines(world, capacity, self.daemons)
-        self.shifts = Shifts(*parts, traffic, self._again)
-        self.rebalancing = Rebalancing(world, self.starter, self.stopper, events)
+        self.virtual_machines = VirtualMachineServices(world, capacity, self.daemons)
+        self.traffic_shifting = TrafficShifting(*parts, traffic, self._reconcile_at)
+        self.rebalancing = ZoneRebalancing(world, self.starter, self.stopper, events)
         for record in self.records:
-            self._write_percent(record)
-        self._any_machines = any(record.on_machines for record in self.records)
-        self._waiting: set[int] = set()
-        self._later: dict[int, set[int]] = {}
+            self._store_minimum_percent(record)
+        self._any_on_virtual_machines = any(record.on_virtual_machines for record in self.records)
+        self._marked: set[int] = set()
+        self._due: dict[int, set[int]] = {}
 
-    # --- what others ask for -------------------------------------------------------------------------------
+    # --- requests ------------------------------------------------------------------------------------------
 
     def create_service(self, service: int, now: int) -> None:
-        """CreateService: the first deployment of a service."""
+        """Create a service with its first deployment (CreateService)."""
         self.deploy(service, self.world.scenario.services[service].task_definition, now)
         self.set_desired(service, self.world.scenario.services[service].desired_count, now)
 
     def update_service(self, service: int, changes: Mapping[str, Any]) -> None:
-        """UpdateService: fields of the service that change; a deployment is asked for by `deploy`."""
+        """Change fields of a service (UpdateService); `deploy` creates a deployment."""
         record = self.records[service]
         record.settings = record.settings.model_copy(update=dict(changes))
-        self._write_percent(record)
+        self._store_minimum_percent(record)
         if "health_check_grace_ms" in changes:
-            for rollout in record.deployments:
-                self.world.state.sets[rollout.row]["grace_ms"] = changes["health_check_grace_ms"]
-        self.world.state.services[service]["steady"] = 0
-        self.look_at(service)
+            for deployment in record.deployments:
+                self.world.state.sets[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
+        self.world.state.services[service]["steady_reported"] = 0
+        self.mark_dirty(service)
 
     def deploy(self, service: int, definition_key: str, now: int) -> None:
-        """A new PRIMARY deployment with a revision; older ones are replaced as the strategy says."""
+        """Begin a PRIMARY deployment of a revision; older ones are replaced according to the deployment strategy."""
         record = self.records[service]
         self.rebalancing.interrupt(record, now)
         shifting = record.settings.deployment.strategy != "ROLLING" and self._has_tasks(record)
-        self.rollouts.begin(record, definition_key, now)
+        self.deployments.begin(record, definition_key, now)
         if shifting:
-            self.shifts.begin(record, now)
+            self.traffic_shifting.begin(record, now)
         self.world.state.services[service]["deploying"] = 1
-        self.look_at(service)
+        self.mark_dirty(service)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
-        """A new desired count, whoever asked for it."""
+        """Set the desired count of a service."""
         self.set_all_desired(np.array([service]), np.array([count]), now)
 
     def set_all_desired(self, services: Array, counts: Array, now: int) -> None:
-        """New desired counts of several services. A calm one stays calm: compiled code can count."""
+        """Set the desired counts of several services.
+
+        A steady service stays with the compiled code, which can change counts.
+        """
         set_desired(self.world.core, services, counts, now)
-        if self._any_machines:
+        if self._any_on_virtual_machines:
             for service, count in zip(services.tolist(), counts.tolist(), strict=True):
-                if self.records[service].on_machines:
-                    self.machines.resize(self.records[service], count)
-        self._waiting.update(services.tolist())
-        self.agenda.ring()
+                if self.records[service].on_virtual_machines:
+                    self.virtual_machines.resize(self.records[service], count)
+        self._marked.update(services.tolist())
+        self.agenda.wake_now()
 
-    def definition_of(self, service: int) -> str:
-        """The task definition of the PRIMARY deployment, `web:2`."""
-        return self.records[service].primary.key
+    def primary_definition(self, service: int) -> str:
+        """Return the task definition of the PRIMARY deployment, such as `web:2`."""
+        return self.records[service].primary.definition_key
 
-    def wanted(self) -> dict[int, int]:
-        """By the task set of each PRIMARY deployment: the service's desired count."""
+    def desired_by_task_set(self) -> dict[int, int]:
+        """Return each service's desired count by the task set of its PRIMARY deployment."""
         services = self.world.state.services
-        return {record.primary.row: int(services[record.number]["desired"]) for record in self.records}
+        return {record.primary.task_set: int(services[record.number]["desired"]) for record in self.records}
 
-    def look_at(self, service: int) -> None:
+    def mark_dirty(self, service: int) -> None:
         """Reconcile this service at the present instant."""
-        self.world.state.services[service]["calm"] = 0  # this look is the scheduler's own
-        self._waiting.add(service)
-        self.agenda.ring()
+        self.world.state.services[service]["steady"] = 0  # the scheduler reconciles it, not compiled code
+        self._marked.add(service)
+        self.agenda.wake_now()
 
-    def look_at_watched(self) -> None:
-        """A metric period is over: services look whose deployment an alarm may fail."""
+    def recheck_deployment_alarms(self) -> None:
+        """Mark dirty the services with a deployment in progress that an alarm may fail."""
         for record in self.records:
             if record.settings.deployment.alarms is not None and record.primary.state == IN_PROGRESS:
-                self.look_at(record.number)
+                self.mark_dirty(record.number)
 
-    def start_running(self, now: int) -> None:
-        """`initialState: running`: every service at its desired count, healthy, at the first instant."""
+    def start_initial_tasks(self, now: int) -> None:
+        """Start every service at its desired count, healthy, at the first instant (`initialState: running`)."""
         for record in self.records:
-            if record.daemon:
+            if record.is_daemon:
                 continue
-            row = record.primary.row
+            row = record.primary.task_set
             desired = int(self.world.state.services[record.number]["desired"])
             self.world.make_room(2 * desired + 64)
-            start_healthy(self.world.core, row, self.world.first_shape[row], desired, now)
+            create_healthy_tasks(self.world.core, row, self.world.first_shape[row], desired, now)
 
-    def write(self, recorder: Recorder) -> None:
-        """The table of deployments, as all of them stand at the end."""
+    def write_deployments(self, recorder: Recorder) -> None:
+        """Write the table of deployments with their final state."""
         for record in self.records:
-            self.rollouts.catch_up(record)
-        self.rollouts.write(recorder)
+            self.deployments.update_counts(record)
+        self.deployments.write_table(recorder)
 
-    def _write_percent(self, record: ServiceRecord) -> None:
-        """From which share of the desired count on a service is available; it counts from the next one on."""
+    def _store_minimum_percent(self, record: ServiceRecord) -> None:
+        """Store the share of the desired count from which a service is available, for the next desired count on."""
         percent = record.settings.deployment.minimum_healthy_percent
-        self.world.state.services[record.number]["least_percent"] = percent
+        self.world.state.services[record.number]["minimum_healthy_percent"] = percent
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
-        return any(self.rollouts.live(each) > 0 for each in record.deployments)
+        return any(self.deployments.count_live(each) > 0 for each in record.deployments)
 
-    def _note_daemons(self) -> None:
-        """Which task sets a new instance must have a task of, as far as it takes them; a daemon's FAILED deployment
-        starts nothing."""
+    def _update_daemon_sets(self) -> None:
+        """Store the task sets of which every eligible new instance gets a task.
+
+        The FAILED deployment of a daemon service starts nothing.
+        """
         rows = [
-            record.primary.row
+            record.primary.task_set
             for record in self.records
             if record.deployments
-            and (record.on_machines or (record.daemon and record.primary.state != FAILED))
+            and (record.on_virtual_machines or (record.is_daemon and record.primary.state != FAILED))
         ]
         if rows != self.world.state.daemons.tolist():
             self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
 
-    def _again(self, service: int, at_ms: int) -> None:
-        """Look at this service again at `at_ms`."""
-        self._later.setdefault(at_ms, set()).add(service)
+    def _reconcile_at(self, service: int, at_ms: int) -> None:
+        """Reconcile this service again at `at_ms`."""
+        self._due.setdefault(at_ms, set()).add(service)
         self.agenda.wake_at(at_ms)
 
     # --- acting --------------------------------------------------------------------------------------------
 
     def act(self, now: int) -> None:
-        """Reconcile every service that rang, in the order of the file."""
+        """Reconcile every dirty service, in the order of the scenario file."""
         state = self.world.state
-        clock = state.clock
-        rang = {int(service) for service in state.dirty[: clock[DIRTY]]}
-        for service in rang:
+        counters = state.counters
+        reported = {int(service) for service in state.dirty[: counters.dirty_services]}
+        for service in reported:
             state.services[service]["dirty"] = 0
-        clock[DIRTY] = 0
-        clock[BELLS] &= ~BELL_SCHEDULER
-        wanted = rang | self._waiting | self._later.pop(now, set()) | self._unbalanced()
-        todo = np.array(sorted(wanted), np.int64)
-        self._waiting.clear()
+        counters.dirty_services = 0
+        counters.controllers_to_wake &= ~WAKE_SCHEDULER
+        dirty = reported | self._marked | self._due.pop(now, set()) | self._find_uneven()
+        order = np.array(sorted(dirty), np.int64)
+        self._marked.clear()
         position = 0
         while True:
-            position = look_at_calm(self.world.core, todo, position, now)
-            if position == todo.size:
+            position = reconcile_steady(self.world.core, order, position, now)
+            if position == order.size:
                 break
-            record = self.records[todo[position]]
+            record = self.records[order[position]]
             self._reconcile(record, now)
-            self._release(record)
+            self._hand_over(record)
             position += 1
-        self.calendar.ring()
+        self.calendar.wake_now()
 
-    def _unbalanced(self) -> set[int]:
-        """If a zone has capacity that it had not: the steady services that may now be spread more evenly."""
-        clock = self.world.state.clock
-        if not clock[ZONES_CHANGED]:
+    def _find_uneven(self) -> set[int]:
+        """Return the steady services that capacity new to a zone allows to spread more evenly."""
+        counters = self.world.state.counters
+        if not counters.zones_changed:
             return set()
-        clock[ZONES_CHANGED] = 0
+        counters.zones_changed = 0
         services = self.world.state.services
-        found = {n for n in self.rebalancing.uneven() if services[n]["steady"]}
-        for service in found:
-            self.records[service].look_at_zones = True
-            services[service]["calm"] = 0
-        return found
+        uneven = {n for n in self.rebalancing.uneven_services() if services[n]["steady_reported"]}
+        for service in uneven:
+            self.records[service].check_zones = True
+            services[service]["steady"] = 0
+        return uneven
 
     def _reconcile(self, record: ServiceRecord, now: int) -> None:
-        """Bring one service one step nearer to what is wanted of it."""
-        self.stopper.tell_unwell(record, now)
-        self.rollouts.judge(record, now)
+        """Move one service one step towards its desired state."""
+        self.stopper.report_unhealthy_targets(record, now)
+        self.deployments.fail_if_unsuccessful(record, now)
         if record.shift is None:
-            self.rollouts.forget_drained(record)
+            self.deployments.drop_drained(record)
         if record.shift is not None:
-            self.shifts.keep(record, now)
-        elif record.daemon:
-            self._note_daemons()
-            self._count_daemons(record, now)
-            self.daemons.keep(record, now)
-        elif record.on_machines:
-            self._note_daemons()
-            self.machines.keep(record, now)
+            self.traffic_shifting.reconcile(record, now)
+        elif record.is_daemon:
+            self._update_daemon_sets()
+            self._update_daemon_desired(record, now)
+            self.daemons.reconcile(record, now)
+        elif record.on_virtual_machines:
+            self._update_daemon_sets()
+            self.virtual_machines.reconcile(record, now)
         else:
             if record.moving_task >= 0:
-                self.rebalancing.go_on(record, now)
-            self.replicas.keep(record, now)
-        self._note_steady(record, now)
+                self.rebalancing.continue_move(record, now)
+            self.replicas.reconcile(record, now)
+        self._update_steady_state(record, now)
         deploying = record.primary.state == IN_PROGRESS
         self.world.state.services[record.number]["deploying"] = deploying
 
-    def _release(self, record: ServiceRecord) -> None:
-        """Leave a service with which nothing is under way to compiled code (`world.scheduling.steady_services`),
-        until a look is asked for.
+    def _hand_over(self, record: ServiceRecord) -> None:
+        """Hand a service with nothing in progress to compiled code until it is marked dirty.
 
-        All that it needs to know is in the world then; what it cannot know must be as if it were not there.
+        `world.scheduling.steady_services` handles it. The world then holds everything that code needs; state that only
+        the controllers hold must be empty.
         """
         row = self.world.state.services[record.number]
         primary = record.primary
-        undisturbed = record.shift is None and len(record.deployments) == 1 and primary.state == COMPLETED
-        at_rest = record.moving_task < 0 and record.rebalanced and not record.look_at_zones
-        row["calm"] = (
-            undisturbed
-            and at_rest
-            and not record.daemon
-            and not record.on_machines
+        no_deployment = record.shift is None and len(record.deployments) == 1 and primary.state == COMPLETED
+        balanced = record.moving_task < 0 and record.rebalanced and not record.check_zones
+        row["steady"] = (
+            no_deployment
+            and balanced
+            and not record.is_daemon
+            and not record.on_virtual_machines
             and primary.seen_ran > 0
-            and record.failed_rounds == record.failures_seen == record.refused == 0
-            and record.short_since_epoch < 0
-            and not record.told_unwell
-            and not self._may_be_refused(primary.row)
+            and record.failed_rounds == record.failures_seen == record.refusal == 0
+            and record.no_room_epoch < 0
+            and not record.reported_unhealthy
+            and not self._fargate_may_refuse(primary.task_set)
         )
-        row["balances"] = record.settings.zone_rebalancing
-        row["primary"], row["never_ran"] = primary.row, primary.seen_never_ran
+        row["rebalances_zones"] = record.settings.zone_rebalancing
+        row["primary"], row["never_ran"] = primary.task_set, primary.seen_never_ran
 
-    def _may_be_refused(self, row: int) -> bool:
-        """Whether one of several lanes of a task set may refuse a task while another takes one."""
+    def _fargate_may_refuse(self, row: int) -> bool:
+        """Return whether one of several strategy items of a task set may refuse a task that another accepts."""
         state = self.world.state
         s = state.sets[row]
-        lanes = state.lanes[s["first_lane"] : s["first_lane"] + s["lanes"]]
-        return lanes.size > 1 and bool(lanes["fargate"].any())
+        items = state.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
+        return items.size > 1 and bool(items["fargate"].any())
 
-    def _count_daemons(self, record: ServiceRecord, now: int) -> None:
-        """A daemon service's desired count is that of the instances it runs on."""
-        count = self.daemons.desired(record)
+    def _update_daemon_desired(self, record: ServiceRecord, now: int) -> None:
+        """Set a daemon service's desired count to the number of instances it runs on."""
+        count = self.daemons.count_desired(record)
         if count != int(self.world.state.services[record.number]["desired"]):
             self.set_desired(record.number, count, now)
-            self._waiting.discard(record.number)
+            self._marked.discard(record.number)
 
-    def _note_steady(self, record: ServiceRecord, now: int) -> None:
-        """Say, once, that a service has reached a steady state; its deployment is then COMPLETED."""
+    def _update_steady_state(self, record: ServiceRecord, now: int) -> None:
+        """Log once that a service has reached a steady state, and complete its deployment."""
         if record.shift is not None:
             return
-        if self.rollouts.settles_early(record):
-            self.rollouts.complete(record, record.primary, now)
+        if self.deployments.meets_early_success(record):
+            self.deployments.complete(record, record.primary, now)
         if len(record.deployments) > 1 or record.moving_task >= 0:
             return
-        s = self.world.state.sets[record.primary.row]
+        s = self.world.state.sets[record.primary.task_set]
         service = self.world.state.services[record.number]
         desired = int(service["desired"])
         settled = int(s["running"]) == desired == int(s["healthy"]) and s["provisioning"] + s["pending"] == 0
         if not settled or s["leaving"] > 0:
             return
-        until = self.rollouts.note_settled(record, now)
+        until = self.deployments.complete_or_bake(record, now)
         if until is not None:
-            self._again(record.number, until)
+            self._reconcile_at(record.number, until)
         if until is not None:
             return
-        if not service["steady"]:
-            service["steady"] = record.look_at_zones = True
-            self.events.steady(now, record.number)
-        if record.look_at_zones:
-            self.rebalancing.look(record, now)
+        if not service["steady_reported"]:
+            service["steady_reported"] = record.check_zones = True
+            self.events.log_steady_state(now, record.number)
+        if record.check_zones:
+            self.rebalancing.rebalance(record, now)

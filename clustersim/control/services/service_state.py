@@ -1,8 +1,7 @@
-"""What the controllers remember of services: their deployments, and how their launches go.
+"""State that the controllers keep of services: their deployments and the course of their launches.
 
-Records only; several controllers read and change them, none of them owns another. The counts of tasks are the
-world's, and so is what compiled code must know too (`world.state.tables.SERVICE`): whether a service is steady, its
-launches.
+Plain records; several controllers read and change them, none owns them. Task counts are in the world, and so is state
+that compiled code needs too (`world.state.tables.SERVICE`): whether a service is steady, and its launch allowance.
 """
 
 from __future__ import annotations
@@ -17,66 +16,68 @@ IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
 
 
 @dataclass
-class Rollout:
+class DeploymentRecord:
     """One deployment of a service."""
 
-    row: int  # its task set
-    number: int  # of `ecs-svc/N`
-    key: str  # the task definition, `web:2`
+    task_set: int  # row of its task set
+    number: int  # N of `ecs-svc/N`
+    definition_key: str  # the task definition, `web:2`
     created_ms: int
     state: str = IN_PROGRESS
     reason: str = ""
     completed_ms: int | None = None
-    first: bool = False  # the service's first, which has nothing to replace
-    desired: int = 0  # of the service, when last looked at
-    failures: int = 0  # what the circuit breaker counts
+    is_first: bool = False  # the service's first deployment replaces nothing
+    desired: int = 0  # of the service, at the last reconciliation
+    failures: int = 0  # counted by the circuit breaker
     failed_tasks: int = 0
     seen_never_ran: int = 0
-    seen_settled: int = 0
+    seen_became_healthy: int = 0
     seen_ran: int = 0
-    alarms_off: bool = False  # one was in ALARM when the deployment began
+    alarms_ignored: bool = False  # an alarm was in ALARM when the deployment began
     bake_until_ms: int | None = None
     rolling_back: bool = False
 
     @property
     def name(self) -> str:
-        """As ECS writes it."""
+        """The deployment id in the form ECS uses."""
         return f"ecs-svc/{self.number}"
 
 
 @dataclass
 class ServiceRecord:
-    """What is remembered of one service between two looks."""
+    """The state of one service between two reconciliations."""
 
     number: int
     settings: Service  # as created, or as updated last
-    deployments: list[Rollout] = field(default_factory=list)  # with live tasks, the PRIMARY last
-    completed: Rollout | None = None  # the most recent COMPLETED one, what a rollback goes back to
-    shift: Any = (
-        None  # the state of a deployment that shifts traffic (`control.services.traffic_shifting.Shift`)
-    )
+    deployments: list[DeploymentRecord] = field(
+        default_factory=list
+    )  # those with live tasks, the PRIMARY last
+    completed: DeploymentRecord | None = None  # the most recent COMPLETED one, the target of a rollback
+    shift: Any = None  # a `control.services.traffic_shifting.TrafficShift` in progress
     failed_rounds: int = 0
     failures_seen: int = 0
     paused_until_ms: int = 0
-    short_since_epoch: int = NEVER  # the capacity epoch in which it found no room; -1: it has room
-    refused: int = 0  # why Fargate refused its last task; 0: it did not
+    no_room_epoch: int = NEVER  # capacity epoch in which a task found no room; -1: there was room
+    refusal: int = 0  # why Fargate refused its last task; 0: it did not
     moving_task: int = NEVER  # id of the task that zone rebalancing started and waits for
-    moving_from: int = NEVER  # the zone that then gives one up
-    rebalanced: bool = True  # the last look at the zones found nothing to do
-    look_at_zones: bool = True  # at the next steady state
-    told_unwell: set[int] = field(default_factory=set)  # ids of unhealthy targets that an event has named
+    moving_from: int = NEVER  # the zone in which a task then stops
+    rebalanced: bool = True  # the last check of the zones found them in balance
+    check_zones: bool = True  # check the zones at the next steady state
+    reported_unhealthy: set[int] = field(
+        default_factory=set
+    )  # ids of tasks already reported as unhealthy targets
 
     @property
-    def primary(self) -> Rollout:
+    def primary(self) -> DeploymentRecord:
         """The PRIMARY deployment."""
         return self.deployments[-1]
 
     @property
-    def on_machines(self) -> bool:
-        """Whether each of its copies has a virtual machine of its own."""
+    def on_virtual_machines(self) -> bool:
+        """True if each copy of the service has a virtual machine of its own."""
         return self.settings.machines is not None
 
     @property
-    def daemon(self) -> bool:
-        """Whether it runs one task on every instance."""
+    def is_daemon(self) -> bool:
+        """True if the service runs one task on every instance."""
         return self.settings.scheduling_strategy == "DAEMON"

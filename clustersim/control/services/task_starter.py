@@ -1,8 +1,9 @@
-"""Starting tasks of services: as fast as ECS would, and held back while they keep failing to start.
+"""Starts tasks of services within the launch rate and the service throttle of ECS.
 
-Decides how many of the tasks that are wanted may start now; where they go is the placer's choice, how many are
-wanted the scheduler's. Launches are rate-limited per service (service quotas); while tasks never reach RUNNING they
-pause ever longer (service throttle logic); a launch type that finds no room is tried again when room was made.
+Decides how many of the missing tasks may start now. The scheduler decides how many are missing, placement where they
+run. Launches are rate-limited per service (service quotas). While tasks never reach RUNNING, launches pause for ever
+longer times (service throttle logic). With a launch type that finds no room, launches are tried again once capacity was
+freed.
 """
 
 from __future__ import annotations
@@ -12,116 +13,115 @@ from collections.abc import Callable
 import numpy as np
 
 from clustersim.control.events.service_events import EventLog
-from clustersim.control.services.service_state import Rollout, ServiceRecord
+from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
 from clustersim.policy.tasks.deployment import throttle_delay_ms
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
 from clustersim.world.scheduling.commands import start_in_zone, start_tasks
-from clustersim.world.scheduling.provisioning import why_refused
-from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS, allowance
-from clustersim.world.state.tables import CAPACITY_EPOCH, CLOSEST, REFUSED
+from clustersim.world.scheduling.provisioning import find_wait_reason
+from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS, refill_launch_tokens
 from clustersim.world.state.world import World
 
-RETRY_MS = 10 * MS_PER_SECOND  # how soon a service that found no room looks again, if room was made meanwhile
+RETRY_MS = 10 * MS_PER_SECOND  # until a service without room tries again, if capacity was freed meanwhile
 THROTTLE_EVENT_AFTER = 3  # failed rounds before ECS says that it cannot consistently start tasks
 
-Again = Callable[[int, int], None]
+ReconcileAt = Callable[[int, int], None]
 
 
-class Starter:
-    """One for all services; `again(service, instant)` has the scheduler look at a service later."""
+class TaskStarter:
+    """The launches of all services; `reconcile_at(service, instant)` reconciles a service later."""
 
-    def __init__(self, world: World, events: EventLog, again: Again) -> None:
+    def __init__(self, world: World, events: EventLog, reconcile_at: ReconcileAt) -> None:
         self.world = world
         self.events = events
-        self._again = again
+        self._reconcile_at = reconcile_at
 
-    def start(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
-        """Start up to `count` tasks of a deployment; how many did, the others later."""
-        if self.paused(record, rollout, now):
+    def start(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> int:
+        """Start up to `count` tasks of a deployment now, the others later; return how many started."""
+        if self.is_throttled(record, deployment, now):
             return 0
-        if record.short_since_epoch == int(self.world.state.clock[CAPACITY_EPOCH]):
-            self._again(record.number, now + RETRY_MS)
+        if record.no_room_epoch == int(self.world.state.counters.capacity_epoch):
+            self._reconcile_at(record.number, now + RETRY_MS)
             return 0
         allowed = min(count, self.allowance(record, now))
         started = 0
         if allowed > 0:
             self.world.make_room(2 * allowed + 64)
             ids = np.zeros(allowed, np.int64)
-            shape = self.world.first_shape[rollout.row]
-            started = int(start_tasks(self.world.core, rollout.row, shape, allowed, now, ids))
-            self.have_started(record, ids[:started], now)
+            shape = self.world.first_shape[deployment.task_set]
+            started = int(start_tasks(self.world.core, deployment.task_set, shape, allowed, now, ids))
+            self.record_started(record, ids[:started], now)
         if started < allowed:
-            self._found_no_room(record, rollout, now)
+            self._report_no_room(record, deployment, now)
         else:
-            record.short_since_epoch = NEVER
-            record.refused = 0
+            record.no_room_epoch = NEVER
+            record.refusal = 0
             if count > started:
-                self.later(record, now)
+                self.continue_next_cycle(record, now)
         return started
 
-    def start_in(self, record: ServiceRecord, rollout: Rollout, zone: int, now: int) -> int:
-        """Start one task in a zone; its id, or -1 where the zone has no room or the launch rate none left."""
-        if self.paused(record, rollout, now) or self.allowance(record, now) < 1:
+    def start_in_zone(self, record: ServiceRecord, deployment: DeploymentRecord, zone: int, now: int) -> int:
+        """Start one task in a zone; return its id, or -1 without room in the zone or launch allowance."""
+        if self.is_throttled(record, deployment, now) or self.allowance(record, now) < 1:
             return NEVER
         self.world.make_room(64)
         ids = np.zeros(1, np.int64)
-        shape = self.world.first_shape[rollout.row]
-        if not start_in_zone(self.world.core, rollout.row, shape, zone, now, ids):
+        shape = self.world.first_shape[deployment.task_set]
+        if not start_in_zone(self.world.core, deployment.task_set, shape, zone, now, ids):
             return NEVER
-        self.have_started(record, ids, now)
+        self.record_started(record, ids, now)
         return int(ids[0])
 
     def allowance(self, record: ServiceRecord, now: int) -> int:
-        """How many tasks the launch rate allows now."""
-        return int(allowance(self.world.core, record.number, now))
+        """Return the number of tasks the launch rate allows now."""
+        return int(refill_launch_tokens(self.world.core, record.number, now))
 
-    def have_started(self, record: ServiceRecord, ids: np.ndarray, now: int) -> None:
-        """These tasks were started: they count against the launch rate, and ECS says so."""
+    def record_started(self, record: ServiceRecord, ids: np.ndarray, now: int) -> None:
+        """Charge started tasks to the launch rate and log the service event."""
         row = self.world.state.services[record.number]
-        row["launches"] -= ids.size
-        row["steady"] = 0
+        row["launch_tokens"] -= ids.size
+        row["steady_reported"] = 0
         if ids.size:
-            self.events.started(now, record.number, ids)
+            self.events.log_tasks_started(now, record.number, ids)
 
-    def later(self, record: ServiceRecord, now: int) -> None:
-        """Go on in the next cycle: the launch rate has nothing left."""
-        self._again(record.number, now + LAUNCH_CYCLE_MS)
+    def continue_next_cycle(self, record: ServiceRecord, now: int) -> None:
+        """Reconcile the service in the next launch cycle, as the allowance of this one is used up."""
+        self._reconcile_at(record.number, now + LAUNCH_CYCLE_MS)
 
-    def look_again(self, record: ServiceRecord, at_ms: int) -> None:
-        """Have the scheduler look at a service at `at_ms`."""
-        self._again(record.number, at_ms)
+    def reconcile_at(self, record: ServiceRecord, at_ms: int) -> None:
+        """Reconcile a service at `at_ms`."""
+        self._reconcile_at(record.number, at_ms)
 
-    def paused(self, record: ServiceRecord, rollout: Rollout, now: int) -> bool:
-        """Whether launches are held back because tasks keep failing to start (section 2.6)."""
-        failures = int(self.world.state.sets[rollout.row]["failed_starts"])
+    def is_throttled(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> bool:
+        """Return whether launches pause because tasks keep failing to start (service throttle logic)."""
+        failures = int(self.world.state.sets[deployment.task_set]["failed_starts"])
         if failures == 0:
             record.failed_rounds = record.paused_until_ms = 0
         elif failures != record.failures_seen and now >= record.paused_until_ms:
             record.failed_rounds += 1
             record.paused_until_ms = now + throttle_delay_ms(record.failed_rounds)
             if record.failed_rounds == THROTTLE_EVENT_AFTER:
-                self.events.cannot_start(now, record.number)
+                self.events.log_start_impaired(now, record.number)
         record.failures_seen = failures
         if record.failed_rounds and now < record.paused_until_ms:
-            self._again(record.number, record.paused_until_ms)
+            self._reconcile_at(record.number, record.paused_until_ms)
             return True
         return False
 
-    def _found_no_room(self, record: ServiceRecord, rollout: Rollout, now: int) -> None:
-        """Launch type EC2 and nothing fits, or Fargate refuses: ECS says why, and looks again later."""
+    def _report_no_room(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
+        """Log why a task found no room (launch type EC2) or was refused (Fargate), and retry later."""
         state = self.world.state
-        refused = int(state.clock[REFUSED])
+        refused = int(state.counters.refused_sentence)
         if refused:
-            if refused != record.refused:
-                self.events.not_placed(now, record.number, refused, NEVER)
-            record.refused = refused
-            self._again(record.number, now + RETRY_MS)
+            if refused != record.refusal:
+                self.events.log_placement_failure(now, record.number, refused, NEVER)
+            record.refusal = refused
+            self._reconcile_at(record.number, now + RETRY_MS)
             return
-        first_time = record.short_since_epoch < 0
-        record.short_since_epoch = int(state.clock[CAPACITY_EPOCH])
-        code = why_refused(self.world.core, self.world.first_shape[rollout.row])
-        host = int(state.clock[CLOSEST])
+        first_time = record.no_room_epoch < 0
+        record.no_room_epoch = int(state.counters.capacity_epoch)
+        code = find_wait_reason(self.world.core, self.world.first_shape[deployment.task_set])
+        host = int(state.counters.closest_host)
         if first_time:
             instance = int(state.instances[host]["instance_id"]) if host >= 0 else NEVER
-            self.events.not_placed(now, record.number, int(code), instance)
-        self._again(record.number, now + RETRY_MS)
+            self.events.log_placement_failure(now, record.number, int(code), instance)
+        self._reconcile_at(record.number, now + RETRY_MS)

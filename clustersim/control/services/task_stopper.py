@@ -1,8 +1,8 @@
-"""Stopping tasks of services: which ones, why, and what is said of it.
+"""Stops tasks of services: selects the tasks, sets the stop reason and logs the event.
 
-The scheduler says how many of which kind; this module finds the candidates, leaves out those under task scale-in
-protection, lets `world.resources.scale_in_choice` choose among equals and gives the order. ECS Developer Guide: task
-placement strategies (which task to stop), task scale-in protection.
+The scheduler decides how many tasks of which kind stop. This module finds the candidates, leaves out those under task
+scale-in protection, lets `world.resources.scale_in_choice` choose among equals and stops them. ECS Developer Guide:
+task placement strategies (which task to stop), task scale-in protection.
 """
 
 from __future__ import annotations
@@ -10,125 +10,129 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.events.service_events import EventLog
-from clustersim.control.services.service_state import Rollout, ServiceRecord
+from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
 from clustersim.engine.compiled import Array
 from clustersim.vocabulary import NEVER, StopCode, StoppedReason, TaskState
-from clustersim.world.resources.scale_in_choice import CHOSEN, choose_surplus, pick_victims
-from clustersim.world.scheduling.commands import stop_tasks, tasks_of_group
+from clustersim.world.resources.scale_in_choice import CHOSEN, choose_settled_tasks, choose_surplus_tasks
+from clustersim.world.scheduling.commands import list_tasks_of_group, stop_tasks
 from clustersim.world.state.world import World
 from clustersim.world.tasks.health import BY_TARGET
 
 SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
-BY_REASON = {
+UNHEALTHY_REASONS = {
     1: int(StoppedReason.CONTAINER_HEALTH_CHECK),
     2: int(StoppedReason.ELB_HEALTH_CHECK),
 }
 
 
-class Stopper:
-    """One for all services."""
+class TaskStopper:
+    """The stops of all services' tasks."""
 
     def __init__(self, world: World, events: EventLog) -> None:
         self.world = world
         self.events = events
 
-    def candidates(self, record: ServiceRecord, rollouts: list[Rollout]) -> Array:
-        """The slots of the tasks of these deployments that are not stopping, newest first."""
+    def candidates(self, record: ServiceRecord, deployments: list[DeploymentRecord]) -> Array:
+        """Return the slots of the tasks of these deployments that are not stopping, newest first."""
         state = self.world.state
         live = state.services[record.number]
         out = np.zeros(int(live["provisioning"] + live["pending"] + live["running"]), np.int64)
-        slots = out[: tasks_of_group(self.world.core, record.number, out)]
-        return slots[np.isin(state.tasks["set"][slots], [rollout.row for rollout in rollouts])]
+        slots = out[: list_tasks_of_group(self.world.core, record.number, out)]
+        return slots[np.isin(state.tasks["set"][slots], [deployment.task_set for deployment in deployments])]
 
     def unprotected(self, slots: Array, now: int) -> Array:
-        """Those of `slots` that may be stopped by scale-in or a deployment."""
+        """Return those of `slots` that scale-in or a deployment may stop."""
         return slots[self.world.state.tasks["protected_until"][slots] <= now]
 
-    def stop_surplus(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
-        """Stop `count` tasks of a deployment that were to stay: neither leaving nor unhealthy.
+    def stop_surplus(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> int:
+        """Stop up to `count` tasks of a deployment that are neither leaving nor unhealthy.
 
-        Those that do not run yet go first, then as the strategy says. How many were stopped: protected tasks stay,
-        and then ECS says so.
+        Tasks that do not run yet go first, then those the strategy selects. Protected tasks stay, which is logged.
+        Returns how many were stopped.
         """
-        return self._stop_surplus(record, rollout, NEVER, count, now)
+        return self._stop_surplus(record, deployment, NEVER, count, now)
 
     def stop_older(self, record: ServiceRecord, count: int, now: int) -> int:
-        """Stop `count` tasks of the deployments before the PRIMARY one, in the same order; how many were."""
-        return self._stop_surplus(record, record.deployments[-2], record.primary.row, count, now)
+        """Stop up to `count` tasks of the deployments before the PRIMARY one, in the same order; return how many."""
+        return self._stop_surplus(record, record.deployments[-2], record.primary.task_set, count, now)
 
     def _stop_surplus(
-        self, record: ServiceRecord, rollout: Rollout, others_than: int, count: int, now: int
+        self, record: ServiceRecord, deployment: DeploymentRecord, newer_set: int, count: int, now: int
     ) -> int:
-        self._room_to_choose(record)
-        found = int(choose_surplus(self.world.core, rollout.row, others_than, now, count))
-        if found < count:
-            self.events.protected(now, record.number, rollout.number)
-        self._stop(record, self.world.state.choice[CHOSEN, :found].copy(), now, SCALING_ACTIVITY)
-        return found
+        self._reserve_choice_rows(record)
+        stopped = int(choose_surplus_tasks(self.world.core, deployment.task_set, newer_set, now, count))
+        if stopped < count:
+            self.events.log_tasks_protected(now, record.number, deployment.number)
+        self._stop(record, self.world.state.choice[CHOSEN, :stopped].copy(), now, SCALING_ACTIVITY)
+        return stopped
 
-    def _room_to_choose(self, record: ServiceRecord) -> None:
+    def _reserve_choice_rows(self, record: ServiceRecord) -> None:
         row = self.world.state.services[record.number]
         self.world.make_room_to_choose(int(row["provisioning"] + row["pending"] + row["running"]))
 
-    def stop_leaving(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> None:
+    def stop_leaving(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> None:
         """Stop tasks that are to be replaced (on draining instances, or retired), oldest first."""
-        slots = self.candidates(record, [rollout])
+        slots = self.candidates(record, [deployment])
         leaving = slots[self.world.state.tasks["leaving"][slots] == 1]
         self._stop(record, np.ascontiguousarray(leaving[::-1][:count]), now, SCALING_ACTIVITY)
 
-    def stop_unwell(self, record: ServiceRecord, rollout: Rollout, count: int, now: int) -> int:
-        """Stop unhealthy tasks, longest running first; how many."""
+    def stop_unhealthy(
+        self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int
+    ) -> int:
+        """Stop unhealthy tasks, longest running first; return how many."""
         state = self.world.state
-        slots = self.candidates(record, [rollout])
-        unwell = slots[
-            (state.tasks["unwell"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+        slots = self.candidates(record, [deployment])
+        unhealthy = slots[
+            (state.tasks["unhealthy"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
         ]
-        chosen = np.ascontiguousarray(unwell[::-1][:count])
-        for kind, reason in BY_REASON.items():
-            of_kind = chosen[state.tasks["unwell"][chosen] == kind]
+        chosen = np.ascontiguousarray(unhealthy[::-1][:count])
+        for kind, reason in UNHEALTHY_REASONS.items():
+            of_kind = chosen[state.tasks["unhealthy"][chosen] == kind]
             self._stop(record, np.ascontiguousarray(of_kind), now, reason)
         return int(chosen.size)
 
-    def stop_one_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> bool:
-        """Stop one running task in a zone, not the one with id `kept`; whether there was one to stop."""
-        there = self.stoppable_in(record, zone, kept, now)
-        if there.size == 0:
+    def stop_one_in_zone(self, record: ServiceRecord, zone: int, kept_id: int, now: int) -> bool:
+        """Stop one running task in a zone other than the one with id `kept_id`; return whether there was one."""
+        stoppable = self.stoppable_in_zone(record, zone, kept_id, now)
+        if stoppable.size == 0:
             return False
-        self._room_to_choose(record)
-        victim = np.zeros(1, np.int64)
-        pick_victims(self.world.core, record.primary.row, there, victim)
-        self._stop(record, there[victim], now, SCALING_ACTIVITY)
+        self._reserve_choice_rows(record)
+        chosen = np.zeros(1, np.int64)
+        choose_settled_tasks(self.world.core, record.primary.task_set, stoppable, chosen)
+        self._stop(record, stoppable[chosen], now, SCALING_ACTIVITY)
         return True
 
-    def stoppable_in(self, record: ServiceRecord, zone: int, kept: int, now: int) -> Array:
-        """The slots of running tasks in a zone that may be stopped, without the one with id `kept`."""
+    def stoppable_in_zone(self, record: ServiceRecord, zone: int, kept_id: int, now: int) -> Array:
+        """Return the slots of running tasks in a zone that may be stopped, without the one with id `kept_id`."""
         slots = self.unprotected(self.candidates(record, [record.primary]), now)
         tasks = self.world.state.tasks[slots]
-        here = (tasks["zone"] == zone) & (tasks["task_id"] != kept) & (tasks["state"] == TaskState.RUNNING)
-        return np.ascontiguousarray(slots[here])
+        selected = (
+            (tasks["zone"] == zone) & (tasks["task_id"] != kept_id) & (tasks["state"] == TaskState.RUNNING)
+        )
+        return np.ascontiguousarray(slots[selected])
 
     def stop_slots(self, record: ServiceRecord, slots: Array, now: int) -> None:
         """Stop these tasks as part of a deployment or of scaling in."""
         self._stop(record, np.ascontiguousarray(slots, np.int64), now, SCALING_ACTIVITY)
 
-    def tell_unwell(self, record: ServiceRecord, now: int) -> None:
-        """Say of each target that is newly unhealthy what ECS says."""
+    def report_unhealthy_targets(self, record: ServiceRecord, now: int) -> None:
+        """Log a service event for each target that has newly become unhealthy."""
         state = self.world.state
-        if sum(int(state.sets[each.row]["unwell"]) for each in record.deployments) == 0:
-            record.told_unwell.clear()
+        if sum(int(state.sets[each.task_set]["unhealthy"]) for each in record.deployments) == 0:
+            record.reported_unhealthy.clear()
             return
         slots = self.candidates(record, record.deployments)
-        for slot in slots[state.tasks["unwell"][slots] == BY_TARGET][::-1]:
+        for slot in slots[state.tasks["unhealthy"][slots] == BY_TARGET][::-1]:
             t = state.tasks[slot]
-            identity = int(t["task_id"])
-            if identity not in record.told_unwell:
-                record.told_unwell.add(identity)
+            task_id = int(t["task_id"])
+            if task_id not in record.reported_unhealthy:
+                record.reported_unhealthy.add(task_id)
                 group = self.world.names.target_groups[int(t["set"])]
-                self.events.unhealthy(now, record.number, identity, int(t["instance_id"]), group)
+                self.events.log_target_unhealthy(now, record.number, task_id, int(t["instance_id"]), group)
 
     def _stop(self, record: ServiceRecord, slots: Array, now: int, reason: int) -> None:
-        """Give the order and say so."""
+        """Stop these tasks and log the service event."""
         if slots.size == 0:
             return
         self.world.make_room(2 * int(slots.size) + 64)
@@ -136,5 +140,5 @@ class Stopper:
         ids = state.tasks["task_id"][slots]
         running = state.tasks["state"][slots] == TaskState.RUNNING
         stop_tasks(self.world.core, slots, now, SCHEDULER_INITIATED, reason)
-        self.world.state.services[record.number]["steady"] = 0
-        self.events.stopped(now, record.number, ids[running])
+        self.world.state.services[record.number]["steady_reported"] = 0
+        self.events.log_tasks_stopped(now, record.number, ids[running])

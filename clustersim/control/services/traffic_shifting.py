@@ -1,9 +1,9 @@
 """Deployments that shift traffic: blue/green, linear and canary, stage by stage.
 
-Green is scaled to the full desired count before traffic moves; blue is kept through the bake time, so that going
-back is a flip of traffic. Decides which stage comes next and how many tasks each side keeps; lifecycle hooks answer
-what the scenario says they will. Tasks are started and stopped by the starter and the stopper, shares of traffic
-set in `control.load.traffic`.
+Green is scaled to the full desired count before traffic moves; blue is kept through the bake time, so that a rollback
+only switches traffic. Decides which stage comes next and how many tasks each side keeps. Lifecycle hooks return the
+result given in the scenario. Tasks are started and stopped by the task starter and the task stopper; traffic weights
+are set in `control.load.traffic`.
 
 Sources: botocore ServiceDeploymentLifecycleStage, DeploymentLifecycleHook, DeploymentConfiguration; ECS Developer
 Guide: blue/green, linear and canary deployments (24 hours a stage at most, then rollback).
@@ -12,13 +12,13 @@ Guide: blue/green, linear and canary deployments (24 hours a stage at most, then
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clustersim.control.load.traffic import Traffic
-from clustersim.control.services.deployments import Rollouts
-from clustersim.control.services.service_state import FAILED, IN_PROGRESS, Rollout, ServiceRecord
-from clustersim.control.services.task_starter import Starter
-from clustersim.control.services.task_stopper import Stopper
+from clustersim.control.services.deployments import Deployments
+from clustersim.control.services.service_state import FAILED, IN_PROGRESS, DeploymentRecord, ServiceRecord
+from clustersim.control.services.task_starter import TaskStarter
+from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.policy.tasks.deployment import TrafficStep, traffic_steps
 from clustersim.vocabulary import MS_PER_HOUR
 from clustersim.world.state.world import World
@@ -36,225 +36,232 @@ STAGES = (
     "BAKE_TIME",
     "CLEAN_UP",
 )
-LONGEST_STAGE_MS = 24 * MS_PER_HOUR
-_WITHOUT_LIMIT = ("PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP")  # they have lengths of their own
+MAX_STAGE_MS = 24 * MS_PER_HOUR
+_STAGES_WITHOUT_LIMIT = (
+    "PRODUCTION_TRAFFIC_SHIFT",
+    "BAKE_TIME",
+    "CLEAN_UP",
+)  # their lengths are configured
 
-Again = Callable[[int, int], None]
+ReconcileAt = Callable[[int, int], None]
 
 
 @dataclass
-class Shift:
-    """Where a deployment that shifts traffic has got to."""
+class TrafficShift:
+    """The progress of a deployment that shifts traffic."""
 
-    blue: Rollout
-    green: Rollout
+    blue: DeploymentRecord
+    green: DeploymentRecord
     steps: tuple[TrafficStep, ...]
     stage: int = 0
-    since_ms: int = 0  # when the stage (or the step of traffic) began
-    hooks_until_ms: int = -1  # when the hooks of this stage have answered; -1: not called yet
+    since_ms: int = 0  # when the stage (or the traffic step) began
+    hooks_until_ms: int = -1  # when the hooks of this stage have returned; -1: not called yet
     hooks_fail: bool = False
-    step: int = 0  # shifts of production traffic done
-    percent: float = 0.0  # of production traffic on green
-    told: set[str] = field(default_factory=set)
+    step: int = 0  # traffic steps done
+    green_percent: float = 0.0  # share of production traffic on green
 
     @property
     def name(self) -> str:
         """The present stage."""
         return STAGES[self.stage]
 
-    def percent_of(self, rollout: Rollout) -> float:
-        """A deployment's part of the production traffic; one that was superseded on the way has none."""
-        if rollout is self.green:
-            return self.percent
-        return 100.0 - self.percent if rollout is self.blue else 0.0
+    def traffic_percent_of(self, deployment: DeploymentRecord) -> float:
+        """Return a deployment's percentage of the production traffic; 0 for one that was superseded meanwhile."""
+        if deployment is self.green:
+            return self.green_percent
+        return 100.0 - self.green_percent if deployment is self.blue else 0.0
 
 
-class Shifts:
-    """One for all services with such a strategy; `again(service, instant)` has one looked at later."""
+class TrafficShifting:
+    """The controller of all deployments that shift traffic; `reconcile_at(service, instant)` reconciles one later."""
 
     def __init__(
         self,
         world: World,
-        starter: Starter,
-        stopper: Stopper,
-        rollouts: Rollouts,
+        starter: TaskStarter,
+        stopper: TaskStopper,
+        deployments: Deployments,
         traffic: Traffic,
-        again: Again,
+        reconcile_at: ReconcileAt,
     ) -> None:
         self.world = world
         self.starter = starter
         self.stopper = stopper
-        self.rollouts = rollouts
+        self.deployments = deployments
         self.traffic = traffic
-        self._again = again
+        self._reconcile_at = reconcile_at
 
     def begin(self, record: ServiceRecord, now: int) -> None:
-        """A new PRIMARY deployment of a service that has tasks: they are blue, it is green."""
-        of = record.settings.deployment
+        """Begin shifting from the tasks that a service has (blue) to its new PRIMARY deployment (green)."""
+        settings = record.settings.deployment
         blue = record.deployments[-2]
         green = record.primary
-        if record.shift is not None:  # it takes the place of one under way
+        if record.shift is not None:  # it supersedes a shift in progress
             blue = record.shift.blue
-            self.traffic.shift(now, {record.shift.green.row: 0.0})
+            self.traffic.set_weights(now, {record.shift.green.task_set: 0.0})
             self._stop_all(record, record.shift.green, now)
-        steps = traffic_steps(of.strategy, of.step_percent, of.step_bake_ms)
-        record.shift = Shift(blue, green, steps, since_ms=now)
-        self._send(record, 0.0, now)
+        steps = traffic_steps(settings.strategy, settings.step_percent, settings.step_bake_ms)
+        record.shift = TrafficShift(blue, green, steps, since_ms=now)
+        self._set_green_percent(record, 0.0, now)
 
-    def keep(self, record: ServiceRecord, now: int) -> None:
-        """One look at a service whose traffic is being shifted."""
-        shift: Shift = record.shift
+    def reconcile(self, record: ServiceRecord, now: int) -> None:
+        """Move a traffic-shifting deployment on as far as it can go now."""
+        shift: TrafficShift = record.shift
         if shift.green.state == FAILED:
-            self._go_back(record, now)
+            self._roll_back(record, now)
             return
-        while record.shift is not None and self._stage_is_over(record, now):
+        while record.shift is not None and self._run_stage(record, now):
             if shift.name == "CLEAN_UP":
                 self._finish(record, now)
                 return
             shift.stage += 1
             shift.since_ms, shift.hooks_until_ms = now, -1
         if record.shift is not None:
-            self._keep_counts(record, now)
+            self._reconcile_sides(record, now)
 
     # --- stages --------------------------------------------------------------------------------------------
 
-    def _stage_is_over(self, record: ServiceRecord, now: int) -> bool:
-        """Do what the present stage asks for, and say whether the next one may begin."""
-        shift: Shift = record.shift
-        if shift.name not in _WITHOUT_LIMIT and now - shift.since_ms >= LONGEST_STAGE_MS:
-            self._give_up(record, now, f"stage {shift.name} took longer than 24 hours")
+    def _run_stage(self, record: ServiceRecord, now: int) -> bool:
+        """Carry out the present stage; return whether the next one may begin."""
+        shift: TrafficShift = record.shift
+        if shift.name not in _STAGES_WITHOUT_LIMIT and now - shift.since_ms >= MAX_STAGE_MS:
+            self._fail(record, now, f"stage {shift.name} took longer than 24 hours")
             return False
-        if not self._hooks_have_answered(record, now):
+        if not self._check_hooks(record, now):
             return False
         if shift.name == "SCALE_UP":
-            self._again(record.number, shift.since_ms + LONGEST_STAGE_MS)
-            return self._is_scaled(record, shift.green)
+            self._reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
+            return self._has_full_count(record, shift.green)
         if shift.name == "PRODUCTION_TRAFFIC_SHIFT":
             return self._move_traffic(record, now)
         if shift.name == "BAKE_TIME":
             over = shift.since_ms + record.settings.deployment.bake_ms
-            self._wait(record, over, now)
+            self._reconcile_later(record, over, now)
             return now >= over
         if shift.name == "CLEAN_UP":
             self._stop_all(record, shift.blue, now)
-            return self.rollouts.live(shift.blue) == 0
+            return self.deployments.count_live(shift.blue) == 0
         return True
 
-    def _hooks_have_answered(self, record: ServiceRecord, now: int) -> bool:
-        """Call the hooks of a stage when it begins; when the slowest has answered, go on, or back."""
-        shift: Shift = record.shift
+    def _check_hooks(self, record: ServiceRecord, now: int) -> bool:
+        """Call the hooks of a stage when it begins; return whether all have succeeded. A failed hook rolls back."""
+        shift: TrafficShift = record.shift
         if shift.hooks_until_ms < 0:
             shift.hooks_until_ms, shift.hooks_fail = shift.since_ms, False
             for hook in record.settings.deployment.hooks:
                 if shift.name in hook.stages:
-                    never = hook.status == "IN_PROGRESS" or hook.after_ms > hook.timeout_ms
-                    after = hook.timeout_ms if never else hook.after_ms
-                    failed = hook.timeout_action == "ROLLBACK" if never else hook.status == "FAILED"
+                    unanswered = hook.status == "IN_PROGRESS" or hook.after_ms > hook.timeout_ms
+                    after = hook.timeout_ms if unanswered else hook.after_ms
+                    failed = hook.timeout_action == "ROLLBACK" if unanswered else hook.status == "FAILED"
                     shift.hooks_until_ms = max(shift.hooks_until_ms, shift.since_ms + after)
                     shift.hooks_fail |= failed
         if now < shift.hooks_until_ms:
-            self._wait(record, min(shift.hooks_until_ms, shift.since_ms + LONGEST_STAGE_MS), now)
+            self._reconcile_later(record, min(shift.hooks_until_ms, shift.since_ms + MAX_STAGE_MS), now)
             return False
         if shift.hooks_fail:
-            self._give_up(record, now, f"a lifecycle hook of stage {shift.name} failed")
+            self._fail(record, now, f"a lifecycle hook of stage {shift.name} failed")
             return False
         return True
 
     def _move_traffic(self, record: ServiceRecord, now: int) -> bool:
-        """Shift production traffic step by step; whether all of it is on green."""
-        shift: Shift = record.shift
+        """Shift production traffic step by step; return whether all of it goes to green."""
+        shift: TrafficShift = record.shift
         if shift.step > 0:
             before = shift.steps[shift.step - 1]
             if now < shift.since_ms + before.then_ms:
-                self._wait(record, shift.since_ms + before.then_ms, now)
+                self._reconcile_later(record, shift.since_ms + before.then_ms, now)
                 return False
         while shift.step < len(shift.steps):
             step = shift.steps[shift.step]
             shift.step += 1
             shift.since_ms = now
-            self._send(record, step.percent, now)
+            self._set_green_percent(record, step.percent, now)
             if step.percent < 100.0:
-                self._wait(record, now + step.then_ms, now)
+                self._reconcile_later(record, now + step.then_ms, now)
                 if step.then_ms > 0:
                     return False
         return True
 
-    def _send(self, record: ServiceRecord, percent: float, now: int) -> None:
-        """So much of the production traffic goes to green from now on."""
-        shift: Shift = record.shift
-        shift.percent = percent
-        self.traffic.shift(now, {shift.blue.row: 1.0 - percent / 100.0, shift.green.row: percent / 100.0})
+    def _set_green_percent(self, record: ServiceRecord, percent: float, now: int) -> None:
+        """Send `percent` of the production traffic to green from now on."""
+        shift: TrafficShift = record.shift
+        shift.green_percent = percent
+        self.traffic.set_weights(
+            now, {shift.blue.task_set: 1.0 - percent / 100.0, shift.green.task_set: percent / 100.0}
+        )
 
-    def _is_scaled(self, record: ServiceRecord, rollout: Rollout) -> bool:
-        """Whether a side has its full count, all of it healthy."""
+    def _has_full_count(self, record: ServiceRecord, deployment: DeploymentRecord) -> bool:
+        """Return whether a side has its full count, all of it healthy."""
         desired = int(self.world.state.services[record.number]["desired"])
-        return int(self.world.state.sets[rollout.row]["healthy"]) >= desired
+        return int(self.world.state.sets[deployment.task_set]["healthy"]) >= desired
 
-    def _wait(self, record: ServiceRecord, until: int, now: int) -> None:
+    def _reconcile_later(self, record: ServiceRecord, until: int, now: int) -> None:
         if until > now:
-            self._again(record.number, until)
+            self._reconcile_at(record.number, until)
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
-    def _keep_counts(self, record: ServiceRecord, now: int) -> None:
-        """Each side keeps what its stage asks for: blue until the clean-up, green from its scale-up on."""
-        shift: Shift = record.shift
+    def _reconcile_sides(self, record: ServiceRecord, now: int) -> None:
+        """Reconcile the sides that the stage keeps: blue until the clean-up, green from its scale-up on."""
+        shift: TrafficShift = record.shift
         desired = int(self.world.state.services[record.number]["desired"])
         if shift.stage < STAGES.index("CLEAN_UP"):
-            self._keep_side(record, shift.blue, desired, now)
+            self._reconcile_side(record, shift.blue, desired, now)
         if shift.stage >= STAGES.index("SCALE_UP"):
-            self._keep_side(record, shift.green, desired, now)
+            self._reconcile_side(record, shift.green, desired, now)
 
-    def _keep_side(self, record: ServiceRecord, rollout: Rollout, wanted: int, now: int) -> None:
-        """Start what a side lacks, stop what it has too much, replace what is unhealthy one for one."""
-        s = self.world.state.sets[rollout.row]
-        fresh = self.rollouts.live(rollout) - int(s["leaving"]) - int(s["unwell"])
-        if fresh > wanted:
-            self.stopper.stop_surplus(record, rollout, fresh - wanted, now)
-        elif fresh < wanted and rollout.state != FAILED:
-            self.starter.start(record, rollout, wanted - fresh, now)
-        s = self.world.state.sets[rollout.row]
-        spare = int(s["healthy"]) - (wanted - int(s["unwell"]))
-        if s["unwell"] > 0 and spare > 0:
-            replaced = self.stopper.stop_unwell(record, rollout, min(spare, int(s["unwell"])), now)
-            self.rollouts.count_replaced(rollout, replaced)
-        spare = int(self.world.state.sets[rollout.row]["healthy"]) - wanted
+    def _reconcile_side(
+        self, record: ServiceRecord, deployment: DeploymentRecord, desired: int, now: int
+    ) -> None:
+        """Start missing tasks of a side, stop surplus ones, and replace unhealthy ones one for one."""
+        s = self.world.state.sets[deployment.task_set]
+        current = self.deployments.count_live(deployment) - int(s["leaving"]) - int(s["unhealthy"])
+        if current > desired:
+            self.stopper.stop_surplus(record, deployment, current - desired, now)
+        elif current < desired and deployment.state != FAILED:
+            self.starter.start(record, deployment, desired - current, now)
+        s = self.world.state.sets[deployment.task_set]
+        spare = int(s["healthy"]) - (desired - int(s["unhealthy"]))
+        if s["unhealthy"] > 0 and spare > 0:
+            replaced = self.stopper.stop_unhealthy(record, deployment, min(spare, int(s["unhealthy"])), now)
+            self.deployments.count_replaced(deployment, replaced)
+        spare = int(self.world.state.sets[deployment.task_set]["healthy"]) - desired
         if s["leaving"] > 0 and spare > 0:
-            self.stopper.stop_leaving(record, rollout, min(spare, int(s["leaving"])), now)
+            self.stopper.stop_leaving(record, deployment, min(spare, int(s["leaving"])), now)
 
-    def _stop_all(self, record: ServiceRecord, rollout: Rollout, now: int) -> None:
-        """Stop every task of a side but those under task scale-in protection: they stop when it ends."""
-        slots = self.stopper.unprotected(self.stopper.candidates(record, [rollout]), now)
+    def _stop_all(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
+        """Stop every task of a side except those under task scale-in protection, which stop when that ends."""
+        slots = self.stopper.unprotected(self.stopper.candidates(record, [deployment]), now)
         self.stopper.stop_slots(record, slots, now)
 
     # --- ends ----------------------------------------------------------------------------------------------
 
     def _finish(self, record: ServiceRecord, now: int) -> None:
-        """Blue is gone: the deployment is COMPLETED."""
+        """Complete the deployment: blue has no tasks left."""
         green = record.shift.green
         record.shift = None
-        self.rollouts.forget_drained(record)
-        self.rollouts.complete(record, green, now)
+        self.deployments.drop_drained(record)
+        self.deployments.complete(record, green, now)
 
-    def _give_up(self, record: ServiceRecord, now: int, words: str) -> None:
-        """The deployment fails; traffic flips back to blue."""
-        shift: Shift = record.shift
+    def _fail(self, record: ServiceRecord, now: int, reason: str) -> None:
+        """Fail the deployment and send all traffic back to blue."""
+        shift: TrafficShift = record.shift
         record.completed = record.completed or shift.blue
-        self.rollouts.fail(record, shift.green, now, f"ECS deployment failed: {words}.", rollback=True)
-        self._go_back(record, now)
+        self.deployments.fail(record, shift.green, now, f"ECS deployment failed: {reason}.", rollback=True)
+        self._roll_back(record, now)
 
-    def _go_back(self, record: ServiceRecord, now: int) -> None:
-        """All traffic on blue at once, green's tasks stop; blue is PRIMARY again."""
-        shift: Shift = record.shift
-        self._send(record, 0.0, now)
+    def _roll_back(self, record: ServiceRecord, now: int) -> None:
+        """Send all traffic to blue at once, make blue PRIMARY again and stop green's tasks."""
+        shift: TrafficShift = record.shift
+        self._set_green_percent(record, 0.0, now)
         if record.primary is not shift.blue:
             record.deployments = [each for each in record.deployments if each is not shift.blue] + [
                 shift.blue
             ]
         record.shift = None
         self._stop_all(record, shift.green, now)
-        if shift.blue.state == FAILED:  # it is what production has: it gets another chance
+        if shift.blue.state == FAILED:  # blue serves production again: reset its state
             shift.blue.state, shift.blue.completed_ms = IN_PROGRESS, None
         elif shift.blue.state != IN_PROGRESS:
             record.completed = shift.blue
-        self._again(record.number, now)
+        self._reconcile_at(record.number, now)

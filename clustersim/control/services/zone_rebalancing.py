@@ -1,8 +1,7 @@
-"""Availability Zone rebalancing: a steady service moves tasks from its richest zone to its poorest, one at a time.
+"""Availability Zone rebalancing: a steady service moves tasks from its fullest zone to its emptiest, one at a time.
 
-Starts a task in the poorest zone, waits until it is healthy, then stops one in the richest. On EC2 only instances
-that are there count: none is launched for this. A deployment interrupts it. ECS Developer Guide: service
-rebalancing.
+Starts a task in the emptiest zone, waits until it is healthy, then stops one in the fullest. On EC2 only existing
+instances count: none is launched for this. A deployment interrupts it. ECS Developer Guide: service rebalancing.
 """
 
 from __future__ import annotations
@@ -11,107 +10,110 @@ import numpy as np
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.control.services.task_starter import Starter
-from clustersim.control.services.task_stopper import Stopper
+from clustersim.control.services.task_starter import TaskStarter
+from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.policy.placement.hosts import ELIGIBLE
-from clustersim.policy.tasks.deployment import rebalancing_move
+from clustersim.policy.tasks.deployment import find_rebalancing_move
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, InstanceState, TaskState
 from clustersim.world.state.world import World
 
-RETRY_MS = 5 * MS_PER_MINUTE  # how soon a zone that had no room is tried again; AWS publishes nothing
+RETRY_MS = 5 * MS_PER_MINUTE  # until a zone without room is tried again; AWS publishes no value
 
 
-class Rebalancing:
-    """One for all services."""
+class ZoneRebalancing:
+    """The zone rebalancing of all services."""
 
-    def __init__(self, world: World, starter: Starter, stopper: Stopper, events: EventLog) -> None:
+    def __init__(self, world: World, starter: TaskStarter, stopper: TaskStopper, events: EventLog) -> None:
         self.world = world
         self.starter = starter
         self.stopper = stopper
         self.events = events
 
-    def look(self, record: ServiceRecord, now: int) -> None:
-        """A service is steady: begin a move if its zones are out of balance."""
-        record.look_at_zones = False
-        failed = record.primary.state == FAILED  # it launches no more tasks, not for this either
-        if not record.settings.zone_rebalancing or record.daemon or record.moving_task >= 0 or failed:
+    def rebalance(self, record: ServiceRecord, now: int) -> None:
+        """Begin a move if the zones of a steady service are out of balance."""
+        record.check_zones = False
+        failed = record.primary.state == FAILED  # a FAILED deployment launches no tasks
+        if not record.settings.zone_rebalancing or record.is_daemon or record.moving_task >= 0 or failed:
             return
-        move = rebalancing_move(self._tasks_by_zone(record))
+        move = find_rebalancing_move(self._tasks_by_zone(record))
         if move is None:
             if not record.rebalanced:
                 record.rebalanced = True
-                self.events.rebalancing(now, record.number, "COMPLETED")
+                self.events.log_rebalancing(now, record.number, "COMPLETED")
             return
-        poorest, richest = move
-        if not self.stopper.stoppable_in(record, richest, NEVER, now).size:
-            self._try_again(record, now)  # all of them are protected from scale-in
+        emptiest, fullest = move
+        if not self.stopper.stoppable_in_zone(record, fullest, NEVER, now).size:
+            self._retry_later(record, now)  # all tasks there are protected from scale-in
             return
         if record.rebalanced:
             record.rebalanced = False
-            self.events.rebalancing(now, record.number, "STARTED")
-        started = self.starter.start_in(record, record.primary, poorest, now)
+            self.events.log_rebalancing(now, record.number, "STARTED")
+        started = self.starter.start_in_zone(record, record.primary, emptiest, now)
         if started < 0:
-            self.events.zone_full(now, record.number, self.world.names.zones[poorest])
-            self._try_again(record, now)
+            self.events.log_zone_without_room(now, record.number, self.world.names.zones[emptiest])
+            self._retry_later(record, now)
             return
-        record.moving_task, record.moving_from = started, richest
+        record.moving_task, record.moving_from = started, fullest
 
-    def _try_again(self, record: ServiceRecord, now: int) -> None:
-        """Look at the zones once more, later."""
-        record.look_at_zones = True
-        self.starter.look_again(record, now + RETRY_MS)
+    def _retry_later(self, record: ServiceRecord, now: int) -> None:
+        """Check the zones again later."""
+        record.check_zones = True
+        self.starter.reconcile_at(record, now + RETRY_MS)
 
-    def uneven(self) -> list[int]:
-        """The services whose tasks differ by more than one between zones with any capacity at all."""
+    def uneven_services(self) -> list[int]:
+        """Return the services whose tasks differ by more than one between zones with any capacity."""
         state = self.world.state
-        there = state.instances[self.world.live_instances()]
+        instances = state.instances[self.world.live_instances()]
         zones = np.zeros(state.zone_counts.shape[1], np.bool_)
-        zones[state.classes["zone"][there["klass"][there["state"] == InstanceState.ACTIVE]]] = True
+        zones[
+            state.classes["zone"][instances["instance_class"][instances["state"] == InstanceState.ACTIVE]]
+        ] = True
         counts = state.zone_counts[: len(self.world.names.services)]
-        if any(lane["fargate"] for lane in state.lanes):
+        if any(item["fargate"] for item in state.strategy_items):
             zones[:] = True
         if zones.sum() < 2:
             return []
         spread = counts[:, zones].max(axis=1) - counts[:, zones].min(axis=1)
         return [int(service) for service in np.flatnonzero(spread > 1)]
 
-    def go_on(self, record: ServiceRecord, now: int) -> None:
-        """A task was started in the poorest zone: when it is healthy, one in the richest stops."""
+    def continue_move(self, record: ServiceRecord, now: int) -> None:
+        """Stop a task in the fullest zone once the one started in the emptiest zone is healthy."""
         tasks = self.world.state.tasks
-        found = np.flatnonzero(tasks["task_id"] == record.moving_task)
-        if found.size == 0 or tasks["state"][found[0]] > TaskState.RUNNING:
-            self._forget(record)  # it failed, or was stopped; the next steady state looks again
+        slots = np.flatnonzero(tasks["task_id"] == record.moving_task)
+        if slots.size == 0 or tasks["state"][slots[0]] > TaskState.RUNNING:
+            self._clear_move(record)  # it failed or was stopped; the next steady state checks the zones again
             return
-        slot = found[0]
-        if tasks["healthy"][slot] >= 0 and tasks["unwell"][slot] == 0:
-            kept, richest = record.moving_task, record.moving_from
-            self._forget(record)
-            if not self.stopper.stop_one_in(record, richest, kept, now):
+        slot = slots[0]
+        if tasks["healthy"][slot] >= 0 and tasks["unhealthy"][slot] == 0:
+            kept_id, fullest = record.moving_task, record.moving_from
+            self._clear_move(record)
+            if not self.stopper.stop_one_in_zone(record, fullest, kept_id, now):
                 self.interrupt(record, now)  # task scale-in protection
 
     def interrupt(self, record: ServiceRecord, now: int) -> None:
-        """A deployment has begun, or protected tasks are in the way: rebalancing stops."""
+        """Stop rebalancing, because a deployment has begun or protected tasks are in the way."""
         if not record.rebalanced:
             record.rebalanced = True
-            self.events.rebalancing(now, record.number, "STOPPED")
-        self._forget(record)
+            self.events.log_rebalancing(now, record.number, "STOPPED")
+        self._clear_move(record)
 
-    def _forget(self, record: ServiceRecord) -> None:
+    def _clear_move(self, record: ServiceRecord) -> None:
         record.moving_task = record.moving_from = NEVER
 
     def _tasks_by_zone(self, record: ServiceRecord) -> dict[int, int]:
-        """The service's tasks in each zone it may use; on EC2 zones without an instance for it do not count."""
+        """Return the service's tasks in each zone it may use; on EC2, zones without an instance for it do not count."""
         state = self.world.state
-        s = state.sets[record.primary.row]
-        lane = int(s["first_lane"])
+        s = state.sets[record.primary.task_set]
+        first_item = int(s["first_item"])
         counts = state.zone_counts[int(s["group"])]
-        zones = np.flatnonzero(state.lane_zones[lane])
+        zones = np.flatnonzero(state.item_zones[first_item])
         if np.ptp(counts[zones]) <= 1:
-            return {int(zone): int(counts[zone]) for zone in zones}  # in balance, whichever have capacity
-        if not state.lanes[lane]["fargate"]:
+            # In balance, whichever zones have capacity.
+            return {int(zone): int(counts[zone]) for zone in zones}
+        if not state.strategy_items[first_item]["fargate"]:
             instances = state.instances[self.world.live_instances()]
-            lanes = range(lane, lane + int(s["lanes"]))
-            allowed = (state.eligible[list(lanes)] == ELIGIBLE).any(axis=0)[instances["klass"]]
-            there = instances[allowed & (instances["state"] == InstanceState.ACTIVE)]
-            zones = np.intersect1d(zones, state.classes["zone"][there["klass"]])
+            items = range(first_item, first_item + int(s["item_count"]))
+            allowed = (state.eligible[list(items)] == ELIGIBLE).any(axis=0)[instances["instance_class"]]
+            instances = instances[allowed & (instances["state"] == InstanceState.ACTIVE)]
+            zones = np.intersect1d(zones, state.classes["zone"][instances["instance_class"]])
         return {int(zone): int(counts[zone]) for zone in zones}

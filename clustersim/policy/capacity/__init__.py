@@ -1,5 +1,5 @@
 """Decisions about container instances: where to launch, which to terminate, which types to buy, how often they are
 interrupted.
 
-It must not know when these questions are asked. Start with `instance_allocation` and `termination_policies`.
+This package must not know when these decisions are due. Start with `instance_allocation` and `termination_policies`.
 """

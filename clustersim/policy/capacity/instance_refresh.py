@@ -1,9 +1,10 @@
-"""How far an instance refresh may go at once: the arithmetic of its healthy percents.
+"""Steps of an instance refresh: the arithmetic of its healthy percentages.
 
-Pure functions on counts, as `policy.tasks.deployment` has them for tasks. `control.services.virtual_machines` calls it.
+Pure functions on counts, the counterpart of `policy.tasks.deployment` for instances.
+`control.services.virtual_machines` calls it.
 
 Source: EC2 Auto Scaling User Guide, "How an instance refresh works" and "instance maintenance policies": the minimum
-rounds up, the maximum down; where the percents leave room for nothing, one instance is replaced at a time.
+rounds up, the maximum down; if the percentages allow nothing, one instance is replaced at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from clustersim.policy.tasks.deployment import healthy_bounds
 
 
 class RefreshStep(NamedTuple):
-    """Machines to have beyond the desired capacity, and old ones to terminate now, by their health."""
+    """Instances to run beyond the desired capacity, and old ones to terminate now, by their health."""
 
     extra: int
     healthy: int
@@ -22,15 +23,16 @@ class RefreshStep(NamedTuple):
 
 
 def refresh_step(desired: int, healthy: int, old: tuple[int, int], percents: tuple[int, int]) -> RefreshStep:
-    """One step, with `healthy` copies in all, of which `old` (healthy, unhealthy ones) are of older revisions.
+    """Compute one step of a refresh with `healthy` instances in all.
 
-    `percents` are the minimum and the maximum. Old ones that are not healthy hold nothing up: all of them go.
+    `old` are the (healthy, unhealthy) ones of older revisions, `percents` the minimum and the maximum. All unhealthy
+    old instances are terminated, as no bound counts them.
     """
     old_healthy, old_unhealthy = old
     lower, upper = healthy_bounds(desired, *percents)
     extra = min(max(upper - desired, 0), old_healthy)
     if lower >= desired and extra == 0:
         lower = desired - 1
-    go = min(old_healthy, max(healthy - lower, 0))
-    left = old_healthy - go
-    return RefreshStep(min(extra, left), go, old_unhealthy)
+    healthy_to_stop = min(old_healthy, max(healthy - lower, 0))
+    remaining = old_healthy - healthy_to_stop
+    return RefreshStep(min(extra, remaining), healthy_to_stop, old_unhealthy)

@@ -1,9 +1,9 @@
-"""Failure kinds as data: what is closed when, how often Spot capacity is taken back, and in what company.
+"""Capacity closures, and Spot interruption rates split into single and pool-wide events.
 
-A *closure* is capacity that cannot be had for a while: the outage of a zone, a shortage. An *interruption rate*
-comes from the share of instances that is reclaimed in a month. Part of the interruptions come singly, the rest as
-events of a whole pool (a type in a zone), each of which takes every instance of the pool with one probability; the
-rate of a single instance is the same however it is divided. Pure: `control.environment.failure_timetable` makes the
+A *closure* is a period without capacity: the outage of a zone, a shortage. An *interruption rate* follows from the
+share of instances that is reclaimed in a month. Part of the interruptions hit single instances, the rest are events
+of a whole pool (a type in a zone), each of which interrupts every instance of the pool with the same probability; the
+rate per instance is the same for any split. Pure functions: `control.environment.failure_timetable` computes the
 timetables.
 """
 
@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 from clustersim.vocabulary import MS_PER_DAY
 
-MONTH_MS = 30 * MS_PER_DAY  # what the Spot Instance Advisor's shares are of (MODEL.md)
+MONTH_MS = 30 * MS_PER_DAY  # the period of the Spot Instance Advisor's shares (MODEL.md)
 
-LOST, NOTICE = "lost", "notice"  # what becomes of what runs where a closure begins
+LOST, NOTICE = "lost", "notice"  # effects of a closure on running instances and tasks
 
 
-class Offer(NamedTuple):
-    """Capacity that somebody would launch: a type of a provider's instances in a zone, or a Fargate slot."""
+class CapacityOffer(NamedTuple):
+    """A kind of capacity to launch: a type of a provider's instances in a zone, or Fargate in a zone."""
 
     provider: str
     instance_type: str  # "": Fargate
@@ -32,7 +32,7 @@ class Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class Closure:
-    """Capacity that cannot be had from `begin` until `end`, in ms; None stands for any."""
+    """Capacity that is unavailable from `begin` until `end`, in ms; None stands for any."""
 
     begin: int
     end: int
@@ -41,10 +41,10 @@ class Closure:
     zone: str | None = None
     spot: bool | None = None
     takes: str | None = None
-    """What becomes of what runs there: LOST at once, NOTICE (Spot only), None: nothing."""
+    """Its effect on running instances and tasks: LOST at once, NOTICE (Spot only), None: no effect."""
 
-    def covers(self, offer: Offer) -> bool:
-        """Whether the closure is about this offer."""
+    def covers(self, offer: CapacityOffer) -> bool:
+        """Return whether the closure applies to this offer."""
         return (
             self.provider in (None, offer.provider)
             and self.instance_type in (None, offer.instance_type)
@@ -53,14 +53,14 @@ class Closure:
         )
 
 
-def is_open(closures: Iterable[Closure], offer: Offer, now: int) -> bool:
-    """Whether the offer can be had at `now`."""
-    return not any(each.begin <= now < each.end and each.covers(offer) for each in closures)
+def is_available(closures: Iterable[Closure], offer: CapacityOffer, now: int) -> bool:
+    """Return whether the offer is available at `now`."""
+    return not any(closure.begin <= now < closure.end and closure.covers(offer) for closure in closures)
 
 
 @dataclass(frozen=True)
 class InterruptionRates:
-    """Interruptions per ms: of an instance by itself, and of events of its pool, each taking it with `fraction`."""
+    """Interruptions per ms: of a single instance, and of events of its pool, each with probability `fraction`."""
 
     single: float
     pool: float
@@ -68,14 +68,14 @@ class InterruptionRates:
 
 
 def monthly_rate(share: float) -> float:
-    """The rate per ms of a life that ends within a month with probability `share`: -ln(1 - share) / 30 d."""
+    """Return the rate per ms of a lifetime that ends within a month with probability `share`: -ln(1 - share) / 30 d."""
     return -math.log1p(-share) / MONTH_MS
 
 
-def divided(rate: float, pool_share: float, pool_fraction: float) -> InterruptionRates:
-    """`rate` divided between single interruptions and events of the pool.
+def split_rate(rate: float, pool_share: float, pool_fraction: float) -> InterruptionRates:
+    """Split `rate` between single interruptions and events of the pool.
 
-    Of an instance's interruptions the share `pool_share` comes from events; as an event takes it with
+    The share `pool_share` of the interruptions of an instance comes from events; as an event interrupts it with
     probability `pool_fraction`, events are more frequent by 1 / `pool_fraction`.
     """
     return InterruptionRates(rate * (1.0 - pool_share), rate * pool_share / pool_fraction, pool_fraction)

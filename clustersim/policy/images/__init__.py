@@ -1,5 +1,5 @@
-"""Decisions about container images: what is cached, what must be pulled, how long a pull takes, what a registry
-permits.
+"""Decisions about container images: what is cached, what must be pulled, how long a pull takes, which pulls a
+registry permits.
 
-It must not know tasks or hosts beyond the numbers it is given. Start with `image_pulls`.
+This package must not know tasks or hosts beyond the numbers passed to it. Start with `image_pulls`.
 """

@@ -1,16 +1,17 @@
-"""The pull of an image: whether the registry is asked, which layers are moved, and when they are there.
+"""Image pulls: whether the registry is contacted, which layers are transferred, and when they are ready.
 
-Decides, for a container instance, what ECS_IMAGE_PULL_BEHAVIOR makes of what it has; which layers it must
-fetch; and the instant at which all are there. For Fargate, which keeps nothing, how long a pull takes, eager
-or lazy (SOCI). It must not know tasks, registries' names or the calendar: the world calls it when a container
-begins, with the version that the tag means then and what `policy.images.registry_rate_limits` said.
+Decides, for a container instance, what ECS_IMAGE_PULL_BEHAVIOR means for its cached images, which layers it must
+fetch, and the instant at which all are ready. For Fargate, which caches nothing, it decides how long a pull takes,
+eager or lazy (SOCI). It must not know tasks, names of registries or the calendar: the world calls it when a
+container starts, with the version that the tag refers to then and the answer of
+`policy.images.registry_rate_limits`.
 
-How time goes (MODEL.md: choices). A layer passes two lines of the host, the network and then the disk, where
-it is unpacked; each line serves one layer after the other in the order of asking, so concurrent pulls share
-them and nothing is moved twice. Downloads of later layers overlap with the unpacking of earlier ones, and a
-layer is unpacked only on top of those below it. This is how Docker does it: it moves at most three layers at
-a time for the whole daemon (`max-concurrent-downloads`), the rest in the order of asking, and unpacks in
-order. A layer that another pull on the host is bringing is waited for, not fetched again.
+Timing (MODEL.md: choices). A layer passes two queues of the host: the network, then the disk, where it is
+unpacked. Each queue serves one layer at a time in request order, so concurrent pulls share them and nothing is
+transferred twice. Downloads of later layers overlap with the unpacking of earlier ones, and a layer is unpacked
+only on top of those below it. Docker works this way: it transfers at most three layers at a time for the whole
+daemon (`max-concurrent-downloads`), the rest in request order, and unpacks in order. A layer that another pull on
+the host is already fetching is awaited, not fetched again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 from typing import NamedTuple
 
 from clustersim.engine.compiled import Array, kernel
-from clustersim.policy.images.image_cache import BAKED_IN, DISK, NETWORK, NOTHING, Shelves, Stacks
+from clustersim.policy.images.image_cache import DISK, NETWORK, NO_VERSION, PRELOADED, ImageCache, ImageLayers
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
 
 DEFAULT, ALWAYS, ONCE, PREFER_CACHED = range(4)
@@ -27,17 +28,17 @@ BEHAVIORS = ("default", "always", "once", "prefer-cached")
 """The values of ECS_IMAGE_PULL_BEHAVIOR (ECS agent README), in the order of their codes."""
 
 USE_CACHED, PULL, FAIL = range(3)
-"""What a container does for its image."""
+"""The source of a container's image; FAIL: it cannot be obtained."""
 
-LAZY_FROM = 10 * 2**20
-"""Layers smaller than this have no SOCI index and are moved whole (soci-snapshotter: `--min-layer-size`)."""
+LAZY_MIN_BYTES = 10 * 2**20
+"""Layers smaller than this have no SOCI index and are pulled whole (soci-snapshotter: `--min-layer-size`)."""
 
 
-class Pace(NamedTuple):
-    """How fast bytes go, per ms; infinity is no limit.
+class TransferRates(NamedTuple):
+    """Transfer rates in bytes per ms; infinity is no limit.
 
-    `network` is the host's, `source` what the registry gives one pull, `shared` what it gives all pulls
-    together, `disk` counts unpacked bytes.
+    `network` is that of the host, `source` the registry's rate for one pull, `shared` its rate for all pulls
+    together; `disk` counts unpacked bytes.
     """
 
     network: float
@@ -46,137 +47,155 @@ class Pace(NamedTuple):
     disk: float
 
 
-def network_rate(gbps: float) -> float:
-    """A host's bandwidth in bytes per ms; 0 Gbps says that it is not known, and limits nothing."""
+def network_bytes_per_ms(gbps: float) -> float:
+    """Return the bandwidth of a host in bytes per ms; 0 Gbps means unknown, which is no limit."""
     return gbps * 1e9 / 8 / MS_PER_SECOND if gbps > 0 else math.inf
 
 
 @kernel
-def asks(behavior: int, held: int, pulled_at: int) -> bool:
-    """Whether the registry is asked for an image of which `held` is the host's version (or NOTHING).
+def needs_registry(behavior: int, cached_version: int, pulled_at: int) -> bool:
+    """Return whether the registry is contacted for an image of which the host has `cached_version` (or NO_VERSION).
 
-    `default` and `always` ask for each container; `once` if no task has pulled it here since the last
-    clean-up; `prefer-cached` if there is none (ECS agent README: ECS_IMAGE_PULL_BEHAVIOR).
+    `default` and `always` contact it for each container; `once` if no task has pulled the image here since the last
+    clean-up; `prefer-cached` if nothing is cached (ECS agent README: ECS_IMAGE_PULL_BEHAVIOR).
     """
     if behavior == ONCE:
-        return held == NOTHING or pulled_at == BAKED_IN
+        return cached_version == NO_VERSION or pulled_at == PRELOADED
     if behavior == PREFER_CACHED:
-        return held == NOTHING
+        return cached_version == NO_VERSION
     return True
 
 
 @kernel
-def settle(behavior: int, held: int, asked: bool, answered: bool) -> int:
-    """What the container does: where the registry does not answer, only `default` falls back on the cache."""
-    if not asked:
+def choose_image_source(behavior: int, cached_version: int, contacted: bool, answered: bool) -> int:
+    """Return USE_CACHED, PULL or FAIL; only `default` uses the cache when the registry does not answer."""
+    if not contacted:
         return USE_CACHED
     if answered:
         return PULL
-    return USE_CACHED if behavior == DEFAULT and held != NOTHING else FAIL
+    return USE_CACHED if behavior == DEFAULT and cached_version != NO_VERSION else FAIL
 
 
 @kernel
-def missing(stacks: Stacks, shelves: Shelves, slot: int, version: int, amounts: Array) -> int:
-    """The bytes of the layers that the host would have to fetch; `amounts` is a column of `stacks`."""
+def missing_bytes(
+    image_layers: ImageLayers, cache: ImageCache, slot: int, version: int, layer_sizes: Array
+) -> int:
+    """Return the bytes of the layers that the host must fetch; `layer_sizes` is a size column of `image_layers`."""
     total = 0
-    for position in range(stacks.first[version], stacks.first[version + 1]):
-        layer = stacks.layers[position]
-        if shelves.there_at[slot, layer] == NEVER:
-            total += amounts[layer]
+    for position in range(image_layers.first[version], image_layers.first[version + 1]):
+        layer = image_layers.layers[position]
+        if cache.available_at[slot, layer] == NEVER:
+            total += layer_sizes[layer]
     return total
 
 
 @kernel
-def missing_layers(stacks: Stacks, shelves: Shelves, slot: int, version: int) -> int:
-    """How many layers the host would have to fetch: the requests that count against ECR's layer quota."""
+def missing_layers(image_layers: ImageLayers, cache: ImageCache, slot: int, version: int) -> int:
+    """Return how many layers the host must fetch: the requests that count against ECR's layer quota."""
     count = 0
-    for position in range(stacks.first[version], stacks.first[version + 1]):
-        count += int(shelves.there_at[slot, stacks.layers[position]] == NEVER)
+    for position in range(image_layers.first[version], image_layers.first[version + 1]):
+        count += int(cache.available_at[slot, image_layers.layers[position]] == NEVER)
     return count
 
 
 @kernel
-def fits(stacks: Stacks, shelves: Shelves, slot: int, version: int, room: int) -> bool:
-    """Whether the missing layers fit onto the disk, of which `room` bytes are neither system nor containers."""
-    return bool(shelves.stored[slot] + missing(stacks, shelves, slot, version, stacks.unpacked) <= room)
+def image_fits_on_disk(
+    image_layers: ImageLayers, cache: ImageCache, slot: int, version: int, room: int
+) -> bool:
+    """Return whether the missing layers fit on the disk; `room` is its size less system and containers, bytes."""
+    return bool(
+        cache.stored_bytes[slot] + missing_bytes(image_layers, cache, slot, version, image_layers.unpacked)
+        <= room
+    )
 
 
 @kernel
-def fetch(
-    stacks: Stacks,
-    shelves: Shelves,
+def fetch_layers(
+    image_layers: ImageLayers,
+    cache: ImageCache,
     slot: int,
     version: int,
     begin: int,
-    pace: Pace,
-    served: Array,
+    rates: TransferRates,
+    registry_busy_until: Array,
     registry: int,
 ) -> int:
-    """Fetch what is missing of a version from `begin` on; returns the instant at which all of it is there.
+    """Fetch the missing layers of a version from `begin` on; return the instant at which all layers are ready.
 
-    `served` is float64[R]: when each registry has served what it was asked for, ms; it matters where `shared`
-    is limited.
+    `registry_busy_until` is float64[R]: when each registry has completed its requests so far, ms; it matters only
+    where `shared` is limited.
     """
     done = sent = float(begin)
-    for position in range(stacks.first[version], stacks.first[version + 1]):
-        layer = stacks.layers[position]
-        if shelves.there_at[slot, layer] == NEVER:
-            size = stacks.compressed[layer]
-            started = max(float(begin), shelves.lines[slot, NETWORK])
-            shelves.lines[slot, NETWORK] = started + size / pace.network
-            sent = max(sent, started) + size / pace.source
-            served[registry] = max(float(begin), served[registry]) + size / pace.shared
-            moved = max(shelves.lines[slot, NETWORK], sent, served[registry])
-            done = max(done, moved, shelves.lines[slot, DISK]) + stacks.unpacked[layer] / pace.disk
-            shelves.lines[slot, DISK] = done
-            shelves.there_at[slot, layer] = math.ceil(done)
-            shelves.stored[slot] += stacks.unpacked[layer]
-        done = max(done, float(shelves.there_at[slot, layer]))
+    for position in range(image_layers.first[version], image_layers.first[version + 1]):
+        layer = image_layers.layers[position]
+        if cache.available_at[slot, layer] == NEVER:
+            size = image_layers.compressed[layer]
+            started = max(float(begin), cache.busy_until[slot, NETWORK])
+            cache.busy_until[slot, NETWORK] = started + size / rates.network
+            sent = max(sent, started) + size / rates.source
+            registry_busy_until[registry] = (
+                max(float(begin), registry_busy_until[registry]) + size / rates.shared
+            )
+            moved = max(cache.busy_until[slot, NETWORK], sent, registry_busy_until[registry])
+            done = max(done, moved, cache.busy_until[slot, DISK]) + image_layers.unpacked[layer] / rates.disk
+            cache.busy_until[slot, DISK] = done
+            cache.available_at[slot, layer] = math.ceil(done)
+            cache.stored_bytes[slot] += image_layers.unpacked[layer]
+        done = max(done, float(cache.available_at[slot, layer]))
     return math.ceil(done)
 
 
 @kernel
-def ready_at(stacks: Stacks, shelves: Shelves, slot: int, version: int, now: int) -> int:
-    """The instant from which a version on the shelf can be used: another pull may still be bringing it."""
+def image_ready_at(image_layers: ImageLayers, cache: ImageCache, slot: int, version: int, now: int) -> int:
+    """Return when a cached version is usable: another pull may still be fetching its layers."""
     ready = now
-    for position in range(stacks.first[version], stacks.first[version + 1]):
-        ready = max(ready, shelves.there_at[slot, stacks.layers[position]])
+    for position in range(image_layers.first[version], image_layers.first[version + 1]):
+        ready = max(ready, cache.available_at[slot, image_layers.layers[position]])
     return ready
 
 
-class Cold(NamedTuple):
-    """How far a pull has come where nothing is kept: ms until the last byte is moved, and until all is
-    unpacked, from the registry's first answer on; bytes on the disk, and bytes moved."""
+class UncachedPull(NamedTuple):
+    """The progress of a pull on a host that caches nothing.
+
+    `moved` and `done` are ms from the first answer of the registry: until the last byte is transferred, and until
+    everything is unpacked. `stored_bytes` are on disk, `sent` are the bytes transferred.
+    """
 
     moved: float = 0.0
     done: float = 0.0
-    stored: float = 0.0
+    stored_bytes: float = 0.0
     sent: float = 0.0
 
 
 @kernel
-def fetch_cold(
-    stacks: Stacks, version: int, seen: Array, task: int, before: Cold, pace: Pace, lazy_share: float
-) -> Cold:
-    """Fetch a version to where nothing is kept (Fargate), after the other images of the same `task`.
+def fetch_uncached(
+    image_layers: ImageLayers,
+    version: int,
+    seen: Array,
+    task: int,
+    before: UncachedPull,
+    rates: TransferRates,
+    lazy_share: float,
+) -> UncachedPull:
+    """Fetch a version to a host that caches nothing (Fargate), after the other images of the same `task`.
 
-    Layers pass as on a host, but for no other task. Of a lazy image (SOCI) `lazy_share` of each layer that
-    has an index is moved before the container starts; the rest comes while it runs. `seen` is int64[L]: the
-    last task that fetched each layer, so that images of one task share layers; ~task where it has a part of it,
-    which serves no image that needs the whole. The compressed layers lie on the disk beside the unpacked ones
-    (ECS Developer Guide: Fargate task ephemeral storage).
+    Layers pass the queues as on an instance, but without other tasks. Of a lazy image (SOCI), `lazy_share` of each
+    layer that has an index is fetched before the container starts; the rest comes while it runs. `seen` is
+    int64[L]: the last task that fetched each layer, so that images of one task share layers; ~task if it fetched
+    only a part, which is of no use to an image that needs the whole layer. The compressed layers are stored beside
+    the unpacked ones (ECS Developer Guide: Fargate task ephemeral storage).
     """
-    moved, done, stored, sent = before.moved, before.done, before.stored, before.sent
-    rate = min(pace.network, pace.source, pace.shared)
-    for position in range(stacks.first[version], stacks.first[version + 1]):
-        layer = stacks.layers[position]
-        share = lazy_share if stacks.compressed[layer] >= LAZY_FROM else 1.0
-        in_part = share < 1.0
-        if seen[layer] == task or (in_part and seen[layer] == ~task):
+    moved, done, stored, sent = before.moved, before.done, before.stored_bytes, before.sent
+    rate = min(rates.network, rates.source, rates.shared)
+    for position in range(image_layers.first[version], image_layers.first[version + 1]):
+        layer = image_layers.layers[position]
+        share = lazy_share if image_layers.compressed[layer] >= LAZY_MIN_BYTES else 1.0
+        partial = share < 1.0
+        if seen[layer] == task or (partial and seen[layer] == ~task):
             continue
-        seen[layer] = ~task if in_part else task
-        moved += share * stacks.compressed[layer] / rate
-        done = max(done, moved) + share * stacks.unpacked[layer] / pace.disk
-        stored += share * (stacks.compressed[layer] + stacks.unpacked[layer])
-        sent += share * stacks.compressed[layer]
-    return Cold(moved, done, stored, sent)
+        seen[layer] = ~task if partial else task
+        moved += share * image_layers.compressed[layer] / rate
+        done = max(done, moved) + share * image_layers.unpacked[layer] / rates.disk
+        stored += share * (image_layers.compressed[layer] + image_layers.unpacked[layer])
+        sent += share * image_layers.compressed[layer]
+    return UncachedPull(moved, done, stored, sent)

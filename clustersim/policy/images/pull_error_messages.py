@@ -1,9 +1,10 @@
-"""Why a pull fails, and ECS's words for it on Fargate and on a container instance.
+"""Error messages of failed image pulls, on Fargate and on container instances.
 
-Decides the text of `stoppedReason` for each fault. It must not know when a pull fails; the world notes the
-fault, and asks for the words when a row is written. What IAM refuses is in `policy.tasks.startup_authorization`.
+Decides the text of `stoppedReason` for each fault. It must not know when a pull fails: the world records the
+fault, and asks for the message when a row is written. Messages of IAM denials are in
+`policy.tasks.startup_authorization`.
 
-Source: ECS Developer Guide, CannotPullContainer task errors, and stopped tasks that were quoted in public.
+Source: ECS Developer Guide, CannotPullContainer task errors, and publicly quoted stopped tasks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 
 class PullFault(IntEnum):
-    """Why a pull fails; NONE where it does not."""
+    """The cause of a failed pull; NONE if it did not fail."""
 
     NONE = 0
     NO_IMAGE = 1
@@ -25,8 +26,8 @@ class PullFault(IntEnum):
     TIMEOUT = 7
 
 
-class Pulled(NamedTuple):
-    """What the words name: the image's host, repository and tag (or digest), and how it was asked for."""
+class PulledImage(NamedTuple):
+    """The fields of a message: host, repository and tag (or digest) of the image, and how it was pulled."""
 
     host: str
     repository: str
@@ -75,23 +76,23 @@ _TIMES = {
 }
 
 
-def pull_words(fault: PullFault, pulled: Pulled, fargate: bool) -> str:
-    """`stoppedReason` of a task whose pull failed."""
-    words = (_FARGATE if fargate else _EC2)[fault]
-    separator = "@" if ":" in pulled.tag else ":"
-    return words.format(
+def pull_error_message(fault: PullFault, image: PulledImage, fargate: bool) -> str:
+    """Return the `stoppedReason` of a task with a failed pull."""
+    template = (_FARGATE if fargate else _EC2)[fault]
+    separator = "@" if ":" in image.tag else ":"
+    return template.format(
         times=_TIMES.get(fault, 1),
-        reference=f"{pulled.host}/{pulled.repository}{separator}{pulled.tag}",
-        limit=_limit_words(pulled),
-        **pulled._asdict(),
+        reference=f"{image.host}/{image.repository}{separator}{image.tag}",
+        limit=_rate_limit_message(image),
+        **image._asdict(),
     )
 
 
-def _limit_words(pulled: Pulled) -> str:
-    """What a registry answers to one request too many."""
-    if not pulled.docker_hub:
+def _rate_limit_message(image: PulledImage) -> str:
+    """Return the registry's answer to a request above its rate limit."""
+    if not image.docker_hub:
         return "toomanyrequests: Rate exceeded"
-    if pulled.anonymous:
+    if image.anonymous:
         return f"toomanyrequests: You have reached your unauthenticated pull rate limit. {_HUB_LIMIT}"
     return (
         "toomanyrequests: You have reached your pull rate limit. You may increase the limit by authenticating "

@@ -1,5 +1,5 @@
-"""Load models: how requests and messages share the tasks of a service, and what response times follow.
+"""Load models: how the tasks of a service share its requests or messages, and the resulting response times.
 
-It must not know deployments or scaling. Start with `fluid_model` for the default model and `exact_requests` for the
-one that simulates each request.
+This package must not know deployments or scaling. Start with `fluid_model` for the default model and
+`exact_requests` for the model that simulates each request.
 """

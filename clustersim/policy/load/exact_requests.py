@@ -1,72 +1,74 @@
 """The exact model of load: every request of a service, one by one, between two changes of its targets.
 
-Decides when each request arrives, which task is asked, when it begins and ends, and what fails. Knows no world:
-it is told what befell which target at which instant (`request_records.CHANGE`) and carries all streams through
-that to the end of a metric period. `control.requests` owns the records and calls `carry`.
+Decides when each request arrives, which target it is routed to, when its service begins and ends, and which requests
+fail. It must not know the world: it receives the changes of targets with their instants
+(`exact_tables.TargetChangeRow.dtype`), and advances all streams through them to the end of a metric period.
+`control.load.exact_requests` owns the records and calls `advance_streams`.
 
   arrivals     Poisson at the rates of the demand: the next one comes when the integral of the rate since the last
                has grown by an exponential number with mean 1
-  luck         what the n-th request of a service is drawn has the address n, so it is the same under any cluster
-  in a task    at most `workers` requests are at work at a time, first come, first served
-  contention   a request that begins with n at work, itself among them, takes its service time times
-               max(1, need, n x need / vCPU), fixed for its life; `need` is the part of that time that is CPU
-  time-outs    who would wait longer than the timeout fails at once and takes no CPU; who has begun is answered
-  draining     a target that is asked no longer finishes what it has; what it has when its task ends fails
-  denied       of what is answered a share fails where the task role does not allow a call, drawn for each
-  hung         a target that no longer answers is asked on; what it has and gets fails when it times out
+  randomness   the n-th request of a service draws with the ordinal n, so its numbers are the same in any cluster
+  in a task    at most `workers` requests are in service at a time, first come, first served
+  contention   a request that begins with n in service, itself included, takes its service time times
+               max(1, share, n x share / vCPU), fixed from then on; `share` is the CPU part of that time
+  time-outs    a request that would wait longer than the timeout fails at once, without CPU; one in service is answered
+  draining     a deregistered target completes its outstanding requests; those left when its task ends fail
+  denied       a share of the answered requests fails if the task role does not allow a call, drawn for each
+  hung         a hung target still receives requests; its requests fail when they time out
 
-Since service is first come, first served, a request's begin and end are known when it arrives. A ring of a target
-holds what is outstanding by its end. The worker that is free first is the one that finishes as the `workers`-th
-from the last, so no list of workers is kept.
+As service is first come, first served, the begin and end of a request are known when it arrives. A ring buffer of
+each target holds its outstanding requests by end. The next free worker has the `workers`-th from the last of them, so
+no list of workers is kept.
 
-Conservation: requests = served + failed + change of what is outstanding, in every period.
+Conservation: requests = served + failed + change of outstanding requests, in every period.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
+from clustersim.engine.records import Table
 from clustersim.policy.load.exact_tables import (
-    CHANGE,
     CHANGES_DONE,
-    CLOSED,
+    DEREGISTERED,
+    ENDED,
     FREE_TARGET,
-    GONE,
     HUNG,
     LEAST_OUTSTANDING,
-    NOBODY,
-    OPENED,
-    WEIGHED,
-    Requests,
+    NO_ROW,
+    REGISTERED,
+    REWEIGHTED,
+    RequestTables,
+    TargetChangeRow,
 )
 from clustersim.policy.load.exact_targets import (
-    begin_slowly,
+    begin_slow_start,
     choose_pool,
     join_pool,
     leave_pool,
-    next_in_turn,
-    own_pool,
-    weigh,
+    next_round_robin,
+    server_pool,
+    set_weight,
 )
 from clustersim.policy.load.latency import latency_bucket
 
-Changes = Annotated[Array, CHANGE, 1]
+Changes = Table[TargetChangeRow]
 
 _MS_PER_SECOND = 1_000.0
-_LEAST_NEED = 1e-300  # rounding at the end of a segment must not lose an arrival
+_MIN_REMAINING = 1e-300  # rounding at the end of a segment must not skip an arrival
 
 
 # --- arrivals ----------------------------------------------------------------------------------------------
 
 
 @kernel
-def _next_segment(requests: Requests, stream: int) -> None:
-    """Move a stream's reader to the next breakpoint of its demand."""
+def _next_segment(requests: RequestTables, stream: int) -> None:
+    """Move the reader of a stream to the next breakpoint of its demand."""
     cursor, s = requests.cursors[stream], requests.streams[stream]
     s.at_s = s.segment_end_s
     cursor.segment += 1
@@ -77,8 +79,8 @@ def _next_segment(requests: Requests, stream: int) -> None:
 
 
 @kernel
-def segment_end_s(requests: Requests, stream: int) -> float:
-    """When the rate that a stream reads changes; infinity for a last rate that holds for ever."""
+def segment_end_s(requests: RequestTables, stream: int) -> float:
+    """Return when the rate of a stream changes next (s); infinity for a last rate that continues for ever."""
     cursor = requests.cursors[stream]
     if cursor.segment + 1 < cursor.last:
         return float(cursor.cycle_ms + requests.times[cursor.segment + 1]) / _MS_PER_SECOND
@@ -86,66 +88,66 @@ def segment_end_s(requests: Requests, stream: int) -> float:
 
 
 @inlined
-def _arrival_before(requests: Requests, stream: int, until_s: float) -> float:
-    """The instant of the stream's next request; infinity if it does not come before `until_s`."""
+def _next_arrival(requests: RequestTables, stream: int, until_s: float) -> float:
+    """Return the instant of the stream's next request; infinity if it does not come before `until_s`."""
     s = requests.streams[stream]
     while True:
         rate = requests.rates[requests.cursors[stream].segment]
         if rate > 0.0:
-            at_s = s.at_s + s.need / rate
+            at_s = s.at_s + s.remaining / rate
             if at_s < s.segment_end_s:
                 return float(at_s) if at_s < until_s else np.inf
         if s.segment_end_s >= until_s:
             return np.inf
-        s.need = max(s.need - rate * (s.segment_end_s - s.at_s), _LEAST_NEED)
+        s.remaining = max(s.remaining - rate * (s.segment_end_s - s.at_s), _MIN_REMAINING)
         _next_segment(requests, stream)
 
 
 @inlined
-def expect_next(requests: Requests, stream: int, at_s: float, ordinal: int) -> None:
-    """Draw how long it takes until the next request comes, the `ordinal`-th, from `at_s` on."""
+def draw_next_arrival(requests: RequestTables, stream: int, at_s: float, ordinal: int) -> None:
+    """Draw the time from `at_s` to the next request, the `ordinal`-th."""
     s = requests.streams[stream]
     s.at_s, s.ordinal = at_s, ordinal
-    s.need = -math.log(uniform(s.arrival_key, 0, ordinal))
+    s.remaining = -math.log(uniform(s.arrival_key, 0, ordinal))
 
 
-# --- what is outstanding at a target -----------------------------------------------------------------------
+# --- outstanding requests of a target -----------------------------------------------------------------------
 
 
 @inlined
-def _count_end(requests: Requests, server: Any, ended: Any, until_s: float) -> None:
-    """Add a request's use of CPU and its time inside, as far as they lie in the period, up to `until_s`."""
+def _count_usage(requests: RequestTables, server: Any, request: Any, until_s: float) -> None:
+    """Add a request's CPU time and time in the system, as far as they lie in the period, up to `until_s`."""
     begin_s = requests.span[0]
-    server.inside_s += until_s - max(ended.arrival_s, begin_s)
-    if ended.work_s > 0.0:
-        if ended.start_s >= begin_s and ended.finish_s <= until_s:
-            server.busy_s += ended.work_s
-        elif ended.start_s < until_s:
-            share = (until_s - max(ended.start_s, begin_s)) / (ended.finish_s - ended.start_s)
-            server.busy_s += ended.work_s * share
+    server.in_system_s += until_s - max(request.arrival_s, begin_s)
+    if request.work_s > 0.0:
+        if request.start_s >= begin_s and request.finish_s <= until_s:
+            server.busy_s += request.work_s
+        elif request.start_s < until_s:
+            share = (until_s - max(request.start_s, begin_s)) / (request.finish_s - request.start_s)
+            server.busy_s += request.work_s * share
 
 
 @kernel
-def finish_until(requests: Requests, row: int, at_s: float) -> None:
-    """Let a target finish what is due by `at_s`."""
+def finish_until(requests: RequestTables, row: int, at_s: float) -> None:
+    """Complete the requests of a target that end by `at_s`."""
     target = requests.targets[row]
     ring = requests.rings[row]
     last = ring.size - 1
     server = requests.servers[target.server]
     while target.count > 0:
-        ended = ring[target.head]
-        if ended.finish_s > at_s:
+        request = ring[target.head]
+        if request.finish_s > at_s:
             return
-        _count_end(requests, server, ended, ended.finish_s)
-        response_s = ended.finish_s - ended.arrival_s
-        if ended.work_s < 0.0:
+        _count_usage(requests, server, request, request.finish_s)
+        response_s = request.finish_s - request.arrival_s
+        if request.work_s < 0.0:
             server.failed += 1.0
         else:
             server.served += 1.0
             server.response_s += response_s
-            if server.failing > 0.0:
+            if server.denied_share > 0.0:
                 key = requests.streams[server.stream].denial_key
-                if uniform(key, 0, ended.number) < server.failing:
+                if uniform(key, 0, request.number) < server.denied_share:
                     server.denied += 1.0
             requests.histograms[server.stream, latency_bucket(response_s)] += 1.0
         target.head = (target.head + 1) & last
@@ -162,35 +164,35 @@ def _insert(
     start_s: float,
     work_s: float,
 ) -> None:
-    """Put a request among those outstanding, in the order in which they end."""
+    """Insert a request among the outstanding ones, in order of their ends."""
     last = ring.size - 1
-    place = target.head + target.count
+    position = target.head + target.count
     ahead = target.count
-    while ahead > 0 and ring[(place - 1) & last].finish_s > finish_s:
-        ring[place & last] = ring[(place - 1) & last]
-        place -= 1
+    while ahead > 0 and ring[(position - 1) & last].finish_s > finish_s:
+        ring[position & last] = ring[(position - 1) & last]
+        position -= 1
         ahead -= 1
-    new = ring[place & last]
+    new = ring[position & last]
     new.finish_s, new.arrival_s, new.start_s, new.work_s = finish_s, arrival_s, start_s, work_s
     new.number = number
     target.count += 1
 
 
 @inlined
-def _at_work(target: Any, ring: np.ndarray, workers: int, start_s: float) -> int:
-    """How many requests are at work when one begins at `start_s`, itself included."""
+def _concurrency(target: Any, ring: np.ndarray, workers: int, start_s: float) -> int:
+    """Return how many requests are in service when one begins at `start_s`, itself included."""
     if target.count < workers:
         return int(target.count + 1)
     last = ring.size - 1
-    busy = 1
+    in_service = 1
     for back in range(1, workers):
-        busy += int(ring[(target.head + target.count - back) & last].finish_s > start_s)
-    return busy
+        in_service += int(ring[(target.head + target.count - back) & last].finish_s > start_s)
+    return in_service
 
 
 @kernel
-def ask(requests: Requests, row: int, number: int, at_s: float, drawn: float) -> bool:
-    """The `number`-th request arrives at a target, with the luck `drawn`; returns whether there is room for another."""
+def submit_request(requests: RequestTables, row: int, number: int, at_s: float, service_draw: float) -> bool:
+    """Route a request to a target, with the draw of its service time; return whether there is room for another."""
     finish_until(requests, row, at_s)
     target = requests.targets[row]
     ring = requests.rings[row]
@@ -206,36 +208,36 @@ def ask(requests: Requests, row: int, number: int, at_s: float, drawn: float) ->
         if start_s - at_s > timeout_s:
             server.failed += 1.0
             return True
-    alone_s = drawn * server.scale
-    stretch = server.floor
-    if server.crowding * server.workers > stretch:
-        stretch = max(stretch, server.crowding * _at_work(target, ring, server.workers, start_s))
-    _insert(target, ring, number, start_s + alone_s * stretch, at_s, start_s, alone_s * server.need)
+    alone_s = service_draw * server.scale
+    stretch = server.min_stretch
+    if server.contention * server.workers > stretch:
+        stretch = max(stretch, server.contention * _concurrency(target, ring, server.workers, start_s))
+    _insert(target, ring, number, start_s + alone_s * stretch, at_s, start_s, alone_s * server.cpu_share)
     return bool(target.count < ring.size)
 
 
 @kernel
-def least_outstanding(requests: Requests, pool: int, at_s: float) -> int:
-    """The target with the fewest requests outstanding at `at_s`; of equals the first in turn."""
-    circle = requests.pools[pool]
-    row = best = requests.targets[circle.turn].next
+def least_loaded_target(requests: RequestTables, pool: int, at_s: float) -> int:
+    """Return the target with the fewest requests outstanding at `at_s`; on a tie the first in turn."""
+    p = requests.pools[pool]
+    row = best = requests.targets[p.turn].next
     fewest = np.int64(1 << 62)
-    for _ in range(circle.count):
+    for _ in range(p.count):
         target = requests.targets[row]
         if target.count > 0 and requests.rings[row, target.head].finish_s <= at_s:
             finish_until(requests, row, at_s)
         if target.count < fewest:
-            best, fewest = row, target.count
+            best, fewest = row, target.count  # type: ignore[assignment]  # numba widens it
         row = target.next
     return int(best)
 
 
 @kernel
-def run_stream(requests: Requests, stream: int, until_s: float) -> bool:
-    """All of a stream's requests before `until_s`; false when a ring is full: make room and call again."""
+def advance_stream(requests: RequestTables, stream: int, until_s: float) -> bool:
+    """Simulate a stream's requests before `until_s`; False if a ring buffer is full: enlarge it, call again."""
     s = requests.streams[stream]
     while True:
-        at_s = _arrival_before(requests, stream, until_s)
+        at_s = _next_arrival(requests, stream, until_s)
         if at_s >= until_s:
             return True
         pool = choose_pool(requests, stream)
@@ -244,65 +246,65 @@ def run_stream(requests: Requests, stream: int, until_s: float) -> bool:
         if requests.pools[pool].count == 0:
             s.refused += 1.0
         else:
-            luck = uniform(s.service_key, 0, s.ordinal)
-            drawn = sample(s.code, s.a, s.b, requests.values[s.first_value : s.last_value], luck)
+            u = uniform(s.service_key, 0, s.ordinal)
+            service_draw = sample(s.code, s.a, s.b, requests.values[s.first_value : s.last_value], u)
             if s.routing == LEAST_OUTSTANDING:
-                row = least_outstanding(requests, pool, at_s)
+                row = least_loaded_target(requests, pool, at_s)
             else:
-                row = next_in_turn(requests, pool, at_s)
+                row = next_round_robin(requests, pool, at_s)
             requests.pools[pool].turn = row
-            room = ask(requests, row, s.ordinal, at_s, drawn)
-        expect_next(requests, stream, at_s, s.ordinal + 1)
+            room = submit_request(requests, row, s.ordinal, at_s, service_draw)
+        draw_next_arrival(requests, stream, at_s, s.ordinal + 1)
         if not room:
             return False
 
 
-# --- what befalls targets ----------------------------------------------------------------------------------
+# --- changes of targets ----------------------------------------------------------------------------------
 
 
 @kernel
-def _open(requests: Requests, slot: int, server: int, at_s: float) -> None:
-    """A task is asked from now on; one that finishes what it has may come back."""
+def _register_target(requests: RequestTables, slot: int, server: int, at_s: float) -> None:
+    """Register a task as a target; one that still completes its requests may return."""
     row = requests.target_of[slot]
     if row < 0:
         row = requests.counters[FREE_TARGET]
         requests.counters[FREE_TARGET] = requests.targets[row].next
         requests.target_of[slot] = row
         target = requests.targets[row]
-        target.server, target.pool = server, NOBODY
+        target.server, target.pool = server, NO_ROW
         target.head = target.count = 0
     target = requests.targets[row]
     if target.pool >= 0:
         return
-    target.since_s, target.ramp_end_s, target.credit, target.hung = at_s, 0.0, 0.0, 0
-    join_pool(requests, row, own_pool(requests, server))
-    begin_slowly(requests, row, at_s)
+    target.registered_s, target.ramp_end_s, target.credit, target.hung = at_s, 0.0, 0.0, 0
+    join_pool(requests, row, server_pool(requests, server))
+    begin_slow_start(requests, row, at_s)
 
 
 @kernel
-def _hang(requests: Requests, row: int, at_s: float) -> None:
-    """A target stops working: what it has will time out, in the order of arrival."""
+def _hang_target(requests: RequestTables, row: int, at_s: float) -> None:
+    """Hang a target: its outstanding requests will time out, in order of arrival."""
     finish_until(requests, row, at_s)
     target = requests.targets[row]
     ring = requests.rings[row]
     last = ring.size - 1
     server = requests.servers[target.server]
     timeout_s = requests.streams[server.stream].timeout_s
-    held, target.count = target.count, 0
-    for place in range(held):
-        stuck = ring[(target.head + place) & last]
-        if stuck.start_s < at_s:  # the CPU it has had
-            inside_s = server.inside_s
-            _count_end(requests, server, stuck, at_s)
-            server.inside_s = inside_s
-        arrival_s, number = stuck.arrival_s, stuck.number
+    count, target.count = target.count, 0
+    for position in range(count):
+        request = ring[(target.head + position) & last]
+        if request.start_s < at_s:  # the CPU time used so far
+            in_system_s = server.in_system_s
+            _count_usage(requests, server, request, at_s)
+            server.in_system_s = in_system_s
+        arrival_s, number = request.arrival_s, request.number
         _insert(target, ring, number, max(arrival_s + timeout_s, at_s), arrival_s, at_s, -1.0)
     target.hung = 1
 
 
 @kernel
-def _end(requests: Requests, slot: int, at_s: float) -> None:
-    """A task has ended: what it had is lost, its row is free."""
+def _end_target(requests: RequestTables, slot: int, at_s: float) -> None:
+    """End a target with its task: its outstanding requests fail, its row becomes free."""
     row = requests.target_of[slot]
     finish_until(requests, row, at_s)
     leave_pool(requests, row)
@@ -310,63 +312,63 @@ def _end(requests: Requests, slot: int, at_s: float) -> None:
     ring = requests.rings[row]
     server = requests.servers[target.server]
     for number in range(target.count):
-        _count_end(requests, server, ring[(target.head + number) & (ring.size - 1)], at_s)
+        _count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], at_s)
     server.failed += target.count
     target.count = 0
-    target.server = NOBODY
-    requests.target_of[slot] = NOBODY
+    target.server = NO_ROW
+    requests.target_of[slot] = NO_ROW
     target.next = requests.counters[FREE_TARGET]
     requests.counters[FREE_TARGET] = row
 
 
 @kernel
-def _befall(requests: Requests, change: Any) -> None:
-    """Carry out one change."""
+def _apply_change(requests: RequestTables, change: Any) -> None:
+    """Apply one change."""
     at_s = change.at / _MS_PER_SECOND
-    if change.kind == WEIGHED:
-        weigh(requests, change.set, change.weight)
+    if change.kind == REWEIGHTED:
+        set_weight(requests, change.set, change.weight)
         return
-    if change.kind == OPENED:
+    if change.kind == REGISTERED:
         if change.set >= 0:
-            _open(requests, change.slot, change.set, at_s)
+            _register_target(requests, change.slot, change.set, at_s)
         return
     row = requests.target_of[change.slot]
     if row < 0:
         return
     if change.kind == HUNG:
-        _hang(requests, row, at_s)
-    elif change.kind == CLOSED:
+        _hang_target(requests, row, at_s)
+    elif change.kind == DEREGISTERED:
         leave_pool(requests, row)
-    elif change.kind == GONE:
-        _end(requests, change.slot, at_s)
+    elif change.kind == ENDED:
+        _end_target(requests, change.slot, at_s)
 
 
 @kernel
-def _stream_of(requests: Requests, change: Any) -> int:
-    """The stream that a change concerns; -1: none, or one that has given up the task set (nothing is left there)."""
-    if change.kind == OPENED or change.kind == WEIGHED:  # noqa: PLR1714  (`in` would make a tuple)
-        return int(requests.servers[change.set].stream) if change.set >= 0 else NOBODY
+def _changed_stream(requests: RequestTables, change: Any) -> int:
+    """Return the stream of a change; -1: none, or one that no longer has the task set (and no requests there)."""
+    if change.kind == REGISTERED or change.kind == REWEIGHTED:  # noqa: PLR1714  (`in` would make a tuple)
+        return int(requests.servers[change.set].stream) if change.set >= 0 else NO_ROW
     row = requests.target_of[change.slot]
-    return int(requests.servers[requests.targets[row].server].stream) if row >= 0 else NOBODY
+    return int(requests.servers[requests.targets[row].server].stream) if row >= 0 else NO_ROW
 
 
 @kernel_entry
-def carry(requests: Requests, changes: Changes, until_ms: int) -> bool:
-    """Carry all streams to `until_ms`, through `changes` (in order of time; `set` is a server).
+def advance_streams(requests: RequestTables, changes: Changes, until_ms: int) -> bool:
+    """Advance all streams to `until_ms`, through `changes` (in order of time; `set` is a server).
 
-    False when a ring is full: give all rings more room and call again; `counters[CHANGES_DONE]` remembers how far
-    it came, and is 0 again at the end. The caller has made sure of a free target for each change that opens one.
+    Returns False if a ring buffer is full: enlarge all of them and call again; `counters[CHANGES_DONE]` records the
+    progress, and is 0 again at the end. The caller ensures a free target row for each REGISTERED change.
     """
     while requests.counters[CHANGES_DONE] < changes.size:
         change = changes[requests.counters[CHANGES_DONE]]
-        stream = _stream_of(requests, change)
-        if stream >= 0 and not run_stream(requests, stream, change.at / _MS_PER_SECOND):
+        stream = _changed_stream(requests, change)
+        if stream >= 0 and not advance_stream(requests, stream, change.at / _MS_PER_SECOND):
             return False
-        _befall(requests, change)
+        _apply_change(requests, change)
         requests.counters[CHANGES_DONE] += 1
     until_s = until_ms / _MS_PER_SECOND
     for stream in range(requests.streams.size):
-        if not run_stream(requests, stream, until_s):
+        if not advance_stream(requests, stream, until_s):
             return False
     _close_period(requests, until_s)
     requests.counters[CHANGES_DONE] = 0
@@ -374,8 +376,8 @@ def carry(requests: Requests, changes: Changes, until_ms: int) -> bool:
 
 
 @kernel
-def _close_period(requests: Requests, until_s: float) -> None:
-    """Finish what is due, and count what is outstanding as far as it lies in the period."""
+def _close_period(requests: RequestTables, until_s: float) -> None:
+    """Complete the requests that end in the period, and count the outstanding ones as far as they lie in it."""
     for row in range(requests.targets.size):
         target = requests.targets[row]
         if target.server >= 0 and target.count > 0:
@@ -383,14 +385,14 @@ def _close_period(requests: Requests, until_s: float) -> None:
             ring = requests.rings[row]
             server = requests.servers[target.server]
             for number in range(target.count):
-                _count_end(requests, server, ring[(target.head + number) & (ring.size - 1)], until_s)
+                _count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], until_s)
             server.backlog += target.count
     requests.span[0] = until_s
 
 
 @kernel_entry
-def first_arrivals(requests: Requests) -> None:
-    """Begin all streams at the first instant."""
+def start_streams(requests: RequestTables) -> None:
+    """Start all streams at the first instant."""
     for stream in range(requests.streams.size):
         requests.streams[stream].segment_end_s = segment_end_s(requests, stream)
-        expect_next(requests, stream, 0.0, 0)
+        draw_next_arrival(requests, stream, 0.0, 0)

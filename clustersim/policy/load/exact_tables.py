@@ -1,13 +1,14 @@
-"""What the exact model of requests is made of: streams, servers, targets, and what is outstanding at each.
+"""The tables of the exact request model: streams, servers, targets, and the outstanding requests of each target.
 
-A *stream* is the requests of one service. A *server* says what a request costs in one of its task sets (its row
-is that of the fluid model's backend). A *target* is a task that is asked, or was and still has requests. A *pool*
-is a circle of targets among which requests are dealt out: the first pools are the streams', of all targets whose
-task set has no weight; then each server has one of its own, for its targets while it has a weight. Declares only;
-`policy.load.exact_targets` moves targets, `policy.load.exact_requests` the requests.
+A *stream* is the requests of one service. A *server* describes the cost of a request in one of its task sets (its row
+is that of the backend of the fluid model). A *target* is a task that receives requests, or still has outstanding
+ones. A *pool* is a circular list of targets among which requests are distributed: the first pools belong to the
+streams, with all targets of task sets without a weight; then each server has one, for its targets while it has a
+weight. Only declarations: `policy.load.exact_targets` moves targets, `policy.load.exact_requests` simulates the
+requests.
 
-Instants are float64 seconds since the simulation's first instant: exact to a nanosecond for the first 97 days,
-to 15 in the fourth year.
+Instants are float64 seconds since the start of the simulation: exact to a nanosecond for the first 97 days, to 15 ns
+in the fourth year.
 """
 
 from __future__ import annotations
@@ -17,130 +18,161 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array
-from clustersim.policy.load.load_series import CURSOR
+from clustersim.engine.records import Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
+from clustersim.policy.load.load_series import LoadCursorRow
 
 ROUND_ROBIN, LEAST_OUTSTANDING = range(2)
 ROUTING = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
 """The codes of the ELB attribute `load_balancing.algorithm.type`."""
 
-OPENED, HUNG, CLOSED, GONE, WEIGHED = range(5)
-"""What befalls a target: it is asked; it no longer answers; it is asked no longer; its task has ended; shares moved."""
+REGISTERED, HUNG, DEREGISTERED, ENDED, REWEIGHTED = range(5)
+"""Changes of a target: it starts to receive requests; it hangs; it stops receiving them; its task ended. REWEIGHTED:
+the share of a server changed."""
 
 FREE_TARGET, CHANGES_DONE = range(2)
 """Positions in `Requests.counters`."""
 
-NOBODY = -1
+NO_ROW = -1
 BY_TARGETS = -1.0
 
-CHANGE = np.dtype(
-    [
-        ("at", np.int64),  # ms
-        ("kind", np.int64),
-        ("slot", np.int64),  # of the task
-        ("set", np.int64),  # its task set in the world's log; a server when the kernel reads it; -1: unknown
-        ("weight", np.float64),  # WEIGHED: the share from now on, or BY_TARGETS
-    ],
-    align=True,
-)
 
-STREAM = np.dtype(
-    [
-        ("flow", np.int64),  # its row among the flows of `policy.load.fluid_model`
-        ("first", np.int64),  # its servers are a list, the newest first
-        ("code", np.int64),  # what is drawn of a request's service time
-        ("a", np.float64),
-        ("b", np.float64),
-        ("first_value", np.int64),
-        ("last_value", np.int64),
-        ("timeout_s", np.float64),
-        ("routing", np.int64),
-        ("slow_start_s", np.float64),
-        ("arrival_key", np.uint64),
-        ("service_key", np.uint64),
-        ("route_key", np.uint64),
-        ("denial_key", np.uint64),
-        # the next arrival
-        ("ordinal", np.int64),  # its number: the address of its luck
-        ("at_s", np.float64),  # since then so much
-        ("need", np.float64),  # of the rate's integral is needed until it comes
-        ("segment_end_s", np.float64),
-        # the period under way
-        ("requests", np.float64),
-        ("refused", np.float64),  # came while there was nobody to ask
-    ],
-    align=True,
-)
+class TargetChangeRow(Record):
+    """A row of the table of changes."""
 
-SERVER = np.dtype(
-    [
-        ("stream", np.int64),  # -1: the row is free, or its service is not exact
-        ("next", np.int64),
-        ("weight", np.float64),
-        ("scale", np.float64),  # seconds per unit of what is drawn
-        ("need", np.float64),  # vCPUs that a request uses while it is at work alone
-        ("floor", np.float64),  # a request takes at least so many times what was drawn
-        ("crowding", np.float64),  # times so much for each request at work in its task
-        ("workers", np.int64),  # requests at work in a task at a time
-        ("failing", np.float64),  # share of what is answered that fails for want of a right
-        # the period under way
-        ("requests", np.float64),
-        ("served", np.float64),
-        ("failed", np.float64),
-        ("backlog", np.float64),  # outstanding at its end
-        ("busy_s", np.float64),  # vCPU-seconds
-        ("inside_s", np.float64),  # request-seconds, waiting or at work
-        ("response_s", np.float64),  # sum over those served
-        ("denied", np.float64),  # of those served
-    ],
-    align=True,
-)
-
-TARGET = np.dtype(
-    [
-        ("server", np.int64),  # -1: the row is free
-        ("pool", np.int64),  # -1: it is asked no longer
-        ("next", np.int64),  # in its pool; of a free row: the next free one
-        ("previous", np.int64),
-        ("head", np.int64),  # its outstanding requests begin here in its ring
-        ("count", np.int64),
-        ("since_s", np.float64),
-        ("ramp_end_s", np.float64),  # of its slow start; 0: none
-        ("credit", np.float64),  # of a turn, while it starts slowly
-        ("hung", np.int64),
-    ],
-    align=True,
-)
-
-OUTSTANDING = np.dtype(
-    [
-        ("finish_s", np.float64),
-        ("arrival_s", np.float64),
-        ("start_s", np.float64),
-        ("work_s", np.float64),  # vCPU-seconds; negative: nobody works on it, and it fails when it is due
-        ("number", np.int64),  # of the request in its stream
-    ],
-    align=True,
-)
-
-POOL = np.dtype(
-    [("turn", np.int64), ("count", np.int64)], align=True
-)  # whose turn was last; -1: nobody's yet
+    at: Milliseconds
+    """Ms."""
+    kind: Int64
+    slot: Int64
+    """Of the task."""
+    set: Int64
+    """Its task set in the world's log; a server once the kernel reads it; -1: unknown."""
+    weight: Float64
+    """REWEIGHTED: the new share, or BY_TARGETS."""
 
 
-class Requests(NamedTuple):
-    """All services whose requests are simulated one by one."""
+class RequestStreamRow(Record):
+    """A row of the table of streams."""
 
-    streams: Annotated[Array, STREAM, 1]
-    servers: Annotated[Array, SERVER, 1]
-    targets: Annotated[Array, TARGET, 1]
-    rings: Annotated[Array, OUTSTANDING, 2]  # [target, power of two]: what is outstanding, by its finish
-    pools: Annotated[Array, POOL, 1]  # [streams, then servers]
-    cursors: Annotated[Array, CURSOR, 1]  # [stream]: readers of the demand
+    flow: Int64
+    """Its row among the flows of `policy.load.fluid_model`."""
+    first: Int64
+    """Its newest server; the others follow in a linked list."""
+    code: Int64
+    """Distribution code of the service time."""
+    a: Float64
+    b: Float64
+    first_value: Int64
+    last_value: Int64
+    timeout_s: Float64
+    routing: Int64
+    slow_start_s: Float64
+    arrival_key: RandomKey
+    service_key: RandomKey
+    route_key: RandomKey
+    denial_key: RandomKey
+    # the next arrival
+    ordinal: Int64
+    """Its number: the ordinal of its random numbers."""
+    at_s: Float64
+    """The integral of the rate from this instant on."""
+    remaining: Float64
+    """Still needed until the arrival."""
+    segment_end_s: Float64
+    # the current period
+    requests: Float64
+    refused: Float64
+    """Requests that found no target."""
+
+
+class ServerRow(Record):
+    """A row of the table of servers."""
+
+    stream: Int64
+    """-1: the row is free, or its service is not exact."""
+    next: Int64
+    weight: Float64
+    scale: Float64
+    """Seconds per unit of the drawn value."""
+    cpu_share: Float64
+    """VCPUs that a request uses while it is in service alone."""
+    min_stretch: Float64
+    """Minimum factor on the drawn service time."""
+    contention: Float64
+    """Factor on it per request in service in the task."""
+    workers: Int64
+    """Requests in service at a time, per task."""
+    denied_share: Float64
+    """Share of answered requests that fails because AWS denies a call."""
+    # the current period
+    requests: Float64
+    served: Float64
+    failed: Float64
+    backlog: Float64
+    """Outstanding at the end."""
+    busy_s: Float64
+    """VCPU-seconds."""
+    in_system_s: Float64
+    """Request-seconds, waiting or in service."""
+    response_s: Float64
+    """Sum over those served."""
+    denied: Float64
+    """Of those served."""
+
+
+class TargetRow(Record):
+    """A row of the table of targets."""
+
+    server: Int64
+    """-1: the row is free."""
+    pool: Int64
+    """-1: it receives no more requests."""
+    next: Int64
+    """In its pool; of a free row: the next free one."""
+    previous: Int64
+    head: Int64
+    """First outstanding request in its ring buffer."""
+    count: Int64
+    registered_s: Float64
+    ramp_end_s: Float64
+    """End of its slow start; 0: none."""
+    credit: Float64
+    """Fraction of a turn earned during its slow start."""
+    hung: Int64
+
+
+class OutstandingRow(Record):
+    """A row of the table of outstandings."""
+
+    finish_s: Float64
+    arrival_s: Float64
+    start_s: Float64
+    work_s: Float64
+    """VCPU-seconds; negative: the target hangs, and the request fails at `finish_s`."""
+    number: Int64
+    """The request's number in its stream."""
+
+
+class SamplePoolRow(Record):
+    """A row of the table of pools."""
+
+    turn: Int64
+    count: Int64
+
+
+class RequestTables(NamedTuple):
+    """The services with requests simulated one by one."""
+
+    streams: Table[RequestStreamRow]
+    servers: Table[ServerRow]
+    targets: Table[TargetRow]
+    rings: Table2D[OutstandingRow]  # [target, power of two]: outstanding requests in order of finish
+    pools: Table[SamplePoolRow]  # [streams, then servers]
+    cursors: Table[LoadCursorRow]  # [stream]: demand readers
     times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms
     rates: Annotated[Array, np.float64, 1]  # per second
     values: Annotated[Array, np.float64, 1]  # of empirical service times
-    histograms: Annotated[Array, np.float64, 2]  # [stream, bucket]: of the sample under way
-    whole: Annotated[Array, np.float64, 2]  # [stream, bucket]: of all samples closed
+    histograms: Annotated[Array, np.float64, 2]  # [stream, bucket]: of the current sample
+    run_histograms: Annotated[Array, np.float64, 2]  # [stream, bucket]: of all closed samples
     target_of: Annotated[Array, np.int64, 1]  # [task slot]; -1: none
     counters: Annotated[Array, np.int64, 1]
-    span: Annotated[Array, np.float64, 1]  # the instant at which the period under way began, s
+    span: Annotated[Array, np.float64, 1]  # the start of the current period, s

@@ -1,132 +1,136 @@
-"""Whose turn it is: the circles of targets, joined and left, and the two ways in which an ALB chooses among them.
+"""The pools of targets of the exact request model, and the two routing algorithms of an ALB.
 
-Knows what is outstanding at a target only by its count. `policy.load.exact_requests` calls it.
+Targets join and leave pools, and requests are routed among them. This module reads outstanding requests only as
+counts. `policy.load.exact_requests` calls it.
 
-ELB User Guide (target groups): round robin is the default; `least_outstanding_requests` asks the target with the
-fewest requests in progress (of equals: in turn, ours). In slow start a target's share grows linearly to that of
-the others; it starts slowly only if another target of its pool does not (those of one instant are registered
-together), and no longer than it is a target.
+ELB User Guide (target groups): round robin is the default; `least_outstanding_requests` chooses the target with the
+fewest requests in progress (ties by turn, our choice). In slow start a target's share grows linearly to that of the
+others; a target starts slowly only if another target of its pool does not (targets of one instant are registered
+together), and no longer than it is registered.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
-from clustersim.policy.load.exact_tables import NOBODY, Requests
+from clustersim.policy.load.exact_tables import NO_ROW, RequestTables
 
 
 @kernel
-def join_pool(requests: Requests, row: int, pool: int) -> None:
-    """Put a target into a circle, to be asked when all others have been."""
-    target, circle = requests.targets[row], requests.pools[pool]
-    if circle.count == 0:
-        target.next = target.previous = circle.turn = row
+def join_pool(requests: RequestTables, row: int, pool: int) -> None:
+    """Append a target to a pool: it is chosen after all others have been."""
+    target, p = requests.targets[row], requests.pools[pool]
+    if p.count == 0:
+        target.next = target.previous = p.turn = row
     else:
-        last = requests.targets[circle.turn]
-        target.previous, target.next = circle.turn, last.next
+        last = requests.targets[p.turn]
+        target.previous, target.next = p.turn, last.next
         requests.targets[last.next].previous = row
-        last.next = circle.turn = row
+        last.next = p.turn = row
     target.pool = pool
-    circle.count += 1
+    p.count += 1
 
 
 @kernel
-def leave_pool(requests: Requests, row: int) -> None:
-    """Take a target out of its circle; who comes after it is asked next if it was its turn."""
+def leave_pool(requests: RequestTables, row: int) -> None:
+    """Remove a target from its pool; if it was its turn, the next one follows."""
     target = requests.targets[row]
     if target.pool < 0:
         return
-    circle = requests.pools[target.pool]
+    p = requests.pools[target.pool]
     requests.targets[target.previous].next = target.next
     requests.targets[target.next].previous = target.previous
-    circle.count -= 1
-    if circle.turn == row:
-        circle.turn = target.previous if circle.count > 0 else NOBODY
-    target.pool = NOBODY
+    p.count -= 1
+    if p.turn == row:
+        p.turn = target.previous if p.count > 0 else NO_ROW
+    target.pool = NO_ROW
     target.ramp_end_s = 0.0
 
 
 @kernel
-def own_pool(requests: Requests, server: int) -> int:
-    """The circle of a server's targets: its own while it has a weight, else its stream's."""
+def server_pool(requests: RequestTables, server: int) -> int:
+    """Return the pool of the targets of a server: its own while it has a weight, else that of its stream."""
     s = requests.servers[server]
     return int(requests.streams.size + server if s.weight >= 0.0 else s.stream)
 
 
 @kernel
-def begin_slowly(requests: Requests, row: int, at_s: float) -> None:
-    """Let a target that joined at `at_s` start slowly, if another that was there before does not."""
+def begin_slow_start(requests: RequestTables, row: int, at_s: float) -> None:
+    """Start the slow start of a target that joined at `at_s`, if an earlier target is past its own."""
     target = requests.targets[row]
     slow_s = requests.streams[requests.servers[target.server].stream].slow_start_s
     if slow_s <= 0.0:
         return
     other = target.next
     while other != row:
-        o = requests.targets[other]
-        if o.since_s < at_s and o.ramp_end_s <= at_s:
+        other_target = requests.targets[other]
+        if other_target.registered_s < at_s and other_target.ramp_end_s <= at_s:
             target.ramp_end_s = at_s + slow_s
             return
-        other = o.next
+        other = other_target.next
 
 
 @kernel
-def weigh(requests: Requests, server: int, weight: float) -> None:
-    """From now on a server gets this share of its stream, or (BY_TARGETS) its targets' part of what is left."""
+def set_weight(requests: RequestTables, server: int, weight: float) -> None:
+    """Set the share of a server in its stream.
+
+    BY_TARGETS: in proportion to its targets, of what the weights of others leave.
+    """
     s = requests.servers[server]
-    circle = requests.pools[own_pool(requests, server)]
+    p = requests.pools[server_pool(requests, server)]
     s.weight = weight
-    pool = own_pool(requests, server)
-    if circle.count == 0 or requests.targets[circle.turn].pool == pool:
+    pool = server_pool(requests, server)
+    if p.count == 0 or requests.targets[p.turn].pool == pool:
         return
-    row = requests.targets[circle.turn].next
-    for _ in range(circle.count):
+    row = requests.targets[p.turn].next
+    for _ in range(p.count):
         target = requests.targets[row]
-        following = target.next
+        next_row = target.next
         if target.server == server:
             ramp_end_s = target.ramp_end_s
             leave_pool(requests, row)
             join_pool(requests, row, pool)
             target.ramp_end_s = ramp_end_s
-        row = following
+        row = next_row
 
 
 @kernel
-def choose_pool(requests: Requests, stream: int) -> int:
-    """The circle that the stream's next request goes to, drawn by weight where there are weights."""
+def choose_pool(requests: RequestTables, stream: int) -> int:
+    """Return the pool of the stream's next request, drawn by weight if there are weights."""
     s = requests.streams[stream]
-    weights, weighted, free = 0.0, 0, 0
+    weight_sum, weighted, unweighted = 0.0, 0, 0
     server = s.first
     while server >= 0:
-        v = requests.servers[server]
-        if v.weight >= 0.0:
-            weights += v.weight
+        candidate = requests.servers[server]
+        if candidate.weight >= 0.0:
+            weight_sum += candidate.weight
             weighted += 1
         else:
-            free += 1
-        server = v.next
+            unweighted += 1
+        server = candidate.next
     if weighted == 0:
         return stream
-    if free == 0 and weights <= 0.0:
+    if unweighted == 0 and weight_sum <= 0.0:
         return int(requests.streams.size + s.first)
-    point = uniform(s.route_key, 0, s.ordinal) * (1.0 if free > 0 else weights)
+    point = uniform(s.route_key, 0, s.ordinal) * (1.0 if unweighted > 0 else weight_sum)
     server = s.first
     while server >= 0:
-        v = requests.servers[server]
-        if v.weight > 0.0:
-            point -= v.weight
+        candidate = requests.servers[server]
+        if candidate.weight > 0.0:
+            point -= candidate.weight
             if point < 0.0:
                 return int(requests.streams.size + server)
-        server = v.next
+        server = candidate.next
     return stream
 
 
 @kernel
-def next_in_turn(requests: Requests, pool: int, at_s: float) -> int:
-    """The target whose turn it is; one that starts slowly is passed over until it has earned a turn."""
-    circle = requests.pools[pool]
-    row = requests.targets[circle.turn].next
+def next_round_robin(requests: RequestTables, pool: int, at_s: float) -> int:
+    """Return the next target in turn; one in slow start is skipped until it has earned a turn."""
+    p = requests.pools[pool]
+    row = requests.targets[p.turn].next
     first = row
-    for _ in range(circle.count):
+    for _ in range(p.count):
         target = requests.targets[row]
         if target.ramp_end_s <= at_s:
             return int(row)

@@ -1,89 +1,94 @@
-"""What a sample says of load: utilisations, counts and response times over an interval of metric periods.
+"""Samples of the load: utilisations, counts and response times over an interval of metric periods.
 
-Decides how the sums that `policy.load.fluid_model` keeps become one row of `service_series`, and the response times
-of a whole run. Knows no clock. `control.load.traffic` calls it when the meter asks.
+Decides how the sums of `policy.load.fluid_model` become one row of `service_series`, and the response times of the
+whole run. It must not know the clock. `control.load.traffic` calls it when the series sampler requests a sample.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.policy.load.fluid_tables import MESSAGES, Load
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Float64, Record, Table
+from clustersim.policy.load.fluid_tables import MESSAGES, LoadTables
 from clustersim.policy.load.response_times import (
-    add_stationary,
+    add_stationary_queue,
     histogram_quantile,
     mean_delay_probability,
-    pour,
+    merge_and_clear,
     response_quantile,
     sustained_utilization,
 )
 
-SAMPLE = np.dtype(
-    [
-        ("cpu_utilization", np.float64),
-        ("memory_utilization", np.float64),
-        ("request_count", np.float64),
-        ("request_count_per_target", np.float64),
-        ("failed_request_count", np.float64),
-        ("response_time_p50_s", np.float64),
-        ("response_time_p90_s", np.float64),
-        ("response_time_p99_s", np.float64),
-        ("queue_depth", np.float64),
-        ("oldest_message_age_s", np.float64),
-    ],
-    align=True,
-)
-"""The load columns of a `service_series` row, by their public names; NaN is null."""
+
+class LoadSampleRow(Record):
+    """The load columns of a `service_series` row, by their public names; NaN is null."""
+
+    cpu_utilization: Float64
+    memory_utilization: Float64
+    request_count: Float64
+    request_count_per_target: Float64
+    failed_request_count: Float64
+    response_time_p50_s: Float64
+    response_time_p90_s: Float64
+    response_time_p99_s: Float64
+    queue_depth: Float64
+    oldest_message_age_s: Float64
 
 
 @kernel
-def _calm_queue(row: Any) -> tuple[float, float, float]:
-    """The M/M/c queue of a backend's calm stretches: probability of a delay, service rate, drain rate (per s)."""
+def _uncongested_queue(row: Any) -> tuple[float, float, float]:
+    """Return the M/M/c queue of a backend without a backlog: probability of a delay, service rate, drain rate.
+
+    Rates are per second.
+    """
     service_rate = 1.0 / row.service_s
-    completions = row.calm_task_s * row.pace
-    servers = row.calm_task_s / row.calm_s * max(row.vcpu, 1.0)
-    offered = min(row.calm_requests / completions, 1.0)
+    completions = row.uncongested_task_s * row.rate_per_task
+    servers = row.uncongested_task_s / row.uncongested_s * max(row.vcpu, 1.0)
+    offered = min(row.uncongested_requests / completions, 1.0)
     utilization = sustained_utilization(servers, offered, completions)
     delayed = mean_delay_probability(servers, utilization)
-    return delayed, service_rate, completions / row.calm_s * (1.0 - utilization)
+    return delayed, service_rate, completions / row.uncongested_s * (1.0 - utilization)
 
 
 @kernel
-def _add_backend(row: Any, histogram: np.ndarray, sample: Any, alone: bool) -> None:
-    """Put a backend's calm requests into its flow's histogram; the percentiles are exact if it was `alone`."""
-    if row.calm_requests <= 0.0 or row.calm_task_s <= 0.0:
+def _add_backend(row: Any, histogram: np.ndarray, sample: Any, is_only: bool) -> None:
+    """Add a backend's uncongested requests to the histogram of its flow; the percentiles are exact if it `is_only`."""
+    if row.uncongested_requests <= 0.0 or row.uncongested_task_s <= 0.0:
         return
     if row.cpu_time_s <= 0.0:
-        histogram[0] += row.calm_requests
+        histogram[0] += row.uncongested_requests
         return
-    delayed, service_rate, drain_rate = _calm_queue(row)
-    add_stationary(histogram, row.calm_requests, delayed, service_rate, drain_rate)
-    if alone:
+    delayed, service_rate, drain_rate = _uncongested_queue(row)
+    add_stationary_queue(histogram, row.uncongested_requests, delayed, service_rate, drain_rate)
+    if is_only:
         sample.response_time_p50_s = response_quantile(0.50, delayed, service_rate, drain_rate)
         sample.response_time_p90_s = response_quantile(0.90, delayed, service_rate, drain_rate)
         sample.response_time_p99_s = response_quantile(0.99, delayed, service_rate, drain_rate)
 
 
 @kernel
-def _response_times(load: Load, index: int, sample: Any) -> None:
-    """Percentiles of a sample: closed form where one backend answered without a backlog, else from the histogram."""
+def _response_times(load: LoadTables, index: int, sample: Any) -> None:
+    """Set the percentiles of a sample.
+
+    In closed form if one backend answered without a backlog, else from the histogram.
+    """
     histogram = load.histograms[index]
-    parts = 0
+    active_backends = 0
     congested = False
     b = load.flows[index].first
     while b >= 0:
         row = load.backends[b]
-        parts += int(row.calm_requests > 0.0)
+        active_backends += int(row.uncongested_requests > 0.0)
         congested = congested or row.congested_requests > 0.0
         b = row.next
     b = load.flows[index].first
     while b >= 0:
         row = load.backends[b]
-        _add_backend(row, histogram, sample, parts == 1 and not congested)
-        row.calm_requests = row.calm_s = row.calm_task_s = row.congested_requests = 0.0
+        _add_backend(row, histogram, sample, active_backends == 1 and not congested)
+        row.uncongested_requests = row.uncongested_s = row.uncongested_task_s = row.congested_requests = 0.0
         b = row.next
     if np.isnan(sample.response_time_p50_s):
         sample.response_time_p50_s = histogram_quantile(histogram, 0.50)
@@ -92,10 +97,11 @@ def _response_times(load: Load, index: int, sample: Any) -> None:
 
 
 @kernel_entry
-def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
-    """Fill `samples` (one per service) for the interval since the last call, add it to `whole`, begin anew.
+def close_sample(load: LoadTables, samples: Table[LoadSampleRow]) -> None:
+    """Fill `samples` (one per service) for the interval since the last call, and start the next one.
 
-    Services without load are left as they are. Queue depth and age are those of the interval's first instant.
+    The histograms are added to `run_histograms`. Services without load are not changed. Queue depth and age are those
+    at the start of the interval.
     """
     for index in range(load.flows.size):
         flow = load.flows[index]
@@ -111,7 +117,7 @@ def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
             sample.oldest_message_age_s = flow.opening_age_s
         else:
             _response_times(load, index, sample)
-            pour(load.histograms[index], load.whole[index])
+            merge_and_clear(load.histograms[index], load.run_histograms[index])
         flow.opening_backlog = flow.backlog
         flow.opening_age_s = flow.oldest_age_s
         flow.sum_requests = flow.sum_failed = flow.sum_per_target = 0.0
@@ -119,6 +125,6 @@ def close_sample(load: Load, samples: Annotated[Array, SAMPLE, 1]) -> None:
 
 
 @kernel_entry
-def whole_quantile(load: Load, index: int, share: float) -> float:
-    """The response time (s) that `share` of a flow's requests did not exceed, over all samples closed; NaN: none."""
-    return float(histogram_quantile(load.whole[index], share))
+def run_quantile(load: LoadTables, index: int, share: float) -> float:
+    """Return the response time (s) that `share` of a flow's requests in all closed samples do not exceed; NaN: none."""
+    return float(histogram_quantile(load.run_histograms[index], share))

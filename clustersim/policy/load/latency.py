@@ -1,12 +1,12 @@
-"""Log-bucket histograms of response times that were counted one by one.
+"""Log-bucket histograms of individually recorded response times.
 
-Decides how wide a bucket is and what a percentile of one is. Knows no service and no clock.
-`policy.load.exact_requests` counts into them; `policy.load.response_times` has those of the fluid model, whose
-response times are curves.
+Decides the width of the buckets and how percentiles are read from them. It must not know services or the clock.
+`policy.load.exact_requests` records into them; the histograms of the fluid model, whose response times are
+distributions, are in `policy.load.response_times`.
 
-The bucket of a number is read from its bits: the exponent and the first six bits of the mantissa, so that each
-octave is 64 buckets of equal width, 1.1 to 1.6 % of the time they hold (as HdrHistogram does). Within a bucket
-times count as spread evenly: a percentile is good to 1.6 %, to 0.8 % where all times are equal.
+The bucket of a number is read from its bits: the exponent and the first six bits of the mantissa, so each octave has
+64 buckets of equal width, 1.1 to 1.6 % of the time they hold (as in HdrHistogram). Times are assumed to be spread
+evenly within a bucket: a percentile is accurate to 1.6 %, to 0.8 % if all times are equal.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _LEAST_S = 2.0**LOWEST_OCTAVE
 
 @inlined
 def latency_bucket(seconds: float) -> int:
-    """The bucket that holds a response time of `seconds`; what is longer than the last is in the last."""
+    """Return the bucket of a response time of `seconds`; the last one holds all longer times."""
     bits = int(np.float64(seconds).view(np.int64))
     return int(min(max((bits >> _MANTISSA_BITS) - _FIRST + 1, 0), LATENCY_BUCKETS - 1))
 
 
 @kernel
 def bucket_start(bucket: int) -> float:
-    """The least response time (s) of a bucket."""
+    """Return the lower bound (s) of a bucket."""
     if bucket == 0:
         return 0.0
     octave = (bucket - 1) >> PER_OCTAVE_BITS
@@ -46,15 +46,15 @@ def bucket_start(bucket: int) -> float:
 
 @kernel_entry
 def latency_quantile(histogram: Annotated[Array, np.float64, 1], share: float) -> float:
-    """The response time (s) that `share` of what was counted did not exceed; NaN when nothing was."""
-    wanted = share * histogram.sum()
-    if wanted <= 0.0:
+    """Return the response time (s) that `share` of the recorded times do not exceed; NaN if there are none."""
+    rank = share * histogram.sum()
+    if rank <= 0.0:
         return np.nan
     below = 0.0
     for bucket in range(LATENCY_BUCKETS):
-        held = histogram[bucket]
-        if held > 0.0 and below + held >= wanted:
+        count = histogram[bucket]
+        if count > 0.0 and below + count >= rank:
             start = bucket_start(bucket)
-            return float(start + (bucket_start(bucket + 1) - start) * (wanted - below) / held)
-        below += held
+            return float(start + (bucket_start(bucket + 1) - start) * (rank - below) / count)
+        below += count
     return float(bucket_start(LATENCY_BUCKETS))

@@ -1,12 +1,12 @@
-"""How long a request takes: the M/M/c queue in closed form, its limits in a finite time, and histograms.
+"""Response times: the M/M/c queue in closed form, its limits over a finite period, and histograms.
 
-Decides response times from (servers, utilisation, service time); knows no service, no clock, no period.
-Called by `policy.load.fluid_model` for each sample, never for each request.
+Decides response times from (servers, utilisation, service time); it must not know services, the clock or periods.
+`policy.load.fluid_model` and `policy.load.fluid_sampling` call it once per sample, not per request.
 
 The queue is M/M/c (Poisson arrivals, exponential service, c equal servers, first come first served): the wait
-is 0 with probability 1 - C (Erlang C), else exponential with rate c*mu - lambda. A stationary queue near
-saturation is longer than any real period lets it become, so utilisation is first brought down to what the
-period can sustain (Kimber and Hollis 1979, coordinate transformation, TRRL LR 909).
+is 0 with probability 1 - C (Erlang C), else exponential with rate c*mu - lambda. Near saturation a stationary queue is
+longer than it can become in any real period, so utilisation is first reduced to what the period can sustain
+(Kimber and Hollis 1979, coordinate transformation, TRRL LR 909).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ BUCKETS_PER_OCTAVE = 8
 LOWEST_OCTAVE = -14  # the first bucket ends at 2**-14 s, about 61 microseconds
 BUCKETS = 256  # 32 octaves: the last bucket begins at about 70 hours
 EDGES_S = 2.0 ** (LOWEST_OCTAVE + np.arange(BUCKETS) / BUCKETS_PER_OCTAVE)
-"""Upper edges of the buckets, seconds; what is beyond the last edge is in the last bucket."""
+"""Upper edges of the buckets, seconds; the last bucket also holds all longer times."""
 
-_TAIL = 1e-6  # share of a distribution that may be put into the bucket where a scan stops
+_TAIL = 1e-6  # share of a distribution that may be added to the bucket where a scan stops
 
 
 @kernel
 def delay_probability(servers: int, utilization: float) -> float:
-    """Erlang C: the probability that a request finds all `servers` busy.
+    """Return Erlang C: the probability that a request finds all `servers` busy.
 
-    From Erlang B as the sum 1/B = 1 + c/a + c(c-1)/a**2 + ..., all of whose terms are positive, so it is
-    stable for any c; it stops where the rest is below rounding.
+    Computed from Erlang B as the sum 1/B = 1 + c/a + c(c-1)/a**2 + ..., whose terms are all positive, so it is stable
+    for any c; the sum ends where the rest is below rounding.
     """
     if utilization <= 0.0:
         return 0.0
@@ -53,7 +53,7 @@ def delay_probability(servers: int, utilization: float) -> float:
 
 @kernel
 def mean_delay_probability(servers: float, utilization: float) -> float:
-    """Erlang C for a mean number of servers: linear between the whole numbers beside it, 1 at the least."""
+    """Return Erlang C for a mean number of servers (at least 1): linear between the neighbouring whole numbers."""
     whole = int(max(servers, 1.0))
     share = max(servers, 1.0) - whole
     low = delay_probability(whole, utilization)
@@ -63,18 +63,18 @@ def mean_delay_probability(servers: float, utilization: float) -> float:
 
 
 @kernel
-def queue_length(servers: float, utilization: float) -> float:
-    """Mean number of waiting requests by Sakasegawa (1977): exact for one server, else within percents."""
+def mean_queue_length(servers: float, utilization: float) -> float:
+    """Return the mean number of waiting requests by Sakasegawa (1977): exact for one server, else within percents."""
     return float(utilization ** math.sqrt(2.0 * (max(servers, 1.0) + 1.0)) / (1.0 - utilization))
 
 
 @kernel
 def sustained_utilization(servers: float, utilization: float, completions: float) -> float:
-    """The stationary utilisation whose queue a period of `completions` (capacity x time) can build up.
+    """Return the stationary utilisation whose queue can build up in a period of `completions` (capacity x time).
 
-    Solves u + queue_length(u) / completions = utilisation: what did not fit into the period is the queue.
-    Far from saturation it is the utilisation itself; at 1 it is about 1 - 1/sqrt(completions). By Newton
-    within a bracket; what is sought is a tenth of a millionth of the utilisation, not its last bit.
+    Solves u + mean_queue_length(u) / completions = utilisation: the work that did not fit into the period is the
+    queue. Far from saturation the result is the utilisation itself; at 1 it is about 1 - 1/sqrt(completions).
+    Newton's method within a bracket, to 1e-7 relative to 1 - u.
     """
     if completions <= 0.0 or utilization <= 0.0:
         return 0.0
@@ -99,11 +99,11 @@ def sustained_utilization(servers: float, utilization: float, completions: float
 
 
 @kernel
-def survival(seconds: float, delayed: float, service_rate: float, drain_rate: float) -> float:
-    """P(response > seconds) of M/M/c: exponential service, and with probability `delayed` a wait before it.
+def response_survival(seconds: float, delayed: float, service_rate: float, drain_rate: float) -> float:
+    """Return P(response > seconds) of M/M/c: exponential service, preceded with probability `delayed` by a wait.
 
-    `service_rate` is mu, `drain_rate` is c*mu - lambda, both per second. Written so that equal rates are no
-    special case and nothing overflows.
+    `service_rate` is mu, `drain_rate` is c*mu - lambda, both per second. The form needs no special case for equal
+    rates, and does not overflow.
     """
     served = math.exp(-service_rate * seconds)
     gap = (service_rate - drain_rate) * seconds
@@ -116,10 +116,10 @@ def survival(seconds: float, delayed: float, service_rate: float, drain_rate: fl
 
 @kernel
 def response_quantile(share: float, delayed: float, service_rate: float, drain_rate: float) -> float:
-    """The response time (seconds) that `share` of the requests do not exceed.
+    """Return the response time (seconds) that `share` of the requests do not exceed.
 
-    The logarithm of the survival is nearly a line, so false position on it (Illinois variant) takes a few
-    steps; relative error below 1e-10.
+    The logarithm of the survival function is nearly linear, so false position on it (Illinois variant) converges in a
+    few steps; relative error below 1e-10.
     """
     beyond = 1.0 - share
     high = -math.log(0.5 * beyond) / service_rate  # P(S + W > a + b) <= P(S > a) + P(W > b)
@@ -127,27 +127,27 @@ def response_quantile(share: float, delayed: float, service_rate: float, drain_r
         high += math.log(delayed / (0.5 * beyond)) / drain_rate
     low = 0.0
     above = -math.log(beyond)
-    below = math.log(survival(high, delayed, service_rate, drain_rate) / beyond)
-    kept = 0
+    below = math.log(response_survival(high, delayed, service_rate, drain_rate) / beyond)
+    last_side = 0
     for _ in range(100):
         guess = (low * below - high * above) / (below - above)
-        value = math.log(survival(guess, delayed, service_rate, drain_rate) / beyond)
-        if abs(value) < 1e-12 or high - low < 1e-11 * high:
+        residual = math.log(response_survival(guess, delayed, service_rate, drain_rate) / beyond)
+        if abs(residual) < 1e-12 or high - low < 1e-11 * high:
             return guess
-        if value > 0.0:
-            low, above = guess, value
-            below = 0.5 * below if kept == 1 else below
-            kept = 1
+        if residual > 0.0:
+            low, above = guess, residual
+            below = 0.5 * below if last_side == 1 else below
+            last_side = 1
         else:
-            high, below = guess, value
-            above = 0.5 * above if kept == -1 else above
-            kept = -1
+            high, below = guess, residual
+            above = 0.5 * above if last_side == -1 else above
+            last_side = -1
     return 0.5 * (low + high)
 
 
 @kernel
-def bucket_of(seconds: float) -> int:
-    """The bucket that holds a response time of `seconds`."""
+def response_bucket(seconds: float) -> int:
+    """Return the bucket of a response time of `seconds`."""
     if seconds <= EDGES_S[0]:
         return 0
     exact = (math.log2(seconds) - LOWEST_OCTAVE) * BUCKETS_PER_OCTAVE
@@ -155,14 +155,14 @@ def bucket_of(seconds: float) -> int:
 
 
 @kernel
-def add_stationary(
+def add_stationary_queue(
     histogram: np.ndarray, weight: float, delayed: float, service_rate: float, drain_rate: float
 ) -> None:
-    """Spread `weight` requests of a stationary M/M/c queue over the buckets."""
-    bucket = bucket_of(1.0 / (32.0 * service_rate))
+    """Add `weight` requests of a stationary M/M/c queue to the histogram."""
+    bucket = response_bucket(1.0 / (32.0 * service_rate))
     before = 1.0
     while bucket < BUCKETS - 1 and before > _TAIL:
-        after = survival(EDGES_S[bucket], delayed, service_rate, drain_rate)
+        after = response_survival(EDGES_S[bucket], delayed, service_rate, drain_rate)
         histogram[bucket] += weight * (before - after)
         before = after
         bucket += 1
@@ -170,16 +170,16 @@ def add_stationary(
 
 
 @kernel
-def pour(histogram: np.ndarray, into: np.ndarray) -> None:
-    """Add a histogram to another and empty it."""
+def merge_and_clear(histogram: np.ndarray, target: np.ndarray) -> None:
+    """Add a histogram to `target` and clear it."""
     for bucket in range(BUCKETS):
-        into[bucket] += histogram[bucket]
+        target[bucket] += histogram[bucket]
         histogram[bucket] = 0.0
 
 
 @kernel
 def _ramp_survival(seconds: float, start_s: float, end_s: float, service_s: float) -> float:
-    """P(U + S > seconds): U uniform on [start, end], S exponential with mean `service_s`."""
+    """Return P(U + S > seconds): U uniform on [start, end], S exponential with mean `service_s`."""
     if end_s - start_s <= 1e-6 * max(end_s, service_s):  # a point: the difference below would be all noise
         if seconds < start_s:
             return 1.0
@@ -196,14 +196,16 @@ def _ramp_survival(seconds: float, start_s: float, end_s: float, service_s: floa
 
 
 @kernel
-def add_ramp(histogram: np.ndarray, weight: float, start_s: float, end_s: float, service_s: float) -> None:
-    """Spread `weight` requests that found a backlog: delays evenly between two values, then service.
+def add_backlog_ramp(
+    histogram: np.ndarray, weight: float, start_s: float, end_s: float, service_s: float
+) -> None:
+    """Add `weight` requests that met a backlog: a delay uniform between two values, plus an exponential service time.
 
-    The order of the two delays does not matter; seconds all three.
+    All three times are in seconds; the order of the two delays does not matter.
     """
     low = min(start_s, end_s)
     high = max(start_s, end_s)
-    bucket = bucket_of(low)
+    bucket = response_bucket(low)
     before = 1.0
     while bucket < BUCKETS - 1 and before > _TAIL:
         after = _ramp_survival(EDGES_S[bucket], low, high, service_s)
@@ -215,21 +217,21 @@ def add_ramp(histogram: np.ndarray, weight: float, start_s: float, end_s: float,
 
 @kernel
 def histogram_quantile(histogram: np.ndarray, share: float) -> float:
-    """The response time that `share` of a histogram's weight does not exceed; log-linear within a bucket.
+    """Return the response time (s) that `share` of the weight does not exceed; log-linear within a bucket.
 
-    Buckets are a factor 2**(1/8) = 1.09 wide: good to 3 % where times are spread, to 5 % where all are equal;
-    NaN when nothing was recorded.
+    Buckets have a ratio of 2**(1/8) = 1.09: accurate to 3 % if times are spread, to 5 % if all are equal; NaN for an
+    empty histogram.
     """
     total = histogram.sum()
     if total <= 0.0:
         return np.nan
-    wanted = share * total
+    rank = share * total
     below = 0.0
     for bucket in range(BUCKETS):
-        if below + histogram[bucket] >= wanted and histogram[bucket] > 0.0:
+        if below + histogram[bucket] >= rank and histogram[bucket] > 0.0:
             if bucket == 0:
                 return 0.0
-            part = (wanted - below) / histogram[bucket]
-            return float(EDGES_S[bucket - 1] * (EDGES_S[bucket] / EDGES_S[bucket - 1]) ** part)
+            fraction = (rank - below) / histogram[bucket]
+            return float(EDGES_S[bucket - 1] * (EDGES_S[bucket] / EDGES_S[bucket - 1]) ** fraction)
         below += histogram[bucket]
     return float(EDGES_S[BUCKETS - 1])

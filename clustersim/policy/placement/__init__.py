@@ -1,5 +1,5 @@
-"""Task placement: which container instance a task runs on, and which task stops when there are too many.
+"""Task placement: which container instance a task runs on, and which tasks stop on scale-in.
 
-It must not know services, queues or time. Start with `placement`; `hosts` keeps free resources, and `member_of`
-evaluates constraints.
+This package must not know services, queues or time. Start with `placement`; `hosts` keeps the free resources, and
+`member_of` evaluates constraints.
 """

@@ -1,9 +1,8 @@
-"""The cluster query language of ECS: text to a tree, or an error that knows its column.
+"""The cluster query language of ECS: parses an expression into a tree.
 
 Grammar, subjects and operators are those of the ECS Developer Guide ("cluster query language"): `subject
-operator [argument]`, joined by and, or, not in both spellings, with parentheses around comparisons. The
-module only reads; what a tree means is said in `policy.placement.member_of`, which passes these names on and is
-what others import.
+operator [argument]`, combined with and, or, not in both spellings, with parentheses around comparisons. This module
+only parses; `policy.placement.member_of` evaluates trees and re-exports these names, and is what others import.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import NoReturn
 
-LONGEST = 2_000  # characters of an expression (botocore: PlacementConstraint.expression)
-DEEPEST = 100  # parentheses and negations around one another: ours, so that reading stays bounded
+MAX_LENGTH = 2_000  # characters of an expression (botocore: PlacementConstraint.expression)
+MAX_DEPTH = 100  # nested parentheses and negations: our limit, so that parsing stays bounded
 
 BUILT_IN_ATTRIBUTES = (
     "ecs.ami-id",
@@ -66,7 +65,7 @@ _VERSION = re.compile(r"v?\d+(\.\d+)*")
 
 
 class ConstraintError(ValueError):
-    """An expression that cannot be read: `column` counts from 1; `problem` says what would be right."""
+    """An invalid expression: `column` counts from 1; `problem` says what is expected."""
 
     def __init__(self, column: int, problem: str) -> None:
         self.column, self.problem = column, problem
@@ -74,8 +73,8 @@ class ConstraintError(ValueError):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One subject held against values: one of them but for `in` and `not_in`, none for `exists`."""
+class Predicate:
+    """A comparison of a subject with values: one, several for `in` and `not_in`, none for `exists`."""
 
     subject: str
     operator: str
@@ -85,39 +84,42 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Negation:
-    """True where the operand is false."""
+    """True if the operand is false."""
 
-    operand: Expression
-
-
-@dataclass(frozen=True)
-class Both:
-    """True where every operand is."""
-
-    operands: tuple[Expression, ...]
+    operand: ConstraintExpression
 
 
 @dataclass(frozen=True)
-class Either:
-    """True where one operand is."""
+class Conjunction:
+    """True if every operand is."""
 
-    operands: tuple[Expression, ...]
-
-
-Expression = Comparison | Negation | Both | Either
+    operands: tuple[ConstraintExpression, ...]
 
 
-def parse(text: str) -> Expression:
-    """The tree of an expression such as `attribute:ecs.instance-type =~ g2.* and runningTasksCount < 3`."""
-    if len(text) > LONGEST:
+@dataclass(frozen=True)
+class Disjunction:
+    """True if any operand is."""
+
+    operands: tuple[ConstraintExpression, ...]
+
+
+ConstraintExpression = Predicate | Negation | Conjunction | Disjunction
+
+
+def parse_constraint(text: str) -> ConstraintExpression:
+    """Parse an expression such as `attribute:ecs.instance-type =~ g2.* and runningTasksCount < 3`.
+
+    Raises ConstraintError if it is invalid.
+    """
+    if len(text) > MAX_LENGTH:
         raise ConstraintError(
-            LONGEST + 1, f"an expression has at most {LONGEST} characters; this one has {len(text)}"
+            MAX_LENGTH + 1, f"an expression may have at most {MAX_LENGTH} characters, not {len(text)}"
         )
-    return _Parser(text).whole()
+    return _Parser(text).parse_all()
 
 
 def epoch_ms(text: str) -> int:
-    """Milliseconds since 1970 of an ISO date (its midnight) or date and time, in UTC unless it says so."""
+    """Return the ms since 1970 of an ISO date (its midnight) or date and time; UTC unless it has an offset."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -125,7 +127,7 @@ def epoch_ms(text: str) -> int:
 
 
 def version_numbers(text: str) -> tuple[int, ...]:
-    """The numbers of a dotted version without trailing zeros: 1.14 is 1.14.0."""
+    """Return the numbers of a dotted version without trailing zeros: 1.14 equals 1.14.0."""
     numbers = [int(number) for number in text.removeprefix("v").split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
@@ -138,122 +140,122 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.at, self.depth = text, 0, 0
 
-    def whole(self) -> Expression:
-        """The expression that fills the text."""
-        expression = self._either()
+    def parse_all(self) -> ConstraintExpression:
+        """Parse the whole text as one expression."""
+        expression = self._parse_disjunction()
         if self.at < len(self.text):
             word = re.compile(r"\S+").match(self.text, self.at)
-            self._fail(f"'and', 'or' or the end is expected, not {word[0] if word else ''!r}")
+            self._fail(f"expected 'and', 'or' or the end, not {word[0] if word else ''!r}")
         return expression
 
-    def _either(self) -> Expression:
-        operands = [self._both()]
-        while self._accepts("||", "or"):
-            operands.append(self._both())
-        return operands[0] if len(operands) == 1 else Either(tuple(operands))
+    def _parse_disjunction(self) -> ConstraintExpression:
+        operands = [self._parse_conjunction()]
+        while self._accept("||", "or"):
+            operands.append(self._parse_conjunction())
+        return operands[0] if len(operands) == 1 else Disjunction(tuple(operands))
 
-    def _both(self) -> Expression:
-        operands = [self._single()]
-        while self._accepts("&&", "and"):
-            operands.append(self._single())
-        return operands[0] if len(operands) == 1 else Both(tuple(operands))
+    def _parse_conjunction(self) -> ConstraintExpression:
+        operands = [self._parse_single()]
+        while self._accept("&&", "and"):
+            operands.append(self._parse_single())
+        return operands[0] if len(operands) == 1 else Conjunction(tuple(operands))
 
-    def _single(self) -> Expression:
+    def _parse_single(self) -> ConstraintExpression:
         self.depth += 1
-        if self.depth > DEEPEST:
-            self._fail(f"an expression is nested at most {DEEPEST} deep")
-        if self._accepts("!", "not"):
-            expression: Expression = Negation(self._single())
-        elif self._accepts("("):
+        if self.depth > MAX_DEPTH:
+            self._fail(f"expressions may be nested at most {MAX_DEPTH} deep")
+        if self._accept("!", "not"):
+            expression: ConstraintExpression = Negation(self._parse_single())
+        elif self._accept("("):
             opening = self.at
-            expression = self._either()
-            if not self._accepts(")"):
-                self._fail(f"')' is expected here for the parenthesis of column {opening}")
+            expression = self._parse_disjunction()
+            if not self._accept(")"):
+                self._fail(f"expected ')' for the parenthesis in column {opening}")
         else:
-            expression = self._comparison()
+            expression = self._parse_predicate()
         self.depth -= 1
         return expression
 
-    def _comparison(self) -> Comparison:
-        self._skip()
+    def _parse_predicate(self) -> Predicate:
+        self._skip_blanks()
         column = self.at + 1
-        subject = self._subject()
-        operator = self._operator(subject)
+        subject = self._parse_subject()
+        operator = self._parse_operator(subject)
         if operator in ("exists", "!exists"):
             values: tuple[str, ...] = ()
         elif operator in ("in", "not_in"):
-            values = self._list(subject)
+            values = self._parse_list(subject)
         else:
-            values = (self._value(subject, operator),)
-        self._skip()
-        return Comparison(subject, operator, values, column)
+            values = (self._parse_value(subject, operator),)
+        self._skip_blanks()
+        return Predicate(subject, operator, values, column)
 
-    def _subject(self) -> str:
-        found = _SUBJECT.match(self.text, self.at)
-        if found is None:
-            self._fail(f"a subject is expected, one of {_among(SUBJECTS)}")
-        name = found[0]
+    def _parse_subject(self) -> str:
+        match = _SUBJECT.match(self.text, self.at)
+        if match is None:
+            self._fail(f"expected a subject, one of {_join_words(SUBJECTS)}")
+        name = match[0]
         short = name.removeprefix("attribute:")
         if name.startswith("attribute:"):
-            near = get_close_matches(short, BUILT_IN_ATTRIBUTES, 1, 0.8)
-            if short.startswith("ecs.") and short not in BUILT_IN_ATTRIBUTES and near:
-                self._fail(f"no built-in attribute is called {short!r}; did you mean {near[0]!r}?")
+            suggestions = get_close_matches(short, BUILT_IN_ATTRIBUTES, 1, 0.8)
+            if short.startswith("ecs.") and short not in BUILT_IN_ATTRIBUTES and suggestions:
+                self._fail(f"unknown built-in attribute {short!r}; did you mean {suggestions[0]!r}?")
         elif name in BUILT_IN_ATTRIBUTES:
-            self._fail(f"an attribute is written 'attribute:{name}'")
+            self._fail(f"attributes are written 'attribute:{name}'")
         elif name not in OPERATORS or name == "attribute":
             self._fail(f"unknown subject {name!r}; {_suggestion(name, SUBJECTS)}")
-        self.at = found.end()
+        self.at = match.end()
         return name
 
-    def _operator(self, subject: str) -> str:
-        self._skip()
-        found = _OPERATOR.match(self.text, self.at)
-        if found is None:
-            self._fail(f"an operator is expected after {subject!r}, such as ==")
-        operator = _SPELLINGS.get(found[0])
+    def _parse_operator(self, subject: str) -> str:
+        self._skip_blanks()
+        match = _OPERATOR.match(self.text, self.at)
+        if match is None:
+            self._fail(f"expected an operator after {subject!r}, such as ==")
+        operator = _SPELLINGS.get(match[0])
         if operator is None:
-            slip = found[0] == "="
+            is_assignment = match[0] == "="
             self._fail(
-                f"unknown operator {found[0]!r}; {_suggestion('==' if slip else found[0], _SPELLINGS)}"
+                f"unknown operator {match[0]!r}; {_suggestion('==' if is_assignment else match[0], _SPELLINGS)}"
             )
         allowed = OPERATORS["attribute" if subject.startswith("attribute:") else subject]
         if operator not in allowed:
-            self._fail(f"{subject} does not take {found[0]!r}; it takes {_among(allowed)}")
-        self.at = found.end()
+            self._fail(f"{subject} does not take {match[0]!r}; it takes {_join_words(allowed)}")
+        self.at = match.end()
         return operator
 
-    def _list(self, subject: str) -> tuple[str, ...]:
-        """The values between brackets, each bare or in quotes."""
-        if not self._accepts("["):
-            self._fail("a list in brackets is expected, such as [a, b]")
-        values = [self._value(subject, "in")]
-        while self._accepts(","):
-            values.append(self._value(subject, "in"))
-        if not self._accepts("]"):
-            self._fail("',' or ']' is expected")
+    def _parse_list(self, subject: str) -> tuple[str, ...]:
+        """Parse the values in brackets, each bare or quoted."""
+        if not self._accept("["):
+            self._fail("expected a list in brackets, such as [a, b]")
+        values = [self._parse_value(subject, "in")]
+        while self._accept(","):
+            values.append(self._parse_value(subject, "in"))
+        if not self._accept("]"):
+            self._fail("expected ',' or ']'")
         return tuple(values)
 
-    def _value(self, subject: str, operator: str) -> str:
-        self._skip()
+    def _parse_value(self, subject: str, operator: str) -> str:
+        self._skip_blanks()
         start = self.at
         if self.text[start : start + 1] in ("'", '"'):
             end = self.text.find(self.text[start], start + 1)
             if end < 0:
-                self._fail("this quote is not closed")
+                self._fail("missing closing quote")
             value, self.at = self.text[start + 1 : end], end + 1
         else:
             value = self.text[start : self._end_of_word(operator)]
             self.at = start + len(value)
-        problem = _problem_of(subject, operator, value)
+        problem = _check_value(subject, operator, value)
         if problem:
             self.at = start
             self._fail(problem)
         return value
 
     def _end_of_word(self, operator: str) -> int:
-        """Where a bare argument ends: at a blank, `&&`, `||`, or a parenthesis or bracket not its own.
+        """Return the end of a bare argument: a blank, `&&`, `||`, or a parenthesis or bracket that is not part of it.
 
-        Parentheses and classes in brackets belong to a regular expression; nothing else may hold them.
+        Only a regular expression may contain parentheses and classes in brackets.
         """
         at, opened, in_class = self.at, 0, False
         matches = operator in ("=~", "!~")
@@ -272,7 +274,7 @@ class _Parser:
                 in_class = char == "["
             elif char == "(" and not matches:
                 self.at = at
-                self._fail("parentheses stand around whole comparisons, never inside one")
+                self._fail("parentheses may enclose whole comparisons only")
             elif char in "()" and not in_class:
                 opened += 1 if char == "(" else -1
                 if opened < 0:
@@ -280,19 +282,19 @@ class _Parser:
             at += 1
         return min(at, len(self.text))
 
-    def _accepts(self, sign: str, word: str = "") -> bool:
-        """Step over `sign` or over `word` as a whole word, if one of them is next."""
-        self._skip()
+    def _accept(self, sign: str, word: str = "") -> bool:
+        """Skip `sign`, or `word` as a whole word, if one of them is next; return whether it was."""
+        self._skip_blanks()
         if self.text.startswith(sign, self.at):
             self.at += len(sign)
         elif word and re.compile(rf"{word}(?![A-Za-z0-9_:])").match(self.text, self.at):
             self.at += len(word)
         else:
             return False
-        self._skip()
+        self._skip_blanks()
         return True
 
-    def _skip(self) -> None:
+    def _skip_blanks(self) -> None:
         while self.at < len(self.text) and self.text[self.at].isspace():
             self.at += 1
 
@@ -300,36 +302,40 @@ class _Parser:
         raise ConstraintError(self.at + 1, problem)
 
 
-def _problem_of(subject: str, operator: str, value: str) -> str | None:
-    """What is wrong with `value` as an argument, or None."""
+def _check_value(subject: str, operator: str, value: str) -> str | None:
+    """Return the problem of `value` as an argument, or None."""
     if not value:
-        return "a value is expected"
+        return "expected a value"
     if operator in ("=~", "!~"):
         try:
             re.compile(value)
         except re.error as error:
-            return f"{value!r} is no regular expression: {error}"
+            return f"{value!r} is not a regular expression: {error}"
     elif subject == "agentVersion" and not _VERSION.fullmatch(value):
-        return f"{value!r} is no version such as 1.86.0"
+        return f"{value!r} is not a version such as 1.86.0"
     elif subject == "runningTasksCount" and not re.fullmatch("[0-9]{1,9}", value):
-        return f"{value!r} is no number of tasks"
+        return f"{value!r} is not a number of tasks"
     elif subject == "agentConnected" and value not in ("true", "false"):
-        return f"agentConnected is 'true' or 'false', not {value!r}"
+        return f"agentConnected must be 'true' or 'false', not {value!r}"
     elif subject == "registeredAt":
         try:
             epoch_ms(value)
         except (ValueError, OverflowError):
-            return f"{value!r} is no ISO date or date and time such as 2026-01-31 or 2026-01-31T12:00:00Z"
+            return f"{value!r} is not an ISO date or date and time such as 2026-01-31 or 2026-01-31T12:00:00Z"
     return None
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, or all of them."""
+    """Return a suggestion of the nearest known word, or of all of them."""
     words = list(known)
     folded = {known_word.lower(): known_word for known_word in reversed(words)}
-    near = get_close_matches(word.lower(), folded, 1)
-    return f"did you mean {folded[near[0]]!r}?" if near else f"right would be {_among(words)}"
+    suggestions = get_close_matches(word.lower(), folded, 1)
+    return (
+        f"did you mean {folded[suggestions[0]]!r}?"
+        if suggestions
+        else f"expected one of {_join_words(words)}"
+    )
 
 
-def _among(words: Iterable[str]) -> str:
+def _join_words(words: Iterable[str]) -> str:
     return ", ".join(words)

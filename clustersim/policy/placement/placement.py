@@ -1,14 +1,12 @@
-"""Where a task goes: filter the hosts that can take it, narrow them rule by rule, take the lowest slot.
+"""Task placement: filter the hosts that can take a task, narrow them rule by rule, choose the lowest slot.
 
-ECS narrows (Developer Guide, "task placement strategies"): hosts with room, then constraints, then each
-strategy keeps its best set and the next decides within it. Each rule is one tight loop over a column of
-scores. Where the hosts keep an index and the chain is one it serves, the same answer is found without a
-loop over hosts. A chain without a rule, which is RunTask without a strategy, takes a fitting host at random
-(AWS leaves this unspecified).
+ECS narrows the hosts (Developer Guide, "task placement strategies"): first by room, then by constraints, then each
+strategy keeps its best set and the next one decides within it. Each rule is one tight loop over a column of scores.
+If the hosts have an index that serves the chain, it gives the same answer without a loop over hosts. A chain without
+a rule (RunTask without a strategy) chooses a fitting host at random (AWS does not specify this).
 
-Public names of the columns (`Hosts`, `Request`, codes, movements) are those of `policy.placement.hosts`. The module
-reads and never changes a host, but for scratch and bounds; the world's transitions call `choose`, then
-`reserve`.
+The public names of `policy.placement.hosts` are re-exported here. This module never changes a host, except for
+scratch arrays and the bounds of the index; the transitions of the world call `choose_host`, then `reserve`.
 """
 
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.best_fit_index import SLOT_BITS, SLOT_MASK, index_next, packed_room
-from clustersim.policy.placement.constraint_program import holds
+from clustersim.policy.placement.constraint_program import program_holds
 from clustersim.policy.placement.hosts import (
     BINPACK_CPU,
     BINPACK_MEMORY,
@@ -33,15 +31,15 @@ from clustersim.policy.placement.hosts import (
     ZONE,
     Array,
     Hosts,
-    Request,
-    chain_of,
+    PlacementRequest,
     close_host,
-    grown_hosts,
-    needs_counts,
+    grow_hosts,
+    needs_group_counts,
     new_hosts,
     open_host,
     release,
     reserve,
+    strategy_chain,
 )
 from clustersim.vocabulary import CPU, GPU, MEMORY, RESOURCES
 
@@ -58,28 +56,28 @@ __all__ = [
     "SPREAD_INSTANCE",
     "ZONE",
     "Hosts",
-    "Request",
-    "chain_of",
-    "choose",
+    "PlacementRequest",
+    "choose_host",
     "close_host",
-    "fits",
-    "grown_hosts",
-    "needs_counts",
+    "grow_hosts",
+    "host_fits",
+    "needs_group_counts",
     "new_hosts",
     "open_host",
     "release",
     "reserve",
+    "strategy_chain",
 ]
 
-OUT = 1 << 62  # the score of a host that is no candidate
-STRETCH = 64  # slots compared at once
+EXCLUDED = 1 << 62  # the score of a host that is not a candidate
+SCAN_BLOCK = 64  # slots compared at a time
 
 
 @kernel
-def choose(hosts: Hosts, request: Request, ordinal: int) -> int:
-    """The slot where this task goes, or -1 when no host can take it.
+def choose_host(hosts: Hosts, request: PlacementRequest, ordinal: int) -> int:
+    """Return the slot on which to place the task, or -1 if no host can take it.
 
-    `ordinal` is the address of a random choice within the request's stream: the number of the task.
+    `ordinal` is the number of the task: the ordinal of its random choices in the random stream of the request.
     """
     chain = request.chain
     if hosts.directory.size != 0:
@@ -98,8 +96,8 @@ def choose(hosts: Hosts, request: Request, ordinal: int) -> int:
 
 
 @kernel
-def fits(hosts: Hosts, request: Request, slot: int) -> bool:
-    """Whether the open host in `slot` has all that the task needs and meets its constraints."""
+def host_fits(hosts: Hosts, request: PlacementRequest, slot: int) -> bool:
+    """Return whether the open host in `slot` has the resources that the task needs and meets its constraints."""
     for resource in range(RESOURCES):
         if hosts.free[resource, slot] < request.need[resource]:
             return False
@@ -107,90 +105,92 @@ def fits(hosts: Hosts, request: Request, slot: int) -> bool:
 
 
 @kernel
-def meets_constraints(hosts: Hosts, request: Request, slot: int) -> bool:
-    """Whether static ports, distinctInstance and dynamic memberOf allow the task on the host in `slot`."""
-    if request.distinct != 0 and hosts.on_host[slot] > 0:
+def meets_constraints(hosts: Hosts, request: PlacementRequest, slot: int) -> bool:
+    """Return whether static ports, distinctInstance and dynamic memberOf allow the task on the host in `slot`."""
+    if request.distinct != 0 and hosts.group_tasks[slot] > 0:
         return False
     for word in range(request.ports.size):
         if hosts.ports[slot, word] & request.ports[word] != 0:
             return False
-    return request.program.shape[0] == 0 or holds(
-        request.program, request.truth, hosts.facts, hosts.klass[slot], slot
+    return request.program.shape[0] == 0 or program_holds(
+        request.program, request.truth, hosts.facts, hosts.instance_class[slot], slot
     )
 
 
 @kernel
-def _best_fit(hosts: Hosts, request: Request, by_zone: bool) -> int:
-    """Best fit from the index; `by_zone` looks in the zones with the fewest tasks of the group first.
+def _best_fit(hosts: Hosts, request: PlacementRequest, by_zone: bool) -> int:
+    """Return the best fit from the index; with `by_zone` among the zones with the fewest tasks of the group.
 
-    Classes whose zones tie compete on (free amount, slot), as in the scan.
+    Classes with tied zones compete on (free amount, slot), as in the scan.
     """
     pool, directory = hosts.pool, hosts.directory
     key_row = directory[directory.shape[0] - 1, 1]
     least = request.need[key_row] << SLOT_BITS
-    wanted = packed_room(request.need, key_row)
-    best_count, best_key = OUT, OUT
-    for klass in range(request.eligible.size):
-        if request.eligible[klass] != ELIGIBLE:
+    required_room = packed_room(request.need, key_row)
+    best_count, best_key = EXCLUDED, EXCLUDED
+    for instance_class in range(request.eligible.size):
+        if request.eligible[instance_class] != ELIGIBLE:
             continue
-        count = _zone_count(hosts, request, klass) if by_zone else 0
+        count = _zone_count(hosts, request, instance_class) if by_zone else 0
         if count > best_count:
             continue
-        limit = best_key if count == best_count else OUT
-        key = index_next(pool, directory, klass, least, limit, wanted)
-        while key < limit and not fits(hosts, request, key & SLOT_MASK):
-            key = index_next(pool, directory, klass, key + 1, limit, wanted)
+        limit = best_key if count == best_count else EXCLUDED
+        key = index_next(pool, directory, instance_class, least, limit, required_room)
+        while key < limit and not host_fits(hosts, request, key & SLOT_MASK):
+            key = index_next(pool, directory, instance_class, key + 1, limit, required_room)
         if key < limit:
             best_count, best_key = count, key
-    return -1 if best_key == OUT else best_key & SLOT_MASK
+    return -1 if best_key == EXCLUDED else best_key & SLOT_MASK
 
 
 @kernel
-def _zone_count(hosts: Hosts, request: Request, klass: int) -> int:
-    """Tasks of the group in the zone of `klass`; 0 for a class without a zone."""
-    zone = hosts.values[ZONE, klass]
+def _zone_count(hosts: Hosts, request: PlacementRequest, instance_class: int) -> int:
+    """Return the group's tasks in the zone of an instance class; 0 for a class without a zone."""
+    zone = hosts.values[ZONE, instance_class]
     return int(request.zone_count[zone]) if zone >= 0 else 0
 
 
 @kernel
-def _scan(hosts: Hosts, request: Request, ordinal: int) -> int:
-    """The choice by one pass for what fits and one pass for every rule."""
+def _scan(hosts: Hosts, request: PlacementRequest, ordinal: int) -> int:
+    """Choose a host with one pass for those that fit and one pass for every rule."""
     chain = request.chain
     if chain[0, 0] in (SPREAD_ATTRIBUTE, FEWEST_OF_GROUP):
         _score_classes(hosts, request, chain[0, 1] if chain[0, 0] == SPREAD_ATTRIBUTE else ZONE)
     else:
         hosts.class_score[:] = 0
-    best = _admit(hosts, request)
-    if best != OUT and (request.distinct != 0 or request.program.shape[0] != 0 or _any(request.ports)):
-        best = _strike_out(hosts, request)
-    if best == OUT:
+    best = _score_candidates(hosts, request)
+    if best != EXCLUDED and (
+        request.distinct != 0 or request.program.shape[0] != 0 or _any_bit(request.ports)
+    ):
+        best = _exclude_by_constraints(hosts, request)
+    if best == EXCLUDED:
         return -1
     if chain[0, 0] == END:
-        return _at_random(hosts, best, request.luck, ordinal)
+        return _choose_at_random(hosts, best, request.rng_key, ordinal)
     for rule in range(chain.shape[0]):
         code = chain[rule, 0]
         if code == END:
             break
         if code == BINPACK_CPU:
-            best = _keep_least(hosts, best, hosts.free[CPU])
+            best = _keep_lowest(hosts, best, hosts.free[CPU])
         elif code == BINPACK_MEMORY:
-            best = _keep_least(hosts, best, hosts.free[MEMORY])
+            best = _keep_lowest(hosts, best, hosts.free[MEMORY])
         elif code == SPREAD_INSTANCE:
-            best = _keep_least(hosts, best, hosts.on_host)
+            best = _keep_lowest(hosts, best, hosts.group_tasks)
         elif code == RANDOM:
-            return _at_random(hosts, best, request.luck, ordinal)
+            return _choose_at_random(hosts, best, request.rng_key, ordinal)
         else:
             if rule > 0:
                 _score_classes(hosts, request, chain[rule, 1] if code == SPREAD_ATTRIBUTE else ZONE)
-                best = _keep_least_class(hosts, best)
+                best = _keep_lowest_class(hosts, best)
             if code == FEWEST_OF_GROUP:
-                best = _keep_least(hosts, best, hosts.on_host)
-    return _first(hosts, best)
+                best = _keep_lowest(hosts, best, hosts.group_tasks)
+    return _lowest_slot(hosts, best)
 
 
 @kernel
-def _any(words: Array) -> bool:
-    """Whether any bit is set."""
+def _any_bit(words: Array) -> bool:
+    """Return whether any bit is set."""
     union = np.uint64(0)
     for word in words:
         union |= word
@@ -198,140 +198,142 @@ def _any(words: Array) -> bool:
 
 
 @kernel
-def _score_classes(hosts: Hosts, request: Request, attribute: int) -> None:
-    """Write into `class_score` how many tasks of the group share each class's value of the attribute.
+def _score_classes(hosts: Hosts, request: PlacementRequest, attribute: int) -> None:
+    """Set `class_score` to the number of the group's tasks that share the class's value of the attribute.
 
-    Zones come counted by the caller; for another attribute the tasks on open hosts are counted. Classes that
-    lack the attribute count as having one value of their own.
+    Zones are counted by the caller; for other attributes the tasks on open hosts are counted. Classes that lack the
+    attribute share one value of their own.
     """
-    score, values = hosts.class_score, hosts.values[attribute]
+    class_scores, values = hosts.class_score, hosts.values[attribute]
     if attribute == ZONE:
-        for klass in range(score.size):
-            score[klass] = _zone_count(hosts, request, klass)
+        for instance_class in range(class_scores.size):
+            class_scores[instance_class] = _zone_count(hosts, request, instance_class)
         return
-    score[:] = 0
+    class_scores[:] = 0
     for slot in range(hosts.size[0]):
-        if hosts.klass[slot] >= 0:
-            score[hosts.klass[slot]] += hosts.on_host[slot]
-    for klass in range(score.size):
-        _share_score(score, values, klass)
+        if hosts.instance_class[slot] >= 0:
+            class_scores[hosts.instance_class[slot]] += hosts.group_tasks[slot]
+    for instance_class in range(class_scores.size):
+        _share_score(class_scores, values, instance_class)
 
 
 @kernel
-def _share_score(score: Array, values: Array, klass: int) -> None:
-    """If `klass` is the first class with its value, give all classes of that value their common sum."""
-    for earlier in range(klass):
-        if values[earlier] == values[klass]:
+def _share_score(class_scores: Array, values: Array, instance_class: int) -> None:
+    """If `instance_class` is the first with its value, set the score of all classes with that value to their sum."""
+    for earlier in range(instance_class):
+        if values[earlier] == values[instance_class]:
             return
     total = 0
-    for other in range(klass, score.size):
-        if values[other] == values[klass]:
-            total += score[other]
-    for other in range(klass, score.size):
-        if values[other] == values[klass]:
-            score[other] = total
+    for other in range(instance_class, class_scores.size):
+        if values[other] == values[instance_class]:
+            total += class_scores[other]
+    for other in range(instance_class, class_scores.size):
+        if values[other] == values[instance_class]:
+            class_scores[other] = total
 
 
 @kernel
-def _admit(hosts: Hosts, request: Request) -> int:
-    """Give every open host with room its class's score and all others OUT; the least score.
+def _score_candidates(hosts: Hosts, request: PlacementRequest) -> int:
+    """Score every open host with room by its class, exclude all others, and return the lowest score.
 
-    A loop per question, not one loop for all, because only such loops become vector instructions.
+    One loop per condition, not one loop for all, because only such loops are vectorised.
     """
-    score = hosts.class_score
-    for klass in range(score.size):
-        score[klass] = score[klass] if request.eligible[klass] == ELIGIBLE else OUT
+    class_scores = hosts.class_score
+    for instance_class in range(class_scores.size):
+        class_scores[instance_class] = (
+            class_scores[instance_class] if request.eligible[instance_class] == ELIGIBLE else EXCLUDED
+        )
     size = hosts.size[0]
-    standing, free, need = hosts.standing[:size], hosts.free, request.need
-    _score_by_class(standing, hosts.klass, score)
-    _require_both(standing, free[CPU], need[CPU], free[MEMORY], need[MEMORY])
+    scores, free, need = hosts.score[:size], hosts.free, request.need
+    _score_by_class(scores, hosts.instance_class, class_scores)
+    _require_both(scores, free[CPU], need[CPU], free[MEMORY], need[MEMORY])
     for resource in range(GPU, RESOURCES):
         if need[resource] > 0:
-            _require(standing, free[resource], need[resource])
-    return _least(standing)
+            _require(scores, free[resource], need[resource])
+    return _lowest_score(scores)
 
 
 @kernel
-def _score_by_class(standing: Array, klass_of: Array, score: Array) -> None:
-    """Every slot's score is its class's; OUT where nothing may be placed."""
-    for slot in range(standing.size):
-        klass = klass_of[slot]
-        standing[slot] = score[np.uint64(klass)] if klass >= 0 else OUT
+def _score_by_class(scores: Array, class_of_slot: Array, class_scores: Array) -> None:
+    """Set every slot's score to that of its class; closed slots are EXCLUDED."""
+    for slot in range(scores.size):
+        instance_class = class_of_slot[slot]
+        scores[slot] = class_scores[np.uint64(instance_class)] if instance_class >= 0 else EXCLUDED
 
 
 @kernel
-def _require_both(standing: Array, first: Array, first_need: int, second: Array, second_need: int) -> None:
-    """Put slots OUT that have less than is needed of one of two resources."""
-    for slot in range(standing.size):
+def _require_both(scores: Array, first: Array, first_need: int, second: Array, second_need: int) -> None:
+    """Exclude slots that have less than required of one of two resources."""
+    for slot in range(scores.size):
         room = (first[slot] >= first_need) & (second[slot] >= second_need)
-        standing[slot] = standing[slot] if room else OUT
+        scores[slot] = scores[slot] if room else EXCLUDED
 
 
 @kernel
-def _require(standing: Array, free: Array, need: int) -> None:
-    """Put slots OUT that have less than `need`."""
-    for slot in range(standing.size):
-        standing[slot] = standing[slot] if free[slot] >= need else OUT
+def _require(scores: Array, free: Array, need: int) -> None:
+    """Exclude slots that have less than `need`."""
+    for slot in range(scores.size):
+        scores[slot] = scores[slot] if free[slot] >= need else EXCLUDED
 
 
 @kernel
-def _least(standing: Array) -> int:
-    """The least score; OUT when nothing stands."""
-    least = OUT
-    for slot in range(standing.size):
-        least = min(least, standing[slot])
+def _lowest_score(scores: Array) -> int:
+    """Return the lowest score; EXCLUDED if no candidate is left."""
+    least = EXCLUDED
+    for slot in range(scores.size):
+        least = min(least, scores[slot])
     return least
 
 
 @kernel
-def _strike_out(hosts: Hosts, request: Request) -> int:
-    """Put hosts OUT that do not meet the task's constraints; the least score of those left."""
-    best = OUT
-    standing = hosts.standing
+def _exclude_by_constraints(hosts: Hosts, request: PlacementRequest) -> int:
+    """Exclude hosts that do not meet the task's constraints; return the lowest score of the others."""
+    best = EXCLUDED
+    scores = hosts.score
     for slot in range(hosts.size[0]):
-        if standing[slot] == OUT:
+        if scores[slot] == EXCLUDED:
             continue
         if meets_constraints(hosts, request, slot):
-            best = min(best, standing[slot])
+            best = min(best, scores[slot])
         else:
-            standing[slot] = OUT
+            scores[slot] = EXCLUDED
     return best
 
 
 @kernel
-def _keep_least(hosts: Hosts, best: int, scores: Array) -> int:
-    """Of the hosts standing at `best`, keep those with the least of `scores`; that least."""
-    least = OUT
-    standing = hosts.standing[: hosts.size[0]]
-    for slot in range(standing.size):
-        score = int(scores[slot]) if standing[slot] == best else OUT
-        standing[slot] = score
+def _keep_lowest(hosts: Hosts, best: int, values: Array) -> int:
+    """Of the hosts with score `best`, keep those with the lowest of `values`; return that value."""
+    least = EXCLUDED
+    scores = hosts.score[: hosts.size[0]]
+    for slot in range(scores.size):
+        score = int(values[slot]) if scores[slot] == best else EXCLUDED
+        scores[slot] = score
         least = min(least, score)
     return least
 
 
 @kernel
-def _keep_least_class(hosts: Hosts, best: int) -> int:
-    """Of the hosts standing at `best`, keep those whose class has the least score; that least."""
-    least = OUT
-    standing = hosts.standing
+def _keep_lowest_class(hosts: Hosts, best: int) -> int:
+    """Of the hosts with score `best`, keep those of the class with the lowest score; return that score."""
+    least = EXCLUDED
+    scores = hosts.score
     for slot in range(hosts.size[0]):
-        score = int(hosts.class_score[hosts.klass[slot]]) if standing[slot] == best else OUT
-        standing[slot] = score
+        score = int(hosts.class_score[hosts.instance_class[slot]]) if scores[slot] == best else EXCLUDED
+        scores[slot] = score
         least = min(least, score)
     return least
 
 
 @kernel
-def _at_random(hosts: Hosts, best: int, luck: Any, ordinal: int) -> int:
-    """One of the hosts standing at `best`, all equally likely; the draw has the address (ordinal, 0)."""
-    standing = hosts.standing[: hosts.size[0]]
+def _choose_at_random(hosts: Hosts, best: int, rng_key: Any, ordinal: int) -> int:
+    """Choose one of the hosts with score `best`, all equally likely; the draw has the ordinals (ordinal, 0)."""
+    scores = hosts.score[: hosts.size[0]]
     count = 0
-    for slot in range(standing.size):
-        count += int(standing[slot] == best)
-    left = int(uniform(luck, ordinal, 0) * count)
-    for slot in range(standing.size):
-        if standing[slot] == best:
+    for slot in range(scores.size):
+        count += int(scores[slot] == best)
+    left = int(uniform(rng_key, ordinal, 0) * count)
+    for slot in range(scores.size):
+        if scores[slot] == best:
             if left == 0:
                 return slot
             left -= 1
@@ -339,18 +341,18 @@ def _at_random(hosts: Hosts, best: int, luck: Any, ordinal: int) -> int:
 
 
 @kernel
-def _first(hosts: Hosts, best: int) -> int:
-    """The lowest slot standing at `best`: whole stretches are counted before one is looked through."""
-    standing = hosts.standing[: hosts.size[0]]
+def _lowest_slot(hosts: Hosts, best: int) -> int:
+    """Return the lowest slot with score `best`: blocks of slots are tested before one of them is searched."""
+    scores = hosts.score[: hosts.size[0]]
     start = 0
-    while start + STRETCH <= standing.size:
-        found = 0
-        for slot in range(start, start + STRETCH):
-            found += int(standing[slot] == best)
-        if found > 0:
+    while start + SCAN_BLOCK <= scores.size:
+        hits = 0
+        for slot in range(start, start + SCAN_BLOCK):
+            hits += int(scores[slot] == best)
+        if hits > 0:
             break
-        start += STRETCH
-    for slot in range(start, standing.size):
-        if standing[slot] == best:
+        start += SCAN_BLOCK
+    for slot in range(start, scores.size):
+        if scores[slot] == best:
             return slot
     return -1

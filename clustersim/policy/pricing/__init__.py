@@ -1,4 +1,4 @@
-"""Prices in time: minimum billed durations and commitments.
+"""Prices over time: minimum billed durations and commitments.
 
-It must not know who used what. Start with `billed_time`.
+This package must not know which task or team used what. Start with `billed_time`.
 """

@@ -1,10 +1,10 @@
-"""CloudWatch alarms as records: datapoints, M out of N, missing data; one call per metric period for all.
+"""CloudWatch alarms as records: datapoints, M out of N, missing data; one call per metric period for all alarms.
 
-Decides which alarms are in ALARM and could change something now. Knows no names and no cooldowns; what a
-policy then does is `policy.scaling.service_scaling`'s. Called by whoever scales: `control.scaling.service_autoscaler`.
+Decides which alarms are in ALARM and could change something now. It must not know names or cooldowns of scale-out; the
+response of a policy is decided by `policy.scaling.service_scaling`. The autoscalers of `control.scaling` call it.
 
-A period without a task has no datapoint of utilisation. Missing data treated as `missing` begins the count of
-datapoints anew (CloudWatch would look further back for some): no policy acts without data.
+A period without a task has no datapoint of utilisation. Missing data treated as `missing` resets the count of
+datapoints (CloudWatch would look further back for more): no policy acts without data.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Float64, Int64, RandomKey, Record, Table
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -36,75 +37,91 @@ TRACKING_HIGH, TRACKING_LOW, STEP, WATCH = range(4)
 INSUFFICIENT_DATA, OK, IN_ALARM = range(3)
 
 LONGEST_WINDOW = 64
-"""The datapoints an alarm can look back at: the bits of one word."""
+"""The most datapoints an alarm can evaluate: the bits of one word."""
 
 _ALL = np.uint64(2**64 - 1)
 
-# Datapoints are told apart to nine decimals: eight tasks at exactly their target of 50 % must not come out at
-# 50.00000000000001, breach, and swing up and down for ever.
+# Datapoints are rounded to nine decimals: eight tasks at exactly their target of 50 % must not yield
+# 50.00000000000001, breach, and oscillate for ever.
 _DISTINCT = 1e9
 
-ALARM = np.dtype(
-    [
-        ("target", np.int64),  # what is scaled: a service, or a group; -1: nothing
-        ("subject", np.int64),  # whose metric it reads: a column of the measures
-        ("role", np.int64),  # TRACKING_HIGH, TRACKING_LOW, STEP or WATCH
-        ("direction", np.int64),  # of STEP: 1 out, -1 in, 0 either
-        ("metric", np.int64),  # `policy.scaling.cloudwatch_metrics.Metric`: a row of the measures
-        ("custom", np.int64),  # position of an expression's value, -1: none
-        ("threshold", np.float64),
-        ("tracked", np.float64),  # the target value of target tracking
-        ("comparison", np.int64),
-        ("statistic", np.int64),
-        ("period_ticks", np.int64),  # metric periods in one datapoint
-        ("window", np.int64),  # N, the evaluation periods
-        ("needed", np.int64),  # M, the datapoints to alarm
-        ("treatment", np.int64),  # of missing data
-        ("tick", np.int64),  # metric periods of the datapoint under way
-        ("points", np.int64),  # of them with data
-        ("folded", np.float64),
-        ("value", np.float64),  # the last datapoint; NaN: it is missing
-        ("breaches", np.uint64),  # one bit a datapoint, the latest lowest
-        ("seen", np.int64),  # datapoints in the window so far
-        ("state", np.int64),
-    ],
-    align=True,
-)
+
+class AlarmRow(Record):
+    """A row of the table of alarms."""
+
+    target: Int64
+    """The service or group to scale; -1: none."""
+    subject: Int64
+    """The owner of its metric: a column of `metrics`."""
+    role: Int64
+    """TRACKING_HIGH, TRACKING_LOW, STEP or WATCH."""
+    direction: Int64
+    """Of STEP: 1 out, -1 in, 0 either."""
+    metric: Int64
+    """`policy.scaling.cloudwatch_metrics.Metric`: a row of `metrics`."""
+    custom: Int64
+    """Position of an expression's value, -1: none."""
+    threshold: Float64
+    tracked: Float64
+    """The target value of target tracking."""
+    comparison: Int64
+    statistic: Int64
+    period_ticks: Int64
+    """Metric periods in one datapoint."""
+    window: Int64
+    """N, the evaluation periods."""
+    needed: Int64
+    """M, the datapoints to alarm."""
+    treatment: Int64
+    """Of missing data."""
+    tick: Int64
+    """Metric periods in the current datapoint."""
+    points: Int64
+    """Those with data."""
+    aggregate: Float64
+    """Of those, by the statistic."""
+    value: Float64
+    """The last datapoint; NaN: missing."""
+    breaches: RandomKey
+    """One bit per datapoint, the latest lowest."""
+    seen: Int64
+    """Datapoints in the window so far."""
+    state: Int64
 
 
-class Watch(NamedTuple):
-    """All alarms of one kind of target, what they look at, and the limits of each target."""
+class AlarmTables(NamedTuple):
+    """All alarms of one kind of target, the metrics they read, and the limits of each target."""
 
-    alarms: Annotated[Array, ALARM, 1]
-    measures: Annotated[Array, np.float64, 2]  # [Metric, subject]; NaN: no datapoint
-    custom: Annotated[Array, np.float64, 1]  # the expressions' values
-    floor: Annotated[Array, np.int64, 1]  # least capacity
+    alarms: Table[AlarmRow]
+    metrics: Annotated[Array, np.float64, 2]  # [Metric, subject]; NaN: no datapoint
+    custom: Annotated[Array, np.float64, 1]  # values of metric math expressions
+    floor: Annotated[Array, np.int64, 1]  # minimum capacity
     ceiling: Annotated[Array, np.int64, 1]
-    in_until: Annotated[Array, np.int64, 1]  # instant (ms) until which the scale-in cooldown lasts
-    running: Annotated[Array, np.int64, 1]  # counts of each target as of now
+    in_until: Annotated[Array, np.int64, 1]  # end (ms) of the scale-in cooldown
+    running: Annotated[Array, np.int64, 1]  # current counts of each target
     desired: Annotated[Array, np.int64, 1]
-    hot: Annotated[Array, np.int64, 1]  # out: positions of the alarms that could act now, ascending
+    actionable: Annotated[Array, np.int64, 1]  # output: positions of the alarms that could act now, ascending
 
 
 @kernel
-def _fold(alarm: Any, value: float) -> bool:
-    """Add one metric period to the datapoint under way; whether the datapoint is complete."""
+def _add_to_datapoint(alarm: Any, value: float) -> bool:
+    """Add one metric period to the current datapoint; return whether the datapoint is complete."""
     if not math.isnan(value):
         if alarm.points == 0:
-            alarm.folded = value
+            alarm.aggregate = value
         elif alarm.statistic == MINIMUM:
-            alarm.folded = min(alarm.folded, value)
+            alarm.aggregate = min(alarm.aggregate, value)
         elif alarm.statistic == MAXIMUM:
-            alarm.folded = max(alarm.folded, value)
+            alarm.aggregate = max(alarm.aggregate, value)
         else:
-            alarm.folded += value
+            alarm.aggregate += value
         alarm.points += 1
     alarm.tick += 1
     if alarm.tick < alarm.period_ticks:
         return False
-    alarm.value = alarm.folded if alarm.points > 0 else np.nan
+    alarm.value = alarm.aggregate if alarm.points > 0 else np.nan
     if alarm.points > 0 and alarm.statistic == AVERAGE:
-        alarm.value = alarm.folded / alarm.points
+        alarm.value = alarm.aggregate / alarm.points
     alarm.value = np.floor(alarm.value * _DISTINCT + 0.5) / _DISTINCT
     alarm.tick = 0
     alarm.points = 0
@@ -112,8 +129,8 @@ def _fold(alarm: Any, value: float) -> bool:
 
 
 @kernel
-def _judge(alarm: Any) -> None:
-    """Move the alarm's state by its newest datapoint."""
+def _update_state(alarm: Any) -> None:
+    """Update the state of the alarm from its newest datapoint."""
     value = alarm.value
     if math.isnan(value):
         if alarm.treatment == IGNORE:
@@ -135,18 +152,18 @@ def _judge(alarm: Any) -> None:
     alarm.breaches = (alarm.breaches << np.uint64(1)) | np.uint64(1 if breach else 0)
     alarm.seen = min(alarm.seen + 1, alarm.window)
     breaching = 0
-    left = alarm.breaches & (_ALL >> np.uint64(LONGEST_WINDOW - alarm.seen))
-    while left:
-        left &= left - np.uint64(1)  # without its lowest bit
+    bits = alarm.breaches & (_ALL >> np.uint64(LONGEST_WINDOW - alarm.seen))
+    while bits:
+        bits &= bits - np.uint64(1)  # clear the lowest bit
         breaching += 1
     alarm.state = IN_ALARM if breaching >= alarm.needed else OK
 
 
 @kernel
 def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int) -> bool:
-    """Whether the alarm's policy could move the desired count now: what is at its bound asks nobody.
+    """Return whether the alarm's policy could change the desired count now; not if that is at its bound.
 
-    A service with no task at all scales out after one datapoint above 0 (ECS Developer Guide).
+    A service without any task scales out after one datapoint above 0 (ECS Developer Guide).
     """
     value = alarm.value
     if alarm.role == STEP:
@@ -157,30 +174,30 @@ def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int)
     if alarm.role == TRACKING_HIGH:
         if desired == 0 and running == 0:
             return value > 0.0 and ceiling > 0
-        wanted = max(math.ceil(running * value / alarm.tracked - 1e-9), running + 1)
-        return alarm.state == IN_ALARM and desired < ceiling and max(wanted, floor) > desired
-    wanted = math.ceil(running * value / alarm.tracked - 1e-9)
-    return alarm.state == IN_ALARM and desired > floor and wanted < desired
+        proposed = max(math.ceil(running * value / alarm.tracked - 1e-9), running + 1)
+        return alarm.state == IN_ALARM and desired < ceiling and max(proposed, floor) > desired
+    proposed = math.ceil(running * value / alarm.tracked - 1e-9)
+    return alarm.state == IN_ALARM and desired > floor and proposed < desired
 
 
 @kernel_entry
-def evaluate(watch: Watch, now_ms: int) -> int:
-    """Take in one metric period; how many alarms could act now, their positions being in `hot`."""
-    found = 0
-    for index in range(watch.alarms.size):
-        alarm = watch.alarms[index]
+def evaluate_alarms(tables: AlarmTables, now_ms: int) -> int:
+    """Evaluate one metric period; return how many alarms could act now, with their positions in `actionable`."""
+    actionable_count = 0
+    for index in range(tables.alarms.size):
+        alarm = tables.alarms[index]
         value = (
-            watch.custom[alarm.custom] if alarm.custom >= 0 else watch.measures[alarm.metric, alarm.subject]
+            tables.custom[alarm.custom] if alarm.custom >= 0 else tables.metrics[alarm.metric, alarm.subject]
         )
-        if not _fold(alarm, value):
+        if not _add_to_datapoint(alarm, value):
             continue
-        _judge(alarm)
+        _update_state(alarm)
         target = alarm.target
         if target < 0:
             continue
-        cooling = alarm.role == TRACKING_LOW and now_ms < watch.in_until[target]
-        counts = watch.running[target], watch.desired[target]
-        if not cooling and _could_act(alarm, *counts, watch.floor[target], watch.ceiling[target]):
-            watch.hot[found] = index
-            found += 1
-    return found
+        cooling = alarm.role == TRACKING_LOW and now_ms < tables.in_until[target]
+        counts = tables.running[target], tables.desired[target]
+        if not cooling and _could_act(alarm, *counts, tables.floor[target], tables.ceiling[target]):
+            tables.actionable[actionable_count] = index
+            actionable_count += 1
+    return actionable_count

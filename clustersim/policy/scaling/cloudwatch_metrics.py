@@ -1,8 +1,8 @@
-"""CloudWatch's metrics that policies and alarms may name, and arithmetic on them.
+"""The CloudWatch metrics that policies and alarms may name, and metric math.
 
-Decides which number a name means, whose it is, and what an expression of metric math is worth; knows no values
-of its own. The scenario's compilation checks names here; `control.scaling.cloudwatch_metrics` fills a column per
-`Metric`, and `control.scaling.alarm_table` asks it for the rows of alarms.
+Decides which metric a name means, which resource owns it, and the value of a metric math expression; it holds no values
+itself. The scenario's compilation validates names here; `control.scaling.cloudwatch_metrics` fills a column per
+`Metric`, and `control.scaling.alarm_table` resolves the metrics of alarms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 
 class Metric(IntEnum):
-    """What an alarm can read in one metric period: the rows of the matrix of measures."""
+    """The metrics of a metric period: the rows of the metrics matrix."""
 
     CPU = 0
     MEMORY = 1
@@ -44,7 +44,7 @@ class Metric(IntEnum):
 
 
 class Subject(IntEnum):
-    """Whose metric it is."""
+    """The kind of resource that owns a metric."""
 
     SERVICE = 0
     GROUP = 1
@@ -107,7 +107,7 @@ METRIC_NAMES = sorted({name for names in METRICS.values() for name in names})
 SUMMED = frozenset(
     {Metric.REQUESTS, Metric.REQUESTS_PER_TARGET, Metric.FAILED_REQUESTS, Metric.MESSAGES_DELETED}
 )
-"""Metrics that count: a longer period holds their sum, of the others the mean."""
+"""Counting metrics: aggregated over a longer period by their sum, the others by their mean."""
 
 _DIMENSIONS = {
     "ServiceName": Subject.SERVICE,
@@ -118,16 +118,16 @@ _DIMENSIONS = {
 }
 
 
-class Named(NamedTuple):
-    """A metric as somebody named it: which one, whose kind, and the name of its owner (None: one's own)."""
+class MetricReference(NamedTuple):
+    """A reference to a metric: which one, the kind of its owner, and the name of the owner (None: the default)."""
 
     metric: Metric
     subject: Subject
     owner: str | None
 
 
-def owner_of(dimensions: Any) -> tuple[Subject, str] | None:
-    """Whose metric the dimensions of CloudWatch name; None where they name nobody but the cluster."""
+def find_owner(dimensions: Any) -> tuple[Subject, str] | None:
+    """Return the owner of a metric by its CloudWatch dimensions; None if they name only the cluster."""
     for dimension in dimensions or ():
         subject = _DIMENSIONS.get(str(dimension.get("name")))
         if subject is not None:
@@ -137,40 +137,42 @@ def owner_of(dimensions: Any) -> tuple[Subject, str] | None:
     return None
 
 
-def metric_named(name: str, dimensions: Any = (), own: Subject = Subject.SERVICE) -> Named | None:
-    """The metric of a CloudWatch or predefined name; None where clustersim does not simulate it.
+def find_metric(
+    name: str, dimensions: Any = (), default_subject: Subject = Subject.SERVICE
+) -> MetricReference | None:
+    """Return the metric of a CloudWatch or predefined name; None if clustersim does not simulate it.
 
-    Without dimensions it is that of its `own` service or group, unless only the cluster has such a metric.
-    The predefined metrics of 20 s resolution are those of 60 s with a longer name.
+    Without dimensions it belongs to the service or group itself (`default_subject`), unless only the cluster has such
+    a metric. The predefined metrics of 20 s resolution are those of 60 s with a longer name.
     """
     name = name.removesuffix("HighResolution")
-    owner = owner_of(dimensions)
+    owner = find_owner(dimensions)
     if owner is not None:
-        found = METRICS[owner[0]].get(name)
-        return None if found is None else Named(found, owner[0], owner[1])
-    only_cluster = any(str(each.get("name")) == "ClusterName" for each in dimensions or ())
-    order = (Subject.CLUSTER,) if only_cluster else (own, Subject.CLUSTER)
+        metric = METRICS[owner[0]].get(name)
+        return None if metric is None else MetricReference(metric, owner[0], owner[1])
+    only_cluster = any(str(dimension.get("name")) == "ClusterName" for dimension in dimensions or ())
+    order = (Subject.CLUSTER,) if only_cluster else (default_subject, Subject.CLUSTER)
     for subject in order:
         if name in METRICS[subject]:
-            return Named(METRICS[subject][name], subject, None)
+            return MetricReference(METRICS[subject][name], subject, None)
     return None
 
 
-Reader = Callable[[Named], float]
+MetricReader = Callable[[MetricReference], float]
 
 
-class Expression:
+class MetricExpression:
     """The `metrics` of a customised metric: metric statistics by id, and expressions over them.
 
-    Arithmetic (+ - * /, parentheses), FILL, MIN, MAX, CEIL and FLOOR; one query returns data. A division by
-    zero and a missing part give no datapoint (NaN), as in CloudWatch. Raises ValueError for anything else.
+    Arithmetic (+ - * /, parentheses), FILL, MIN, MAX, CEIL and FLOOR; one query returns data. A division by zero or a
+    missing operand gives no datapoint (NaN), as in CloudWatch. Raises ValueError for anything else.
     """
 
-    def __init__(self, queries: list[dict[str, Any]], own: Subject = Subject.SERVICE) -> None:
+    def __init__(self, queries: list[dict[str, Any]], default_subject: Subject = Subject.SERVICE) -> None:
         if not queries:
             raise ValueError("metrics is empty")
-        self._own = own
-        self._metrics: dict[str, Named] = {}
+        self._default_subject = default_subject
+        self._metrics: dict[str, MetricReference] = {}
         self._formulas: dict[str, ast.expr] = {}
         returned = [query for query in queries if query.get("returnData", True)]
         if len(returned) != 1:
@@ -179,7 +181,7 @@ class Expression:
             self._define(query)
         self._result = str(returned[0]["id"])
         self.text = str(returned[0].get("expression") or returned[0].get("label") or self._result)
-        self._evaluate(self._result, lambda named: 1.0, ())
+        self._evaluate(self._result, lambda reference: 1.0, ())
 
     def _define(self, query: Mapping[str, Any]) -> None:
         name = str(query.get("id"))
@@ -187,35 +189,39 @@ class Expression:
             try:
                 self._formulas[name] = ast.parse(str(query["expression"]), mode="eval").body
             except SyntaxError as problem:
-                raise ValueError(f"{query['expression']!r} is no arithmetic on metrics") from problem
+                raise ValueError(
+                    f"{query['expression']!r} is not an arithmetic expression on metrics"
+                ) from problem
             return
         statistic = query.get("metricStat") or {}
-        asked = statistic.get("metric") or {}
-        wanted = str(asked.get("metricName"))
-        named = metric_named(wanted, asked.get("dimensions"), self._own)
-        if named is None:
-            raise ValueError(f"metric {wanted!r} is not simulated; one of {', '.join(METRIC_NAMES)}")
-        self._metrics[name] = named
+        metric_spec = statistic.get("metric") or {}
+        metric_name = str(metric_spec.get("metricName"))
+        reference = find_metric(metric_name, metric_spec.get("dimensions"), self._default_subject)
+        if reference is None:
+            raise ValueError(
+                f"metric {metric_name!r} is not simulated; expected one of {', '.join(METRIC_NAMES)}"
+            )
+        self._metrics[name] = reference
 
     @property
-    def named(self) -> list[Named]:
-        """The metrics it reads."""
+    def references(self) -> list[MetricReference]:
+        """The metrics that it reads."""
         return list(self._metrics.values())
 
-    def value(self, read: Reader) -> float:
-        """The value now, `read` giving each metric's last datapoint; NaN: no datapoint."""
+    def value(self, read: MetricReader) -> float:
+        """Return the current value; `read` gives each metric's last datapoint; NaN: no datapoint."""
         return self._evaluate(self._result, read, ())
 
-    def _evaluate(self, name: str, read: Reader, path: tuple[str, ...]) -> float:
+    def _evaluate(self, name: str, read: MetricReader, path: tuple[str, ...]) -> float:
         if name in path:
-            raise ValueError(f"{name!r} is defined by itself")
+            raise ValueError(f"{name!r} refers to itself")
         if name in self._metrics:
             return read(self._metrics[name])
         if name not in self._formulas:
             raise ValueError(f"{name!r} is not the id of a query")
         return self._node(self._formulas[name], read, (*path, name))
 
-    def _node(self, node: ast.expr, read: Reader, path: tuple[str, ...]) -> float:
+    def _node(self, node: ast.expr, read: MetricReader, path: tuple[str, ...]) -> float:
         match node:
             case ast.Constant(value=int() | float() as number):
                 return float(number)
@@ -224,15 +230,17 @@ class Expression:
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 return -self._node(inner, read, path)
             case ast.BinOp(left=left, op=operation, right=right):
-                return _combine(operation, self._node(left, read, path), self._node(right, read, path))
+                return _apply_operator(operation, self._node(left, read, path), self._node(right, read, path))
             case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
-                return _call(function.upper(), [self._node(argument, read, path) for argument in arguments])
+                return _apply_function(
+                    function.upper(), [self._node(argument, read, path) for argument in arguments]
+                )
             case ast.List(elts=[inner]):
                 return self._node(inner, read, path)
         raise ValueError(f"{ast.unparse(node)!r} is not simulated in metric math")
 
 
-def _combine(operation: ast.operator, left: float, right: float) -> float:
+def _apply_operator(operation: ast.operator, left: float, right: float) -> float:
     match operation:
         case ast.Add():
             return left + right
@@ -245,10 +253,10 @@ def _combine(operation: ast.operator, left: float, right: float) -> float:
     raise ValueError("only + - * / are simulated in metric math")
 
 
-def _call(function: str, arguments: list[float]) -> float:
+def _apply_function(function: str, arguments: list[float]) -> float:
     match function, arguments:
-        case "FILL", [value, instead]:
-            return instead if math.isnan(value) else value
+        case "FILL", [value, replacement]:
+            return replacement if math.isnan(value) else value
         case "CEIL" | "FLOOR", [value]:
             if math.isnan(value):
                 return value

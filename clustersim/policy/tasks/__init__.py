@@ -1,5 +1,5 @@
 """Decisions about single tasks and deployments: health, restarts, permissions, addresses, and the limits of a
 deployment.
 
-It must not know the world or the clock. Start with `deployment` and `health`.
+This package must not know the world or the clock. Start with `deployment` and `health`.
 """

@@ -1,12 +1,12 @@
-"""What an IAM role allows: the evaluation of identity policies.
+"""Evaluation of the identity policies of an IAM role.
 
-Decides whether a role may carry out an action on a resource: an explicit Deny wins, then an Allow, otherwise
-the request is denied implicitly (IAM User Guide: policy evaluation logic). It must not know files, places,
-tasks or what ECS makes of a refusal: `scenario.aws.iam_policy_documents` reads policies,
-`policy.tasks.startup_authorization` asks.
+Decides whether a role may carry out an action on a resource: an explicit Deny wins, then an Allow, otherwise the
+request is denied implicitly (IAM User Guide: policy evaluation logic). This module must not know files, tasks or how
+ECS reacts to a denial: `scenario.aws.iam_policy_documents` reads policies, `policy.tasks.startup_authorization` and
+`world.build.fatal_misconfiguration` call it.
 
-Only what a role itself allows is looked at: no resource policies, boundaries, service control policies or
-session policies, and no conditions.
+Only the statements of the role itself are evaluated: no resource policies, permissions boundaries, service control
+policies or session policies, and no conditions.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-ALL = ("*",)
+ANYTHING = ("*",)
 
 _RESOURCE_PART = 5  # an ARN is arn:partition:service:region:account:resource; the resource may hold colons
 
 
-class Verdict(Enum):
-    """How a request ends."""
+class PolicyDecision(Enum):
+    """The result of evaluating a request."""
 
     ALLOWED = "allowed"
     DENIED = "explicit deny"
@@ -31,20 +31,20 @@ class Verdict(Enum):
 
 
 class Statement(NamedTuple):
-    """One statement of a policy; `not_actions` and `not_resources` hold what NotAction and NotResource list.
+    """One statement of a policy; `not_actions` and `not_resources` are its NotAction and NotResource lists.
 
-    A statement lists either side: where the `not_` tuple is not None, the other is not looked at.
+    A statement has one list of each pair: where the `not_` tuple is not None, the other is ignored.
     """
 
     allow: bool
-    actions: tuple[str, ...] = ALL
-    resources: tuple[str, ...] = ALL
+    actions: tuple[str, ...] = ANYTHING
+    resources: tuple[str, ...] = ANYTHING
     not_actions: tuple[str, ...] | None = None
     not_resources: tuple[str, ...] | None = None
 
 
 class Call(NamedTuple):
-    """A call that an application makes: at its start, or in a `share` (0 to 1) of its requests."""
+    """An AWS call of an application: at its start, or in a `share` (0 to 1) of its requests."""
 
     action: str
     resource: str
@@ -52,27 +52,30 @@ class Call(NamedTuple):
     share: float = 1.0
 
 
-class CallOutcome(NamedTuple):
-    """What a role makes of an application's calls: the call it dies of at its start, and requests that fail."""
+class CallEvaluation(NamedTuple):
+    """The effect of a role on an application's calls.
+
+    `fatal` is the denied call that ends the application at its start, `failing_share` the share of requests that fail.
+    """
 
     fatal: Call | None
     failing_share: float
 
 
-def verdict(statements: Iterable[Statement], action: str, resource: str) -> Verdict:
-    """What the statements of a role say to `action` (`s3:GetObject`) on `resource` (an ARN, or `*`)."""
-    found = Verdict.NOT_ALLOWED
+def evaluate_policies(statements: Iterable[Statement], action: str, resource: str) -> PolicyDecision:
+    """Evaluate the statements of a role for `action` (`s3:GetObject`) on `resource` (an ARN, or `*`)."""
+    decision = PolicyDecision.NOT_ALLOWED
     for statement in statements:
-        if not applies(statement, action, resource):
+        if not statement_applies(statement, action, resource):
             continue
         if not statement.allow:
-            return Verdict.DENIED
-        found = Verdict.ALLOWED
-    return found
+            return PolicyDecision.DENIED
+        decision = PolicyDecision.ALLOWED
+    return decision
 
 
-def applies(statement: Statement, action: str, resource: str) -> bool:
-    """Whether a statement speaks of `action` on `resource`."""
+def statement_applies(statement: Statement, action: str, resource: str) -> bool:
+    """Return whether a statement covers `action` on `resource`."""
     if statement.not_actions is not None:
         if any(matches_action(pattern, action) for pattern in statement.not_actions):
             return False
@@ -84,54 +87,55 @@ def applies(statement: Statement, action: str, resource: str) -> bool:
 
 
 def matches_action(pattern: str, action: str) -> bool:
-    """Whether an action is meant: `*` and `?` anywhere, prefix and name in any case (IAM: Action)."""
+    """Return whether a pattern matches an action: `*` and `?` anywhere, case-insensitive (IAM: Action)."""
     return _glob(pattern.lower()).fullmatch(action.lower()) is not None
 
 
 def matches_resource(pattern: str, resource: str) -> bool:
-    """Whether a resource is meant: case counts, `*` and `?` stay within a part of an ARN (IAM: Resource).
+    """Return whether a pattern matches a resource (IAM: Resource): case-sensitive, wildcards within one part of an ARN.
 
-    A `*` that ends a part may run on beyond the colon, and in the resource itself colons are characters as
-    any other.
+    A `*` that ends a part may extend beyond the colon, and in the resource part colons are ordinary characters.
     """
     return _arn_glob(pattern).fullmatch(resource) is not None
 
 
-def outcome(calls: Sequence[Call], statements: Iterable[Statement] | None) -> CallOutcome:
-    """What becomes of an application that makes `calls` with a role; None is a role that may do all.
+def evaluate_calls(calls: Sequence[Call], statements: Iterable[Statement] | None) -> CallEvaluation:
+    """Evaluate an application's `calls` for a role; None is a role with all permissions.
 
-    Calls of different kinds fall on requests independently of each other (MODEL.md: choices).
+    Calls of different kinds occur in requests independently of each other (MODEL.md: choices).
     """
     if statements is None:
-        return CallOutcome(None, 0.0)
-    of_role = tuple(statements)
-    failing, fatal = 0.0, None
+        return CallEvaluation(None, 0.0)
+    role_statements = tuple(statements)
+    failing_share, fatal = 0.0, None
     for call in calls:
-        if verdict(of_role, call.action, call.resource) is Verdict.ALLOWED:
+        if evaluate_policies(role_statements, call.action, call.resource) is PolicyDecision.ALLOWED:
             continue
         if call.at_start:
             fatal = fatal or call
         else:
-            failing += (1.0 - failing) * call.share
-    return CallOutcome(fatal, failing)
+            failing_share += (1.0 - failing_share) * call.share
+    return CallEvaluation(fatal, failing_share)
 
 
 @lru_cache(maxsize=4096)
 def _glob(pattern: str) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+    return re.compile(
+        "".join(parts.get(character) or re.escape(character) for character in pattern), re.DOTALL
+    )
 
 
 @lru_cache(maxsize=4096)
 def _arn_glob(pattern: str) -> re.Pattern[str]:
     text, colons = "", 0
-    for place, letter in enumerate(pattern):
-        free = colons >= _RESOURCE_PART or pattern[place + 1 : place + 2] in ("", ":")
-        if letter == "*":
-            text += ".*" if free else "[^:]*"
-        elif letter == "?":
+    for position, character in enumerate(pattern):
+        unbounded = colons >= _RESOURCE_PART or pattern[position + 1 : position + 2] in ("", ":")
+        if character == "*":
+            text += ".*" if unbounded else "[^:]*"
+        elif character == "?":
             text += "." if colons >= _RESOURCE_PART else "[^:]"
         else:
-            colons += letter == ":"
-            text += re.escape(letter)
+            colons += character == ":"
+            text += re.escape(character)
     return re.compile(text, re.DOTALL)

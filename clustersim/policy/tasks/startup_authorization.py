@@ -1,15 +1,15 @@
-"""What a task needs from IAM before its containers run, who needs it, and ECS's words when it is refused.
+"""Permissions that a task needs before its containers run, and the messages of ECS when one is denied.
 
-Decides, for a task, a launch type and roles, which right is missing first. `CHECKS` is the whole list of what is
-asked: each row names the actions, the role that needs them, and the failure's words as real clusters show
-them. It must not know scenarios or files: `scenario.resolve.roles` gathers a task definition's needs, the
-world asks `first_refusal` once for each place where a task set may run.
+Decides, for a task, a launch type and roles, which permission is missing first. `ACCESS_CHECKS` is the complete list
+of checks: each row names the actions, the role that needs them, and the messages as real clusters show them. It must
+not know scenarios or files: `scenario.resolve.roles` collects the access that a task definition requires, the world
+calls `first_denial` once for each place where a task set may run.
 
 Sources. Actions and roles: ECS Developer Guide, task execution role, container instance role, private registry
 authentication, specifying sensitive data; AWS managed policies AmazonECSTaskExecutionRolePolicy and
-AmazonEC2ContainerRegistryPullOnly. `ecr:BatchCheckLayerAvailability` stands in the former but not in the
-latter, which AWS made for pulling alone, so it is not asked for. Words: as in stopped tasks that were quoted in
-public (the ECS agent's sources, issues, write-ups); request ids and status codes are left out.
+AmazonEC2ContainerRegistryPullOnly. `ecr:BatchCheckLayerAvailability` is in the former but not in the latter, which AWS
+made for pulling alone, so it is not required. Messages: as in publicly quoted stopped tasks (the ECS agent's sources,
+issues, articles), without request ids and status codes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from clustersim.policy.tasks.iam_evaluation import Statement, Verdict, verdict
+from clustersim.policy.tasks.iam_evaluation import PolicyDecision, Statement, evaluate_policies
 
 EXECUTION, INSTANCE, EITHER = "execution role", "instance role", "execution role, else instance role"
-"""Whose right it must be."""
+"""The role that must have the permission."""
 
 
-class Need(NamedTuple):
-    """One thing a task's start needs: the kind is a row of `CHECKS`, the subject what messages name.
+class RequiredAccess(NamedTuple):
+    """An access that the start of a task requires.
 
-    The subject of images is their reference, of secrets their ARN, of logs their group.
+    `kind` is that of a row of `ACCESS_CHECKS`; `subject` is named in messages: the reference of an image, the ARN of a
+    secret, the group of logs.
     """
 
     kind: str
@@ -35,30 +36,30 @@ class Need(NamedTuple):
     region: str
 
 
-class Check(NamedTuple):
-    """A row of the table: what is asked for a kind of need, of which role, and the words of a refusal.
+class AccessCheck(NamedTuple):
+    """A row of the table: the actions for a kind of access, the role that needs them, and the messages of a denial.
 
-    Words hold `{denied}` for IAM's own sentence, and `{subject}`, `{region}`, `{host}`, `{repository}` and
-    `{tag}` of the need. A check without words does not stop a task.
+    Messages contain `{denied}` for IAM's own sentence, and `{subject}`, `{region}`, `{host}`, `{repository}` and
+    `{tag}` of the required access. A check without messages does not stop a task.
     """
 
     kind: str
     actions: tuple[str, ...]
-    on_fargate: str
-    on_ec2: str
-    fargate_words: str
-    ec2_words: str
+    fargate_role: str
+    ec2_role: str
+    fargate_message: str
+    ec2_message: str
 
 
 class Role(NamedTuple):
-    """A role by its name, and its statements; None is a role that may do all."""
+    """A role by name, and its statements; None is a role with all permissions."""
 
     name: str
     statements: tuple[Statement, ...] | None = None
 
 
-class Refusal(NamedTuple):
-    """Why a task does not start: `stoppedReason`, and what was asked of whom."""
+class AccessDenial(NamedTuple):
+    """The reason a task does not start: its `stoppedReason`, and the denied action, resource and role."""
 
     reason: str
     kind: str
@@ -72,7 +73,7 @@ _RETRIEVAL = (
     "execution resource retrieval failed: "
 )
 _ONCE = "service call has been retried 1 time(s): "
-_SECRET = Check(
+_SECRET = AccessCheck(
     "secret",
     ("secretsmanager:GetSecretValue",),
     EXECUTION,
@@ -82,9 +83,9 @@ _SECRET = Check(
     "Fetching secret data from AWS Secrets Manager in region {region}: secret {subject}: {denied}",
 )
 
-CHECKS = (
+ACCESS_CHECKS = (
     _SECRET,
-    Check(
+    AccessCheck(
         "parameter",
         ("ssm:GetParameters",),
         EXECUTION,
@@ -93,7 +94,7 @@ CHECKS = (
         "Fetching secret data from SSM Parameter Store in {region}: {denied}",
     ),
     _SECRET._replace(kind="registry credentials"),
-    Check(
+    AccessCheck(
         "registry token",
         ("ecr:GetAuthorizationToken",),
         EXECUTION,
@@ -101,7 +102,7 @@ CHECKS = (
         f"{_RETRIEVAL}unable to retrieve ecr registry auth: {_ONCE}{{denied}}",
         "CannotPullECRContainerError: {denied}",
     ),
-    Check(
+    AccessCheck(
         "image",
         ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
         EXECUTION,
@@ -111,7 +112,7 @@ CHECKS = (
         "CannotPullContainerError: Error response from daemon: pull access denied for {host}/{repository}, "
         "repository does not exist or may require 'docker login': denied: {denied}",
     ),
-    Check(
+    AccessCheck(
         "log group",
         ("logs:CreateLogGroup",),
         EXECUTION,
@@ -121,7 +122,7 @@ CHECKS = (
         "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: "
         "failed to create Cloudwatch log group: {denied}",
     ),
-    Check(
+    AccessCheck(
         "log stream",
         ("logs:CreateLogStream",),
         EXECUTION,
@@ -131,67 +132,77 @@ CHECKS = (
         "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: "
         "failed to create Cloudwatch log stream: {denied}",
     ),
-    # A task that may make its stream but not write into it runs, and its lines are lost.
-    Check("log lines", ("logs:PutLogEvents",), EXECUTION, EITHER, "", ""),
+    # A task that may create its log stream but not write to it runs, and its log lines are lost.
+    AccessCheck("log lines", ("logs:PutLogEvents",), EXECUTION, EITHER, "", ""),
 )
-"""Everything that is asked of IAM when a task starts, in the order in which it is asked."""
+"""All IAM checks when a task starts, in the order in which they are made."""
 
 _ROLE_SESSION = "AccessDeniedException: User: arn:aws:sts::{account}:assumed-role/{role}/{session}"
 
 
-def first_refusal(
-    needs: Sequence[Need], fargate: bool, execution: Role | None, instance: Role | None, account: str
-) -> Refusal | None:
-    """What stops a task with `needs` from starting, if anything.
-
-    A role that is None is not looked at, as if it might do all. What a role lacks without stopping the task
-    is in `all_refusals`.
-    """
-    return next((refusal for refusal in _refusals(needs, fargate, execution, instance, account)), None)
-
-
-def all_refusals(
-    needs: Sequence[Need], fargate: bool, execution: Role | None, instance: Role | None, account: str
-) -> tuple[Refusal, ...]:
-    """Every right that is missing, in the order of asking; those with an empty reason do not stop a task."""
-    return tuple(_refusals(needs, fargate, execution, instance, account, harmless=True))
-
-
-def _refusals(
-    needs: Sequence[Need],
+def first_denial(
+    needs: Sequence[RequiredAccess],
     fargate: bool,
     execution: Role | None,
     instance: Role | None,
     account: str,
-    harmless: bool = False,
-) -> Iterable[Refusal]:
-    for check in CHECKS:
-        words = check.fargate_words if fargate else check.ec2_words
-        role = _role_of(check.on_fargate if fargate else check.on_ec2, execution, instance)
-        if role is None or role.statements is None or not (words or harmless):
+) -> AccessDenial | None:
+    """Return the first denial that stops a task with `needs` from starting, or None.
+
+    A role that is None is not checked, as if it had all permissions. Denials that do not stop a task are in
+    `all_denials`.
+    """
+    return next((denial for denial in _denials(needs, fargate, execution, instance, account)), None)
+
+
+def all_denials(
+    needs: Sequence[RequiredAccess],
+    fargate: bool,
+    execution: Role | None,
+    instance: Role | None,
+    account: str,
+) -> tuple[AccessDenial, ...]:
+    """Return every denial in the order of the checks; those with an empty reason do not stop a task."""
+    return tuple(_denials(needs, fargate, execution, instance, account, include_harmless=True))
+
+
+def _denials(
+    needs: Sequence[RequiredAccess],
+    fargate: bool,
+    execution: Role | None,
+    instance: Role | None,
+    account: str,
+    include_harmless: bool = False,
+) -> Iterable[AccessDenial]:
+    for check in ACCESS_CHECKS:
+        message = check.fargate_message if fargate else check.ec2_message
+        role = _select_role(check.fargate_role if fargate else check.ec2_role, execution, instance)
+        if role is None or role.statements is None or not (message or include_harmless):
             continue
         for need in needs:
             if need.kind != check.kind:
                 continue
             for action in check.actions:
-                found = verdict(role.statements, action, need.resource)
-                if found is not Verdict.ALLOWED:
-                    denied = _denied(found, role.name, action, need.resource, account, fargate)
-                    reason = words.format(denied=denied, **_parts(need))
-                    yield Refusal(reason, check.kind, action, need.resource, role.name)
+                decision = evaluate_policies(role.statements, action, need.resource)
+                if decision is not PolicyDecision.ALLOWED:
+                    denied = _denial_sentence(decision, role.name, action, need.resource, account, fargate)
+                    reason = message.format(denied=denied, **_message_fields(need))
+                    yield AccessDenial(reason, check.kind, action, need.resource, role.name)
 
 
-def _role_of(whose: str, execution: Role | None, instance: Role | None) -> Role | None:
-    if whose == EXECUTION:
+def _select_role(required_role: str, execution: Role | None, instance: Role | None) -> Role | None:
+    if required_role == EXECUTION:
         return execution
-    return instance if whose == INSTANCE or execution is None else execution
+    return instance if required_role == INSTANCE or execution is None else execution
 
 
-def _denied(found: Verdict, role: str, action: str, resource: str, account: str, fargate: bool) -> str:
-    """IAM's sentence about a refused request."""
+def _denial_sentence(
+    decision: PolicyDecision, role: str, action: str, resource: str, account: str, fargate: bool
+) -> str:
+    """Return the sentence of IAM about a denied request."""
     cause = (
         "with an explicit deny in an identity-based policy"
-        if found is Verdict.DENIED
+        if decision is PolicyDecision.DENIED
         else f"because no identity-based policy allows the {action} action"
     )
     session = "task" if fargate else "instance"
@@ -199,8 +210,8 @@ def _denied(found: Verdict, role: str, action: str, resource: str, account: str,
     return f"{user} is not authorized to perform: {action} on resource: {resource} {cause}"
 
 
-def _parts(need: Need) -> dict[str, str]:
-    """What the words may name."""
+def _message_fields(need: RequiredAccess) -> dict[str, str]:
+    """Return the fields that a message may name."""
     host, _, rest = need.subject.partition("/")
     repository, _, digest = rest.partition("@")
     repository, _, tag = repository.partition(":")

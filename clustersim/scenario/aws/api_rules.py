@@ -1,12 +1,12 @@
-"""What the AWS models do not say about a block: tables of facts, keyed by operation and field path.
+"""Rules of the AWS APIs that botocore's models lack: tables keyed by operation and field path.
 
 Decides which values, ranges and counts are documented but not in botocore's models, which required fields a
-scenario may leave out, which fields are newer than the oldest botocore we accept, and which fields the
-simulator does not follow yet. It holds data only and must not know how a block is walked; `aws.py` reads it.
+scenario may leave out, which fields are newer than the oldest supported botocore, and which fields are not
+simulated yet. It holds data only and must not know how a block is traversed; `block_validation` reads it.
 
 A path names fields in the API's own case, joined by dots; `[]` stands for every item of a list.
-Sources: facts as quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto
-Scaling, Elastic Load Balancing or CloudWatch API reference of the field.
+Sources are quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto Scaling, Elastic Load
+Balancing or CloudWatch API reference of the field.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Bounds = tuple[float | None, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A field that would change behaviour: what to call it, and the values that ask for it.
+    """A feature that is not simulated: its name, and the field values that request it.
 
-    Without `values` every value asks for it that is not empty, zero or false.
+    Without `trigger_values` every value requests it that is not empty, zero or false.
     """
 
-    words: str
-    values: frozenset[Any] | None = None
+    name: str
+    trigger_values: frozenset[Any] | None = None
 
 
-def _feature(words: str, *values: Any) -> Feature:
-    return Feature(words, frozenset(values) if values else None)
+def _feature(name: str, *values: Any) -> Feature:
+    return Feature(name, frozenset(values) if values else None)
 
 
-def _under(prefix: str, rows: Mapping[str, Any]) -> dict[str, Any]:
+def _prefixed(prefix: str, rows: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}.{path}": row for path, row in rows.items()}
 
 
-# --- ranges: of a number its value, of a text its length, of a list its number of items ----------------
+# --- ranges: the value of a number, the length of a text, the number of items of a list ----------------
 
 _STRATEGY_ROWS: dict[str, Bounds] = {
     "capacityProviderStrategy": (None, 20),  # API CapacityProviderStrategyItem: at most 20 providers
@@ -63,7 +63,7 @@ _SERVICE_ROWS: dict[str, Bounds] = {
     "loadBalancers": (None, 5),  # ECS service quotas: target groups per service
     "loadBalancers[].containerPort": (1, 65535),
     **_STRATEGY_ROWS,
-    **_under("deploymentConfiguration", _DEPLOYMENT_ROWS),
+    **_prefixed("deploymentConfiguration", _DEPLOYMENT_ROWS),
 }
 _CONTAINER_ROWS: dict[str, Bounds] = {
     "cpu": (0, None),
@@ -86,14 +86,14 @@ _TRACKING = "TargetTrackingScalingPolicyConfiguration"
 RANGES: dict[str, dict[str, Bounds]] = {
     "ecs.CreateService": _SERVICE_ROWS,
     "ecs.UpdateService": _SERVICE_ROWS,
-    # RunTask starts at most 10 tasks a call; an entry of a scenario may ask for more: it is many calls.
+    # RunTask starts at most 10 tasks per call; an entry of a scenario may have a higher count: it makes several calls.
     "ecs.RunTask": {"count": (1, None), **_STRATEGY_ROWS},
     "ecs.RegisterTaskDefinition": {
         "containerDefinitions": (None, 10),  # ECS service quotas
         "placementConstraints": (None, 10),
         "placementConstraints[].expression": (1, 2000),
         "ephemeralStorage.sizeInGiB": (21, 200),  # API EphemeralStorage
-        **_under("containerDefinitions[]", _CONTAINER_ROWS),
+        **_prefixed("containerDefinitions[]", _CONTAINER_ROWS),
     },
     "ecs.CreateCapacityProvider": {
         # API InfrastructureOptimization: -1 turns it off
@@ -128,7 +128,7 @@ RANGES: dict[str, dict[str, Bounds]] = {
     },
 }
 
-# Numbers that must be a multiple of something (API LinearConfiguration, CanaryConfiguration).
+# Numbers that must be a multiple of a step (API LinearConfiguration, CanaryConfiguration).
 MULTIPLES: dict[str, dict[str, float]] = {
     operation: {
         "deploymentConfiguration.linearConfiguration.stepPercent": 0.1,
@@ -137,7 +137,7 @@ MULTIPLES: dict[str, dict[str, float]] = {
     for operation in ("ecs.CreateService", "ecs.UpdateService")
 }
 
-# --- values: narrower than the model's, or absent from it ----------------------------------------------
+# --- values: a subset of the model's, or missing in it --------------------------------------------------
 
 _ECS_METRICS = (
     "ECSServiceAverageCPUUtilization",
@@ -181,30 +181,30 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "cloudwatch.PutMetricAlarm": {"TreatMissingData": ("breaching", "notBreaching", "ignore", "missing")},
 }
 
-# What would be right, where the service itself has words for it.
-VALUE_TEXTS: dict[str, dict[str, str]] = {
+# Hints in the words of the service itself.
+VALUE_HINTS: dict[str, dict[str, str]] = {
     "ecs.CreateService": {"launchType": "launch type should be one of [EC2,FARGATE]"},
     "ecs.RunTask": {"launchType": "launch type should be one of [EC2,FARGATE]"},
 }
 
-# --- required by the API, but free to leave out of a scenario ------------------------------------------
+# --- required by the API, but optional in a scenario ----------------------------------------------------
 
 _SCALABLE_IDS = frozenset({"ServiceNamespace", "ResourceId", "ScalableDimension"})
-_PLACED_OUTSIDE = frozenset(
+_OPTIONAL_TASK_FIELDS = frozenset(
     {
         "networkConfiguration.awsvpcConfiguration.subnets",
         "volumeConfigurations[].managedEBSVolume.roleArn",
     }
 )
-_OUTSIDE = _PLACED_OUTSIDE | {
+_OPTIONAL_SERVICE_FIELDS = _OPTIONAL_TASK_FIELDS | {
     "vpcLatticeConfigurations[].roleArn",
     "vpcLatticeConfigurations[].targetGroupArn",
 }
 
-MAY_BE_LEFT_OUT: dict[str, frozenset[str]] = {
-    "ecs.CreateService": _OUTSIDE,
-    "ecs.UpdateService": _OUTSIDE,
-    "ecs.RunTask": _PLACED_OUTSIDE | {"taskDefinition"},  # an entry with a trace has none
+OPTIONAL_FIELDS: dict[str, frozenset[str]] = {
+    "ecs.CreateService": _OPTIONAL_SERVICE_FIELDS,
+    "ecs.UpdateService": _OPTIONAL_SERVICE_FIELDS,
+    "ecs.RunTask": _OPTIONAL_TASK_FIELDS | {"taskDefinition"},  # an entry with a trace has none
     "ecs.CreateCapacityProvider": frozenset(
         {
             "autoScalingGroupProvider.autoScalingGroupArn",
@@ -223,10 +223,10 @@ MAY_BE_LEFT_OUT: dict[str, frozenset[str]] = {
         {"AutoScalingGroupName"}
     ),  # one inside a provider has none
     "autoscaling.PutScalingPolicy": frozenset({"AutoScalingGroupName"}),
-    "cloudwatch.PutMetricAlarm": frozenset({"AlarmName"}),  # a step scaling policy's own alarm has none
+    "cloudwatch.PutMetricAlarm": frozenset({"AlarmName"}),  # the alarm inside a step scaling policy has none
 }
 
-# --- newer than the oldest botocore we accept: added to its model where missing ------------------------
+# --- newer than the oldest supported botocore: added to its model where missing ------------------------
 
 # Circuit breaker settings: announced 2026-07-01 (API DeploymentCircuitBreaker, ThresholdConfiguration).
 # 20-second metrics and high-resolution predefined metrics: announced 2026-06-19 (AWS What's New).
@@ -266,11 +266,11 @@ NEWER_MEMBERS: dict[str, dict[str, dict[str, str]]] = {
     },
 }
 
-# --- accepted, but not simulated yet: a row goes when its feature comes --------------------------------
+# --- accepted, but not simulated yet; remove the row when the feature is added ---------------------------
 
-_PLACED_ROWS = {"volumeConfigurations": _feature("Amazon EBS volumes of tasks")}
-_UPDATED_ROWS = {
-    **_PLACED_ROWS,
+_TASK_FEATURES = {"volumeConfigurations": _feature("Amazon EBS volumes of tasks")}
+_SERVICE_FEATURES = {
+    **_TASK_FEATURES,
     "deploymentController.type": _feature(
         "deployments by CodeDeploy or an external controller", "CODE_DEPLOY", "EXTERNAL"
     ),
@@ -280,7 +280,7 @@ _UPDATED_ROWS = {
     "gatewayConnectors": _feature("gateway connectors"),
 }
 
-# Requirements on attributes of instance types that the catalogue does not hold.
+# Requirements on attributes of instance types that the catalogue lacks.
 _UNKNOWN_REQUIREMENTS = {
     "requireHibernateSupport": "a requirement of hibernation",
     "localStorage": "a requirement of local storage",
@@ -295,9 +295,9 @@ _UNKNOWN_REQUIREMENTS = {
 }
 
 NOT_SIMULATED: dict[str, dict[str, Feature]] = {
-    "ecs.CreateService": _UPDATED_ROWS,
-    "ecs.UpdateService": _UPDATED_ROWS,
-    "ecs.RunTask": {**_PLACED_ROWS, "overrides": _feature("task overrides")},
+    "ecs.CreateService": _SERVICE_FEATURES,
+    "ecs.UpdateService": _SERVICE_FEATURES,
+    "ecs.RunTask": {**_TASK_FEATURES, "overrides": _feature("task overrides")},
     "ecs.RegisterTaskDefinition": {
         "containerDefinitions[].resourceRequirements[].type": _feature(
             "accelerators other than GPUs", "InferenceAccelerator", "NeuronDevice"

@@ -1,51 +1,51 @@
-"""What AWS refuses although every field of a block is well formed: rules between fields, per operation.
+"""Rules of AWS operations that span several fields of a block.
 
-Decides which combinations are refused: a strategy that mixes kinds of capacity, a group whose desired size is
-beyond its greatest. It must not know the models, files or other blocks: it reads one block in the API's own
-case, where a field may still be of a wrong type (that has its own problem and is passed over here).
-`aws.check_block` runs these after its walk.
+Decides which combinations of valid fields AWS rejects: a strategy that mixes Fargate and Auto Scaling groups, a
+group whose desired size is above its maximum. It must not know the API models, files or other blocks: it reads
+one block in the API's own case. A field of a wrong type is skipped; it has a problem of its own.
+`block_validation.validate_block` applies these rules after the fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from clustersim.scenario.aws.task_definition_rules import Block, ecs_rules, items, number
-from clustersim.scenario.text.document import Problem, Steps
+from clustersim.scenario.aws.task_definition_rules import Block, check_task_definition, int_field, iter_items
+from clustersim.scenario.text.document import FieldPath, Problem
 
-Refusal = Callable[[Block], list[Problem]]
+CrossFieldRule = Callable[[Block], list[Problem]]
 
 _FARGATE = ("FARGATE", "FARGATE_SPOT")
 _METRIC_FIELDS = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
 
 
-def _placement(block: Block) -> list[Problem]:
-    """What CreateService, UpdateService and RunTask refuse about where tasks go."""
-    found: list[Problem] = []
-    strategy = [item for _, item in items(block, "capacityProviderStrategy")]
+def _check_placement(block: Block) -> list[Problem]:
+    """Check the placement fields of CreateService, UpdateService and RunTask."""
+    problems: list[Problem] = []
+    strategy = [item for _, item in iter_items(block, "capacityProviderStrategy")]
     if "launchType" in block and strategy:
-        what = "a launch type and a capacity provider strategy exclude each other"
-        found.append(Problem(("launchType",), what, "one of the two"))
-    found.extend(_capacity_provider_strategy(strategy))
-    for path, rule in items(block, "placementStrategy"):
+        message = "a launch type and a capacity provider strategy exclude each other"
+        problems.append(Problem(("launchType",), message, "one of the two"))
+    problems.extend(_check_strategy(strategy))
+    for path, rule in iter_items(block, "placementStrategy"):
         kind, field = rule.get("type"), rule.get("field")
         if kind == "binpack" and str(field).lower() not in ("cpu", "memory"):
-            found.append(Problem((*path, "field"), f"binpack by {field or 'nothing'}", "cpu or memory"))
+            problems.append(Problem((*path, "field"), f"binpack by {field or 'nothing'}", "cpu or memory"))
         elif kind == "spread" and not field:
-            found.append(Problem((*path, "field"), "spread by nothing", "instanceId or attribute:NAME"))
-    for path, rule in items(block, "placementConstraints"):
-        found.extend(_constraint(path, rule))
+            problems.append(Problem((*path, "field"), "spread by nothing", "instanceId or attribute:NAME"))
+    for path, rule in iter_items(block, "placementConstraints"):
+        problems.extend(_check_constraint(path, rule))
     if block.get("launchType") == "FARGATE":
         # ECS Developer Guide, task placement: strategies and constraints are not for Fargate
-        found.extend(
+        problems.extend(
             Problem((field,), f"Fargate takes no {field}", "none, or launchType: EC2")
             for field in ("placementStrategy", "placementConstraints")
             if block.get(field)
         )
-    return found
+    return problems
 
 
-def _constraint(path: Steps, rule: Block) -> Iterator[Problem]:
+def _check_constraint(path: FieldPath, rule: Block) -> Iterator[Problem]:
     kind = rule.get("type")
     if kind == "memberOf" and not rule.get("expression"):
         yield Problem((*path, "expression"), "memberOf without an expression", "a cluster query")
@@ -55,105 +55,111 @@ def _constraint(path: Steps, rule: Block) -> Iterator[Problem]:
         )
 
 
-def _capacity_provider_strategy(strategy: list[Block]) -> Iterator[Problem]:
-    """API CapacityProviderStrategyItem, and the ECS Developer Guide on cluster capacity providers."""
+def _check_strategy(strategy: list[Block]) -> Iterator[Problem]:
+    """Check a strategy (API CapacityProviderStrategyItem; ECS Developer Guide: cluster capacity providers)."""
     path = ("capacityProviderStrategy",)
     if len(strategy) > 1 and all(item.get("weight", 0) == 0 for item in strategy):
         yield Problem(path, "every provider has weight 0", "a weight above 0 for at least one")
-    if sum((number(item, "base") or 0) > 0 for item in strategy) > 1:
+    if sum((int_field(item, "base") or 0) > 0 for item in strategy) > 1:
         yield Problem(path, "more than one provider has a base", "a base for one provider only")
     names = [str(item.get("capacityProvider")) for item in strategy]
     if len({name.rsplit("/", 1)[-1] in _FARGATE for name in names}) > 1:
-        what = "Fargate and Auto Scaling group providers are mixed"
-        yield Problem(path, what, "providers of one kind")
+        message = "Fargate and Auto Scaling group providers are mixed"
+        yield Problem(path, message, "providers of one kind")
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Problem(
-                (*path, index, "capacityProvider"), f"{name} for the second time", "each provider once"
-            )
+            yield Problem((*path, index, "capacityProvider"), f"{name} is listed twice", "each provider once")
 
 
-def _service(block: Block) -> list[Problem]:
-    """What CreateService and UpdateService refuse about deployments."""
-    found: list[Problem] = []
+def _check_service(block: Block) -> list[Problem]:
+    """Check the deployment fields of CreateService and UpdateService."""
+    problems: list[Problem] = []
     deployment = block.get("deploymentConfiguration")
     deployment = deployment if isinstance(deployment, Mapping) else {}
-    maximum = number(deployment, "maximumPercent")
+    maximum = int_field(deployment, "maximumPercent")
     path = ("deploymentConfiguration", "maximumPercent")
     if block.get("availabilityZoneRebalancing") == "ENABLED" and maximum is not None and maximum <= 100:
-        what = "Availability Zone rebalancing needs a maximumPercent above 100"
-        found.append(Problem(path, what, "more than 100, or availabilityZoneRebalancing: DISABLED"))
+        message = "Availability Zone rebalancing needs a maximumPercent above 100"
+        problems.append(Problem(path, message, "more than 100, or availabilityZoneRebalancing: DISABLED"))
     if block.get("schedulingStrategy") == "DAEMON":
         if maximum is not None and maximum != 100:
-            found.append(Problem(path, "a daemon service takes no maximumPercent but 100", "100"))
+            problems.append(Problem(path, "a daemon service takes no maximumPercent but 100", "100"))
         if block.get("launchType") == "FARGATE":
-            found.append(Problem(("schedulingStrategy",), "Fargate has no daemon services", "REPLICA"))
+            problems.append(Problem(("schedulingStrategy",), "Fargate has no daemon services", "REPLICA"))
     if deployment.get("strategy") == "BLUE_GREEN" and "bakeTimeInMinutes" not in deployment:
         missing = ("deploymentConfiguration", "bakeTimeInMinutes")
-        found.append(Problem(missing, "missing", "BLUE_GREEN needs it"))
-    return found
+        problems.append(Problem(missing, "missing", "BLUE_GREEN needs it"))
+    return problems
 
 
-def _capacity_provider(block: Block) -> list[Problem]:
+def _check_capacity_provider(block: Block) -> list[Problem]:
     kinds = [kind for kind in ("autoScalingGroupProvider", "managedInstancesProvider") if kind in block]
     if len(kinds) != 1:
-        what = "both kinds of provider" if kinds else "no kind of provider"
-        return [Problem((), what, "either autoScalingGroupProvider or managedInstancesProvider")]
+        message = "has both kinds of provider" if kinds else "has no kind of provider"
+        return [Problem((), message, "either autoScalingGroupProvider or managedInstancesProvider")]
     if block.get("name") in _FARGATE:
         return [Problem(("name",), f"{block['name']} always exists", "a name of its own")]
     provider = block[kinds[0]]
     scaling = provider.get("managedScaling") if isinstance(provider, Mapping) else None
     if not isinstance(scaling, Mapping):
         return []
-    least, most = number(scaling, "minimumScalingStepSize"), number(scaling, "maximumScalingStepSize")
-    if least is None or most is None or least <= most:
+    minimum, maximum = (
+        int_field(scaling, "minimumScalingStepSize"),
+        int_field(scaling, "maximumScalingStepSize"),
+    )
+    if minimum is None or maximum is None or minimum <= maximum:
         return []
     path = ("autoScalingGroupProvider", "managedScaling", "minimumScalingStepSize")
-    return [Problem(path, f"{least} is above maximumScalingStepSize", f"at most {most}")]
+    return [Problem(path, f"{minimum} is above maximumScalingStepSize", f"at most {maximum}")]
 
 
-def _group(block: Block) -> list[Problem]:
-    """EC2 Auto Scaling: the desired capacity lies between the least and the greatest size."""
-    least, most, desired = (number(block, field) for field in ("MinSize", "MaxSize", "DesiredCapacity"))
-    if least is not None and most is not None and least > most:
-        return [Problem(("MinSize",), f"{least} is above maxSize {most}", f"at most {most}")]
-    if desired is None or least is None or most is None or least <= desired <= most:
+def _check_auto_scaling_group(block: Block) -> list[Problem]:
+    """Check the sizes of a group: minimum <= desired capacity <= maximum (EC2 Auto Scaling)."""
+    minimum, maximum, desired = (
+        int_field(block, field) for field in ("MinSize", "MaxSize", "DesiredCapacity")
+    )
+    if minimum is not None and maximum is not None and minimum > maximum:
+        return [Problem(("MinSize",), f"{minimum} is above maxSize {maximum}", f"at most {maximum}")]
+    if desired is None or minimum is None or maximum is None or minimum <= desired <= maximum:
         return []
-    what = f"Desired capacity:{desired} must be between the specified min size:{least} and max size:{most}"
-    return [Problem(("DesiredCapacity",), what, f"{least} to {most}")]
+    message = (
+        f"Desired capacity:{desired} must be between the specified min size:{minimum} and max size:{maximum}"
+    )
+    return [Problem(("DesiredCapacity",), message, f"{minimum} to {maximum}")]
 
 
-def _scalable_target(block: Block) -> list[Problem]:
-    least, most = number(block, "MinCapacity"), number(block, "MaxCapacity")
-    if least is None or most is None or least <= most:
+def _check_scalable_target(block: Block) -> list[Problem]:
+    minimum, maximum = int_field(block, "MinCapacity"), int_field(block, "MaxCapacity")
+    if minimum is None or maximum is None or minimum <= maximum:
         return []
-    return [Problem(("MinCapacity",), f"{least} is above maxCapacity {most}", f"at most {most}")]
+    return [Problem(("MinCapacity",), f"{minimum} is above maxCapacity {maximum}", f"at most {maximum}")]
 
 
-def _scheduled_action(block: Block) -> list[Problem]:
+def _check_scheduled_action(block: Block) -> list[Problem]:
     action = block.get("ScalableTargetAction")
-    inner = _scalable_target(action) if isinstance(action, Mapping) else []
+    problems = _check_scalable_target(action) if isinstance(action, Mapping) else []
     return [
-        Problem(("ScalableTargetAction", *problem.path), problem.what, problem.right) for problem in inner
+        Problem(("ScalableTargetAction", *problem.path), problem.message, problem.hint)
+        for problem in problems
     ]
 
 
-def _scaling_policy(block: Block) -> list[Problem]:
-    """Application Auto Scaling: a policy has the configuration of its type, and one metric."""
+def _check_scaling_policy(block: Block) -> list[Problem]:
+    """Check that a policy has the configuration of its type, and one metric (Application Auto Scaling)."""
     fields = {
         "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
         "StepScaling": "StepScalingPolicyConfiguration",
         "PredictiveScaling": "PredictiveScalingPolicyConfiguration",
     }
-    wanted = fields.get(str(block.get("PolicyType")))
-    if wanted is None:
+    configuration = fields.get(str(block.get("PolicyType")))
+    if configuration is None:
         return []
-    if wanted not in block:
-        return [Problem((wanted,), "missing", f"policyType {block['PolicyType']} needs it")]
-    found = [
+    if configuration not in block:
+        return [Problem((configuration,), "missing", f"policyType {block['PolicyType']} needs it")]
+    problems = [
         Problem((field,), f"not of a {block['PolicyType']} policy", "no such field, or another policyType")
         for field in fields.values()
-        if field != wanted and field in block
+        if field != configuration and field in block
     ]
     tracking = block.get("TargetTrackingScalingPolicyConfiguration")
     if isinstance(tracking, Mapping):
@@ -163,21 +169,21 @@ def _scaling_policy(block: Block) -> list[Problem]:
             if kind in tracking
         ]
         if len(metrics) != 1:
-            what = "two metrics" if metrics else "no metric"
-            right = "either predefinedMetricSpecification or customizedMetricSpecification"
-            found.append(Problem(("TargetTrackingScalingPolicyConfiguration",), what, right))
+            message = "two metrics" if metrics else "no metric"
+            hint = "either predefinedMetricSpecification or customizedMetricSpecification"
+            problems.append(Problem(("TargetTrackingScalingPolicyConfiguration",), message, hint))
         target = tracking.get("TargetValue")
         if isinstance(target, float) and target <= 0:
             path = ("TargetTrackingScalingPolicyConfiguration", "TargetValue")
-            found.append(Problem(path, f"{target:g} is out of range", "above 0"))
-    return found
+            problems.append(Problem(path, f"{target:g} is out of range", "above 0"))
+    return problems
 
 
-def _target_group(block: Block) -> list[Problem]:
-    """ELB: a health check is over before the next one begins."""
+def _check_target_group(block: Block) -> list[Problem]:
+    """Check that a health check times out before the next one begins (ELB)."""
     interval, timeout = (
-        number(block, "HealthCheckIntervalSeconds"),
-        number(block, "HealthCheckTimeoutSeconds"),
+        int_field(block, "HealthCheckIntervalSeconds"),
+        int_field(block, "HealthCheckTimeoutSeconds"),
     )
     if interval is None or timeout is None or timeout <= interval:
         return []
@@ -186,33 +192,33 @@ def _target_group(block: Block) -> list[Problem]:
     ]
 
 
-def _alarm(block: Block) -> list[Problem]:
-    """CloudWatch: periods of 10, 20, 30 or a multiple of 60 seconds; M out of N datapoints, M at most N."""
-    found: list[Problem] = []
-    period, needed, looked_at = (
-        number(block, f) for f in ("Period", "DatapointsToAlarm", "EvaluationPeriods")
+def _check_alarm(block: Block) -> list[Problem]:
+    """Check the period (10, 20, 30 or a multiple of 60 seconds) and M <= N of M-out-of-N alarms (CloudWatch)."""
+    problems: list[Problem] = []
+    period, datapoints, periods = (
+        int_field(block, f) for f in ("Period", "DatapointsToAlarm", "EvaluationPeriods")
     )
     if period is not None and period not in (10, 20, 30) and period % 60:
-        found.append(
-            Problem(("Period",), f"{period} is no period of CloudWatch", "10, 20, 30 or a multiple of 60")
+        problems.append(
+            Problem(("Period",), f"{period} is not a period of CloudWatch", "10, 20, 30 or a multiple of 60")
         )
-    if needed is not None and looked_at is not None and needed > looked_at:
-        found.append(
-            Problem(("DatapointsToAlarm",), f"{needed} is above evaluationPeriods", f"at most {looked_at}")
+    if datapoints is not None and periods is not None and datapoints > periods:
+        problems.append(
+            Problem(("DatapointsToAlarm",), f"{datapoints} is above evaluationPeriods", f"at most {periods}")
         )
-    return found
+    return problems
 
 
-REFUSALS: dict[str, tuple[Refusal, ...]] = {
-    "ecs.RegisterTaskDefinition": (ecs_rules,),
-    "ecs.CreateService": (_placement, _service),
-    "ecs.UpdateService": (_placement, _service),
-    "ecs.RunTask": (_placement,),
-    "ecs.CreateCapacityProvider": (_capacity_provider,),
-    "autoscaling.CreateAutoScalingGroup": (_group,),
-    "application-autoscaling.RegisterScalableTarget": (_scalable_target,),
-    "application-autoscaling.PutScheduledAction": (_scheduled_action,),
-    "application-autoscaling.PutScalingPolicy": (_scaling_policy,),
-    "elbv2.CreateTargetGroup": (_target_group,),
-    "cloudwatch.PutMetricAlarm": (_alarm,),
+CROSS_FIELD_RULES: dict[str, tuple[CrossFieldRule, ...]] = {
+    "ecs.RegisterTaskDefinition": (check_task_definition,),
+    "ecs.CreateService": (_check_placement, _check_service),
+    "ecs.UpdateService": (_check_placement, _check_service),
+    "ecs.RunTask": (_check_placement,),
+    "ecs.CreateCapacityProvider": (_check_capacity_provider,),
+    "autoscaling.CreateAutoScalingGroup": (_check_auto_scaling_group,),
+    "application-autoscaling.RegisterScalableTarget": (_check_scalable_target,),
+    "application-autoscaling.PutScheduledAction": (_check_scheduled_action,),
+    "application-autoscaling.PutScalingPolicy": (_check_scaling_policy,),
+    "elbv2.CreateTargetGroup": (_check_target_group,),
+    "cloudwatch.PutMetricAlarm": (_check_alarm,),
 }

@@ -1,7 +1,7 @@
-"""The package's dated snapshot of EC2 and Fargate, as text columns.
+"""The package's dated snapshot of EC2 and Fargate data, as text columns.
 
-Decides where the data files lie and how they are read; knows nothing of what the columns mean. The catalogue
-and the Fargate prices read through it. Plain CSV: a region takes about 2 ms, and nothing heavy is imported.
+Decides where the data files are and how they are read; it must not know the meaning of the columns. The catalogue
+and the Fargate prices use it. The files are plain CSV: a region takes about 2 ms, and no heavy module is imported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FOLDER = files("clustersim").joinpath("data")
 
 
 class SnapshotIndex(NamedTuple):
-    """What the snapshot holds, and of when: EC2 price months by region, the date of the Spot bands."""
+    """The contents of the snapshot: the month of the EC2 prices by region, and the date of the Spot bands."""
 
     regions: dict[str, str]
     spot_interruption_asof: str
@@ -24,11 +24,11 @@ class SnapshotIndex(NamedTuple):
 
 @cache
 def read_index() -> SnapshotIndex:
-    """The snapshot's table of contents."""
+    """Return the snapshot's table of contents."""
     return SnapshotIndex(**json.loads(_FOLDER.joinpath("catalogue.json").read_text(encoding="utf-8")))
 
 
 def read_rows(name: str) -> list[dict[str, str]]:
-    """Every row of the data file `name` by column name; an empty text is a gap."""
+    """Return the rows of the data file `name` by column name; missing values are empty texts."""
     header, *lines = csv.reader(_FOLDER.joinpath(name).read_text(encoding="utf-8").splitlines())
     return [dict(zip(header, line, strict=True)) for line in lines]

@@ -1,8 +1,7 @@
-"""What a scenario may add to the catalogue: instance types and Fargate prices of its own.
+"""Catalogue entries of a scenario: its own instance types and Fargate prices.
 
-Decides which keys `instanceTypes` entries and `pricing.fargate` have, and how a refusal is worded. It must
-not read the snapshot or know a region. The catalogue and the Fargate prices call it; a scenario's JSON Schema
-may take its models from here.
+Decides which keys `instanceTypes` entries and `pricing.fargate` have, and the wording of errors. It must not read
+the snapshot or know a region. The catalogue and the Fargate prices call it.
 """
 
 from __future__ import annotations
@@ -21,35 +20,35 @@ HOW_TO_DECLARE_FARGATE = "pricing: {fargate: {vcpuUsdPerHour: 0.04048, gbUsdPerH
 
 
 class CatalogError(ClustersimError):
-    """Something the catalogue does not have: `what` is missing, and what would be `right`."""
+    """An unknown type, region or price, or an invalid entry; `hint` tells how to fix it."""
 
-    def __init__(self, what: str, right: str) -> None:
-        self.what = what
-        self.right = right
-        super().__init__(f"{what}; {right}")
+    def __init__(self, message: str, hint: str) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}; {hint}")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean A, B? ` from the names near `word`, or nothing."""
+def suggest_similar(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean A or B? ` with the known names close to `word`, or an empty text."""
     near = get_close_matches(word, list(known), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def _camel_mib(name: str) -> str:
-    """camelCase as a scenario writes it: `memoryMiB`."""
+def _to_camel_mib(name: str) -> str:
+    """Return a field name in camelCase as a scenario has it: `memoryMiB`."""
     return to_camel(name).replace("Mib", "MiB")
 
 
-class Written(BaseModel):
-    """Keys as people write them: camelCase, unknown ones refused."""
+class CatalogEntry(BaseModel):
+    """A base for entries of a scenario: keys in camelCase, unknown keys are errors."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, alias_generator=_camel_mib
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, alias_generator=_to_camel_mib
     )
 
 
-class WrittenInstanceType(Written):
-    """An entry of `instanceTypes`; what is left out comes from the catalogue's type of that name, if any."""
+class WrittenInstanceType(CatalogEntry):
+    """An entry of `instanceTypes`; missing keys come from the catalogue's type of that name, if any."""
 
     name: str = Field(min_length=1)
     vcpus: int | None = Field(None, ge=1)
@@ -66,7 +65,7 @@ class WrittenInstanceType(Written):
     network_gbps: float | None = Field(None, ge=0)
 
 
-class WrittenFargateRates(Written):
+class WrittenFargateRates(CatalogEntry):
     """Fargate prices of one architecture in USD; Spot needs both of its prices."""
 
     vcpu_usd_per_hour: float = Field(ge=0)
@@ -75,42 +74,42 @@ class WrittenFargateRates(Written):
     spot_gb_usd_per_hour: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
-    def _spot_is_whole(self) -> WrittenFargateRates:
-        """A Spot price of vCPUs without one of memory prices nothing."""
+    def _check_spot_prices(self) -> WrittenFargateRates:
+        """Require both Spot prices or neither."""
         if (self.spot_vcpu_usd_per_hour is None) != (self.spot_gb_usd_per_hour is None):
             raise ValueError("spotVcpuUsdPerHour and spotGbUsdPerHour go together; give both or neither")
         return self
 
-    def row(self) -> dict[str, float]:
-        """The prices under the snapshot's column names, without the gaps."""
+    def to_row(self) -> dict[str, float]:
+        """Return the given prices by the snapshot's column names."""
         return {key: value for key, value in self if isinstance(value, float)}
 
 
 class WrittenFargatePrices(WrittenFargateRates):
-    """`pricing.fargate`: prices of x86_64 and of storage above 20 GiB; `arm64` holds those of arm64."""
+    """The section `pricing.fargate`: prices of x86_64 and of storage above 20 GiB; `arm64` holds those of arm64."""
 
     ephemeral_gb_usd_per_hour: float | None = Field(None, ge=0)
     arm64: WrittenFargateRates | None = None
 
-    def rows(self) -> dict[str, dict[str, float]]:
-        """The prices by architecture; storage costs the same under both."""
-        rows = {"x86_64": self.row()}
+    def to_rows(self) -> dict[str, dict[str, float]]:
+        """Return the prices by architecture; storage has the same price for both."""
+        rows = {"x86_64": self.to_row()}
         if self.arm64 is not None:
-            storage = {key: value for key, value in self.row().items() if key.startswith("ephemeral")}
-            rows["arm64"] = storage | self.arm64.row()
+            storage = {key: value for key, value in self.to_row().items() if key.startswith("ephemeral")}
+            rows["arm64"] = storage | self.arm64.to_row()
         return rows
 
 
-WrittenModel = TypeVar("WrittenModel", bound=Written)
+EntryModel = TypeVar("EntryModel", bound=CatalogEntry)
 
 
-def validated(model: type[WrittenModel], written: Mapping[str, Any], where: str) -> WrittenModel:
-    """`written` as a `model`; what is wrong with it is one CatalogError that names the keys under `where`."""
+def parse_entry(model: type[EntryModel], written: Mapping[str, Any], where: str) -> EntryModel:
+    """Parse `written` as a `model`. Raises one `CatalogError` with all problems; `where` is the path of the entry."""
     try:
         return model.model_validate(dict(written))
     except ValidationError as error:
-        faults = [
+        problems = [
             f"{'.'.join([where, *map(str, detail['loc'])])}: {detail['msg']}" for detail in error.errors()
         ]
         keys = ", ".join(field.alias or name for name, field in model.model_fields.items())
-        raise CatalogError("; ".join(faults), f"its keys are {keys}") from None
+        raise CatalogError("; ".join(problems), f"its keys are {keys}") from None

@@ -1,8 +1,8 @@
-"""What a vCPU-hour and a GB-hour of Fargate cost in a region.
+"""Fargate prices per vCPU-hour and GB-hour in a region.
 
-Decides which price holds when the snapshot has gaps, and warns for every figure that a rule had to fill: Spot
-not known is on-demand times `pricing.fargateSpotFactor`, arm64 not known is 0.8 of x86_64, storage not known
-costs what it does in us-east-1. It knows nothing of tasks or billing. The catalogue calls it.
+Decides the price to use where the snapshot has gaps, and warns about every estimated price: a missing Spot price is
+on-demand times `pricing.fargateSpotFactor`, a missing arm64 price is 0.8 of x86_64, a missing storage price is that
+of us-east-1. It must not know tasks or billing. The catalogue calls it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from clustersim.scenario.catalog.custom_entries import (
     HOW_TO_DECLARE_FARGATE,
     CatalogError,
     WrittenFargatePrices,
-    did_you_mean,
-    validated,
+    parse_entry,
+    suggest_similar,
 )
 from clustersim.scenario.sections.scenario import FargatePrice
 
@@ -29,7 +29,7 @@ Row = dict[str, float]
 
 
 class FargateUse(NamedTuple):
-    """A way tasks run on Fargate; `ephemeral` when one of them has more storage than the included 20 GiB."""
+    """A use of Fargate with a price of its own; `ephemeral` if a task has more storage than the included 20 GiB."""
 
     arch: str = "x86_64"
     spot: bool = False
@@ -37,15 +37,15 @@ class FargateUse(NamedTuple):
 
 
 class FargateFactors(NamedTuple):
-    """What fills a gap: Spot as a share of on-demand, arm64 as a share of x86_64."""
+    """The factors for missing prices: Spot as a share of on-demand, arm64 as a share of x86_64."""
 
     spot: float = DEFAULT_SPOT_FACTOR
     arm64: float = DEFAULT_ARM64_FACTOR
 
 
 @cache
-def published_prices() -> dict[tuple[str, str], Row]:
-    """The snapshot's Fargate prices by region and architecture, without the gaps."""
+def load_published_prices() -> dict[tuple[str, str], Row]:
+    """Return the snapshot's Fargate prices by region and architecture, without missing values."""
     return {
         (row["region"], row["arch"]): {
             key: float(value) for key, value in row.items() if "usd_per_hour" in key and value
@@ -54,41 +54,44 @@ def published_prices() -> dict[tuple[str, str], Row]:
     }
 
 
-def price_rows(region: str, written: Mapping[str, Any] | None) -> dict[str, Row]:
-    """Prices by architecture: `pricing.fargate` as `written`, else the region's; neither is an error.
+def price_rows_by_arch(region: str, written: Mapping[str, Any] | None) -> dict[str, Row]:
+    """Return prices by architecture: those of `pricing.fargate` (`written`) if given, else the region's.
 
-    What is written replaces the region's prices, but for storage, which falls back to the region's.
+    `written` replaces all prices of the region except storage, which falls back to the region's. Raises
+    `CatalogError` if there are no prices.
     """
-    published = {arch: row for (place, arch), row in published_prices().items() if place == region}
+    published = {
+        arch: row for (priced_region, arch), row in load_published_prices().items() if priced_region == region
+    }
     if written is None:
         if "x86_64" not in published:
-            regions = sorted({place for place, _ in published_prices()})
-            hint = "" if region in read_index().regions else did_you_mean(region, regions)
+            regions = sorted({priced_region for priced_region, _ in load_published_prices()})
+            hint = "" if region in read_index().regions else suggest_similar(region, regions)
             raise CatalogError(
                 f"the catalogue has no Fargate prices for region {region!r}",
                 f"{hint}priced are {', '.join(regions)}; for another, declare them: {HOW_TO_DECLARE_FARGATE}",
             )
         return published
-    rows = validated(WrittenFargatePrices, written, "pricing.fargate").rows()
+    rows = parse_entry(WrittenFargatePrices, written, "pricing.fargate").to_rows()
     storage = {
         key: value for key, value in published.get("x86_64", {}).items() if key.startswith("ephemeral")
     }
     return {arch: storage | row for arch, row in rows.items()}
 
 
-def price_of(
+def resolve_fargate_price(
     region: str, use: FargateUse, factors: FargateFactors, rows: Mapping[str, Row]
 ) -> tuple[FargatePrice, tuple[str, ...]]:
-    """The price of one `use` in `region` from the region's `rows`, and a warning for every gap filled."""
+    """Return the price of one `use` in `region` from the region's `rows`, and a warning for every estimated price."""
     warnings: list[str] = []
-    where = f"{use.arch} in {region}"
+    description = f"{use.arch} in {region}"
     row = rows.get(use.arch)
     if row is None:
-        base, part = rows["x86_64"], factors.arm64
-        row = base | {key: base[key] * part for key in ("vcpu_usd_per_hour", "gb_usd_per_hour")}
+        base, factor = rows["x86_64"], factors.arm64
+        row = base | {key: base[key] * factor for key in ("vcpu_usd_per_hour", "gb_usd_per_hour")}
         row.pop("spot_vcpu_usd_per_hour", None)
         warnings.append(
-            f"the Fargate price of {where} is not known: {part:g} of the x86_64 price is used; "
+            f"the Fargate price of {description} is not known: {factor:g} of the x86_64 price is used; "
             "`pricing.fargate.arm64` replaces it"
         )
     vcpu, gb = row["vcpu_usd_per_hour"], row["gb_usd_per_hour"]
@@ -97,12 +100,12 @@ def price_of(
     elif use.spot:
         vcpu, gb = vcpu * factors.spot, gb * factors.spot
         warnings.append(
-            f"the Fargate Spot price of {where} is not known: {factors.spot:g} of on-demand is used "
+            f"the Fargate Spot price of {description} is not known: {factors.spot:g} of on-demand is used "
             "(`pricing.fargateSpotFactor`); `pricing.fargate` replaces it"
         )
     storage = row.get("ephemeral_gb_usd_per_hour")
     if storage is None:
-        storage = published_prices()[_STORAGE_REGION, "x86_64"]["ephemeral_gb_usd_per_hour"]
+        storage = load_published_prices()[_STORAGE_REGION, "x86_64"]["ephemeral_gb_usd_per_hour"]
         if use.ephemeral:
             warnings.append(
                 f"the price of Fargate ephemeral storage in {region} is not known: that of {_STORAGE_REGION} "

@@ -1,8 +1,8 @@
-"""Which sizes a Fargate task may have.
+"""The sizes of Fargate tasks.
 
-Decides whether a pair of task CPU and memory, an ephemeral storage size and an operating system exist on
-Fargate, and says ECS's own words when they do not. Knows neither prices (the catalogue) nor launch times (the
-world). The reader calls it for task definitions that run on Fargate; tools may ask it for the nearest size.
+Decides whether a pair of task CPU and memory, an ephemeral storage size and an operating system exist on Fargate,
+and gives ECS's own error message if they do not. It must not know prices or launch times. The `resolve` modules
+call it for task definitions that run on Fargate; the variants call it for the nearest size.
 
 Sizes: ECS API, RegisterTaskDefinition `memory` (botocore). 32 vCPU is not in botocore yet, but in the
 CloudFormation schema of 2026-10 (cfn-lint); it is accepted. Windows is on Fargate but not simulated.
@@ -28,34 +28,34 @@ __all__ = [
 CONFIGURABLE_EPHEMERAL_GIB = (21, 200)
 
 
-def _steps(low_gib: int, high_gib: int, step_gib: int) -> tuple[int, ...]:
-    """Memory choices in MiB from `low_gib` to `high_gib`, both included."""
+def _memory_steps(low_gib: int, high_gib: int, step_gib: int) -> tuple[int, ...]:
+    """Return the memory choices in MiB from `low_gib` to `high_gib`, both included."""
     return tuple(gib * MIB_PER_GIB for gib in range(low_gib, high_gib + 1, step_gib))
 
 
 FARGATE_SIZES: dict[int, tuple[int, ...]] = {
     256: (512, 1_024, 2_048),
-    512: _steps(1, 4, 1),
-    1_024: _steps(2, 8, 1),
-    2_048: _steps(4, 16, 1),
-    4_096: _steps(8, 30, 1),
-    8_192: _steps(16, 60, 4),
-    16_384: _steps(32, 120, 8),
+    512: _memory_steps(1, 4, 1),
+    1_024: _memory_steps(2, 8, 1),
+    2_048: _memory_steps(4, 16, 1),
+    4_096: _memory_steps(8, 30, 1),
+    8_192: _memory_steps(16, 60, 4),
+    16_384: _memory_steps(32, 120, 8),
     32_768: tuple(gib * MIB_PER_GIB for gib in (60, 120, 244)),
 }
-"""CPU units to the memory sizes in MiB that exist with them, both ascending."""
+"""The memory sizes in MiB that exist for each number of CPU units, both ascending."""
 
 
 def memory_choices(cpu: int) -> tuple[int, ...]:
-    """Memory sizes in MiB that exist with `cpu` units; empty when the CPU size itself does not exist."""
+    """Return the memory sizes in MiB that exist with `cpu` units; empty if the CPU size itself does not exist."""
     return FARGATE_SIZES.get(cpu, ())
 
 
 def size_problem(cpu: int, memory_mib: int) -> str | None:
-    """ECS's error for a size that does not exist, or None. `cpu` in units, `memory_mib` in MiB.
+    """Return ECS's error for a size that does not exist, else None. `cpu` in units, `memory_mib` in MiB.
 
-    The wording is that of RegisterTaskDefinition's ClientException, which names no nearby size: see
-    `nearest_size` for what would be right.
+    The wording is that of RegisterTaskDefinition's ClientException, which does not suggest a size: see
+    `size_suggestion` for that.
     """
     if memory_mib in memory_choices(cpu):
         return None
@@ -66,7 +66,7 @@ def size_problem(cpu: int, memory_mib: int) -> str | None:
 
 
 def nearest_size(cpu: int, memory_mib: int) -> tuple[int, int] | None:
-    """The smallest size with at least `cpu` units and `memory_mib` MiB; None where none is so large."""
+    """Return the smallest size with at least `cpu` units and `memory_mib` MiB; None if all are smaller."""
     for units, choices in FARGATE_SIZES.items():
         if units >= cpu and choices[-1] >= memory_mib:
             return units, next(choice for choice in choices if choice >= memory_mib)
@@ -74,7 +74,7 @@ def nearest_size(cpu: int, memory_mib: int) -> tuple[int, int] | None:
 
 
 def size_suggestion(cpu: int, memory_mib: int) -> str:
-    """What would be right in place of a size that does not exist, in one phrase."""
+    """Return a hint for a size that does not exist: the memory choices of its CPU size and the nearest size."""
     choices = memory_choices(cpu)
     parts = []
     if choices:
@@ -90,7 +90,7 @@ def size_suggestion(cpu: int, memory_mib: int) -> str:
 
 
 def ephemeral_problem(size_gib: int) -> str | None:
-    """What is wrong with a configured `ephemeralStorage.sizeInGiB`, or None (ECS API: 21 to 200 GiB)."""
+    """Return the error of a configured `ephemeralStorage.sizeInGiB`, or None (ECS API: 21 to 200 GiB)."""
     low, high = CONFIGURABLE_EPHEMERAL_GIB
     if low <= size_gib <= high:
         return None
@@ -99,7 +99,7 @@ def ephemeral_problem(size_gib: int) -> str | None:
 
 
 def platform_problem(operating_system_family: str | None) -> str | None:
-    """Why a task of this `operatingSystemFamily` cannot run here on Fargate, or None (Linux, the default)."""
+    """Return the error of an `operatingSystemFamily` that is not simulated on Fargate; None for Linux, the default."""
     if operating_system_family is None or operating_system_family.upper() == "LINUX":
         return None
     return f"{operating_system_family} tasks on Fargate are not simulated; use LINUX"

@@ -1,12 +1,12 @@
-"""`docker history --no-trunc --format json IMAGE`: the lines of a Dockerfile, and the size each adds.
+"""Output of `docker history --no-trunc --format json IMAGE`: the lines of a Dockerfile with the size each adds.
 
-Decides which lines add a layer, and what makes two layers of two images the same. It must not know images.
+Decides which lines add a layer and when layers of two images are the same. It must not know images.
 `scenario.images.image_reader` calls `read_history`.
 
-The file holds one JSON object a line, the newest first, with sizes for people (`48.1MB`, units of 1,000) or,
-by `--human=false`, in bytes. They are sizes on the disk. Digests are not in it: a layer is known by the
-lines up to it, so images that were built on the same base share the base's layers. Lines of size 0 (ENV, CMD,
-EXPOSE ...) add no layer.
+The file holds one JSON object per line, the newest first, with human-readable sizes (`48.1MB`, units of 1,000) or,
+with `--human=false`, bytes. They are sizes on disk. There are no digests: a layer is identified by the lines up to
+it, so images that were built on the same base share the base's layers. Lines of size 0 (ENV, CMD, EXPOSE ...) add
+no layer.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clustersim.scenario.text.document import Document, read_file
+from clustersim.scenario.text.document import Document, read_file_text
 
 _SIZE = re.compile(r"(?P<amount>\d+(?:\.\d+)?(?:e\+?\d+)?)\s*(?P<unit>B|kB|KB|MB|GB|TB)?")
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_HOW = "docker history --no-trunc --format json IMAGE prints what is read"
-_KEYS = ("Size", "CreatedBy", "CreatedAt", "Comment")
+_HISTORY_HINT = "save the output of docker history --no-trunc --format json IMAGE"
+_IDENTITY_KEYS = ("Size", "CreatedBy", "CreatedAt", "Comment")
 
 
 class HistoryLayer(NamedTuple):
-    """A layer that a line added: what it is known by, its size on the disk, and the line."""
+    """A layer that a line added: its identity, its size on disk in bytes, and the line."""
 
     identity: str
     unpacked: int
@@ -35,8 +35,8 @@ class HistoryLayer(NamedTuple):
 
 
 def read_history(path: Path, label: str) -> tuple[Document, tuple[HistoryLayer, ...]]:
-    """The layers in a history's file, base first; what is wrong with it is in the document's faults."""
-    document, text = read_file(path, label)
+    """Return the layers in a history file, base first; its problems are in the document's `errors`."""
+    document, text = read_file_text(path, label)
     if text is None:
         return document, ()
     lines: list[tuple[int, Mapping[str, Any]]] = []
@@ -46,32 +46,32 @@ def read_history(path: Path, label: str) -> tuple[Document, tuple[HistoryLayer, 
         try:
             value = json.loads(line)
         except ValueError as error:
-            what = f"not JSON: {getattr(error, 'msg', error)}; {_HOW}"
-            document.faults.append((number, getattr(error, "colno", 1), what))
+            message = f"not JSON: {getattr(error, 'msg', error)}; {_HISTORY_HINT}"
+            document.errors.append((number, getattr(error, "colno", 1), message))
             return document, ()
         if not isinstance(value, dict) or "Size" not in value:
-            document.faults.append((number, 1, f"is no line of a history; {_HOW}"))
+            document.errors.append((number, 1, f"is not a line of a history; {_HISTORY_HINT}"))
             return document, ()
         lines.append((number, value))
     if not lines:
-        document.faults.append((1, 1, f"the file is empty; {_HOW}"))
+        document.errors.append((1, 1, f"the file is empty; {_HISTORY_HINT}"))
     layers, identity = [], ""
     for number, value in reversed(lines):
-        size = _bytes(value["Size"])
+        size = _parse_size(value["Size"])
         if size is None:
-            what = f"{str(value['Size'])[:40]!r} is no size; write it like 48.1MB"
-            document.faults.append((number, 1, what))
+            message = f"{str(value['Size'])[:40]!r} is not a size; write it like 48.1MB"
+            document.errors.append((number, 1, message))
             continue
-        said = "\n".join(str(value.get(key, "")) for key in _KEYS)
-        identity = "history:" + hashlib.sha256(f"{identity}\n{said}".encode()).hexdigest()
+        fields = "\n".join(str(value.get(key, "")) for key in _IDENTITY_KEYS)
+        identity = "history:" + hashlib.sha256(f"{identity}\n{fields}".encode()).hexdigest()
         if size > 0:
             layers.append(HistoryLayer(identity, size, str(value.get("CreatedBy", ""))))
-    document.faults.sort()
-    return document, () if document.faults else tuple(layers)
+    document.errors.sort()
+    return document, () if document.errors else tuple(layers)
 
 
-def _bytes(value: Any) -> int | None:
-    """A size as Docker writes it; None if it is none."""
+def _parse_size(value: Any) -> int | None:
+    """Return the bytes of a size in Docker's format; None if it is invalid."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -1,9 +1,9 @@
 """References to images: `shop/web:1`, `123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:...`, `nginx`.
 
-Decides what a reference names in full, so that two spellings of one image are one, and to which registry its
-host belongs. Must not know what a registry holds. Follows Docker's reference grammar (distribution/reference): the
-part before the first slash is a host if it holds a dot or a colon or is `localhost`; without a tag it means
-`latest`; Docker Hub needs no host, and its official images no `library/`.
+Decides the canonical form of a reference, so that different spellings of one image are equal, and the registry of its
+host. It must not know the contents of a registry. Follows Docker's reference grammar (distribution/reference): the
+part before the first slash is a host if it contains a dot or a colon or is `localhost`; a missing tag means `latest`;
+Docker Hub needs no host, and its official images no `library/`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ECR_HOST = re.compile(
 )
 
 
-class ImageName(NamedTuple):
-    """The parts of a reference; `host` is empty where it names none, `digest` where it is by tag."""
+class ImageReference(NamedTuple):
+    """The parts of a reference; `host` is empty for Docker Hub, `digest` is empty for a reference by tag."""
 
     host: str
     repository: str
@@ -31,47 +31,47 @@ class ImageName(NamedTuple):
     digest: str
 
     @property
-    def in_full(self) -> str:
-        """One spelling for all references to the image."""
+    def canonical(self) -> str:
+        """The canonical form, the same for all references to the image."""
         host = f"{self.host}/" if self.host else ""
         return f"{host}{self.repository}" + (f"@{self.digest}" if self.digest else f":{self.tag}")
 
 
 class EcrHost(NamedTuple):
-    """Whose registry an ECR host is."""
+    """The account and region of a private ECR registry."""
 
     account: str
     region: str
 
 
-def parse(reference: str) -> ImageName | None:
-    """The parts of a reference; None if it is none."""
+def parse_reference(reference: str) -> ImageReference | None:
+    """Return the parts of a reference; None if it is invalid."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
-    host = named_host(match["path"])
+    host = registry_host(match["path"])
     repository = match["path"].removeprefix(f"{host}/")
     if host in DOCKER_HUB_HOSTS:
         host, repository = "", repository.removeprefix("library/")
     if not repository or repository.endswith("/") or "//" in repository or ":" in repository:
         return None
     digest = match["digest"] or ""
-    return ImageName(host, repository, "" if digest else match["tag"] or "latest", digest)
+    return ImageReference(host, repository, "" if digest else match["tag"] or "latest", digest)
 
 
-def named_host(reference: str) -> str:
-    """The host that a reference names, also that of Docker Hub, which its full spelling leaves out."""
+def registry_host(reference: str) -> str:
+    """Return the host that a reference names, including Docker Hub's, which the canonical form omits; empty without."""
     first, slash, _ = reference.partition("/")
     return first if slash and (first == "localhost" or re.search(r"[.:]", first)) else ""
 
 
-def in_full(reference: str) -> str:
-    """The reference in its one spelling; what cannot be read stays as it is."""
-    name = parse(reference)
-    return reference if name is None else name.in_full
+def canonical_reference(reference: str) -> str:
+    """Return the canonical form of a reference; an invalid one is returned unchanged."""
+    name = parse_reference(reference)
+    return reference if name is None else name.canonical
 
 
-def ecr_host(host: str) -> EcrHost | None:
-    """The account and region of a private ECR registry's host; None for any other."""
+def parse_ecr_host(host: str) -> EcrHost | None:
+    """Return the account and region of a private ECR registry's host; None for other hosts."""
     match = _ECR_HOST.fullmatch(host)
     return None if match is None else EcrHost(match["account"], match["region"])

@@ -1,7 +1,7 @@
-"""The registries that always exist, with the limits that they publish, and what another one is like.
+"""The predefined registries with their published limits, and the defaults of other registries.
 
-Decides the defaults of `registries`; `resolve_images` lays a scenario's entries over them. Must not know what
-an image is made of.
+Decides the defaults of `registries`; `scenario.resolve.images` updates them with a scenario's entries. It must not
+know the contents of images.
 
 Published, of 2026:
 - Docker Hub: 100 pulls in 6 hours without, 200 with an account (personal), counted by IPv4 address (Docker
@@ -9,7 +9,7 @@ Published, of 2026:
 - ECR: BatchGetImage 2,000, GetDownloadUrlForLayer 3,000 requests a second for an account in a region (Amazon ECR
   service quotas, user guide of 2026; a manifest is one request, each layer one).
 - ECR Public: 1 image a second without, 10 with authentication or to AWS resources (Amazon ECR Public service
-  quotas: "Rate of image pulls to AWS resources": tasks and instances are such).
+  quotas: "Rate of image pulls to AWS resources", which includes tasks and instances).
 Not published: bandwidths and latencies (MODEL.md: figures that no source confirms).
 """
 
@@ -26,14 +26,14 @@ DOCKER_HUB = "docker-hub"
 ECR_PUBLIC = "ecr-public"
 
 _HUB_WINDOW_MS = 6 * MS_PER_HOUR
-# Unconfirmed: nobody publishes them.
+# Unconfirmed: no published source.
 _LATENCY_MS = 500
 _TIMEOUT_MS = MS_PER_MINUTE
 _HUB_BANDWIDTH = 400e6 / 8 / MS_PER_SECOND
 
 
-def other(name: str, hosts: tuple[str, ...] = ()) -> Registry:
-    """A registry of which nothing is known: no limits."""
+def make_registry(name: str, hosts: tuple[str, ...] = ()) -> Registry:
+    """Return a registry without limits."""
     return Registry(
         name=name,
         hosts=hosts,
@@ -44,9 +44,9 @@ def other(name: str, hosts: tuple[str, ...] = ()) -> Registry:
     )
 
 
-def standing() -> dict[str, Registry]:
-    """The registries that exist without being declared, by name."""
-    ecr = other(ECR).model_copy(
+def builtin_registries() -> dict[str, Registry]:
+    """Return the registries that exist without being declared, by name: ECR, ECR Public, Docker Hub."""
+    ecr = make_registry(ECR).model_copy(
         update={
             "needs_iam": True,
             "authentication": "always",
@@ -54,14 +54,14 @@ def standing() -> dict[str, Registry]:
             "layer_requests": PullLimit(limit=3_000, per_ms=MS_PER_SECOND),
         }
     )
-    public = other(ECR_PUBLIC, ECR_PUBLIC_HOSTS).model_copy(
+    public = make_registry(ECR_PUBLIC, ECR_PUBLIC_HOSTS).model_copy(
         update={
             "authentication": "always",
             "anonymous_pulls": PullLimit(limit=1, per_ms=MS_PER_SECOND, by="zone"),
             "authenticated_pulls": PullLimit(limit=10, per_ms=MS_PER_SECOND),
         }
     )
-    hub = other(DOCKER_HUB, DOCKER_HUB_HOSTS).model_copy(
+    hub = make_registry(DOCKER_HUB, DOCKER_HUB_HOSTS).model_copy(
         update={
             "bandwidth": _HUB_BANDWIDTH,
             "anonymous_pulls": PullLimit(limit=100, per_ms=_HUB_WINDOW_MS, by="zone"),

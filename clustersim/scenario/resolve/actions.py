@@ -1,7 +1,7 @@
-"""Entries of `actions`, resolved: an AWS operation with its input, and when it happens.
+"""Entries of `actions`, resolved: an AWS operation with its input, and the time at which it is called.
 
-Decides which operations there are, which of them are simulated, and that their inputs name what exists. Must
-not know what an operation does to the world. The reader calls `actions`.
+Decides which operations there are, which of them are simulated, and that their inputs name existing things. Must
+not know what an operation does to the world. `resolve.scenario` calls `resolve_actions`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from clustersim.scenario.aws.block_validation import name_in_arn, service_model
-from clustersim.scenario.aws.checked_block import Block, check, in_camel_case
-from clustersim.scenario.aws.scalars import camel
+from clustersim.scenario.aws.block_validation import name_from_arn, service_model
+from clustersim.scenario.aws.checked_block import CheckedBlock, read_block, with_camel_case_keys
+from clustersim.scenario.aws.scalars import to_camel_case
 from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context
-from clustersim.scenario.resolve.deployment import deployment
-from clustersim.scenario.resolve.placement import strategy_items
-from clustersim.scenario.resolve.run_tasks import read_at
-from clustersim.scenario.resolve.virtual_machines import instance_refresh
+from clustersim.scenario.resolve.deployment import resolve_deployment
+from clustersim.scenario.resolve.placement import resolve_strategy
+from clustersim.scenario.resolve.run_tasks import parse_at
+from clustersim.scenario.resolve.virtual_machines import resolve_instance_refresh
 from clustersim.scenario.sections.scenario import Action
-from clustersim.scenario.text.document import Steps
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.overrides import suggest_name
 from clustersim.vocabulary import MS_PER_SECOND
 
 _APIS = ("ecs", "autoscaling", "application-autoscaling")
-SIMULATED = frozenset(
+SIMULATED_OPERATIONS = frozenset(
     {
         "updateService",
         "stopTask",
@@ -34,7 +34,7 @@ SIMULATED = frozenset(
     }
 )
 """Operations that the simulator carries out; the others are read with a warning."""
-_UPDATED = frozenset(
+_UPDATED_FIELDS = frozenset(
     {
         "service",
         "cluster",
@@ -48,7 +48,7 @@ _UPDATED = frozenset(
     }
 )
 """Fields of UpdateService that the simulator carries out."""
-_IDS = ("containerInstances", "instanceIds", "containerInstance", "task")
+_ID_FIELDS = ("containerInstances", "instanceIds", "containerInstance", "task")
 """Fields that hold ids of container instances or tasks, which are numbers in a simulation."""
 _REFERENCES = {
     "service": "service",
@@ -59,84 +59,88 @@ _REFERENCES = {
 
 
 @cache
-def _operations() -> dict[str, str]:
-    """`updateService` -> `ecs.UpdateService`; where two services share a name, the first of `_APIS` wins."""
-    found: dict[str, str] = {}
+def _list_operations() -> dict[str, str]:
+    """Map names like `updateService` to `ecs.UpdateService`; of APIs that share a name the first of `_APIS` wins."""
+    operations: dict[str, str] = {}
     for service in _APIS:
         for name in service_model(service).operation_names:
-            found.setdefault(camel(name), f"{service}.{name}")
-    # EC2 has 700 operations more; only this one is about what a scenario has.
-    found["terminateInstances"] = "ec2.TerminateInstances"
-    return found
+            operations.setdefault(to_camel_case(name), f"{service}.{name}")
+    # EC2 has 700 more operations; only this one concerns a scenario.
+    operations["terminateInstances"] = "ec2.TerminateInstances"
+    return operations
 
 
-def actions(context: Context, services: list[Block]) -> tuple[Action, ...]:
-    """All sound actions, in the order of the file; `services` are the checked blocks they may update."""
-    found = []
+def resolve_actions(context: Context, services: list[CheckedBlock]) -> tuple[Action, ...]:
+    """Return all valid actions, in the order of the file; `services` are the checked blocks that they may update."""
+    actions = []
     configurations = {
         str(block.value.get("serviceName")): dict(block.value.get("deploymentConfiguration") or {})
         for block in services
     }
     machines = {str(block.value.get("serviceName")) for block in services if block.has("virtualMachines")}
-    items = context.findings.data.get("actions")
+    items = context.diagnostics.data.get("actions")
     for index, item in enumerate(items if isinstance(items, list) else ()):
-        path: Steps = ("actions", index)
+        path: FieldPath = ("actions", index)
         if not isinstance(item, dict):
             continue
         if "at" not in item:
-            context.findings.add(path, "at is missing", "add at: 2d")
-        at_ms = read_at(context, item["at"], (*path, "at")) if "at" in item else None
-        action = _action(context, item, path, at_ms, (configurations, machines))
+            context.diagnostics.add_problem(path, "at is missing", "add at: 2d")
+        at_ms = parse_at(context, item["at"], (*path, "at")) if "at" in item else None
+        action = _resolve_action(context, item, path, at_ms, (configurations, machines))
         if action is not None:
-            found.append(action)
-    return tuple(found)
+            actions.append(action)
+    return tuple(actions)
 
 
-def _action(
+def _resolve_action(
     context: Context,
     item: dict[str, Any],
-    path: Steps,
+    path: FieldPath,
     at_ms: int | None,
     services: tuple[dict[str, dict[str, Any]], set[str]],
 ) -> Action | None:
-    """One action; None if anything is wrong with it."""
+    """Return one action; None if it is invalid."""
     names = [key for key in item if key != "at"]
     if len(names) != 1:
-        what = "names no operation" if not names else f"names {len(names)} operations"
-        context.findings.add(path, what, "one operation beside at, like updateService: {...}")
+        problem = "names no operation" if not names else f"names {len(names)} operations"
+        context.diagnostics.add_problem(path, problem, "one operation beside at, like updateService: {...}")
         return None
     written = names[0]
-    operations = _operations()
+    operations = _list_operations()
     folded = {name.lower(): name for name in operations}
     operation = folded.get(written.lower())
     if operation is None:
-        right = closest(written, sorted(SIMULATED | set(operations)))
-        context.findings.add((*path, written), "no such operation", right)
+        hint = suggest_name(written, sorted(SIMULATED_OPERATIONS | set(operations)))
+        context.diagnostics.add_problem((*path, written), "no such operation", hint)
         return None
-    place = (*path, written)
-    block = check(context.findings, place, _with_text_ids(item[written]), operation, operations[operation])
-    if operation not in SIMULATED:
-        context.findings.not_simulated(place, f"the action {operation}")
-    value = in_camel_case(block.value)
+    location = (*path, written)
+    block = read_block(
+        context.diagnostics, location, _convert_ids_to_text(item[written]), operation, operations[operation]
+    )
+    if operation not in SIMULATED_OPERATIONS:
+        context.diagnostics.warn_not_simulated(location, f"the action {operation}")
+    value = with_camel_case_keys(block.value)
     for field in value:
-        if operation == "updateService" and field not in _UPDATED:
-            context.findings.not_simulated(block.at(field), f"an update of a service's {field}")
-    _references(context, block, value)
-    if operation in SIMULATED:
-        _number_ids(context, block, value)
-    if not block.sound or at_ms is None:
+        if operation == "updateService" and field not in _UPDATED_FIELDS:
+            context.diagnostics.warn_not_simulated(
+                block.field_path(field), f"an update of a service's {field}"
+            )
+    _resolve_references(context, block, value)
+    if operation in SIMULATED_OPERATIONS:
+        _convert_ids_to_numbers(context, block, value)
+    if not block.valid or at_ms is None:
         return None
-    changes = _changes(context, block, value, services) if operation == "updateService" else {}
+    changes = _resolve_changes(context, block, value, services) if operation == "updateService" else {}
     return Action(at_ms=at_ms, operation=operation, input=value, changes=changes)
 
 
-def _changes(
+def _resolve_changes(
     context: Context,
-    block: Block,
+    block: CheckedBlock,
     value: dict[str, Any],
     services: tuple[dict[str, dict[str, Any]], set[str]],
 ) -> dict[str, Any]:
-    """The fields of a service that an update sets; what a deployment configuration leaves out stays as it was.
+    """Return the fields of a service that an update sets; a deployment configuration changes only the keys it has.
 
     `services` are their deployment configurations, and the names of those on virtual machines.
     """
@@ -147,77 +151,85 @@ def _changes(
         current = configurations.setdefault(str(value.get("service")), {})
         current.update(value["deploymentConfiguration"])
         if on_machines:
-            changes["deployment"] = instance_refresh(context, block, current)
+            changes["deployment"] = resolve_instance_refresh(context, block, current)
         else:
-            changes["deployment"] = deployment(context, block, current, daemon=False)
+            changes["deployment"] = resolve_deployment(context, block, current, daemon=False)
     if "healthCheckGracePeriodSeconds" in value:
         changes["health_check_grace_ms"] = value["healthCheckGracePeriodSeconds"] * MS_PER_SECOND
     if "availabilityZoneRebalancing" in value:
         changes["zone_rebalancing"] = value["availabilityZoneRebalancing"] == "ENABLED" and not on_machines
     if value.get("capacityProviderStrategy") and on_machines:
-        what = f"{value['service']} runs on virtual machines of its own, which have no capacity provider"
-        context.findings.add(block.at("capacityProviderStrategy"), what, "leave it out")
+        problem = f"{value['service']} runs on virtual machines of its own, which have no capacity provider"
+        context.diagnostics.add_problem(block.field_path("capacityProviderStrategy"), problem, "leave it out")
     elif value.get("capacityProviderStrategy"):
-        place = block.at("capacityProviderStrategy")
-        changes["strategy"] = strategy_items(context, value["capacityProviderStrategy"], place)
+        location = block.field_path("capacityProviderStrategy")
+        changes["strategy"] = resolve_strategy(context, value["capacityProviderStrategy"], location)
         changes["launch_type"] = None
     return changes
 
 
-def _with_text_ids(body: Any) -> Any:
-    """An input whose ids are text, as the API has them; people write numbers."""
+def _convert_ids_to_text(body: Any) -> Any:
+    """Return an input with ids as text, as the API has them; users write numbers."""
     if not isinstance(body, dict):
         return body
-    folded = {name.lower() for name in _IDS}
+    folded = {name.lower() for name in _ID_FIELDS}
     return {
-        key: [_text_id(item) for item in value]
+        key: [_to_text_id(item) for item in value]
         if key.lower() in folded and isinstance(value, list)
         else value
         for key, value in body.items()
     }
 
 
-def _text_id(item: Any) -> Any:
+def _to_text_id(item: Any) -> Any:
     return str(item) if isinstance(item, int) and not isinstance(item, bool) else item
 
 
-def _number_ids(context: Context, block: Block, value: dict[str, Any]) -> None:
-    """Put numbers in place of ids written as text or ARN; what is no number is reported."""
-    for field in _IDS:
-        given = value.get(field)
-        if given is None:
+def _convert_ids_to_numbers(context: Context, block: CheckedBlock, value: dict[str, Any]) -> None:
+    """Replace ids written as text or ARN by numbers, and report those that are not numbers."""
+    for field in _ID_FIELDS:
+        written_ids = value.get(field)
+        if written_ids is None:
             continue
-        numbers = []
-        for index, item in enumerate(given if isinstance(given, list) else [given]):
-            name = name_in_arn(item) if isinstance(item, str) else ""
+        ids = []
+        for index, item in enumerate(written_ids if isinstance(written_ids, list) else [written_ids]):
+            name = name_from_arn(item) if isinstance(item, str) else ""
             if name.isdecimal() and len(name) < 19:
-                numbers.append(int(name))
+                ids.append(int(name))
             else:
-                place = block.at(field, index) if isinstance(given, list) else block.at(field)
-                context.findings.add(place, f"{item!r} is no id", "a number: ids count from 1")
-        value[field] = numbers if isinstance(given, list) else (numbers or [0])[0]
+                location = (
+                    block.field_path(field, index)
+                    if isinstance(written_ids, list)
+                    else block.field_path(field)
+                )
+                context.diagnostics.add_problem(
+                    location, f"{item!r} is not an id", "a number: ids count from 1"
+                )
+        value[field] = ids if isinstance(written_ids, list) else (ids or [0])[0]
 
 
-def _references(context: Context, block: Block, value: dict[str, Any]) -> None:
-    """Put names in place of ARNs, and report those that nothing has."""
+def _resolve_references(context: Context, block: CheckedBlock, value: dict[str, Any]) -> None:
+    """Replace ARNs by names, and report unknown ones."""
     for field, kind in _REFERENCES.items():
         if isinstance(value.get(field), str):
-            name = context.find(kind, value[field], block.at(field))
+            name = context.resolve_name(kind, value[field], block.field_path(field))
             value[field] = name if name is not None else value[field]
     if isinstance(value.get("taskDefinition"), str):
-        key = context.find_definition(value["taskDefinition"], block.at("taskDefinition"))
+        key = context.find_task_definition(value["taskDefinition"], block.field_path("taskDefinition"))
         value["taskDefinition"] = key if key is not None else value["taskDefinition"]
     for index, item in enumerate(value.get("capacityProviderStrategy") or ()):
         if isinstance(item, dict) and isinstance(item.get("capacityProvider"), str):
-            place = block.at("capacityProviderStrategy", index, "capacityProvider")
-            name = context.find("capacity provider", item["capacityProvider"], place, FARGATE_PROVIDERS)
+            location = block.field_path("capacityProviderStrategy", index, "capacityProvider")
+            name = context.resolve_name(
+                "capacity provider", item["capacityProvider"], location, FARGATE_PROVIDERS
+            )
             item["capacityProvider"] = name if name is not None else item["capacityProvider"]
 
 
-def later_definitions(found: tuple[Action, ...]) -> dict[str, set[str]]:
-    """By service, the task definitions that actions give it."""
+def collect_updated_definitions(actions: tuple[Action, ...]) -> dict[str, set[str]]:
+    """Return, by service, the task definitions that actions give it."""
     result: dict[str, set[str]] = {}
-    for action in found:
+    for action in actions:
         key, service = action.input.get("taskDefinition"), action.input.get("service")
         if action.operation == "updateService" and isinstance(key, str) and isinstance(service, str):
             result.setdefault(service, set()).add(key)

@@ -1,38 +1,51 @@
 """The container agent of a group's instances, resolved.
 
-Decides what `ecsConfig` comes to, and warns of the agent's variables that would change what is simulated, but do
-not yet. Must not know instances. `resolve_capacity` calls it for each group.
+Converts `ecsConfig` to settings, and warns of variables of the agent that a simulation ignores although they would
+change it. Must not know instances. `auto_scaling_groups` calls it for each group.
 """
 
 from __future__ import annotations
 
 from clustersim.policy.images.image_pulls import BEHAVIORS
-from clustersim.scenario.aws.checked_block import Block
-from clustersim.scenario.images.image_references import in_full
+from clustersim.scenario.aws.checked_block import CheckedBlock
+from clustersim.scenario.images.image_references import canonical_reference
 from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.roles import note_reference
-from clustersim.scenario.sections.ecs_agent import NOT_SIMULATED
-from clustersim.scenario.sections.images import AgentSettings
-from clustersim.scenario.sections.own_keys import OwnGroup
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.resolve.roles import warn_of_unlisted_role
+from clustersim.scenario.sections.ecs_agent import (
+    SYSTEM_DISK_GIB,
+    UNSIMULATED_VARIABLES,
+    AgentSettings,
+    WrittenEcsConfig,
+)
+from clustersim.scenario.sections.own_keys import OwnAutoScalingGroupKeys
+from clustersim.scenario.text.overrides import suggest_name
 
 
-def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettings:
-    """The settings of a group's agent, the disk of its own, and the images that its instances come with."""
-    written = own.ecs_config
-    _note(context, own, block)
+def resolve_agent_settings(
+    context: Context, own: OwnAutoScalingGroupKeys, block: CheckedBlock
+) -> AgentSettings:
+    """Return the settings of a group's agent, and warn of variables and names that have no effect."""
+    _warn_of_unused(context, own, block)
+    preloaded = tuple(canonical_reference(reference) for reference in own.preloaded_images)
+    return build_agent_settings(own.ecs_config, own.system_disk, preloaded)
+
+
+def build_agent_settings(
+    written: WrittenEcsConfig, system_disk_gib: int = SYSTEM_DISK_GIB, preloaded: tuple[str, ...] = ()
+) -> AgentSettings:
+    """Return the settings of an agent; a default `WrittenEcsConfig` gives those of an agent without a file."""
     return AgentSettings(
         pull_behavior=BEHAVIORS.index(written.image_pull_behavior),
         cleanup=written.cleans_up,
         cleanup_interval_ms=written.cleanup_interval_ms,
         minimum_age_ms=written.image_minimum_cleanup_age,
         images_per_cycle=written.images_per_cycle,
-        container_wait_ms=written.wait_ms,
+        container_wait_ms=written.container_wait_ms,
         pull_timeout_ms=written.image_pull_timeout,
         logs_by_execution_role=written.logs_by_execution_role,
         registry_credentials=written.engine_auth_data is not None,
-        system_disk_gib=own.system_disk,
-        preloaded=tuple(in_full(reference) for reference in own.preloaded_images),
+        system_disk_gib=system_disk_gib,
+        preloaded=preloaded,
         pulls_upfront=written.pull_dependent_upfront,
         stop_timeout_ms=written.stop_timeout_ms,
         start_timeout_ms=written.start_timeout_ms,
@@ -41,19 +54,21 @@ def agent_settings(context: Context, own: OwnGroup, block: Block) -> AgentSettin
     )
 
 
-def _note(context: Context, own: OwnGroup, block: Block) -> None:
-    """Warn of what is read without being simulated, and of names that nothing has."""
-    findings = context.findings
+def _warn_of_unused(context: Context, own: OwnAutoScalingGroupKeys, block: CheckedBlock) -> None:
+    """Warn of variables that are not simulated, and of roles and images that are not listed."""
+    diagnostics = context.diagnostics
     written = block.value.get("ecsConfig")
-    for variable, words in NOT_SIMULATED.items():
+    for variable, words in UNSIMULATED_VARIABLES.items():
         if isinstance(written, dict) and variable in written:
-            findings.not_simulated((*block.at("ecsConfig"), variable), words)
+            diagnostics.warn_not_simulated((*block.field_path("ecsConfig"), variable), words)
     if own.instance_role is not None:
-        note_reference(context, own.instance_role, block.at("instanceRole"))
-    listed = {in_full(reference): reference for reference in context.file.images}
+        warn_of_unlisted_role(context, own.instance_role, block.field_path("instanceRole"))
+    listed = {canonical_reference(reference): reference for reference in context.file.images}
     for index, reference in enumerate(own.preloaded_images):
-        if in_full(reference) not in listed:
-            hint = closest(reference, sorted(listed.values()))
+        if canonical_reference(reference) not in listed:
+            hint = suggest_name(reference, sorted(listed.values()))
             hint = f"; {hint}" if hint.startswith("did") else ""
-            place = (*block.at("preloadedImages"), index)
-            findings.warn(place, f"{reference} is not listed in images, so it needs no pull anyway{hint}")
+            location = (*block.field_path("preloadedImages"), index)
+            diagnostics.warn(
+                location, f"{reference} is not listed in images, so it needs no pull anyway{hint}"
+            )

@@ -1,8 +1,8 @@
 """The section `failures`, resolved.
 
-Decides what each entry names, and which rate holds where nothing is written: EC2's Spot instances are interrupted as
-the catalogue says, Fargate's tasks by an assumption that deserves a warning. Must not know how a failure is carried
-out. `resolve` calls it last, when all names are known.
+Checks the names in each entry, and decides the default rates: EC2's Spot instances are interrupted as the catalogue
+says, Fargate's tasks by an assumption, with a warning. Must not know how a failure is carried out. `resolve.scenario`
+calls it last, when all names are known.
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ from __future__ import annotations
 from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context
 from clustersim.scenario.sections.failures import (
     AgentDisconnects,
+    CapacityShortage,
     Failures,
-    Interruptions,
-    Outage,
-    Shortage,
-    WrittenInterruptions,
-    WrittenShortage,
+    SpotInterruptions,
+    WrittenCapacityShortage,
+    WrittenSpotInterruptions,
+    ZoneOutage,
 )
-from clustersim.scenario.text.document import Steps
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.overrides import suggest_name
 
-LISTED = 3  # types that one warning names
+MAX_LISTED_TYPES = 3
+"""The most types that one warning names."""
 FARGATE_SPOT_MONTHLY_SHARE = 0.075
 """The middle of 5 to 10 %: AWS publishes no figure for Fargate Spot (MODEL.md)."""
 
 
-def failures(context: Context) -> Failures:
-    """What breaks in the scenario."""
+def resolve_failures(context: Context) -> Failures:
+    """Return the failures of the scenario."""
     written = context.file.failures
     instances, retirement, agents = (
         written.container_instances,
@@ -36,112 +37,124 @@ def failures(context: Context) -> Failures:
     disconnects = None
     if agents is not None:
         disconnects = AgentDisconnects(time_to_disconnect=agents.time_to_disconnect, duration=agents.duration)
-    _warn_of_unknown_types(context)
+    _warn_of_types_without_rate(context)
     return Failures(
         container_instances=None if instances is None else instances.time_to_failure,
         agent_disconnects=disconnects,
-        spot=_interruptions(written.spot_interruptions),
-        fargate_spot=_fargate_spot(context),
+        spot=_resolve_interruptions(written.spot_interruptions),
+        fargate_spot=_resolve_fargate_spot(context),
         fargate_task_retirement=None if retirement is None else retirement.time_to_retirement,
-        zone_outages=_outages(context),
+        zone_outages=_resolve_outages(context),
         capacity_shortages=tuple(
-            _shortage(context, each, ("failures", "capacityShortages", index))
+            _resolve_shortage(context, each, ("failures", "capacityShortages", index))
             for index, each in enumerate(written.capacity_shortages)
         ),
     )
 
 
-def _warn_of_unknown_types(context: Context) -> None:
-    """Spot types of which nobody publishes how often they are reclaimed."""
+def _warn_of_types_without_rate(context: Context) -> None:
+    """Warn of Spot types without a published interruption rate."""
     written = context.file.failures.spot_interruptions
     by_catalogue = written == "catalogue" or (
-        isinstance(written, WrittenInterruptions)
+        isinstance(written, WrittenSpotInterruptions)
         and written.time_to_interruption is None
         and written.monthly_share is None
     )
-    by_place: dict[Steps, list[str]] = {}
-    for name, path in context.spot_types_without_band.items() if by_catalogue else ():
-        by_place.setdefault(path, []).append(name)
-    for path, names in by_place.items():
-        more = f" and {len(names) - LISTED} more types" if len(names) > LISTED else ""
-        context.findings.warn(
+    by_path: dict[FieldPath, list[str]] = {}
+    for name, path in context.spot_types_without_rate.items() if by_catalogue else ():
+        by_path.setdefault(path, []).append(name)
+    for path, names in by_path.items():
+        more = f" and {len(names) - MAX_LISTED_TYPES} more types" if len(names) > MAX_LISTED_TYPES else ""
+        listed = f"{', '.join(names[:MAX_LISTED_TYPES])}{more}"
+        context.diagnostics.warn(
             path,
-            f"how often Spot instances of {', '.join(names[:LISTED])}{more} are reclaimed is not published: they are "
+            f"how often Spot instances of {listed} are reclaimed is not published: they are "
             f"not interrupted; instanceTypes: [{{name: {names[0]}, spotInterruption: 0.075}}] sets a share lost in a "
             "month, failures.spotInterruptions: {monthlyShare: 0.075} one for all",
         )
 
 
-def _interruptions(written: WrittenInterruptions | str) -> Interruptions | None:
-    """How EC2's Spot instances are interrupted; None: never."""
+def _resolve_interruptions(written: WrittenSpotInterruptions | str) -> SpotInterruptions | None:
+    """Return the interruptions of EC2's Spot instances; None: there are none."""
     if written == "none":
         return None
     if isinstance(written, str):
-        written = WrittenInterruptions()
+        written = WrittenSpotInterruptions()
     if written.time_to_interruption is not None:
-        return Interruptions(time_to_interruption=written.time_to_interruption)
-    return Interruptions(
+        return SpotInterruptions(time_to_interruption=written.time_to_interruption)
+    return SpotInterruptions(
         monthly_share=written.monthly_share,
         pool_share=written.pool_share,
         pool_fraction=written.pool_fraction,
     )
 
 
-def _fargate_spot(context: Context) -> Interruptions | None:
-    """How Fargate's Spot tasks are interrupted: as written, else like the instances, else as assumed."""
+def _resolve_fargate_spot(context: Context) -> SpotInterruptions | None:
+    """Return the interruptions of Fargate Spot tasks: as written, else like the instances, else as assumed."""
     written = context.file.failures
     if "fargate_spot_interruptions" in written.model_fields_set:
-        mine = written.fargate_spot_interruptions
+        written_rate = written.fargate_spot_interruptions
     else:
-        mine = written.spot_interruptions
-    if isinstance(mine, WrittenInterruptions) and (
-        mine.time_to_interruption or mine.monthly_share is not None
+        written_rate = written.spot_interruptions
+    if isinstance(written_rate, WrittenSpotInterruptions) and (
+        written_rate.time_to_interruption or written_rate.monthly_share is not None
     ):
-        return _interruptions(mine)
-    if mine == "none":
+        return _resolve_interruptions(written_rate)
+    if written_rate == "none":
         return None
-    known = mine if isinstance(mine, WrittenInterruptions) else WrittenInterruptions()
+    shares = (
+        written_rate if isinstance(written_rate, WrittenSpotInterruptions) else WrittenSpotInterruptions()
+    )
     if context.fargate_spot_used_at is not None:
         share = f"{100 * FARGATE_SPOT_MONTHLY_SHARE:g} %"
-        context.findings.warn(
+        context.diagnostics.warn(
             context.fargate_spot_used_at,
             f"AWS publishes no interruption rate of Fargate Spot: {share} a month are assumed; "
             "failures.fargateSpotInterruptions sets another, or none",
         )
-    return Interruptions(
+    return SpotInterruptions(
         monthly_share=FARGATE_SPOT_MONTHLY_SHARE,
-        pool_share=known.pool_share,
-        pool_fraction=known.pool_fraction,
+        pool_share=shares.pool_share,
+        pool_fraction=shares.pool_fraction,
     )
 
 
-def _outages(context: Context) -> tuple[Outage, ...]:
-    found = []
+def _resolve_outages(context: Context) -> tuple[ZoneOutage, ...]:
+    outages = []
     for index, outage in enumerate(context.file.failures.zone_outages):
         _check_zone(context, outage.availability_zone, ("failures", "zoneOutages", index, "availabilityZone"))
-        found.append(
-            Outage(zone=outage.availability_zone, at_ms=outage.at, until_ms=outage.at + outage.duration)
+        outages.append(
+            ZoneOutage(zone=outage.availability_zone, at_ms=outage.at, until_ms=outage.at + outage.duration)
         )
-    return tuple(found)
+    return tuple(outages)
 
 
-def _shortage(context: Context, written: WrittenShortage, path: Steps) -> Shortage:
-    """A shortage whose names exist; it has to say of what."""
+def _resolve_shortage(
+    context: Context, written: WrittenCapacityShortage, path: FieldPath
+) -> CapacityShortage:
+    """Return a shortage, and report unknown names in it; it has to name a provider or an instance type."""
     provider = written.capacity_provider
     if provider is None and written.instance_type is None:
-        context.findings.add(path, "of nothing", "add capacityProvider: NAME or instanceType: TYPE")
+        context.diagnostics.add_problem(
+            path, "names no capacity", "add capacityProvider: NAME or instanceType: TYPE"
+        )
     if provider is not None:
-        found = context.find("capacity provider", provider, (*path, "capacityProvider"), FARGATE_PROVIDERS)
-        provider = found if found is not None else provider
-    kind = written.instance_type
-    if kind is not None and kind not in context.types_used:
-        what, right = f"nothing launches {kind}", closest(kind, sorted(context.types_used))
-        context.findings.add((*path, "instanceType"), what, right)
+        name = context.resolve_name(
+            "capacity provider", provider, (*path, "capacityProvider"), FARGATE_PROVIDERS
+        )
+        provider = name if name is not None else provider
+    instance_type = written.instance_type
+    if instance_type is not None and instance_type not in context.launched_types:
+        problem, hint = (
+            f"nothing launches {instance_type}",
+            suggest_name(instance_type, sorted(context.launched_types)),
+        )
+        context.diagnostics.add_problem((*path, "instanceType"), problem, hint)
     if written.availability_zone is not None:
         _check_zone(context, written.availability_zone, (*path, "availabilityZone"))
-    return Shortage(
+    return CapacityShortage(
         provider=provider,
-        instance_type=kind,
+        instance_type=instance_type,
         purchase_option=written.purchase_option,
         zone=written.availability_zone,
         at_ms=written.at,
@@ -150,7 +163,7 @@ def _shortage(context: Context, written: WrittenShortage, path: Steps) -> Shorta
     )
 
 
-def _check_zone(context: Context, zone: str, path: Steps) -> None:
+def _check_zone(context: Context, zone: str, path: FieldPath) -> None:
     if zone not in context.zones:
-        what = f"{zone} is no zone of this scenario"
-        context.findings.add(path, what, closest(zone, context.zones))
+        problem = f"{zone} is not a zone of this scenario"
+        context.diagnostics.add_problem(path, problem, suggest_name(zone, context.zones))

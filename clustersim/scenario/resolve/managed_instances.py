@@ -1,7 +1,7 @@
-"""Providers of ECS Managed Instances, resolved: which instance types they may launch, where, and for what fee.
+"""Providers of ECS Managed Instances, resolved: the instance types that they may launch, their zones and fee.
 
-Decides what a `managedInstancesProvider` means. Without requirements ECS may take any current C, M or R type. Must
-not know tasks. `resolve_capacity` calls it.
+Decides the meaning of a `managedInstancesProvider`. Without requirements ECS may take any current C, M or R type. Must
+not know tasks. `capacity_providers` calls it.
 """
 
 from __future__ import annotations
@@ -9,128 +9,154 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from clustersim.scenario.aws.checked_block import Block
+from clustersim.scenario.aws.checked_block import CheckedBlock
 from clustersim.scenario.catalog.custom_entries import CatalogError
 from clustersim.scenario.catalog.instance_requirements import (
-    generation,
-    meets,
-    named,
-    within_price,
-    worth_having,
+    drop_dominated,
+    filter_by_price,
+    instance_generation,
+    matches_any,
+    meets_requirements,
 )
-from clustersim.scenario.resolve.auto_scaling_groups import Capacity
-from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.sections.own_keys import OwnManagedInstances, own_part
-from clustersim.scenario.sections.scenario import CapacityProvider, InstanceType, ManagedInstances
-from clustersim.scenario.sections.written_section import validate
-from clustersim.scenario.text.document import Steps
+from clustersim.scenario.resolve.auto_scaling_groups import ResolvedCapacity
+from clustersim.scenario.resolve.context import Context, pick_fields
+from clustersim.scenario.resolve.ecs_agent import build_agent_settings
+from clustersim.scenario.sections.ecs_agent import WrittenEcsConfig
+from clustersim.scenario.sections.own_keys import (
+    OwnCapacityProviderKeys,
+    OwnManagedInstancesKeys,
+    pick_own_keys,
+)
+from clustersim.scenario.sections.scenario import CapacityProvider, InstanceType, ManagedInstancesProvider
+from clustersim.scenario.sections.written_section import validate_section
+from clustersim.scenario.text.document import FieldPath
 from clustersim.vocabulary import MS_PER_SECOND
 
 _TEMPLATE = ("managedInstancesProvider", "instanceLaunchTemplate")
-SCALE_IN_AFTER_S = 300
-"""What `scaleInAfter` is by default: AWS publishes no figure (MODEL.md)."""
-VOLUME_GIB = 80
 
 
-def managed_instances(context: Context, capacity: Capacity, block: Block, inner: dict[str, Any]) -> None:
+def resolve_managed_instances(
+    context: Context, capacity: ResolvedCapacity, block: CheckedBlock, inner: dict[str, Any]
+) -> None:
     """Resolve one provider into `capacity`."""
-    path = block.at("managedInstancesProvider")
-    own = validate(OwnManagedInstances, own_part(OwnManagedInstances, inner), path, context.findings)
+    path = block.field_path("managedInstancesProvider")
+    own = validate_section(
+        OwnManagedInstancesKeys, pick_own_keys(OwnManagedInstancesKeys, inner), path, context.diagnostics
+    )
     template = inner.get("instanceLaunchTemplate") or {}
     spot = template.get("capacityOptionType") == "SPOT"
-    kinds = _instance_types(context, block, template, spot)
-    zones = _zones(context, block, template)
-    if own is None or not kinds or not block.sound:
+    instance_types = _select_instance_types(context, block, template, spot)
+    zones = _resolve_zones(context, block, template)
+    if own is None or not instance_types or not block.valid:
         return
-    for kind in kinds:
-        capacity.learn(kind.name, kind)
-        context.types_used.add(kind.name)
-        if spot and kind.spot_interruption is None:
-            context.spot_types_without_band.setdefault(kind.name, path)
+    for instance_type in instance_types:
+        capacity.add_instance_type(instance_type.name, instance_type)
+        context.launched_types.add(instance_type.name)
+        if spot and instance_type.spot_interruption is None:
+            context.spot_types_without_rate.setdefault(instance_type.name, path)
     name = str(block.value.get("name"))
-    storage = (template.get("storageConfiguration") or {}).get("storageSizeGiB", VOLUME_GIB)
     capacity.managed_instances.append(
-        ManagedInstances(
+        ManagedInstancesProvider(
             name=name,
             provider=name,
-            instance_types=tuple(kind.name for kind in kinds),
+            instance_types=tuple(instance_type.name for instance_type in instance_types),
             purchase_options=("spot",) if spot else ("on-demand",),
             launch_time=own.launch_time,
             zones=zones,
-            subnets=context.subnets_of(_subnets(template)),
-            root_volume_gib=storage,
+            subnets=context.resolve_subnet_names(_list_subnets(template)),
             spot_draining=True,
             fee=context.file.pricing.managed_instances_fee,
-            scale_in_after_ms=_scale_in_after(inner),
+            agent=build_agent_settings(WrittenEcsConfig()),
+            **pick_fields(template.get("storageConfiguration") or {}, {"root_volume_gib": "storageSizeGiB"}),
+            **_scale_in_field(inner),
         )
     )
-    capacity.providers.append(CapacityProvider(name=name))
+    capacity.providers.append(
+        CapacityProvider(
+            name=name,
+            managed_draining=True,
+            draining_timeout_ms=OwnCapacityProviderKeys().managed_draining_timeout,
+        )
+    )
 
 
-def _scale_in_after(inner: dict[str, Any]) -> int | None:
-    """infrastructureOptimization.scaleInAfter: -1 turns the optimisation off."""
-    seconds = (inner.get("infrastructureOptimization") or {}).get("scaleInAfter", SCALE_IN_AFTER_S)
-    return None if seconds < 0 else int(seconds) * MS_PER_SECOND
+def _scale_in_field(inner: dict[str, Any]) -> dict[str, int | None]:
+    """Return the field of infrastructureOptimization.scaleInAfter, if it is written; -1 turns the optimisation off."""
+    optimization = inner.get("infrastructureOptimization") or {}
+    if "scaleInAfter" not in optimization:
+        return {}
+    seconds = optimization["scaleInAfter"]
+    return {"scale_in_after_ms": None if seconds < 0 else int(seconds) * MS_PER_SECOND}
 
 
-def _instance_types(
-    context: Context, block: Block, template: dict[str, Any], spot: bool
+def _select_instance_types(
+    context: Context, block: CheckedBlock, template: dict[str, Any], spot: bool
 ) -> list[InstanceType]:
-    """The types that meet the requirements, those that others beat left out unless they are named one by one."""
-    wanted = template.get("instanceRequirements") or {}
-    patterns = wanted.get("allowedInstanceTypes") or ()
-    place = block.at(*_TEMPLATE, "instanceRequirements")
+    """Return the types that meet the requirements, without dominated ones unless all are named one by one."""
+    requirements = template.get("instanceRequirements") or {}
+    patterns = requirements.get("allowedInstanceTypes") or ()
+    location = block.field_path(*_TEMPLATE, "instanceRequirements")
     exact = [pattern for pattern in patterns if "*" not in pattern]
     for index, pattern in enumerate(patterns):
         if pattern in exact:
-            _check_type(
-                context, pattern, block.at(*_TEMPLATE, "instanceRequirements", "allowedInstanceTypes", index)
+            _check_type_exists(
+                context,
+                pattern,
+                block.field_path(*_TEMPLATE, "instanceRequirements", "allowedInstanceTypes", index),
             )
-    found = [
-        kind
-        for name in _names(context)
-        if (named(name, patterns) if patterns else wanted or _common(name))
-        and (kind := _known(context, name, spot)) is not None
-        and meets(kind, wanted)
+    instance_types = [
+        instance_type
+        for name in _list_type_names(context)
+        if (matches_any(name, patterns) if patterns else requirements or _is_default_type(name))
+        and (instance_type := _look_up_type(context, name, spot)) is not None
+        and meets_requirements(instance_type, requirements)
     ]
-    found = within_price(found, wanted.get("onDemandMaxPricePercentageOverLowestPrice"))
-    if not found and block.sound and not context.findings.found_at(place):
-        context.findings.add(place, "no instance type meets the requirements", "wider requirements")
-    return found if len(exact) == len(patterns) and patterns else worth_having(found, spot)
+    instance_types = filter_by_price(
+        instance_types, requirements.get("onDemandMaxPricePercentageOverLowestPrice")
+    )
+    if not instance_types and block.valid and not context.diagnostics.has_problem_under(location):
+        context.diagnostics.add_problem(
+            location, "no instance type meets the requirements", "wider requirements"
+        )
+    return (
+        instance_types if len(exact) == len(patterns) and patterns else drop_dominated(instance_types, spot)
+    )
 
 
-def _names(context: Context) -> list[str]:
-    """All types that a price is known of: the scenario's own, then the catalogue's."""
+def _list_type_names(context: Context) -> list[str]:
+    """Return all types with a known price: the scenario's own, then the catalogue's."""
     own = [str(entry.get("name")) for entry in context.file.instance_types]
-    listed = context.catalog.priced(context.region)
+    listed = context.catalog.priced_types(context.region)
     return list(dict.fromkeys([*own, *listed]))
 
 
-def _common(name: str) -> bool:
-    """What ECS may launch when nobody says: current C, M and R types without accelerators."""
-    return bool(re.match(r"[cmr]\d", name)) and generation(name) == "current"
+def _is_default_type(name: str) -> bool:
+    """Return whether ECS may launch a type without requirements: current C, M and R types without accelerators."""
+    return bool(re.match(r"[cmr]\d", name)) and instance_generation(name) == "current"
 
 
-def _known(context: Context, name: str, spot: bool) -> InstanceType | None:
+def _look_up_type(context: Context, name: str, spot: bool) -> InstanceType | None:
     try:
         return context.catalog.instance_type(name, context.region, context.file.instance_types, spot=spot)
     except CatalogError:
         return None
 
 
-def _check_type(context: Context, name: str, path: Steps) -> None:
+def _check_type_exists(context: Context, name: str, path: FieldPath) -> None:
     try:
         context.catalog.instance_type(name, context.region, context.file.instance_types)
     except CatalogError as error:
-        context.findings.add(path, error.what, error.right)
+        context.diagnostics.add_problem(path, error.message, error.hint)
 
 
-def _zones(context: Context, block: Block, template: dict[str, Any]) -> tuple[str, ...]:
-    """The zones of the provider's subnets, or all."""
-    place = block.at(*_TEMPLATE, "networkConfiguration", "subnets")
-    return context.zones_of((name, (*place, index)) for index, name in enumerate(_subnets(template)))
+def _resolve_zones(context: Context, block: CheckedBlock, template: dict[str, Any]) -> tuple[str, ...]:
+    """Return the zones of the provider's subnets, or all."""
+    location = block.field_path(*_TEMPLATE, "networkConfiguration", "subnets")
+    return context.resolve_zones(
+        (name, (*location, index)) for index, name in enumerate(_list_subnets(template))
+    )
 
 
-def _subnets(template: dict[str, Any]) -> list[str]:
-    """The subnets that the provider's instances are launched into."""
+def _list_subnets(template: dict[str, Any]) -> list[str]:
+    """Return the subnets into which the provider's instances are launched."""
     return list((template.get("networkConfiguration") or {}).get("subnets") or ())

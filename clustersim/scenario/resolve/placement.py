@@ -1,8 +1,8 @@
-"""Where the tasks of a service or of a run-task entry go, resolved.
+"""The placement of the tasks of a service or of a run-task entry, resolved.
 
 Decides launch type or capacity provider strategy (the cluster's default where neither is given; without one,
-launch type EC2), placement rules, zones, and whether the task definition can run there. Must not know what
-the tasks are for. `resolve_services` and `resolve_jobs` call it.
+launch type EC2), placement rules, zones, and whether the task definition can run there. Must not know why tasks
+run. `services` and `run_tasks` call it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from clustersim.scenario.aws.checked_block import Block
+from clustersim.scenario.aws.checked_block import CheckedBlock
 from clustersim.scenario.catalog.fargate_prices import FargateUse
 from clustersim.scenario.catalog.fargate_sizes import INCLUDED_EPHEMERAL_GIB
-from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context
-from clustersim.scenario.resolve.task_definitions import check_fargate_size, constraints
+from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context, pick_fields
+from clustersim.scenario.resolve.task_definitions import check_fargate_size, resolve_constraints
 from clustersim.scenario.sections.scenario import Constraint, PlacementRule, StrategyItem, TaskDefinition
-from clustersim.scenario.text.document import Steps
+from clustersim.scenario.text.document import FieldPath
 
-_WHERE_FIELDS = ("launchType", "capacityProviderStrategy")
-_FIELDS = {"host": "instanceId", "instanceid": "instanceId", "cpu": "cpu", "memory": "memory"}
+_PLACEMENT_FIELDS = ("launchType", "capacityProviderStrategy")
+_STRATEGY_FIELDS = {"host": "instanceId", "instanceid": "instanceId", "cpu": "cpu", "memory": "memory"}
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where tasks go, under the names that `Service` and `RunTask` share."""
+class TaskPlacement:
+    """The placement of tasks, under the field names that `Service` and `RunTask` share."""
 
     launch_type: Literal["EC2", "FARGATE"] | None
     strategy: tuple[StrategyItem, ...]
@@ -35,18 +35,20 @@ class Where:
     public_address: bool
 
     def fields(self) -> dict[str, Any]:
-        """Its fields, for the constructors of `Service` and `RunTask`."""
+        """Return its fields, for the constructors of `Service` and `RunTask`."""
         return dict(vars(self))
 
 
-def where(context: Context, block: Block, definition: TaskDefinition | None) -> Where:
-    """Where the tasks of `block` go; without a definition they are a trace's own, or have a problem."""
+def resolve_placement(
+    context: Context, block: CheckedBlock, definition: TaskDefinition | None
+) -> TaskPlacement:
+    """Return the placement of the tasks of `block`; `definition` is None for a trace's own tasks or if invalid."""
     value = block.value
     launch_type: Literal["EC2", "FARGATE"] | None = value.get("launchType")
     strategy: tuple[StrategyItem, ...] = ()
     if launch_type is None:
-        strategy = strategy_items(
-            context, value.get("capacityProviderStrategy") or (), block.at("capacityProviderStrategy")
+        strategy = resolve_strategy(
+            context, value.get("capacityProviderStrategy") or (), block.field_path("capacityProviderStrategy")
         )
         if not value.get("capacityProviderStrategy"):
             strategy = context.default_strategy
@@ -55,140 +57,155 @@ def where(context: Context, block: Block, definition: TaskDefinition | None) -> 
     fargate = launch_type == "FARGATE" or any(
         item.capacity_provider in FARGATE_PROVIDERS for item in strategy
     )
-    given = value.get("capacityProviderStrategy") or ()
-    if len(strategy) < len(given) or any(block.has(f) and f not in value for f in _WHERE_FIELDS):
-        pass  # where they go is in doubt, and that has been reported
+    written_items = value.get("capacityProviderStrategy") or ()
+    if len(strategy) < len(written_items) or any(block.has(f) and f not in value for f in _PLACEMENT_FIELDS):
+        pass  # the strategy is invalid, and that has been reported
     elif fargate:
-        _on_fargate(context, block, definition, strategy)
+        _check_fargate(context, block, definition, strategy)
     elif any(item.capacity_provider in context.managed_providers for item in strategy):
-        _on_managed_instances(context, block, definition)
+        _check_managed_instances(context, block, definition)
     elif definition is not None and definition.requires_compatibilities:
-        _compatible(context, block, definition, ("EC2",), "EC2")
+        _check_compatibility(context, block, definition, ("EC2",), "EC2")
     network = (value.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}
-    subnet_path = block.at("networkConfiguration", "awsvpcConfiguration", "subnets")
+    subnet_path = block.field_path("networkConfiguration", "awsvpcConfiguration", "subnets")
     subnets = [(name, (*subnet_path, index)) for index, name in enumerate(network.get("subnets") or ())]
-    return Where(
+    return TaskPlacement(
         launch_type=launch_type,
         strategy=strategy,
-        placement_strategy=_rules(context, block),
-        placement_constraints=constraints(context, block),
-        zones=context.zones_of(subnets) if subnets or _needs_subnet(definition) else context.zones,
-        subnets=context.subnets_of(name for name, _ in subnets),
+        placement_strategy=_resolve_rules(context, block),
+        placement_constraints=resolve_constraints(context, block),
+        zones=context.resolve_zones(subnets) if subnets or _needs_addresses(definition) else context.zones,
+        subnets=context.resolve_subnet_names(name for name, _ in subnets),
         public_address=network.get("assignPublicIp") == "ENABLED",
     )
 
 
-def _needs_subnet(definition: TaskDefinition | None) -> bool:
-    """Whether tasks take addresses, so that they run only where there are subnets."""
+def _needs_addresses(definition: TaskDefinition | None) -> bool:
+    """Return whether tasks take addresses, so that they run only in zones with a subnet."""
     return definition is not None and definition.network_mode == "awsvpc"
 
 
-def strategy_items(context: Context, items: Any, path: Steps) -> tuple[StrategyItem, ...]:
-    """A capacity provider strategy whose providers exist.
+def resolve_strategy(context: Context, items: Any, path: FieldPath) -> tuple[StrategyItem, ...]:
+    """Return the items of a capacity provider strategy whose providers exist, and report the others.
 
-    The API's default weight and base are 0; the only provider of a strategy gets all tasks unless it says
-    weight 0 itself.
+    The API's default weight and base are 0; the only provider of a strategy gets all tasks unless its weight 0 is
+    written.
     """
-    found = []
+    strategy = []
     for index, item in enumerate(items):
         reference = item.get("capacityProvider")
         if not isinstance(reference, str):
             continue
-        place = (*path, index, "capacityProvider")
-        name = context.find("capacity provider", reference, place, FARGATE_PROVIDERS)
+        location = (*path, index, "capacityProvider")
+        name = context.resolve_name("capacity provider", reference, location, FARGATE_PROVIDERS)
         if name is not None:
-            weight, base = item.get("weight", 0), item.get("base", 0)
-            found.append(StrategyItem(capacity_provider=name, weight=weight, base=base))
-    kinds = {_kind(context, item.capacity_provider) for item in found}
+            weight_and_base = pick_fields(item, {"weight": "weight", "base": "base"})
+            strategy.append(StrategyItem(capacity_provider=name, **weight_and_base))
+    kinds = {_provider_kind(context, item.capacity_provider) for item in strategy}
     if {"managed instances", "Auto Scaling group"} <= kinds:
-        what = "Managed Instances and Auto Scaling group providers are mixed"
-        context.findings.add(path, what, "providers of one kind")
-    if len(items) == 1 and len(found) == 1 and found[0].weight == 0:
+        problem = "Managed Instances and Auto Scaling group providers are mixed"
+        context.diagnostics.add_problem(path, problem, "providers of one kind")
+    if len(items) == 1 and len(strategy) == 1 and strategy[0].weight == 0:
         if "weight" not in items[0]:
-            return (found[0].model_copy(update={"weight": 1}),)
-        if found[0].base == 0:
-            context.findings.add((*path, 0, "weight"), "every provider has weight 0", "a weight above 0")
-    return tuple(found)
+            return (strategy[0].model_copy(update={"weight": 1}),)
+        if strategy[0].base == 0:
+            context.diagnostics.add_problem(
+                (*path, 0, "weight"), "every provider has weight 0", "a weight above 0"
+            )
+    return tuple(strategy)
 
 
-def _kind(context: Context, provider: str) -> str:
-    """The kind of a provider: a strategy holds one kind only (ECS Developer Guide: capacity providers)."""
+def _provider_kind(context: Context, provider: str) -> str:
+    """Return the kind of a provider: a strategy has providers of one kind (ECS Developer Guide: capacity providers)."""
     if provider in FARGATE_PROVIDERS:
         return "Fargate"
     return "managed instances" if provider in context.managed_providers else "Auto Scaling group"
 
 
-def _rules(context: Context, block: Block) -> tuple[PlacementRule, ...]:
-    """The placement strategy, its fields in one spelling (`host` is instanceId)."""
-    found = []
+def _resolve_rules(context: Context, block: CheckedBlock) -> tuple[PlacementRule, ...]:
+    """Return the placement strategy, its fields in one spelling (`host` is instanceId)."""
+    rules = []
     for index, rule in enumerate(block.value.get("placementStrategy") or ()):
         kind, field = rule.get("type"), rule.get("field")
         if kind is None:
-            place = block.at("placementStrategy", index)
-            context.findings.add(place, "has no type", "type: spread, binpack or random")
+            location = block.field_path("placementStrategy", index)
+            context.diagnostics.add_problem(location, "has no type", "type: spread, binpack or random")
             continue
         if isinstance(field, str):
-            known = _FIELDS.get(field.lower(), field)
-            if kind == "spread" and known != "instanceId" and not field.startswith("attribute:"):
-                place = block.at("placementStrategy", index, "field")
-                context.findings.add(place, f"cannot spread by {field}", "instanceId or attribute:NAME")
-            field = known
-        found.append(PlacementRule(type=kind, field=None if kind == "random" else field))
-    return tuple(found)
+            spelling = _STRATEGY_FIELDS.get(field.lower(), field)
+            if kind == "spread" and spelling != "instanceId" and not field.startswith("attribute:"):
+                location = block.field_path("placementStrategy", index, "field")
+                context.diagnostics.add_problem(
+                    location, f"cannot spread by {field}", "instanceId or attribute:NAME"
+                )
+            field = spelling
+        rules.append(PlacementRule(type=kind, field=None if kind == "random" else field))
+    return tuple(rules)
 
 
-def _on_fargate(
-    context: Context, block: Block, definition: TaskDefinition | None, strategy: tuple[StrategyItem, ...]
+def _check_fargate(
+    context: Context,
+    block: CheckedBlock,
+    definition: TaskDefinition | None,
+    strategy: tuple[StrategyItem, ...],
 ) -> None:
-    """Report why the tasks cannot run on Fargate, or note which prices they need."""
-    findings, path = context.findings, block.at("taskDefinition")
+    """Report why the tasks cannot run on Fargate, else record the prices that they need."""
+    diagnostics, path = context.diagnostics, block.field_path("taskDefinition")
     for field in ("placementStrategy", "placementConstraints"):
         if block.value.get(field):
-            findings.add(block.at(field), f"Fargate takes no {field}", f"leave {field} out")
+            diagnostics.add_problem(
+                block.field_path(field), f"Fargate takes no {field}", f"leave {field} out"
+            )
     if definition is None:
         if block.has("trace") and not block.has("taskDefinition"):
-            what = "Fargate only supports network mode ‘awsvpc’; a trace's own tasks are bridge"
-            findings.add(block.path, what, "add a taskDefinition, or run them on EC2")
+            problem = "Fargate only supports network mode ‘awsvpc’; a trace's own tasks are bridge"
+            diagnostics.add_problem(block.path, problem, "add a taskDefinition, or run them on EC2")
         return
     if definition.requires_compatibilities:
-        _compatible(context, block, definition, ("FARGATE",), "FARGATE")
+        _check_compatibility(context, block, definition, ("FARGATE",), "FARGATE")
     elif definition.network_mode != "awsvpc":
-        findings.add(
+        diagnostics.add_problem(
             path,
             f"Fargate only supports network mode ‘awsvpc’; {definition.key} is {definition.network_mode}",
             "networkMode: awsvpc in the task definition",
         )
     elif not definition.has_task_size:
-        what = f"Fargate requires that 'cpu' be defined at the task level; {definition.key} has none"
-        findings.add(path, what, "add cpu and memory to the task definition")
+        problem = f"Fargate requires that 'cpu' be defined at the task level; {definition.key} has none"
+        diagnostics.add_problem(path, problem, "add cpu and memory to the task definition")
     else:
         check_fargate_size(context, definition.cpu, definition.memory_mib, path)
-    spots = {item.capacity_provider == "FARGATE_SPOT" for item in strategy} or {False}
-    for spot in sorted(spots):
+    spot_options = {item.capacity_provider == "FARGATE_SPOT" for item in strategy} or {False}
+    for spot in sorted(spot_options):
         if spot:
             context.fargate_spot_used_at = context.fargate_spot_used_at or block.path
         ephemeral = definition.ephemeral_gib > INCLUDED_EPHEMERAL_GIB
         context.fargate_uses.setdefault(FargateUse(definition.arch, spot, ephemeral), block.path)
 
 
-def _on_managed_instances(context: Context, block: Block, definition: TaskDefinition | None) -> None:
+def _check_managed_instances(
+    context: Context, block: CheckedBlock, definition: TaskDefinition | None
+) -> None:
     """Report why the tasks cannot run on Managed Instances; ECS places them itself (Developer Guide: placement)."""
     if block.value.get("placementStrategy"):
-        context.findings.warn(
-            block.at("placementStrategy"),
+        context.diagnostics.warn(
+            block.field_path("placementStrategy"),
             "Managed Instances take no placementStrategy; tasks are spread over zones, then packed",
         )
     if definition is not None and definition.requires_compatibilities:
-        _compatible(context, block, definition, ("MANAGED_INSTANCES",), "MANAGED_INSTANCES")
+        _check_compatibility(context, block, definition, ("MANAGED_INSTANCES",), "MANAGED_INSTANCES")
 
 
-def _compatible(
-    context: Context, block: Block, definition: TaskDefinition, any_of: tuple[str, ...], launch_type: str
+def _check_compatibility(
+    context: Context,
+    block: CheckedBlock,
+    definition: TaskDefinition,
+    any_of: tuple[str, ...],
+    launch_type: str,
 ) -> None:
-    """Report a task definition that says it does not run there."""
+    """Report a task definition whose requiresCompatibilities exclude the launch type."""
     if not set(any_of) & set(definition.requires_compatibilities):
-        context.findings.add(
-            block.at("taskDefinition"),
+        context.diagnostics.add_problem(
+            block.field_path("taskDefinition"),
             f"Task definition does not support launch_type {launch_type}.",
             f"add {launch_type} to requiresCompatibilities of {definition.key}",
         )

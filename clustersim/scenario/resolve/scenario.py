@@ -1,29 +1,29 @@
-"""The whole scenario, resolved: sections in the order in which they refer to each other.
+"""The whole scenario, resolved: its sections in the order in which they refer to each other.
 
-Decides that order, what the sections of our own become, and which features are read but not simulated yet.
-Must not know text, places or files. The reader calls `resolve` with a validated file.
+Decides that order, and resolves `cluster`, `sampling`, `pricing`, `alarms` and `instanceTypes`. Must not know text,
+locations or files. The reader calls `resolve_scenario` with a validated file.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from clustersim.scenario.aws.checked_block import check, check_all, in_camel_case
+from clustersim.scenario.aws.checked_block import read_block, read_blocks, with_camel_case_keys
 from clustersim.scenario.catalog.custom_entries import CatalogError
 from clustersim.scenario.catalog.fargate_prices import FargateFactors, FargateUse
-from clustersim.scenario.resolve.actions import actions, later_definitions
-from clustersim.scenario.resolve.capacity_providers import groups_and_providers
+from clustersim.scenario.resolve.actions import collect_updated_definitions, resolve_actions
+from clustersim.scenario.resolve.capacity_providers import resolve_capacity
 from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.failures import failures
-from clustersim.scenario.resolve.images import image_pulls, registries_and_images
-from clustersim.scenario.resolve.placement import strategy_items
-from clustersim.scenario.resolve.roles import roles, with_access
-from clustersim.scenario.resolve.run_tasks import run_tasks
-from clustersim.scenario.resolve.service_scaling import check_source
-from clustersim.scenario.resolve.services import service_blocks, services, target_groups
-from clustersim.scenario.resolve.subnets import subnets
-from clustersim.scenario.resolve.task_definitions import task_definitions
-from clustersim.scenario.resolve.virtual_machines import with_machine_revisions
+from clustersim.scenario.resolve.failures import resolve_failures
+from clustersim.scenario.resolve.images import resolve_image_pulls, resolve_registries_and_images
+from clustersim.scenario.resolve.placement import resolve_strategy
+from clustersim.scenario.resolve.roles import add_image_needs, resolve_roles
+from clustersim.scenario.resolve.run_tasks import resolve_run_tasks
+from clustersim.scenario.resolve.service_scaling import check_metric
+from clustersim.scenario.resolve.services import check_services, resolve_services, resolve_target_groups
+from clustersim.scenario.resolve.subnets import resolve_subnets
+from clustersim.scenario.resolve.task_definitions import resolve_task_definitions
+from clustersim.scenario.resolve.virtual_machines import rename_machine_revisions
 from clustersim.scenario.sections.scenario import (
     AutoScalingGroup,
     Cluster,
@@ -34,25 +34,27 @@ from clustersim.scenario.sections.scenario import (
 )
 
 
-def resolve(context: Context) -> dict[str, Any]:
-    """The fields of `Scenario` that its sections fill; problems are in the findings."""
-    listed_subnets = subnets(context)
-    listed_roles = roles(context)
-    _instance_types(context)
-    capacity = groups_and_providers(context)
-    context.default_strategy = _default_strategy(context)
-    definitions = task_definitions(context)
-    registries, images = registries_and_images(context)
-    definitions = with_access(context, definitions, images, registries)
-    groups = target_groups(context)
-    blocks = service_blocks(context)
-    alarms = _alarms(context)
-    done = actions(context, blocks)
-    found = services(context, capacity, blocks, groups, later_definitions(done))
-    jobs = run_tasks(context)
-    check_all(context.findings, "alarms")
-    if not context.findings.data.get("services") and not context.findings.data.get("runTasks"):
-        context.findings.add((), "nothing runs", "add services or runTasks")
+def resolve_scenario(context: Context) -> dict[str, Any]:
+    """Return the fields of `Scenario` that its sections fill; problems are in the context's diagnostics."""
+    resolved_subnets = resolve_subnets(context)
+    resolved_roles = resolve_roles(context)
+    _check_instance_types(context)
+    capacity = resolve_capacity(context)
+    context.default_strategy = _resolve_default_strategy(context)
+    definitions = resolve_task_definitions(context)
+    registries, images = resolve_registries_and_images(context)
+    definitions = add_image_needs(context, definitions, images, registries)
+    groups = resolve_target_groups(context)
+    service_blocks = check_services(context)
+    alarms = _resolve_alarms(context)
+    all_actions = resolve_actions(context, service_blocks)
+    all_services = resolve_services(
+        context, capacity, service_blocks, groups, collect_updated_definitions(all_actions)
+    )
+    all_run_tasks = resolve_run_tasks(context)
+    read_blocks(context.diagnostics, "alarms")
+    if not context.diagnostics.data.get("services") and not context.diagnostics.data.get("runTasks"):
+        context.diagnostics.add_problem((), "nothing runs", "add services or runTasks")
     return {
         "groups": tuple(capacity.groups),
         "managed_instances": tuple(capacity.managed_instances),
@@ -60,69 +62,75 @@ def resolve(context: Context) -> dict[str, Any]:
         "instance_types": tuple(capacity.instance_types.values()),
         "task_definitions": (*definitions, *context.machine_definitions),
         "target_groups": tuple(groups.values()),
-        "services": found,
-        "run_tasks": jobs,
-        "actions": with_machine_revisions(done, found),
+        "services": all_services,
+        "run_tasks": all_run_tasks,
+        "actions": rename_machine_revisions(all_actions, all_services),
         "alarms": alarms,
-        "cluster": _cluster(context),
-        "failures": failures(context),
-        "sampling": _sampling(context),
-        "pricing": _pricing(context, capacity.groups),
+        "cluster": _resolve_cluster(context),
+        "failures": resolve_failures(context),
+        "sampling": _resolve_sampling(context),
+        "pricing": _resolve_pricing(context, capacity.groups),
         "images": images,
         "registries": registries,
-        "roles": listed_roles,
-        "subnets": listed_subnets,
+        "roles": resolved_roles,
+        "subnets": resolved_subnets,
     }
 
 
-def _alarms(context: Context) -> tuple[dict[str, Any], ...]:
-    """The CloudWatch alarms that deployments may name, in camelCase."""
-    found = []
-    for block in check_all(context.findings, "alarms"):
+def _resolve_alarms(context: Context) -> tuple[dict[str, Any], ...]:
+    """Return the CloudWatch alarms that deployments may name, in camelCase."""
+    alarms = []
+    for block in read_blocks(context.diagnostics, "alarms"):
         name = block.value.get("AlarmName")
         if not isinstance(name, str):
-            context.findings.add(block.path, "the alarm has no name", "add alarmName: too-many-errors")
+            context.diagnostics.add_problem(
+                block.path, "the alarm has no name", "add alarmName: too-many-errors"
+            )
             continue
-        context.declare("alarm", name, block.at("AlarmName"))
-        alarm = in_camel_case(block.value)
-        if not block.sound:
+        context.declare_name("alarm", name, block.field_path("AlarmName"))
+        alarm = with_camel_case_keys(block.value)
+        if not block.valid:
             continue
         if not alarm.get("dimensions") and not alarm.get("metrics"):
-            place = block.path
-            context.findings.add(place, f"the alarm {name} says of no service", "add dimensions: ServiceName")
+            location = block.path
+            context.diagnostics.add_problem(
+                location, f"the alarm {name} has no dimensions", "add dimensions: ServiceName"
+            )
             continue
-        check_source(context, alarm, block.path)
-        found.append(alarm)
-    return tuple(found)
+        check_metric(context, alarm, block.path)
+        alarms.append(alarm)
+    return tuple(alarms)
 
 
-def _instance_types(context: Context) -> None:
-    """Every own instance type is looked up once, so that a mistake in it stands at its own place."""
+def _check_instance_types(context: Context) -> None:
+    """Look up every custom instance type once, so that a mistake in it is reported at its own location."""
     for index, written in enumerate(context.file.instance_types):
         path = ("instanceTypes", index)
         name = written.get("name")
         if not isinstance(name, str):
-            context.findings.add(path, "the instance type has no name", "add name: rack.node")
+            context.diagnostics.add_problem(path, "the instance type has no name", "add name: rack.node")
             continue
-        context.declare("instance type", name, (*path, "name"))
+        context.declare_name("instance type", name, (*path, "name"))
         try:
             context.catalog.instance_type(name, context.region, [written])
         except CatalogError as error:
-            context.findings.add(path, error.what, error.right)
+            context.diagnostics.add_problem(path, error.message, error.hint)
 
 
-def _default_strategy(context: Context) -> Any:
-    """The cluster's default strategy, checked like a strategy of RunTask."""
+def _resolve_default_strategy(context: Context) -> Any:
+    """Return the cluster's default strategy, checked like a strategy of RunTask."""
     items = context.file.cluster.default_capacity_provider_strategy
     path = ("cluster", "defaultCapacityProviderStrategy")
-    problems = len(context.findings.problems)
-    checked = check(context.findings, path, {"capacityProviderStrategy": items}, "strategy", "ecs.RunTask")
-    if len(context.findings.problems) > problems:
+    problems = len(context.diagnostics.problems)
+    checked = read_block(
+        context.diagnostics, path, {"capacityProviderStrategy": items}, "strategy", "ecs.RunTask"
+    )
+    if len(context.diagnostics.problems) > problems:
         return ()
-    return strategy_items(context, checked.value.get("capacityProviderStrategy") or (), path)
+    return resolve_strategy(context, checked.value.get("capacityProviderStrategy") or (), path)
 
 
-def _cluster(context: Context) -> Cluster:
+def _resolve_cluster(context: Context) -> Cluster:
     written = context.file.cluster
     return Cluster(
         provisioning_limit=written.provisioning.limit,
@@ -136,11 +144,11 @@ def _cluster(context: Context) -> Cluster:
         fargate_start=written.fargate_start_time,
         service_launch_per_minute=written.service_launch_rate_per_minute,
         launch_retry_ms=written.launch_retry_time,
-        image_pulls=image_pulls(context),
+        image_pulls=resolve_image_pulls(context),
     )
 
 
-def _sampling(context: Context) -> Sampling:
+def _resolve_sampling(context: Context) -> Sampling:
     written = context.file.sampling
     return Sampling(
         interval_ms=written.interval,
@@ -149,8 +157,8 @@ def _sampling(context: Context) -> Sampling:
     )
 
 
-def _pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
-    """Prices of what is used: a region without Fargate prices matters only to who runs there."""
+def _resolve_pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
+    """Return the prices in use: missing Fargate prices of a region matter only to tasks on Fargate."""
     written = context.file.pricing
     prices: tuple[FargatePrice, ...] = ()
     if context.fargate_uses:
@@ -162,14 +170,14 @@ def _pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
         try:
             prices, warnings = context.catalog.fargate_prices(
                 context.region,
-                _uses(context),
+                _list_fargate_uses(context),
                 FargateFactors(spot=written.fargate_spot_factor),
                 written.fargate,
             )
             for warning in warnings:
-                context.findings.warn(path, warning)
+                context.diagnostics.warn(path, warning)
         except CatalogError as error:
-            context.findings.add(path, error.what, error.right)
+            context.diagnostics.add_problem(path, error.message, error.hint)
     plan = written.savings_plan
     return Pricing(
         fargate=prices,
@@ -186,10 +194,10 @@ def _pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
     )
 
 
-def _uses(context: Context) -> list[FargateUse]:
-    """The ways of using Fargate; who uses Spot also needs the on-demand price, which is the list price."""
-    found: dict[FargateUse, None] = {}
+def _list_fargate_uses(context: Context) -> list[FargateUse]:
+    """Return the ways of using Fargate; Spot also needs the on-demand price, which is the list price."""
+    uses: dict[FargateUse, None] = {}
     for use in context.fargate_uses:
-        found[use._replace(spot=False)] = None
-        found[use] = None
-    return list(found)
+        uses[use._replace(spot=False)] = None
+        uses[use] = None
+    return list(uses)

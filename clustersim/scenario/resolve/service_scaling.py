@@ -1,7 +1,6 @@
 """The scalable target of a service, its policies and scheduled actions, resolved.
 
-Decides which metric a policy follows and which steps it takes. Must not know what scaling does.
-`resolve_services` calls it.
+Decides which metric a policy follows and which steps it takes. Must not decide when to scale. `services` calls it.
 """
 
 from __future__ import annotations
@@ -12,60 +11,72 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from clustersim.policy.scaling.cloudwatch_metrics import METRIC_NAMES, Expression, Subject, metric_named
+from clustersim.policy.scaling.cloudwatch_metrics import METRIC_NAMES, MetricExpression, Subject, find_metric
 from clustersim.scenario.aws import schedule_expressions as schedule
-from clustersim.scenario.aws.checked_block import Block, check, in_camel_case
-from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.sections.scenario import AutoScaling, ScheduledAction, StepScaling, TargetTracking
-from clustersim.scenario.text.document import Steps
-from clustersim.scenario.text.overrides import closest
-from clustersim.scenario.text.units import duration_ms, instant_ms
+from clustersim.scenario.aws.checked_block import CheckedBlock, read_block, with_camel_case_keys
+from clustersim.scenario.resolve.context import Context, pick_fields
+from clustersim.scenario.sections.scaling import (
+    DEFAULT_TIMEZONE,
+    HIGH_METRIC_RESOLUTION_MS,
+    METRIC_RESOLUTION_MS,
+    AutoScaling,
+    ScheduledAction,
+    StepScaling,
+    TargetTracking,
+)
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.overrides import suggest_name
+from clustersim.scenario.text.units import parse_duration_ms, parse_instant_ms
 from clustersim.vocabulary import MS_PER_SECOND
 
 _HIGH_RESOLUTION = "HighResolution"
-_TARGET = "TargetTrackingScalingPolicyConfiguration"
-_STEP = "StepScalingPolicyConfiguration"
-_OWNERS = {
+_TARGET_TRACKING = "TargetTrackingScalingPolicyConfiguration"
+_STEP_SCALING = "StepScalingPolicyConfiguration"
+_DIMENSION_KINDS = {
     "ServiceName": "service",
     "QueueName": "service",
     "AutoScalingGroupName": "Auto Scaling group",
     "CapacityProviderName": "capacity provider",
 }
 _REGISTER = "application-autoscaling.RegisterScalableTarget"
-_RESOLUTIONS_MS = (20 * MS_PER_SECOND, 60 * MS_PER_SECOND)
 
-Steps3 = tuple[tuple[float | None, float | None, int], ...]
+Steps = tuple[tuple[float | None, float | None, int], ...]
 
 
-def auto_scaling(context: Context, service: Block, has_load: bool) -> AutoScaling | None:
-    """The `autoScaling` of a service; None if it has none, or a broken one."""
+def resolve_auto_scaling(context: Context, service: CheckedBlock, has_load: bool) -> AutoScaling | None:
+    """Return the `autoScaling` of a service; None if it has none, or an invalid one."""
     written = service.value.get("autoScaling")
     if written is None:
         return None
-    path = service.at("autoScaling")
-    block = check(context.findings, path, written, "autoScaling", _REGISTER)
+    path = service.field_path("autoScaling")
+    block = read_block(context.diagnostics, path, written, "autoScaling", _REGISTER)
     missing = [name for name in ("MinCapacity", "MaxCapacity") if not block.has(name)]
     for name in missing:
-        context.findings.add(
+        context.diagnostics.add_problem(
             path, "minCapacity and maxCapacity are both needed", f"add {name[:3].lower()}Capacity"
         )
     policies: list[TargetTracking | StepScaling] = []
-    resolution = min(_resolution_ms(service), _own_resolution_ms(context, block))
+    resolution = min(_metric_resolution_ms(service), _own_metric_resolution_ms(context, block))
     names: set[str] = set()
-    for index, item in enumerate(_list(context, block, "policies")):
-        inner = check(context.findings, (*block.at("policies"), index), item, "policies")
+    for index, item in enumerate(_read_list(context, block, "policies")):
+        inner = read_block(context.diagnostics, (*block.field_path("policies"), index), item, "policies")
         name = str(inner.value.get("PolicyName", ""))
         if name in names:
-            context.findings.add(inner.at("PolicyName"), f"a second policy is named {name}", "rename it")
+            context.diagnostics.add_problem(
+                inner.field_path("PolicyName"), f"a second policy is named {name}", "rename it"
+            )
         names.add(name)
-        if inner.sound:
-            policy, policy_resolution = _policy(context, inner)
+        if inner.valid:
+            policy, policy_resolution = _resolve_policy(context, inner)
             resolution = min(resolution, policy_resolution)
             policies.extend([policy] if policy is not None else [])
     scheduled = [
         action
-        for index, item in enumerate(_list(context, block, "scheduledActions"))
-        if (action := _scheduled(context, (*block.at("scheduledActions"), index), item)) is not None
+        for index, item in enumerate(_read_list(context, block, "scheduledActions"))
+        if (
+            action := _resolve_scheduled_action(context, (*block.field_path("scheduledActions"), index), item)
+        )
+        is not None
     ]
     if missing or "MinCapacity" not in block.value or "MaxCapacity" not in block.value:
         return None
@@ -78,52 +89,62 @@ def auto_scaling(context: Context, service: Block, has_load: bool) -> AutoScalin
     )
 
 
-def _list(context: Context, block: Block, key: str) -> list[Any]:
+def _read_list(context: Context, block: CheckedBlock, key: str) -> list[Any]:
     value = block.value.get(key, [])
     if isinstance(value, list):
         return value
-    context.findings.add(block.at(key), "is not a list", "write one item per line with a dash")
+    context.diagnostics.add_problem(
+        block.field_path(key), "is not a list", "write one item per line with a dash"
+    )
     return []
 
 
-def _resolution_ms(service: Block) -> int:
-    """The resolution of the service's metrics (ECS API: monitoring.metricConfigurations), ms."""
+def _metric_resolution_ms(service: CheckedBlock) -> int:
+    """Return the resolution of the service's metrics in ms (ECS API: monitoring.metricConfigurations)."""
     configurations = (service.value.get("monitoring") or {}).get("metricConfigurations") or ()
-    seconds = [int(item.get("resolutionSeconds", 60)) for item in configurations]
-    return min([60, *seconds]) * MS_PER_SECOND
+    resolutions = [
+        int(item["resolutionSeconds"]) * MS_PER_SECOND
+        for item in configurations
+        if "resolutionSeconds" in item
+    ]
+    return min([METRIC_RESOLUTION_MS, *resolutions])
 
 
-def _own_resolution_ms(context: Context, block: Block) -> int:
-    """Our `metricResolution`: 20 s or 60 s, for all metrics of the service."""
+def _own_metric_resolution_ms(context: Context, block: CheckedBlock) -> int:
+    """Return our `metricResolution` in ms: 20 s or 60 s, for all metrics of the service."""
     written = block.value.get("metricResolution")
     if written is None:
-        return 60 * MS_PER_SECOND
+        return METRIC_RESOLUTION_MS
     try:
-        given = duration_ms(written)
+        resolution_ms = parse_duration_ms(written)
     except PydanticCustomError:
-        given = 0
-    if given in _RESOLUTIONS_MS:
-        return given
-    context.findings.add(block.at("metricResolution"), f"{written} is no resolution", "20s or 60s")
-    return 60 * MS_PER_SECOND
+        resolution_ms = 0
+    if resolution_ms in (METRIC_RESOLUTION_MS, HIGH_METRIC_RESOLUTION_MS):
+        return resolution_ms
+    context.diagnostics.add_problem(
+        block.field_path("metricResolution"), f"{written} is not a resolution", "20s or 60s"
+    )
+    return METRIC_RESOLUTION_MS
 
 
-def _policy(context: Context, block: Block) -> tuple[TargetTracking | StepScaling | None, int]:
-    """A sound policy, and the resolution that its metric needs, ms."""
+def _resolve_policy(context: Context, block: CheckedBlock) -> tuple[TargetTracking | StepScaling | None, int]:
+    """Return a valid policy, and the resolution in ms that its metric needs."""
     value, name = block.value, str(block.value["PolicyName"])
-    if _STEP in value:
-        return _step_scaling(context, block, name), 60 * MS_PER_SECOND
-    if _TARGET not in value:
+    if _STEP_SCALING in value:
+        return _resolve_step_scaling(context, block, name), METRIC_RESOLUTION_MS
+    if _TARGET_TRACKING not in value:
         if "PolicyType" not in value:
-            context.findings.add(block.path, "has no policyType", "policyType: TargetTrackingScaling")
-        return None, 60 * MS_PER_SECOND
-    written = value[_TARGET]
+            context.diagnostics.add_problem(
+                block.path, "has no policyType", "policyType: TargetTrackingScaling"
+            )
+        return None, METRIC_RESOLUTION_MS
+    written = value[_TARGET_TRACKING]
     custom = written.get("CustomizedMetricSpecification")
     if custom is not None:
-        place = block.at(_TARGET, "CustomizedMetricSpecification")
+        location = block.field_path(_TARGET_TRACKING, "CustomizedMetricSpecification")
         metric = str(custom.get("MetricName", "customized"))
-        custom = in_camel_case(custom)
-        check_source(context, custom, place)
+        custom = with_camel_case_keys(custom)
+        check_metric(context, custom, location)
     else:
         metric = written["PredefinedMetricSpecification"]["PredefinedMetricType"]
     policy = TargetTracking(
@@ -131,39 +152,42 @@ def _policy(context: Context, block: Block) -> tuple[TargetTracking | StepScalin
         target=written["TargetValue"],
         metric=metric.removesuffix(_HIGH_RESOLUTION),
         custom_metric=custom,
-        scale_out_cooldown_ms=written.get("ScaleOutCooldown", 300) * MS_PER_SECOND,
-        scale_in_cooldown_ms=written.get("ScaleInCooldown", 300) * MS_PER_SECOND,
-        disable_scale_in=written.get("DisableScaleIn", False),
+        **pick_fields(
+            written,
+            {"scale_out_cooldown_ms": "ScaleOutCooldown", "scale_in_cooldown_ms": "ScaleInCooldown"},
+            MS_PER_SECOND,
+        ),
+        **pick_fields(written, {"disable_scale_in": "DisableScaleIn"}),
     )
-    return policy, (20 if metric.endswith(_HIGH_RESOLUTION) else 60) * MS_PER_SECOND
+    return policy, HIGH_METRIC_RESOLUTION_MS if metric.endswith(_HIGH_RESOLUTION) else METRIC_RESOLUTION_MS
 
 
-def _step_scaling(context: Context, block: Block, name: str) -> StepScaling | None:
-    """A step scaling policy whose steps neither overlap nor leave a gap."""
-    written = block.value[_STEP]
-    kind = written.get("AdjustmentType")
-    path = block.at(_STEP)
-    if kind is None:
-        context.findings.add(path, "has no adjustmentType", "adjustmentType: ChangeInCapacity")
+def _resolve_step_scaling(context: Context, block: CheckedBlock, name: str) -> StepScaling | None:
+    """Return a step scaling policy, and report steps that overlap or leave a gap."""
+    written = block.value[_STEP_SCALING]
+    adjustment_type = written.get("AdjustmentType")
+    path = block.field_path(_STEP_SCALING)
+    if adjustment_type is None:
+        context.diagnostics.add_problem(path, "has no adjustmentType", "adjustmentType: ChangeInCapacity")
         return None
-    steps = steps_of(written)
+    steps = read_steps(written)
     if not steps:
-        context.findings.add(path, "has no steps", "add stepAdjustments")
+        context.diagnostics.add_problem(path, "has no steps", "add stepAdjustments")
         return None
-    check_steps(context, steps, block.at(_STEP, "StepAdjustments"))
+    check_steps(context, steps, block.field_path(_STEP_SCALING, "StepAdjustments"))
     return StepScaling(
         name=name,
-        adjustment_type=kind,
+        adjustment_type=adjustment_type,
         steps=steps,
         min_adjustment_magnitude=written.get("MinAdjustmentMagnitude"),
-        cooldown_ms=written.get("Cooldown", 300) * MS_PER_SECOND,
-        aggregation=written.get("MetricAggregationType", "Average"),
-        alarm=own_alarm(context, block),
+        alarm=resolve_policy_alarm(context, block),
+        **pick_fields(written, {"cooldown_ms": "Cooldown"}, MS_PER_SECOND),
+        **pick_fields(written, {"aggregation": "MetricAggregationType"}),
     )
 
 
-def steps_of(written: dict[str, Any]) -> Steps3:
-    """(lower bound, upper bound, adjustment) of each step."""
+def read_steps(written: dict[str, Any]) -> Steps:
+    """Return (lower bound, upper bound, adjustment) of each step."""
     return tuple(
         (
             step.get("MetricIntervalLowerBound"),
@@ -174,72 +198,82 @@ def steps_of(written: dict[str, Any]) -> Steps3:
     )
 
 
-def own_alarm(context: Context, block: Block, own: Subject = Subject.SERVICE) -> dict[str, Any] | None:
-    """The alarm of our own beside a policy, which triggers it."""
+def resolve_policy_alarm(
+    context: Context, block: CheckedBlock, own: Subject = Subject.SERVICE
+) -> dict[str, Any] | None:
+    """Return the alarm that triggers a policy, a key of our own beside it."""
     if "alarm" not in block.value:
-        context.findings.warn(block.path, "has no own `alarm`: nothing ever triggers it")
+        context.diagnostics.warn(block.path, "has no own `alarm`: nothing ever triggers it")
         return None
-    inner = check(context.findings, block.at("alarm"), block.value["alarm"], "alarms")
-    alarm: dict[str, Any] = in_camel_case(inner.value)
-    if inner.sound:
-        check_source(context, alarm, inner.path, own)
+    inner = read_block(context.diagnostics, block.field_path("alarm"), block.value["alarm"], "alarms")
+    alarm: dict[str, Any] = with_camel_case_keys(inner.value)
+    if inner.valid:
+        check_metric(context, alarm, inner.path, own)
     return alarm
 
 
-def check_source(
-    context: Context, given: dict[str, Any], path: Steps, own: Subject = Subject.SERVICE
+def check_metric(
+    context: Context, metric: dict[str, Any], path: FieldPath, own: Subject = Subject.SERVICE
 ) -> None:
-    """Report a metric that is not simulated, or dimensions that name what the scenario does not have."""
-    for index, dimension in enumerate(given.get("dimensions") or ()):
-        kind = _OWNERS.get(str(dimension.get("name")))
+    """Report a metric that is not simulated, or dimensions with unknown names."""
+    for index, dimension in enumerate(metric.get("dimensions") or ()):
+        kind = _DIMENSION_KINDS.get(str(dimension.get("name")))
         if kind is not None:
-            context.find(kind, str(dimension.get("value")), (*path, "dimensions", index, "value"))
+            context.resolve_name(kind, str(dimension.get("value")), (*path, "dimensions", index, "value"))
     try:
-        if given.get("metrics"):
-            Expression(list(given["metrics"]), own).value(lambda named: float(named.metric) + 1.0)
-        elif "metricName" in given:
-            name = str(given["metricName"])
-            if metric_named(name, given.get("dimensions"), own) is None:
-                what = f"the metric {name} is not simulated"
-                context.findings.add((*path, "metricName"), what, closest(name, METRIC_NAMES))
+        if metric.get("metrics"):
+            MetricExpression(list(metric["metrics"]), own).value(lambda named: float(named.metric) + 1.0)
+        elif "metricName" in metric:
+            name = str(metric["metricName"])
+            if find_metric(name, metric.get("dimensions"), own) is None:
+                problem = f"the metric {name} is not simulated"
+                context.diagnostics.add_problem(
+                    (*path, "metricName"), problem, suggest_name(name, METRIC_NAMES)
+                )
     except ValueError as error:
-        context.findings.add((*path, "metrics"), str(error), "like m1 / m2")
+        context.diagnostics.add_problem((*path, "metrics"), str(error), "like m1 / m2")
     except ArithmeticError:
-        pass  # made-up values may divide by zero; what that means is decided with real ones
+        pass  # the test values may divide by zero; the simulation decides what that means
 
 
-def check_steps(context: Context, steps: Steps3, path: Steps) -> None:
-    """Application Auto Scaling User Guide, step scaling: no overlap, no gap, one open end on either side."""
+def check_steps(context: Context, steps: Steps, path: FieldPath) -> None:
+    """Report steps that overlap or leave a gap (Application Auto Scaling User Guide: step scaling)."""
     bounds = sorted(
         (-math.inf if low is None else low, math.inf if high is None else high, index)
         for index, (low, high, _) in enumerate(steps)
     )
     for low, high, index in bounds:
         if low >= high:
-            context.findings.add((*path, index), "is an empty interval", "lower bound below upper bound")
+            context.diagnostics.add_problem(
+                (*path, index), "is an empty interval", "lower bound below upper bound"
+            )
             return
     for (_, before, _), (after, _, index) in pairwise(bounds):
         if after < before:
-            context.findings.add((*path, index), "overlaps another step", "steps that meet")
+            context.diagnostics.add_problem((*path, index), "overlaps another step", "steps that meet")
         elif after > before and not before <= 0 <= after:
-            context.findings.add((*path, index), "leaves a gap to the step before", "steps that meet")
+            context.diagnostics.add_problem(
+                (*path, index), "leaves a gap to the step before", "steps that meet"
+            )
 
 
-def _scheduled(context: Context, path: Steps, item: Any) -> ScheduledAction | None:
-    """One scheduled action."""
-    block = check(context.findings, path, item, "scheduledActions")
-    if not block.sound:
+def _resolve_scheduled_action(context: Context, path: FieldPath, item: Any) -> ScheduledAction | None:
+    """Return one scheduled action; None if it is invalid."""
+    block = read_block(context.diagnostics, path, item, "scheduledActions")
+    if not block.valid:
         return None
     value = block.value
-    expression, timezone = value.get("Schedule"), value.get("Timezone", "UTC")
+    expression, timezone = value.get("Schedule"), value.get("Timezone", DEFAULT_TIMEZONE)
     if not isinstance(expression, str):
-        context.findings.add(path, "has no schedule", "add schedule: cron(0 8 * * ? *)")
+        context.diagnostics.add_problem(path, "has no schedule", "add schedule: cron(0 8 * * ? *)")
         return None
-    if not check_schedule(context, expression, block.at("Schedule"), timezone, block.at("Timezone")):
+    if not report_bad_schedule(
+        context, expression, block.field_path("Schedule"), timezone, block.field_path("Timezone")
+    ):
         return None
     action = value.get("ScalableTargetAction") or {}
     if not action:
-        context.findings.add(
+        context.diagnostics.add_problem(
             path, "changes nothing", "add scalableTargetAction with minCapacity or maxCapacity"
         )
     return ScheduledAction(
@@ -248,35 +282,39 @@ def _scheduled(context: Context, path: Steps, item: Any) -> ScheduledAction | No
         timezone=timezone,
         min_capacity=action.get("MinCapacity"),
         max_capacity=action.get("MaxCapacity"),
-        start_ms=_instant(context, block, "StartTime"),
-        end_ms=_instant(context, block, "EndTime"),
+        start_ms=_read_instant(context, block, "StartTime"),
+        end_ms=_read_instant(context, block, "EndTime"),
     )
 
 
-def check_schedule(
-    context: Context, expression: str, path: Steps, timezone: str = "UTC", timezone_path: Steps = ()
+def report_bad_schedule(
+    context: Context,
+    expression: str,
+    path: FieldPath,
+    timezone: str = DEFAULT_TIMEZONE,
+    timezone_path: FieldPath = (),
 ) -> bool:
-    """Whether `expression` and `timezone` can be read; if not, it is reported."""
+    """Report an invalid `expression` or `timezone`; return whether both are valid."""
     try:
-        schedule.check("rate(1 day)", timezone)
+        schedule.check_schedule_expression("rate(1 day)", timezone)
     except schedule.ScheduleError as error:
-        context.findings.add(timezone_path, str(error), error.right)
+        context.diagnostics.add_problem(timezone_path, str(error), error.hint)
         return False
     try:
-        schedule.check(expression, timezone)
+        schedule.check_schedule_expression(expression, timezone)
     except schedule.ScheduleError as error:
-        context.findings.add(path, str(error), error.right)
+        context.diagnostics.add_problem(path, str(error), error.hint)
         return False
     return True
 
 
-def _instant(context: Context, block: Block, field: str) -> int | None:
+def _read_instant(context: Context, block: CheckedBlock, field: str) -> int | None:
     value = block.value.get(field)
     if value is None:
         return None
     try:
-        return instant_ms(value)
+        return parse_instant_ms(value)
     except PydanticCustomError as error:
         detail = error.context or {}
-        context.findings.add(block.at(field), str(detail["what"]), str(detail["right"]))
+        context.diagnostics.add_problem(block.field_path(field), str(detail["message"]), str(detail["hint"]))
         return None

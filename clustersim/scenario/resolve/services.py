@@ -1,167 +1,208 @@
 """Services and target groups, resolved.
 
-Decides what a service runs, where, how many and under which limits. Must not know how it is scheduled. The
-reader calls it when capacity and task definitions are known.
+Decides what a service runs, where, how many tasks and under which limits. Must not know how it is scheduled.
+`resolve.scenario` calls it when capacity and task definitions are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from clustersim.scenario.aws.block_validation import name_in_arn
-from clustersim.scenario.aws.checked_block import Block, check_all
-from clustersim.scenario.resolve.auto_scaling_groups import Capacity
-from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.deployment import deployment
-from clustersim.scenario.resolve.load import behavior, check_containers, load
-from clustersim.scenario.resolve.placement import where
-from clustersim.scenario.resolve.service_scaling import auto_scaling
-from clustersim.scenario.resolve.virtual_machines import instance_refresh, machine_place, on_machines
-from clustersim.scenario.sections.own_keys import OwnService, OwnTargetGroup, own_part
-from clustersim.scenario.sections.scenario import Behavior, Routing, Service, TargetGroup, TaskDefinition
-from clustersim.scenario.sections.written_section import validate
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.aws.block_validation import name_from_arn
+from clustersim.scenario.aws.checked_block import CheckedBlock, read_blocks
+from clustersim.scenario.resolve.auto_scaling_groups import ResolvedCapacity
+from clustersim.scenario.resolve.context import Context, pick_fields
+from clustersim.scenario.resolve.deployment import resolve_deployment
+from clustersim.scenario.resolve.load import check_container_names, resolve_behavior, resolve_load
+from clustersim.scenario.resolve.placement import resolve_placement
+from clustersim.scenario.resolve.service_scaling import resolve_auto_scaling
+from clustersim.scenario.resolve.virtual_machines import (
+    move_to_virtual_machines,
+    resolve_instance_refresh,
+    resolve_machine_placement,
+)
+from clustersim.scenario.sections.deployment import REPLICA_PERCENTS
+from clustersim.scenario.sections.own_keys import OwnServiceKeys, OwnTargetGroupKeys, pick_own_keys
+from clustersim.scenario.sections.scenario import (
+    DEFAULT_ROUTING,
+    Behavior,
+    Service,
+    TargetGroup,
+    TaskDefinition,
+)
+from clustersim.scenario.sections.written_section import validate_section
+from clustersim.scenario.text.overrides import suggest_name
 from clustersim.vocabulary import MS_PER_SECOND
 
 
-def target_groups(context: Context) -> dict[str, TargetGroup]:
-    """The listed target groups; the defaults are those of the ELB API."""
-    found = {}
-    for block in check_all(context.findings, "targetGroups"):
+def resolve_target_groups(context: Context) -> dict[str, TargetGroup]:
+    """Return the listed target groups by name."""
+    groups = {}
+    for block in read_blocks(context.diagnostics, "targetGroups"):
         name = block.value.get("Name")
-        own = validate(OwnTargetGroup, own_part(OwnTargetGroup, block.value), block.path, context.findings)
-        if isinstance(name, str):
-            context.declare("target group", name, block.at("Name"))
-        if not block.sound or own is None:
-            continue
-        found[str(name)] = TargetGroup(
-            name=str(name),
-            interval_ms=block.value.get("HealthCheckIntervalSeconds", 30) * MS_PER_SECOND,
-            healthy_threshold=block.value.get("HealthyThresholdCount", 5),
-            unhealthy_threshold=block.value.get("UnhealthyThresholdCount", 2),
-            deregistration_delay_ms=own.deregistration_delay,
-            initial_health_checks=own.initial_health_checks,
-            routing=_routing(context, own, block),
-            slow_start_ms=own.slow_start,
+        own = validate_section(
+            OwnTargetGroupKeys,
+            pick_own_keys(OwnTargetGroupKeys, block.value),
+            block.path,
+            context.diagnostics,
         )
-    return found
+        if isinstance(name, str):
+            context.declare_name("target group", name, block.field_path("Name"))
+        if not block.valid or own is None:
+            continue
+        if own.load_balancing_algorithm_type == "weighted_random":
+            location = block.field_path("loadBalancingAlgorithmType")
+            context.diagnostics.warn_not_simulated(location, "weighted_random (round_robin replaces it)")
+        groups[str(name)] = _build_target_group(str(name), block.value, own)
+    return groups
 
 
-def _routing(context: Context, own: OwnTargetGroup, block: Block) -> Routing:
-    """How the load balancer chooses a target (ELB: load_balancing.algorithm.type)."""
-    if own.load_balancing_algorithm_type == "weighted_random":
-        place = block.at("loadBalancingAlgorithmType")
-        context.findings.not_simulated(place, "weighted_random (round_robin takes its place)")
-        return "round_robin"
-    return own.load_balancing_algorithm_type
+def _build_target_group(name: str, value: Mapping[str, Any], own: OwnTargetGroupKeys) -> TargetGroup:
+    """Return a target group from the AWS fields `value` and our keys; `weighted_random` is not simulated."""
+    algorithm = own.load_balancing_algorithm_type
+    return TargetGroup(
+        name=name,
+        deregistration_delay_ms=own.deregistration_delay,
+        initial_health_checks=own.initial_health_checks,
+        routing=DEFAULT_ROUTING if algorithm == "weighted_random" else algorithm,
+        slow_start_ms=own.slow_start,
+        **pick_fields(value, {"interval_ms": "HealthCheckIntervalSeconds"}, MS_PER_SECOND),
+        **pick_fields(
+            value,
+            {"healthy_threshold": "HealthyThresholdCount", "unhealthy_threshold": "UnhealthyThresholdCount"},
+        ),
+    )
 
 
-def _warn_of_routing(context: Context, own: OwnService, block: Block, groups: list[TargetGroup]) -> None:
-    """Say that a target group's routing changes nothing for a fluid, which all its targets share."""
+def _warn_of_unused_routing(
+    context: Context, own: OwnServiceKeys, block: CheckedBlock, groups: list[TargetGroup]
+) -> None:
+    """Warn that a target group's routing has no effect on a fluid load, which all its targets share."""
     if own.load is None or own.load.model == "exact":
         return
     for group in groups:
-        if group.routing != "round_robin" or group.slow_start_ms:
-            text = (
-                f"how target group {group.name} deals out requests makes no difference here; add model: exact"
-            )
-            context.findings.warn(block.at("load"), text)
+        if group.routing != DEFAULT_ROUTING or group.slow_start_ms:
+            text = f"the routing of target group {group.name} has no effect on a fluid load; add model: exact"
+            context.diagnostics.warn(block.field_path("load"), text)
 
 
-def service_blocks(context: Context) -> list[Block]:
-    """The checked blocks of all services, their names declared."""
-    blocks = check_all(context.findings, "services")
+def check_services(context: Context) -> list[CheckedBlock]:
+    """Return the checked blocks of all services, and declare their names."""
+    blocks = read_blocks(context.diagnostics, "services")
     for block in blocks:
         if isinstance(name := block.value.get("serviceName"), str):
-            context.declare("service", name, block.at("serviceName"))
+            context.declare_name("service", name, block.field_path("serviceName"))
     return blocks
 
 
-def services(
+def resolve_services(
     context: Context,
-    capacity: Capacity,
-    blocks: list[Block],
+    capacity: ResolvedCapacity,
+    blocks: list[CheckedBlock],
     groups: dict[str, TargetGroup],
-    later_definitions: Mapping[str, set[str]],
+    updated_definitions: Mapping[str, set[str]],
 ) -> tuple[Service, ...]:
-    """All sound services; target groups that are not listed join `groups` with the defaults.
+    """Return all valid services; target groups that are not listed are added to `groups` with the defaults.
 
-    `later_definitions` are the task definitions that actions give a service, by its name.
+    `updated_definitions` are the task definitions that actions give a service, by its name.
     """
-    found = []
+    services = []
     for block in blocks:
-        own = validate(OwnService, own_part(OwnService, block.value), block.path, context.findings)
+        own = validate_section(
+            OwnServiceKeys, pick_own_keys(OwnServiceKeys, block.value), block.path, context.diagnostics
+        )
         if own is None:
             continue
-        reference = block.value.get("taskDefinition")
-        if not isinstance(reference, str):
-            if not block.has("taskDefinition"):
-                context.findings.add(block.path, "taskDefinition is missing", "add taskDefinition: FAMILY")
-            continue
-        key = context.find_definition(reference, block.at("taskDefinition"))
-        scaling = auto_scaling(context, block, own.load is not None)
-        rate = load(context, own.load, block.at("load")) if own.load is not None else None
-        definition = context.definitions.get(key or "")
-        machines = own.virtual_machines
-        place = machine_place(context, block) if machines else where(context, block, definition)
-        balanced = _target_groups(context, block, definition, groups)
-        _warn_of_routing(context, own, block, [groups[name] for name in balanced])
-        if not block.sound or definition is None or key is None:
-            continue
-        keys = sorted({key} | later_definitions.get(block.value["serviceName"], set()))
-        daemon = block.value.get("schedulingStrategy") == "DAEMON"
-        how = block.value.get("deploymentConfiguration") or {}
-        service = Service(
-            name=block.value["serviceName"],
-            task_definition=key,
-            desired_count=block.value.get("desiredCount", 1),
-            scheduling_strategy="DAEMON" if daemon else "REPLICA",
-            deployment=instance_refresh(context, block, how)
-            if machines
-            else deployment(context, block, how, daemon),
-            zone_rebalancing=_rebalanced(block, daemon) and not machines,
-            target_groups=balanced,
-            balanced_container=_balanced_container(block) if balanced else None,
-            health_check_grace_ms=block.value.get("healthCheckGracePeriodSeconds", 0) * MS_PER_SECOND,
-            auto_scaling=scaling,
-            load=rate,
-            behaviors=_behaviors(context, own, keys, block),
-            **place.fields(),
-        )
-        moved = on_machines(context, capacity, block, machines, service) if machines else service
-        if moved is not None:
-            found.append(moved)
-    return tuple(found)
+        service = _resolve_service(context, block, own, groups, updated_definitions)
+        if service is not None and own.virtual_machines:
+            service = move_to_virtual_machines(context, capacity, block, own.virtual_machines, service)
+        if service is not None:
+            services.append(service)
+    return tuple(services)
 
 
-def _behaviors(
-    context: Context, own: OwnService, keys: list[str], block: Block
+def _resolve_service(
+    context: Context,
+    block: CheckedBlock,
+    own: OwnServiceKeys,
+    groups: dict[str, TargetGroup],
+    updated_definitions: Mapping[str, set[str]],
+) -> Service | None:
+    """Return one service, as ECS would run it; None if it is invalid."""
+    reference = block.value.get("taskDefinition")
+    if not isinstance(reference, str):
+        if not block.has("taskDefinition"):
+            context.diagnostics.add_problem(
+                block.path, "taskDefinition is missing", "add taskDefinition: FAMILY"
+            )
+        return None
+    key = context.find_task_definition(reference, block.field_path("taskDefinition"))
+    auto_scaling = resolve_auto_scaling(context, block, own.load is not None)
+    load = resolve_load(context, own.load, block.field_path("load")) if own.load is not None else None
+    definition = context.definitions.get(key or "")
+    machines = own.virtual_machines
+    placement = (
+        resolve_machine_placement(context, block)
+        if machines
+        else resolve_placement(context, block, definition)
+    )
+    target_groups = _resolve_target_group_names(context, block, definition, groups)
+    _warn_of_unused_routing(context, own, block, [groups[name] for name in target_groups])
+    if not block.valid or definition is None or key is None:
+        return None
+    keys = sorted({key} | updated_definitions.get(block.value["serviceName"], set()))
+    daemon = block.value.get("schedulingStrategy") == "DAEMON"
+    configuration = block.value.get("deploymentConfiguration") or {}
+    return Service(
+        name=block.value["serviceName"],
+        task_definition=key,
+        desired_count=block.value.get("desiredCount", 1),
+        scheduling_strategy="DAEMON" if daemon else "REPLICA",
+        deployment=resolve_instance_refresh(context, block, configuration)
+        if machines
+        else resolve_deployment(context, block, configuration, daemon),
+        zone_rebalancing=_is_rebalanced(block, daemon) and not machines,
+        target_groups=target_groups,
+        balanced_container=_balanced_container(block) if target_groups else None,
+        auto_scaling=auto_scaling,
+        load=load,
+        behaviors=_resolve_behaviors(context, own, keys, block),
+        **pick_fields(block.value, {"health_check_grace_ms": "healthCheckGracePeriodSeconds"}, MS_PER_SECOND),
+        **placement.fields(),
+    )
+
+
+def _resolve_behaviors(
+    context: Context, own: OwnServiceKeys, keys: list[str], block: CheckedBlock
 ) -> tuple[tuple[str, Behavior], ...]:
-    """What tasks of each revision do under this service."""
+    """Return the behaviour of tasks of each revision under this service."""
     revisions = [context.definitions[each] for each in keys if each in context.definitions]
     names = {container.name for revision in revisions for container in revision.containers}
-    check_containers(context, own.behavior, names, block.path)
-    return tuple((each, behavior(own.behavior, context.definition_behaviors.get(each))) for each in keys)
+    check_container_names(context, own.behavior, names, block.path)
+    return tuple(
+        (each, resolve_behavior(own.behavior, context.definition_behaviors.get(each))) for each in keys
+    )
 
 
-def _rebalanced(block: Block, daemon: bool) -> bool:
-    """Whether Availability Zone rebalancing is on: by default, where the service may have it.
+def _is_rebalanced(block: CheckedBlock, daemon: bool) -> bool:
+    """Return whether Availability Zone rebalancing is on: the default for services that may have it.
 
     ECS Developer Guide, service rebalancing: a REPLICA service whose first strategy spreads over zones (or that
     has none), with a maximumPercent above 100 and no constraint on zones.
     """
     value = block.value
-    wanted = value.get("availabilityZoneRebalancing", "ENABLED") == "ENABLED"
+    enabled = value.get("availabilityZoneRebalancing", "ENABLED") == "ENABLED"
     strategies = value.get("placementStrategy") or ()
-    by_zone = not strategies or strategies[0].get("field") == "attribute:ecs.availability-zone"
+    spread_over_zones = not strategies or strategies[0].get("field") == "attribute:ecs.availability-zone"
     constraints = value.get("placementConstraints") or ()
-    on_zones = any("ecs.availability-zone" in str(rule.get("expression")) for rule in constraints)
-    maximum = (value.get("deploymentConfiguration") or {}).get("maximumPercent", 200)
-    return wanted and by_zone and not daemon and not on_zones and maximum > 100
+    constrains_zones = any("ecs.availability-zone" in str(rule.get("expression")) for rule in constraints)
+    maximum = (value.get("deploymentConfiguration") or {}).get("maximumPercent", REPLICA_PERCENTS[1])
+    return enabled and spread_over_zones and not daemon and not constrains_zones and maximum > 100
 
 
-def _balanced_container(block: Block) -> str | None:
-    """The container behind the first load balancer."""
+def _balanced_container(block: CheckedBlock) -> str | None:
+    """Return the container behind the first load balancer."""
     for balancer in block.value.get("loadBalancers") or ():
         if "targetGroupArn" in balancer:
             name = balancer.get("containerName")
@@ -169,28 +210,30 @@ def _balanced_container(block: Block) -> str | None:
     return None
 
 
-def _target_groups(
-    context: Context, block: Block, definition: TaskDefinition | None, groups: dict[str, TargetGroup]
+def _resolve_target_group_names(
+    context: Context, block: CheckedBlock, definition: TaskDefinition | None, groups: dict[str, TargetGroup]
 ) -> tuple[str, ...]:
-    """The names of a service's target groups; its containers and ports have to exist."""
+    """Return the names of a service's target groups, and report containers and ports that do not exist."""
     ports_of = {c.name: c.container_ports for c in definition.containers} if definition is not None else None
-    found: list[str] = []
+    names: list[str] = []
     for index, balancer in enumerate(block.value.get("loadBalancers") or ()):
         container, port = balancer.get("containerName"), balancer.get("containerPort")
         if ports_of is None or container is None:
             pass
         elif container not in ports_of:
-            place = block.at("loadBalancers", index, "containerName")
-            what = f"The container {container} does not exist in the task definition."
-            context.findings.add(place, what, closest(container, sorted(ports_of)))
+            location = block.field_path("loadBalancers", index, "containerName")
+            problem = f"The container {container} does not exist in the task definition."
+            context.diagnostics.add_problem(location, problem, suggest_name(container, sorted(ports_of)))
         elif port is not None and port not in ports_of[container]:
-            place = block.at("loadBalancers", index, "containerPort")
-            what = f"The container {container} did not have a container port {port} defined."
+            location = block.field_path("loadBalancers", index, "containerPort")
+            problem = f"The container {container} did not have a container port {port} defined."
             ports = ", ".join(map(str, sorted(ports_of[container])))
-            context.findings.add(place, what, f"its ports are {ports}" if ports else "add a portMapping")
+            context.diagnostics.add_problem(
+                location, problem, f"its ports are {ports}" if ports else "add a portMapping"
+            )
         reference = balancer.get("targetGroupArn")
         if isinstance(reference, str):
-            name = name_in_arn(reference)
-            groups.setdefault(name, TargetGroup(name=name))
-            found.append(name)
-    return tuple(dict.fromkeys(found))
+            name = name_from_arn(reference)
+            groups.setdefault(name, _build_target_group(name, {}, OwnTargetGroupKeys()))
+            names.append(name)
+    return tuple(dict.fromkeys(names))

@@ -1,60 +1,62 @@
-"""The section `subnets`, resolved: subnets of zones with the addresses that they can give.
+"""The section `subnets`, resolved: subnets of zones with their numbers of addresses.
 
-Decides which CIDR blocks AWS takes and what a subnet is when none is listed. Must not know who takes addresses.
-`resolve` calls it first, since services and groups name subnets.
+Decides which CIDR blocks are valid, and the subnets of a scenario that lists none. Must not know tasks or instances.
+`resolve.scenario` calls it first, since services and groups name subnets.
 """
 
 from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
-from clustersim.policy.tasks.subnet_addresses import NARROWEST, WIDEST, capacity
+from clustersim.policy.tasks.subnet_addresses import LONGEST_PREFIX, SHORTEST_PREFIX, subnet_capacity
 from clustersim.scenario.resolve.context import Context
 from clustersim.scenario.sections.scenario import Subnet
-from clustersim.scenario.text.document import Steps
+from clustersim.scenario.text.document import FieldPath
 
 
-def subnets(context: Context) -> tuple[Subnet, ...]:
-    """All subnets; without any, an endless one for each zone."""
-    found: list[Subnet] = []
+def resolve_subnets(context: Context) -> tuple[Subnet, ...]:
+    """Return all subnets; without any, one without a limit of addresses for each zone."""
+    subnets: list[Subnet] = []
     blocks: list[tuple[str, IPv4Network]] = []
     for index, written in enumerate(context.file.subnets):
         path = ("subnets", index)
-        context.declare("subnet", written.subnet_id, (*path, "subnetId"))
+        context.declare_name("subnet", written.subnet_id, (*path, "subnetId"))
         context.subnets[written.subnet_id] = written.availability_zone
         if written.availability_zone not in context.zones:
-            what = f"{written.availability_zone} is no zone of this scenario"
-            context.findings.add((*path, "availabilityZone"), what, f"one of: {', '.join(context.zones)}")
+            problem = f"{written.availability_zone} is not a zone of this scenario"
+            context.diagnostics.add_problem(
+                (*path, "availabilityZone"), problem, f"one of: {', '.join(context.zones)}"
+            )
         block = None
         if written.cidr_block is not None:
-            block = _block(context, written.cidr_block, (*path, "cidrBlock"))
+            block = _parse_cidr_block(context, written.cidr_block, (*path, "cidrBlock"))
             if block is not None:
                 _check_overlap(context, block, blocks, (*path, "cidrBlock"))
                 blocks.append((written.subnet_id, block))
-        found.append(
-            Subnet(name=written.subnet_id, zone=written.availability_zone, addresses=capacity(block))
+        subnets.append(
+            Subnet(name=written.subnet_id, zone=written.availability_zone, addresses=subnet_capacity(block))
         )
-    return tuple(found) or tuple(Subnet(name=f"subnet-{zone}", zone=zone) for zone in context.zones)
+    return tuple(subnets) or tuple(Subnet(name=f"subnet-{zone}", zone=zone) for zone in context.zones)
 
 
-def _block(context: Context, text: str, path: Steps) -> IPv4Network | None:
-    """A CIDR block that a subnet may have."""
+def _parse_cidr_block(context: Context, text: str, path: FieldPath) -> IPv4Network | None:
+    """Return the CIDR block of a subnet, and report one that AWS refuses; None if it cannot be read."""
     try:
         block = IPv4Network(text, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):
-        context.findings.add(path, f"{text!r} is no CIDR block", "like 10.0.0.0/20")
+        context.diagnostics.add_problem(path, f"{text!r} is not a CIDR block", "like 10.0.0.0/20")
         return None
     if "/" not in text or str(block) != text:
-        context.findings.add(path, f"{text} is not the beginning of a block", str(block))
-    elif not WIDEST <= block.prefixlen <= NARROWEST:
-        what = f"a subnet is not of the size /{block.prefixlen}"
-        context.findings.add(path, what, f"/{WIDEST} to /{NARROWEST}")
+        context.diagnostics.add_problem(path, f"{text} is not the first address of a block", str(block))
+    elif not SHORTEST_PREFIX <= block.prefixlen <= LONGEST_PREFIX:
+        problem = f"a subnet cannot have the size /{block.prefixlen}"
+        context.diagnostics.add_problem(path, problem, f"/{SHORTEST_PREFIX} to /{LONGEST_PREFIX}")
     return block
 
 
 def _check_overlap(
-    context: Context, block: IPv4Network, others: list[tuple[str, IPv4Network]], path: Steps
+    context: Context, block: IPv4Network, others: list[tuple[str, IPv4Network]], path: FieldPath
 ) -> None:
     for name, other in others:
         if block.overlaps(other):
-            context.findings.add(path, f"{block} overlaps with {name}", f"outside {other}")
+            context.diagnostics.add_problem(path, f"{block} overlaps with {name}", f"outside {other}")

@@ -1,40 +1,49 @@
 """Task definitions, resolved: revisions, sizes, ports, health checks.
 
-Decides what placement subtracts for a task (its task size, else the sum over its containers: soft limit, else
-hard limit; ECS API: ContainerDefinition.memoryReservation) and which host ports it takes. Must not know where
-tasks run. The reader calls `task_definitions` before services are resolved.
+Decides the amounts that placement subtracts for a task (its task size, else the sum over its containers: soft limit,
+else hard limit; ECS API: ContainerDefinition.memoryReservation) and the host ports that it takes. Must not know where
+tasks run. `resolve.scenario` calls `resolve_task_definitions` before services are resolved.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from clustersim.policy.placement.member_of import ConstraintError, parse
-from clustersim.scenario.aws.checked_block import Block, check_all
+from clustersim.policy.placement.member_of import ConstraintError, parse_constraint
+from clustersim.scenario.aws.checked_block import CheckedBlock, read_blocks
 from clustersim.scenario.catalog.fargate_sizes import (
     INCLUDED_EPHEMERAL_GIB,
     platform_problem,
     size_problem,
     size_suggestion,
 )
-from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.load import check_containers
-from clustersim.scenario.resolve.roles import note_reference, stated_access
-from clustersim.scenario.sections.own_keys import OwnTaskDefinition, own_part
-from clustersim.scenario.sections.scenario import Constraint, Container, HealthCheck, TaskDefinition
-from clustersim.scenario.sections.written_section import validate
-from clustersim.scenario.text.document import Steps
-from clustersim.scenario.text.units import task_cpu_units, task_memory_mib
+from clustersim.scenario.resolve.context import Context, pick_fields
+from clustersim.scenario.resolve.load import check_container_names
+from clustersim.scenario.resolve.roles import resolve_access, warn_of_unlisted_role
+from clustersim.scenario.sections.own_keys import OwnTaskDefinitionKeys, pick_own_keys
+from clustersim.scenario.sections.scenario import (
+    DEFAULT_NETWORK_MODE,
+    Constraint,
+    Container,
+    HealthCheck,
+    TaskDefinition,
+)
+from clustersim.scenario.sections.written_section import validate_section
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.units import parse_task_cpu, parse_task_memory_mib
 from clustersim.vocabulary import MS_PER_SECOND
 
 
-def task_definitions(context: Context) -> tuple[TaskDefinition, ...]:
-    """All revisions of all families; a family's n-th is revision n, unless it says `revision`."""
+def resolve_task_definitions(context: Context) -> tuple[TaskDefinition, ...]:
+    """Return all revisions of all families; a family's n-th is revision n, unless it sets `revision`."""
     revisions: dict[str, int] = {}
-    found = []
-    for block in check_all(context.findings, "taskDefinitions"):
-        own = validate(
-            OwnTaskDefinition, own_part(OwnTaskDefinition, block.value), block.path, context.findings
+    definitions = []
+    for block in read_blocks(context.diagnostics, "taskDefinitions"):
+        own = validate_section(
+            OwnTaskDefinitionKeys,
+            pick_own_keys(OwnTaskDefinitionKeys, block.value),
+            block.path,
+            context.diagnostics,
         )
         family = block.value.get("family")
         if not isinstance(family, str):
@@ -42,29 +51,31 @@ def task_definitions(context: Context) -> tuple[TaskDefinition, ...]:
         written = own.revision if own is not None else None
         revision = written or revisions.get(family, 0) + 1
         key = f"{family}:{revision}"
-        context.declare("task definition", key, block.at("revision") if written else block.at("family"))
+        context.declare_name(
+            "task definition", key, block.field_path("revision") if written else block.field_path("family")
+        )
         if revision > revisions.get(family, 0):
             revisions[family] = revision
             context.latest[family] = key
-        if not block.sound or own is None:
-            constraints(context, block)
-            _size_of_unsound(context, block)
+        if not block.valid or own is None:
+            resolve_constraints(context, block)
+            _check_size_of_invalid(context, block)
             continue
-        definition = _definition(context, block, family, revision)
+        definition = _resolve_definition(context, block, family, revision)
         context.definitions[key] = definition
         context.definition_behaviors[key] = own.behavior
-        found.append(definition)
-        check_containers(context, own.behavior, {c.name for c in definition.containers}, block.path)
-    return tuple(found)
+        definitions.append(definition)
+        check_container_names(context, own.behavior, {c.name for c in definition.containers}, block.path)
+    return tuple(definitions)
 
 
-def _definition(context: Context, block: Block, family: str, revision: int) -> TaskDefinition:
-    """One sound block as a task definition."""
+def _resolve_definition(context: Context, block: CheckedBlock, family: str, revision: int) -> TaskDefinition:
+    """Return a valid block as a task definition."""
     value = block.value
-    containers = tuple(_container(item) for item in value["containerDefinitions"])
-    mode = value.get("networkMode", "bridge")
-    static, dynamic = _ports(value["containerDefinitions"], mode)
-    platform = value.get("runtimePlatform") or {}
+    containers = tuple(_resolve_container(item) for item in value["containerDefinitions"])
+    network_mode = value.get("networkMode", DEFAULT_NETWORK_MODE)
+    static, dynamic = _resolve_host_ports(value["containerDefinitions"], network_mode)
+    runtime_platform = value.get("runtimePlatform") or {}
     checks = [c.health_check for c in containers if c.essential and c.health_check is not None]
     cpu, memory = value.get("cpu"), value.get("memory")
     behavior = value.get("behavior")
@@ -72,61 +83,67 @@ def _definition(context: Context, block: Block, family: str, revision: int) -> T
         family=family,
         revision=revision,
         key=f"{family}:{revision}",
-        network_mode=mode,
+        network_mode=network_mode,
         requires_compatibilities=tuple(value.get("requiresCompatibilities") or ()),
-        cpu=task_cpu_units(cpu) if cpu is not None else sum(c.cpu for c in containers),
-        memory_mib=task_memory_mib(memory) if memory is not None else sum(map(_reserved, containers)),
+        cpu=parse_task_cpu(cpu) if cpu is not None else sum(c.cpu for c in containers),
+        memory_mib=parse_task_memory_mib(memory)
+        if memory is not None
+        else sum(map(_reserved_memory_mib, containers)),
         has_task_size=cpu is not None,
         gpus=sum(c.gpus for c in containers),
         static_ports=static,
         dynamic_ports=dynamic,
-        placement_constraints=constraints(context, block),
-        arch="arm64" if platform.get("cpuArchitecture") == "ARM64" else "x86_64",
+        placement_constraints=resolve_constraints(context, block),
+        arch="arm64" if runtime_platform.get("cpuArchitecture") == "ARM64" else "x86_64",
         ephemeral_gib=(value.get("ephemeralStorage") or {}).get("sizeInGiB", INCLUDED_EPHEMERAL_GIB),
-        task_memory_mib=None if memory is None else task_memory_mib(memory),
-        health_check=max(checks, key=_slowness) if checks else None,
+        task_memory_mib=None if memory is None else parse_task_memory_mib(memory),
+        health_check=max(checks, key=_detection_time_ms) if checks else None,
         containers=containers,
         behavior=behavior if isinstance(behavior, dict) else {},
-        access=stated_access(context, value),
+        access=resolve_access(context, value),
     )
     for field in ("taskRoleArn", "executionRoleArn"):
-        note_reference(context, value.get(field), block.at(field))
+        warn_of_unlisted_role(context, value.get(field), block.field_path(field))
     if "FARGATE" in definition.requires_compatibilities:
-        check_fargate_size(context, definition.cpu, definition.memory_mib, block.at("cpu"))
-        system = platform_problem(platform.get("operatingSystemFamily"))
-        if system is not None:
-            context.findings.add(block.at("runtimePlatform", "operatingSystemFamily"), system)
+        check_fargate_size(context, definition.cpu, definition.memory_mib, block.field_path("cpu"))
+        system_problem = platform_problem(runtime_platform.get("operatingSystemFamily"))
+        if system_problem is not None:
+            context.diagnostics.add_problem(
+                block.field_path("runtimePlatform", "operatingSystemFamily"), system_problem
+            )
     return definition
 
 
-def check_fargate_size(context: Context, cpu: int, memory_mib: int, path: Steps) -> None:
+def check_fargate_size(context: Context, cpu: int, memory_mib: int, path: FieldPath) -> None:
     """Report a task size that Fargate does not have, in ECS's words."""
     problem = size_problem(cpu, memory_mib)
     if problem is not None:
-        context.findings.add(path, problem, size_suggestion(cpu, memory_mib))
+        context.diagnostics.add_problem(path, problem, size_suggestion(cpu, memory_mib))
 
 
-def _size_of_unsound(context: Context, block: Block) -> None:
-    """Check the Fargate size of a definition with something else wrong in it."""
+def _check_size_of_invalid(context: Context, block: CheckedBlock) -> None:
+    """Check the Fargate size of a definition with other problems."""
     cpu, memory = block.value.get("cpu"), block.value.get("memory")
     if cpu is not None and memory is not None and "FARGATE" in block.value.get("requiresCompatibilities", ()):
-        check_fargate_size(context, task_cpu_units(cpu), task_memory_mib(memory), block.at("cpu"))
+        check_fargate_size(
+            context, parse_task_cpu(cpu), parse_task_memory_mib(memory), block.field_path("cpu")
+        )
 
 
-def _reserved(container: Container) -> int:
-    """What placement subtracts for a container, MiB."""
+def _reserved_memory_mib(container: Container) -> int:
+    """Return the memory that placement subtracts for a container, MiB."""
     if container.memory_reservation_mib is not None:
         return container.memory_reservation_mib
     return container.memory_mib or 0
 
 
-def _slowness(check: HealthCheck) -> int:
-    """How long a container may look healthy after it broke, ms."""
+def _detection_time_ms(check: HealthCheck) -> int:
+    """Return how long a container may look healthy after it broke, ms."""
     return check.retries * (check.interval_ms + check.timeout_ms) + check.start_period_ms
 
 
-def _container(item: dict[str, Any]) -> Container:
-    """One container definition; seconds become ms."""
+def _resolve_container(item: dict[str, Any]) -> Container:
+    """Return one container definition; seconds become ms."""
     check = item.get("healthCheck")
     gpus = sum(
         int(resource["value"])
@@ -135,28 +152,29 @@ def _container(item: dict[str, Any]) -> Container:
     )
     return Container(
         name=item["name"],
-        essential=item.get("essential", True),
         image=item.get("image"),
-        cpu=item.get("cpu", 0),
         memory_mib=item.get("memory"),
         memory_reservation_mib=item.get("memoryReservation"),
         gpus=gpus,
-        start_timeout_ms=_ms(item.get("startTimeout")),
-        stop_timeout_ms=_ms(item.get("stopTimeout")) or None,
-        container_ports=_container_ports(item),
+        start_timeout_ms=_seconds_to_ms(item.get("startTimeout")),
+        stop_timeout_ms=_seconds_to_ms(item.get("stopTimeout")) or None,
+        container_ports=_list_container_ports(item),
         depends_on=tuple(
             (dependency["containerName"], dependency["condition"])
             for dependency in item.get("dependsOn") or ()
         ),
-        health_check=None if check is None or check.get("command") == ["NONE"] else _health_check(check),
+        health_check=None
+        if check is None or check.get("command") == ["NONE"]
+        else _resolve_health_check(check),
         restart_policy=item.get("restartPolicy"),
         credentials=(item.get("repositoryCredentials") or {}).get("credentialsParameter"),
         version_consistency=item.get("versionConsistency") != "disabled",
+        **pick_fields(item, {"essential": "essential", "cpu": "cpu"}),
     )
 
 
-def _container_ports(item: dict[str, Any]) -> tuple[int, ...]:
-    """The ports a container listens on, ranges included."""
+def _list_container_ports(item: dict[str, Any]) -> tuple[int, ...]:
+    """Return the ports on which a container listens, ranges included."""
     ports: set[int] = set()
     for mapping in item.get("portMappings") or ():
         low, dash, high = str(mapping.get("containerPortRange", "")).partition("-")
@@ -167,53 +185,55 @@ def _container_ports(item: dict[str, Any]) -> tuple[int, ...]:
     return tuple(sorted(ports))
 
 
-def _ms(seconds: int | None) -> int | None:
+def _seconds_to_ms(seconds: int | None) -> int | None:
     return None if seconds is None else seconds * MS_PER_SECOND
 
 
-def _health_check(check: dict[str, Any]) -> HealthCheck:
-    """ECS API, HealthCheck: every 30 s, 5 s to answer, 3 failures, no start period."""
+def _resolve_health_check(check: dict[str, Any]) -> HealthCheck:
+    """Return a health check (ECS API: HealthCheck); seconds become ms."""
     return HealthCheck(
-        interval_ms=check.get("interval", 30) * MS_PER_SECOND,
-        timeout_ms=check.get("timeout", 5) * MS_PER_SECOND,
-        retries=check.get("retries", 3),
-        start_period_ms=check.get("startPeriod", 0) * MS_PER_SECOND,
+        **pick_fields(
+            check,
+            {"interval_ms": "interval", "timeout_ms": "timeout", "start_period_ms": "startPeriod"},
+            MS_PER_SECOND,
+        ),
+        **pick_fields(check, {"retries": "retries"}),
     )
 
 
-def _ports(containers: list[dict[str, Any]], mode: str) -> tuple[tuple[int, ...], int]:
-    """Static host ports and the number of dynamic ones (ECS API: PortMapping.hostPort)."""
+def _resolve_host_ports(containers: list[dict[str, Any]], network_mode: str) -> tuple[tuple[int, ...], int]:
+    """Return the static host ports and the number of dynamic ones (ECS API: PortMapping.hostPort)."""
     static: list[int] = []
     dynamic = 0
     for container in containers:
         for mapping in container.get("portMappings") or ():
             port = mapping.get("hostPort", 0)
-            if mode == "host":
+            if network_mode == "host":
                 port = port or mapping.get("containerPort", 0)
-            if mode in ("bridge", "host") and port:
+            if network_mode in ("bridge", "host") and port:
                 static.append(port)
-            elif mode == "bridge":
+            elif network_mode == "bridge":
                 dynamic += 1
     return tuple(sorted(set(static))), dynamic
 
 
-def constraints(context: Context, block: Block) -> tuple[Constraint, ...]:
-    """The placement constraints of a block, their expressions read once to find what is wrong with them."""
-    found = []
+def resolve_constraints(context: Context, block: CheckedBlock) -> tuple[Constraint, ...]:
+    """Return the placement constraints of a block, and report expressions that cannot be parsed."""
+    constraints = []
     for index, rule in enumerate(block.value.get("placementConstraints") or ()):
         expression = rule.get("expression")
         if rule.get("type") == "memberOf" and isinstance(expression, str):
             try:
-                parse(expression)
+                parse_constraint(expression)
             except ConstraintError as error:
-                place = block.at("placementConstraints", index, "expression")
-                context.findings.add(
-                    place, f"cannot be read at character {error.column} of {expression!r}", error.problem
+                location = block.field_path("placementConstraints", index, "expression")
+                context.diagnostics.add_problem(
+                    location, f"cannot be read at character {error.column} of {expression!r}", error.problem
                 )
                 continue
         if "type" in rule:
-            found.append(Constraint(type=rule["type"], expression=expression))
+            constraints.append(Constraint(type=rule["type"], expression=expression))
         else:
-            place = block.at("placementConstraints", index)
-            context.findings.add(place, "has no type", "type: memberOf or distinctInstance")
-    return tuple(found)
+            location = block.field_path("placementConstraints", index)
+            context.diagnostics.add_problem(location, "has no type", "type: memberOf or distinctInstance")
+    return tuple(constraints)

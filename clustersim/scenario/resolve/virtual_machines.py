@@ -1,9 +1,9 @@
-"""Services on virtual machines, resolved: the type of machine, the group that keeps them, and what a copy then has.
+"""Services on virtual machines, resolved: their instance type, their Auto Scaling group and their task definitions.
 
-Decides which type is meant or cheapest, that the application and the guest operating system fit it, and what of a
-service ECS alone would do. Each such service gets an Auto Scaling group of its own, and task definitions as they run
-on its machines: without images to pull, with all of the machine that its guest leaves. Must not know how machines are
-kept; `resolve_services` calls it.
+Decides which type is meant or cheapest, whether the application and the guest operating system fit it, and which
+fields only ECS supports. Each such service gets an Auto Scaling group of its own, and task definitions as they run on
+its machines: without images to pull, with all resources that the guest leaves. Must not know how machines are
+replaced. `services` calls it.
 """
 
 from __future__ import annotations
@@ -11,86 +11,100 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clustersim.scenario.aws.checked_block import Block
+from clustersim.scenario.aws.checked_block import CheckedBlock
 from clustersim.scenario.catalog.custom_entries import CatalogError
-from clustersim.scenario.resolve.auto_scaling_groups import Capacity
+from clustersim.scenario.resolve.auto_scaling_groups import ResolvedCapacity
 from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.resolve.deployment import deployment
-from clustersim.scenario.resolve.instance_type_choice import Need, cheapest, listed
-from clustersim.scenario.resolve.placement import Where
+from clustersim.scenario.resolve.deployment import resolve_deployment
+from clustersim.scenario.resolve.ecs_agent import build_agent_settings
+from clustersim.scenario.resolve.instance_type_choice import (
+    MachineRequirements,
+    choose_cheapest,
+    find_default_types,
+)
+from clustersim.scenario.resolve.placement import TaskPlacement
 from clustersim.scenario.sections.capacity import InstancesDistribution
-from clustersim.scenario.sections.images import AgentSettings
+from clustersim.scenario.sections.ecs_agent import WrittenEcsConfig
 from clustersim.scenario.sections.scenario import (
     Action,
     AutoScaling,
     AutoScalingGroup,
     Deployment,
     InstanceType,
-    Machines,
     Service,
     StepScaling,
     TargetTracking,
     TaskDefinition,
+    VirtualMachines,
 )
-from clustersim.scenario.sections.virtual_machines import VirtualMachines
-from clustersim.scenario.text.document import Steps
+from clustersim.scenario.sections.virtual_machines import WrittenVirtualMachines
+from clustersim.scenario.text.document import FieldPath
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU
 
 REFRESH_PERCENTS = {"minimumHealthyPercent": 90, "maximumPercent": 100}
 """EC2 Auto Scaling API: RefreshPreferences, MinHealthyPercentage and MaxHealthyPercentage."""
-MACHINE_GROUPS = "virtualMachines/"
-"""How the names of the groups of virtual machines begin."""
-_OF_ECS = ("launchType", "capacityProviderStrategy", "placementStrategy", "placementConstraints")
-_CPU, _MEMORY = "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization"
-_MOST_MACHINES = 1_000_000
+MACHINE_GROUP_PREFIX = "virtualMachines/"
+"""The prefix of the names of the groups of virtual machines."""
+_ECS_FIELDS = ("launchType", "capacityProviderStrategy", "placementStrategy", "placementConstraints")
+_CPU_METRIC, _MEMORY_METRIC = "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization"
+_MAX_MACHINES = 1_000_000
 
 
-def group_name(service: str) -> str:
-    """The Auto Scaling group of a service's virtual machines; no group of a scenario is named so by accident."""
-    return f"{MACHINE_GROUPS}{service}"
+def virtual_machine_group_name(service: str) -> str:
+    """Return the name of the group of a service's virtual machines; a scenario's own groups have no such names."""
+    return f"{MACHINE_GROUP_PREFIX}{service}"
 
 
-def machine_place(context: Context, block: Block) -> Where:
-    """The zones and subnets of the machines: those of the service's network configuration, else all."""
-    for field in _OF_ECS:
+def resolve_machine_placement(context: Context, block: CheckedBlock) -> TaskPlacement:
+    """Return the zones and subnets of the machines: those of the service's network configuration, else all."""
+    for field in _ECS_FIELDS:
         if block.has(field):
-            what = f"virtualMachines and {field} are both given"
-            context.findings.add(block.at(field), what, f"leave one out: {field} is for tasks of ECS")
+            problem = f"virtualMachines and {field} are both given"
+            context.diagnostics.add_problem(
+                block.field_path(field), problem, f"leave one out: {field} is for tasks of ECS"
+            )
     if block.value.get("schedulingStrategy") == "DAEMON":
-        what = "a DAEMON service runs on the instances of others, virtualMachines are its own"
-        context.findings.add(block.at("schedulingStrategy"), what, "leave one of the two out")
+        problem = "a DAEMON service runs on the instances of others, virtualMachines are its own"
+        context.diagnostics.add_problem(
+            block.field_path("schedulingStrategy"), problem, "leave one of the two out"
+        )
     network = (block.value.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}
-    path = block.at("networkConfiguration", "awsvpcConfiguration", "subnets")
+    path = block.field_path("networkConfiguration", "awsvpcConfiguration", "subnets")
     named = [(name, (*path, index)) for index, name in enumerate(network.get("subnets") or ())]
-    return Where(
+    return TaskPlacement(
         launch_type="EC2",
         strategy=(),
         placement_strategy=(),
         placement_constraints=(),
-        zones=context.zones_of(named),
-        subnets=context.subnets_of(name for name, _ in named),
+        zones=context.resolve_zones(named),
+        subnets=context.resolve_subnet_names(name for name, _ in named),
         public_address=False,
     )
 
 
-def on_machines(
-    context: Context, capacity: Capacity, block: Block, own: VirtualMachines, service: Service
+def move_to_virtual_machines(
+    context: Context,
+    capacity: ResolvedCapacity,
+    block: CheckedBlock,
+    own: WrittenVirtualMachines,
+    service: Service,
 ) -> Service | None:
-    """`service` on virtual machines, its group in `capacity`; None, with a problem reported: no type holds it.
+    """Return `service` on virtual machines, and add its group to `capacity`; None, with a problem reported, if no
+    instance type fits.
 
-    One type of machine holds all revisions that the service will have.
+    One instance type holds all revisions that the service will have.
     """
     revisions = [context.definitions[key] for key, _ in service.behaviors if key in context.definitions]
-    kind = _kind(context, block, own, revisions)
-    policies = _group_policies(context, block, service.auto_scaling)
-    if kind is None:
+    instance_type = _choose_instance_type(context, block, own, revisions)
+    policies = _adapt_policies(context, block, service.auto_scaling)
+    if instance_type is None:
         return None
-    capacity.learn(kind.name, kind)
-    context.types_used.add(kind.name)
+    capacity.add_instance_type(instance_type.name, instance_type)
+    context.launched_types.add(instance_type.name)
     spot = own.purchase_option == "spot"
-    if spot and kind.spot_interruption is None:
-        context.spot_types_without_band.setdefault(kind.name, block.at("virtualMachines"))
-    machines = Machines(
+    if spot and instance_type.spot_interruption is None:
+        context.spot_types_without_rate.setdefault(instance_type.name, block.field_path("virtualMachines"))
+    machines = VirtualMachines(
         service=service.name,
         guest_cpu=own.guest_os.cpu,
         guest_memory_mib=round(own.guest_os.memory),
@@ -98,11 +112,11 @@ def on_machines(
     )
     capacity.groups.append(
         AutoScalingGroup(
-            name=group_name(service.name),
-            instance_types=(kind.name,),
+            name=virtual_machine_group_name(service.name),
+            instance_types=(instance_type.name,),
             purchase_options=(own.purchase_option,),
             distribution=InstancesDistribution(on_demand_percent=0 if spot else 100),
-            max_size=_MOST_MACHINES,
+            max_size=_MAX_MACHINES,
             desired_capacity=service.desired_count,
             policies=policies,
             policy_warmup_ms=own.instance_warmup,
@@ -110,105 +124,119 @@ def on_machines(
             zones=service.zones,
             subnets=service.subnets,
             root_volume_gib=own.root_volume,
-            agent=AgentSettings(reserved_ports=()),
+            agent=build_agent_settings(WrittenEcsConfig()).model_copy(update={"reserved_ports": ()}),
             machines=machines,
         )
     )
-    context.machine_definitions += [_on_machine(each, kind, machines) for each in revisions]
+    context.machine_definitions += [_adapt_definition(each, instance_type, machines) for each in revisions]
     scaling = service.auto_scaling
     return service.model_copy(
         update={
-            "machines": group_name(service.name),
-            "task_definition": _key(service.task_definition, service.name),
-            "behaviors": tuple((_key(key, service.name), what) for key, what in service.behaviors),
+            "machines": virtual_machine_group_name(service.name),
+            "task_definition": _machine_key(service.task_definition, service.name),
+            "behaviors": tuple(
+                (_machine_key(key, service.name), problem) for key, problem in service.behaviors
+            ),
             "auto_scaling": None if scaling is None else scaling.model_copy(update={"policies": ()}),
         }
     )
 
 
-def instance_refresh(context: Context, block: Block, value: Mapping[str, Any]) -> Deployment:
-    """How new revisions come to the machines: an instance refresh within the healthy percents."""
-    found = deployment(context, block, {**REFRESH_PERCENTS, **value}, daemon=False)
-    place = block.at("deploymentConfiguration")
-    if found.strategy != "ROLLING":
-        what = f"{found.strategy} shifts traffic between tasks of ECS, which virtual machines are not"
-        context.findings.add((*place, "strategy"), what, "leave it out: an instance refresh replaces them")
-    if found.circuit_breaker is not None:
-        context.findings.not_simulated(
-            (*place, "deploymentCircuitBreaker"), "a circuit breaker of an instance refresh"
+def resolve_instance_refresh(context: Context, block: CheckedBlock, value: Mapping[str, Any]) -> Deployment:
+    """Return the deployment of new revisions to the machines: an instance refresh within the healthy percents."""
+    refresh = resolve_deployment(context, block, {**REFRESH_PERCENTS, **value}, daemon=False)
+    location = block.field_path("deploymentConfiguration")
+    if refresh.strategy != "ROLLING":
+        problem = f"{refresh.strategy} shifts traffic between tasks of ECS, which virtual machines are not"
+        context.diagnostics.add_problem(
+            (*location, "strategy"), problem, "leave it out: an instance refresh replaces them"
         )
-    return found.model_copy(update={"strategy": "ROLLING", "circuit_breaker": None})
+    if refresh.circuit_breaker is not None:
+        context.diagnostics.warn_not_simulated(
+            (*location, "deploymentCircuitBreaker"), "a circuit breaker of an instance refresh"
+        )
+    return refresh.model_copy(update={"strategy": "ROLLING", "circuit_breaker": None})
 
 
-def with_machine_revisions(done: tuple[Action, ...], found: Sequence[Service]) -> tuple[Action, ...]:
-    """The actions, where an update of a service on virtual machines names a revision as it is there."""
-    names = {service.name for service in found if service.machines is not None}
+def rename_machine_revisions(actions: tuple[Action, ...], services: Sequence[Service]) -> tuple[Action, ...]:
+    """Return the actions; updates of services on virtual machines name the revisions as they run there."""
+    names = {service.name for service in services if service.machines is not None}
 
-    def there(action: Action) -> Action:
+    def adapt(action: Action) -> Action:
         service, key = action.input.get("service"), action.input.get("taskDefinition")
         if action.operation != "updateService" or service not in names or not isinstance(key, str):
             return action
         return action.model_copy(
-            update={"input": {**action.input, "taskDefinition": _key(key, str(service))}}
+            update={"input": {**action.input, "taskDefinition": _machine_key(key, str(service))}}
         )
 
-    return tuple(there(action) for action in done)
+    return tuple(adapt(action) for action in actions)
 
 
-def _key(key: str, service: str) -> str:
-    """The name of a revision as it runs on a service's machines."""
+def _machine_key(key: str, service: str) -> str:
+    """Return the name of a revision as it runs on a service's machines."""
     return f"{key}@{service}"
 
 
-# --- the type of machine -----------------------------------------------------------------------------------
+# --- instance types ----------------------------------------------------------------------------------------
 
 
-def _kind(
-    context: Context, block: Block, own: VirtualMachines, revisions: Sequence[TaskDefinition]
+def _choose_instance_type(
+    context: Context, block: CheckedBlock, own: WrittenVirtualMachines, revisions: Sequence[TaskDefinition]
 ) -> InstanceType | None:
-    """The type that is given, or the cheapest of those that fit; None, with a problem reported, where none does."""
-    path = block.at("virtualMachines")
+    """Return the given type, or the cheapest that fits; None, with a problem reported, if none fits."""
+    path = block.field_path("virtualMachines")
     spot = own.purchase_option == "spot"
-    need = _need(revisions, own)
+    requirements = _build_requirements(revisions, own)
     if own.root_volume < own.guest_os.disk:
-        what = (
+        problem = (
             f"the guest operating system takes {own.guest_os.disk} GiB of a volume of {own.root_volume} GiB"
         )
-        context.findings.add(path, what, f"rootVolume: at least {own.guest_os.disk} GiB")
+        context.diagnostics.add_problem(path, problem, f"rootVolume: at least {own.guest_os.disk} GiB")
         return None
     if own.instance_type is not None and own.instance_types is not None:
-        context.findings.add(path, "instanceType and instanceTypes are both given", "keep one of the two")
+        context.diagnostics.add_problem(
+            path, "instanceType and instanceTypes are both given", "keep one of the two"
+        )
         return None
     if own.instance_type is not None:
         named = [(own.instance_type, (*path, "instanceType"))]
     else:
         names = own.instance_types or ()
         named = [(name, (*path, "instanceTypes", index)) for index, name in enumerate(names)]
-    kinds = _looked_up(context, named, spot)
-    if len(kinds) < len(named):
+    instance_types = _look_up_types(context, named, spot)
+    if len(instance_types) < len(named):
         return None
-    found = cheapest(kinds if named else listed(context, need, spot), need, spot)
-    if found is None:
-        place = named[0][1] if len(named) == 1 else path
-        _report_misfit(context, place, kinds, need, own, revisions)
-    return found
+    chosen = choose_cheapest(
+        instance_types if named else find_default_types(context, requirements, spot), requirements, spot
+    )
+    if chosen is None:
+        location = named[0][1] if len(named) == 1 else path
+        _report_misfit(context, location, instance_types, requirements, own, revisions)
+    return chosen
 
 
-def _looked_up(context: Context, named: Sequence[tuple[str, Steps]], spot: bool) -> list[InstanceType]:
-    """The named types, as far as the catalogue or the scenario knows them."""
-    found = []
+def _look_up_types(
+    context: Context, named: Sequence[tuple[str, FieldPath]], spot: bool
+) -> list[InstanceType]:
+    """Return the named types that the catalogue or the scenario knows, and report the others."""
+    instance_types = []
     for name, path in named:
         try:
-            kinds = context.file.instance_types
-            found.append(context.catalog.instance_type(name, context.region, kinds, spot=spot))
+            custom_entries = context.file.instance_types
+            instance_types.append(
+                context.catalog.instance_type(name, context.region, custom_entries, spot=spot)
+            )
         except CatalogError as error:
-            context.findings.add(path, error.what, error.right)
-    return found
+            context.diagnostics.add_problem(path, error.message, error.hint)
+    return instance_types
 
 
-def _need(revisions: Sequence[TaskDefinition], own: VirtualMachines) -> Need:
-    """What the largest of the revisions and the guest operating system take together."""
-    return Need(
+def _build_requirements(
+    revisions: Sequence[TaskDefinition], own: WrittenVirtualMachines
+) -> MachineRequirements:
+    """Return the resources that the largest of the revisions and the guest operating system need together."""
+    return MachineRequirements(
         max(each.cpu for each in revisions) + own.guest_os.cpu,
         max(each.memory_mib for each in revisions) + round(own.guest_os.memory),
         max(each.gpus for each in revisions),
@@ -218,47 +246,59 @@ def _need(revisions: Sequence[TaskDefinition], own: VirtualMachines) -> Need:
 
 def _report_misfit(
     context: Context,
-    path: Steps,
-    kinds: Sequence[InstanceType],
-    need: Need,
-    own: VirtualMachines,
+    path: FieldPath,
+    instance_types: Sequence[InstanceType],
+    requirements: MachineRequirements,
+    own: WrittenVirtualMachines,
     revisions: Sequence[TaskDefinition],
 ) -> None:
-    """Say what does not fit, and which type of the default list would do."""
-    guest = own.guest_os
+    """Report the resources that do not fit, and suggest a type of the default list."""
+    guest, need = own.guest_os, requirements
     names = " and ".join(each.key for each in revisions)
     gpus = f", {need.gpus} GPUs" if need.gpus else ""
-    what = (
+    problem = (
         f"{names} and the guest operating system need {need.cpu} CPU units and {need.memory_mib} MiB{gpus} on "
         f"{need.arch} ({guest.cpu} units and {guest.memory:g} MiB are the guest's)"
     )
     sizes = ", ".join(
-        f"{kind.name} has {kind.vcpus * CPU_UNITS_PER_VCPU} and {kind.memory_mib} on {kind.arch}"
-        for kind in kinds[:3]
+        f"{each.name} has {each.vcpus * CPU_UNITS_PER_VCPU} and {each.memory_mib} on {each.arch}"
+        for each in instance_types[:3]
     )
     spot = own.purchase_option == "spot"
-    better = cheapest(listed(context, need, spot), need, spot)
-    right = f"instanceType: {better.name}" if better is not None else "an instanceType that holds them"
-    context.findings.add(path, f"{what}: {sizes}" if sizes else f"{what}: no listed type has them", right)
+    alternative = choose_cheapest(find_default_types(context, requirements, spot), requirements, spot)
+    hint = (
+        f"instanceType: {alternative.name}" if alternative is not None else "an instanceType that holds them"
+    )
+    context.diagnostics.add_problem(
+        path, f"{problem}: {sizes}" if sizes else f"{problem}: no listed type has them", hint
+    )
 
 
-def _on_machine(definition: TaskDefinition, kind: InstanceType, machines: Machines) -> TaskDefinition:
-    """A revision as it runs on a machine: no image is pulled, no container is limited, the machine's network is its."""
-    cpu = kind.vcpus * CPU_UNITS_PER_VCPU - machines.guest_cpu
-    memory = kind.memory_mib - machines.guest_memory_mib
-    alone = {"image": None, "cpu": 0, "memory_mib": None, "memory_reservation_mib": None, "credentials": None}
+def _adapt_definition(
+    definition: TaskDefinition, instance_type: InstanceType, machines: VirtualMachines
+) -> TaskDefinition:
+    """Return a revision as it runs on a machine: no image is pulled, no container is limited, host network."""
+    cpu = instance_type.vcpus * CPU_UNITS_PER_VCPU - machines.guest_cpu
+    memory = instance_type.memory_mib - machines.guest_memory_mib
+    unlimited = {
+        "image": None,
+        "cpu": 0,
+        "memory_mib": None,
+        "memory_reservation_mib": None,
+        "credentials": None,
+    }
     return definition.model_copy(
         update={
-            "key": _key(definition.key, machines.service),
+            "key": _machine_key(definition.key, machines.service),
             "network_mode": "host",
             "cpu": cpu,
             "memory_mib": memory,
             "task_memory_mib": memory,
-            "gpus": kind.gpus,
+            "gpus": instance_type.gpus,
             "static_ports": (),
             "dynamic_ports": 0,
             "placement_constraints": (),
-            "containers": tuple(each.model_copy(update=alone) for each in definition.containers),
+            "containers": tuple(each.model_copy(update=unlimited) for each in definition.containers),
             "access": definition.access.model_copy(update={"execution_role": None, "needs": ()}),
         }
     )
@@ -267,18 +307,18 @@ def _on_machine(definition: TaskDefinition, kind: InstanceType, machines: Machin
 # --- scaling -----------------------------------------------------------------------------------------------
 
 
-def _group_policies(
-    context: Context, block: Block, scaling: AutoScaling | None
+def _adapt_policies(
+    context: Context, block: CheckedBlock, scaling: AutoScaling | None
 ) -> tuple[TargetTracking | StepScaling, ...]:
-    """The service's scaling policies as those of its group (EC2 Auto Scaling), which knows no memory."""
-    found: list[TargetTracking | StepScaling] = []
+    """Return the service's scaling policies as those of its group (EC2 Auto Scaling), which has no memory metric."""
+    policies: list[TargetTracking | StepScaling] = []
     for index, policy in enumerate(scaling.policies if scaling is not None else ()):
-        place = (*block.at("autoScaling"), "policies", index)
-        if isinstance(policy, TargetTracking) and policy.metric == _MEMORY:
-            what = "EC2 publishes no memory of virtual machines to scale on"
-            context.findings.add(place, what, f"{_CPU} or ALBRequestCountPerTarget")
-        elif isinstance(policy, TargetTracking) and policy.metric == _CPU:
-            found.append(policy.model_copy(update={"metric": "ASGAverageCPUUtilization"}))
+        location = (*block.field_path("autoScaling"), "policies", index)
+        if isinstance(policy, TargetTracking) and policy.metric == _MEMORY_METRIC:
+            problem = "EC2 publishes no memory of virtual machines to scale on"
+            context.diagnostics.add_problem(location, problem, f"{_CPU_METRIC} or ALBRequestCountPerTarget")
+        elif isinstance(policy, TargetTracking) and policy.metric == _CPU_METRIC:
+            policies.append(policy.model_copy(update={"metric": "ASGAverageCPUUtilization"}))
         else:
-            found.append(policy)
-    return tuple(found)
+            policies.append(policy)
+    return tuple(policies)

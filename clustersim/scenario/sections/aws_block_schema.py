@@ -1,7 +1,7 @@
-"""What the JSON Schema says of AWS blocks: free objects whose main fields are described for editors.
+"""The JSON Schema of AWS blocks: free objects whose main fields are described for editors.
 
-Decides which fields an editor offers. Whether a block is right is not decided here but by `aws.check_block`,
-against botocore's own models; the case of a field is free there. Must not be used to refuse anything.
+Decides which fields an editor offers. Must not be used to refuse a block: `aws.block_validation` checks it against
+botocore's own models, where the case of a field is free. `scenario_file` uses these types for its lists.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _described(schema: Any) -> Any:
 
 
 def _item(description: str, own: dict[str, Any] | None = None, **properties: Any) -> WithJsonSchema:
-    """The schema of an item of a list of AWS blocks: the fields themselves, or a file with keys beside it."""
+    """Return the schema of an item of a list of AWS blocks: the fields themselves, or a file with keys beside it."""
     file = {**_TEXT, "description": "a describe call's answer or a create call's input, as JSON"}
     return WithJsonSchema(_object(description, file=file, **properties, **(own or {})))
 
@@ -45,7 +45,7 @@ _PLACEMENT = _list(_object("PlacementStrategy", type={"enum": ["spread", "binpac
 _CONSTRAINTS = _list(
     _object("PlacementConstraint", type={"enum": ["distinctInstance", "memberOf"]}, expression=_TEXT)
 )
-_WHERE = {
+_TASK_PLACEMENT = {
     "launchType": {"enum": ["EC2", "FARGATE"]},
     "capacityProviderStrategy": _list(_STRATEGY),
     "placementStrategy": _PLACEMENT,
@@ -82,18 +82,18 @@ _SCHEDULED = _object(
 )
 
 _AGENT = {
-    "ecsConfig": {"$model": "EcsConfig"},
+    "ecsConfig": {"$model": "WrittenEcsConfig"},
     "instanceRole": {
         **_TEXT,
         "description": "own: a role of `roles`; default: may pull from ECR and write logs",
     },
     "preloadedImages": {**_list(_TEXT), "description": "own: images that come with the machine image"},
-    "systemDisk": {"description": "own: what the system takes of the root volume, like 3 GiB"},
+    "systemDisk": {"description": "own: the part of the root volume that the system takes, like 3 GiB"},
 }
 
 _RANGE = _object("a range", min={"type": "number"}, max={"type": "number"})
 
-Strategy = Annotated[dict[str, Any], WithJsonSchema(_STRATEGY)]
+StrategyItemBlock = Annotated[dict[str, Any], WithJsonSchema(_STRATEGY)]
 
 _GROUP: dict[str, Any] = {
     **dict.fromkeys(("minSize", "maxSize", "desiredCapacity"), _COUNT),
@@ -110,15 +110,15 @@ _GROUP: dict[str, Any] = {
     ),
     "terminationPolicies": _list(_TEXT),
     "newInstancesProtectedFromScaleIn": {"type": "boolean"},
-    "instanceTypes": {**_list(_TEXT), "description": "own: EC2 instance types, the first one first"},
+    "instanceTypes": {**_list(_TEXT), "description": "own: EC2 instance types, in order of preference"},
     "purchaseOption": {"enum": ["on-demand", "spot"], "description": "own"},
     "launchTime": "own: from request to registered; a duration or a distribution",
-    "attributes": "own: attributes for memberOf; a list is dealt out in turn",
+    "attributes": "own: attributes for memberOf; the values of a list are assigned in turn",
     "rootVolume": "own: the root volume of an instance, like 30 GiB",
     "scalingPolicies": "own: PutScalingPolicy (EC2 Auto Scaling)",
     **_AGENT,
 }
-Group = Annotated[
+AutoScalingGroupBlock = Annotated[
     dict[str, Any], _item("CreateAutoScalingGroup (EC2 Auto Scaling)", autoScalingGroupName=_TEXT, **_GROUP)
 ]
 _MANAGED_INSTANCES = _object(
@@ -143,7 +143,7 @@ _MANAGED_INSTANCES = _object(
     ),
     launchTime="own: from request to registered; a duration or a distribution",
 )
-Provider = Annotated[
+CapacityProviderBlock = Annotated[
     dict[str, Any],
     _item(
         "CreateCapacityProvider",
@@ -176,8 +176,11 @@ TaskDefinitionBlock = Annotated[
         requiresCompatibilities=_list({"enum": ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"]}),
         cpu={"type": ["string", "integer"], "description": 'CPU units like "512", or "0.5 vCPU"'},
         memory={"type": ["string", "integer"], "description": 'MiB like "1024", or "1 GB"'},
-        taskRoleArn={**_TEXT, "description": "a role of `roles`; one that is not listed may do all"},
-        executionRoleArn={**_TEXT, "description": "a role of `roles`; one that is not listed may do all"},
+        taskRoleArn={**_TEXT, "description": "a role of `roles`; one that is not listed may do everything"},
+        executionRoleArn={
+            **_TEXT,
+            "description": "a role of `roles`; one that is not listed may do everything",
+        },
         containerDefinitions=_list(_CONTAINER),
         placementConstraints=_CONSTRAINTS,
         behavior=_BEHAVIOR,
@@ -208,7 +211,7 @@ ServiceBlock = Annotated[
         serviceName=_TEXT,
         taskDefinition="family:revision, or a family: its latest revision",
         desiredCount=_COUNT,
-        **_WHERE,
+        **_TASK_PLACEMENT,
         deploymentConfiguration=_object(
             "DeploymentConfiguration", minimumHealthyPercent=_COUNT, maximumPercent=_COUNT
         ),
@@ -226,30 +229,32 @@ ServiceBlock = Annotated[
         ),
         load={"$model": "WrittenLoad"},
         behavior=_BEHAVIOR,
-        virtualMachines={"$model": "VirtualMachines"},
+        virtualMachines={"$model": "WrittenVirtualMachines"},
     ),
 ]
 RunTaskBlock = Annotated[
     dict[str, Any],
     _item(
-        "RunTask, with keys of our own that say when",
+        "RunTask, with keys of our own for the time",
         name={**_TEXT, "description": "own"},
         taskDefinition="family:revision, or a family: its latest revision",
         count={"type": "integer", "minimum": 1},
         group=_TEXT,
-        **_WHERE,
+        **_TASK_PLACEMENT,
         at="own: after start, like 2h",
         schedule="own: cron(0 3 * * ? *) or rate(15 minutes)",
         arrivals=_object("own: Poisson arrivals", ratePerHour={"type": "number"}),
         trace="own: a CSV file of tasks",
         duration="own: how long a task runs; a duration or a distribution",
-        retries={**_COUNT, "description": "own: after a refusal, failure or interruption"},
+        retries={**_COUNT, "description": "own: after a placement failure, a crash or an interruption"},
         behavior=_BEHAVIOR,
     ),
 ]
 ActionBlock = Annotated[
     dict[str, Any],
     WithJsonSchema(
-        _object("an AWS operation with its input, and when it happens", at="after start, like 2d")
+        _object(
+            "an AWS operation with its input, and the time at which it is called", at="after start, like 2d"
+        )
     ),
 ]

@@ -1,47 +1,28 @@
-"""The resolved scenario's capacity: instance types, groups, providers, and what they cost.
+"""Capacity, resolved: instance types, Auto Scaling groups and capacity providers.
 
-Decides nothing; `resolve_capacity` and `catalog` make these models. Must not know tasks or services. `model`
-gives their names on.
+The written forms are AWS blocks (CreateAutoScalingGroup, CreateCapacityProvider) with the keys of `own_keys`, and
+entries of the catalogue. Decides the defaults of the AWS fields. Must not know tasks or services.
+`resolve.auto_scaling_groups`, `resolve.capacity_providers`, `resolve.managed_instances` and `catalog` make these
+models.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from clustersim.scenario.sections.images import AgentSettings
-from clustersim.scenario.sections.resolved_section import Distribution, Resolved
+from clustersim.scenario.sections.ecs_agent import AgentSettings
+from clustersim.scenario.sections.resolved_section import (
+    Architecture,
+    Distribution,
+    PurchaseOption,
+    ResolvedSection,
+)
 from clustersim.scenario.sections.scaling import StepScaling, TargetTracking
+from clustersim.scenario.sections.virtual_machines import VirtualMachines
+from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND
+
+DEFAULT_TERMINATION_POLICIES = ("Default",)
 
 
-class FargatePrice(Resolved):
-    """The list prices of one Fargate architecture in the scenario's region, USD."""
-
-    arch: str
-    spot: bool
-    vcpu_usd_per_hour: float
-    gb_usd_per_hour: float
-    ephemeral_gb_usd_per_hour: float
-
-
-class SavingsPlan(Resolved):
-    """A commitment per hour in USD, and the discounts (0 to 1) that eligible usage gets under it."""
-
-    usd_per_hour: float
-    ec2_discount: float = 0.0
-    fargate_discount: float = 0.0
-
-
-class Pricing(Resolved):
-    """What things cost in the scenario's region."""
-
-    fargate: tuple[FargatePrice, ...] = ()
-    fargate_spot_factor: float = 0.33
-    savings_plan: SavingsPlan | None = None
-    reserved_instances: tuple[dict[str, Any], ...] = ()
-    ebs_usd_per_gib_month: float = 0.08
-
-
-class InstanceType(Resolved):
+class InstanceType(ResolvedSection):
     """An EC2 instance type as the catalogue and the scenario describe it."""
 
     name: str
@@ -53,51 +34,38 @@ class InstanceType(Resolved):
     max_enis: int
     eni_task_limit: int
     eni_trunk_limit: int = 0
-    arch: Literal["x86_64", "arm64"] = "x86_64"
+    arch: Architecture = "x86_64"
     usd_per_hour: float
     spot_usd_per_hour: float | None = None
     spot_interruption: float | None = None
-    """Share of its Spot instances that is reclaimed in a month; None where nobody knows."""
+    """Share of its Spot instances that is reclaimed in a month; None: not published."""
     network_gbps: float = 0.0
 
 
-PurchaseOption = Literal["on-demand", "spot"]
-
-
-class Machines(Resolved):
-    """What makes a group's instances virtual machines: whose copies they run, one each, and what the guest operating
-    system takes of each."""
-
-    service: str
-    guest_cpu: int = 0
-    guest_memory_mib: int = 0
-    guest_disk_gib: int = 0
-
-
-class InstancePool(Resolved):
-    """What launches container instances of some types into some zones, and what all its instances share."""
+class InstancePool(ResolvedSection):
+    """A source of container instances of some types in some zones, and the settings that all its instances share."""
 
     name: str
     provider: str | None = None
     instance_types: tuple[str, ...]
-    purchase_options: tuple[PurchaseOption, ...] = ("on-demand",)
+    purchase_options: tuple[PurchaseOption, ...]
     launch_time: Distribution
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     zones: tuple[str, ...]
-    root_volume_gib: int = 30
+    root_volume_gib: int
     spot_draining: bool = False
-    """Whether the agent drains its instance at a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING)."""
+    """The agent drains its instance at a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING)."""
     fee: float = 0.0
     """The management fee, as a share of the on-demand price."""
-    agent: AgentSettings = AgentSettings()
+    agent: AgentSettings
     instance_role: str | None = None
     subnets: tuple[str, ...] = ()
-    machines: Machines | None = None
+    machines: VirtualMachines | None = None
     """None: container instances, on which tasks are placed."""
 
 
-class InstancesDistribution(Resolved):
-    """How a group divides its instances (EC2 Auto Scaling API: InstancesDistribution)."""
+class InstancesDistribution(ResolvedSection):
+    """The purchase options of a group's instances (EC2 Auto Scaling API: InstancesDistribution)."""
 
     on_demand_base: int = 0
     on_demand_percent: int = 100
@@ -107,46 +75,48 @@ class InstancesDistribution(Resolved):
 
 
 class AutoScalingGroup(InstancePool):
-    """An EC2 Auto Scaling group; a group's first `desired_capacity` is registered at the first instant."""
+    """An EC2 Auto Scaling group; its first `desired_capacity` instances are registered at the first instant."""
 
     min_size: int = 0
     max_size: int
     desired_capacity: int
-    distribution: InstancesDistribution = InstancesDistribution()
-    termination_policies: tuple[str, ...] = ("Default",)
-    protects_new: bool = False
+    distribution: InstancesDistribution
+    termination_policies: tuple[str, ...] = DEFAULT_TERMINATION_POLICIES
+    new_instances_protected: bool = False
     """NewInstancesProtectedFromScaleIn."""
     policies: tuple[TargetTracking | StepScaling, ...] = ()
-    policy_warmup_ms: int = 300_000
-    """How long a new instance counts as capacity and not yet in what the policies measure."""
+    policy_warmup_ms: int
+    """The time for which a new instance counts as capacity but not yet in the metrics of the scaling policies."""
     balanced_only: bool = False
-    """Launches that fail in a zone are not tried in another (AvailabilityZoneDistribution: balanced-only)."""
+    """A launch that fails in a zone is not tried in another (AvailabilityZoneDistribution: balanced-only)."""
 
 
-class ManagedInstances(InstancePool):
-    """A provider of ECS Managed Instances: ECS launches and ends them by itself."""
+class ManagedInstancesProvider(InstancePool):
+    """A provider of ECS Managed Instances, whose instances ECS launches and terminates itself."""
 
-    scale_in_after_ms: int | None = 300_000
-    """How long an instance is idle or underutilized before it goes; None: for ever."""
-    drains_at_ms: int = 1_209_600_000
-    ends_at_ms: int = 1_814_400_000
+    root_volume_gib: int = 80
+    scale_in_after_ms: int | None = 300 * MS_PER_SECOND
+    """The time for which an instance is idle or underutilized before it is terminated; None: it stays. AWS publishes no
+    default (MODEL.md)."""
+    drain_after_ms: int = 14 * MS_PER_DAY
+    terminate_after_ms: int = 21 * MS_PER_DAY
 
 
-class ManagedScaling(Resolved):
+class ManagedScaling(ResolvedSection):
     """Cluster auto scaling of a provider's group (ECS API: ManagedScaling)."""
 
     target_capacity: int = 100
     minimum_step: int = 1
     maximum_step: int = 10_000
-    warmup_ms: int = 300_000
+    warmup_ms: int = 300 * MS_PER_SECOND
 
 
-class CapacityProvider(Resolved):
+class CapacityProvider(ResolvedSection):
     """A capacity provider; FARGATE and FARGATE_SPOT are implicit. `group` is None with Managed Instances."""
 
     name: str
     group: str | None = None
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: bool = False
-    managed_draining: bool = True
-    draining_timeout_ms: int = 172_800_000
+    managed_draining: bool
+    draining_timeout_ms: int

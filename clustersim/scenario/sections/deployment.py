@@ -1,64 +1,83 @@
-"""The resolved scenario's deployments: how a service replaces its tasks, and when it gives up.
+"""Deployments, resolved: how a service replaces its tasks, and when a deployment fails.
 
-Decides nothing; `resolve_deployment` makes these models. Must not know tasks or traffic. `model` gives their names
-on. Source of all fields and defaults: botocore, DeploymentConfiguration and what it holds.
+The written form is an AWS block (DeploymentConfiguration), except for `result` of a lifecycle hook, which is a key of
+our own. Decides the defaults (botocore: DeploymentConfiguration and the shapes that it contains). Must not know tasks
+or traffic. `resolve.deployment` makes these models.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from clustersim.scenario.sections.resolved_section import Resolved
+from clustersim.scenario.sections.resolved_section import ResolvedSection
+from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.units import DurationMs
+from clustersim.vocabulary import MS_PER_DAY
 
-Strategy = Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"]
-Threshold = Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"]
+DeploymentStrategy = Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"]
+ThresholdType = Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"]
+HookStatus = Literal["SUCCEEDED", "FAILED", "IN_PROGRESS"]
+
+ROLLING: DeploymentStrategy = "ROLLING"
+REPLICA_PERCENTS = (100, 200)
+"""Minimum and maximum healthy percent (botocore: DeploymentConfiguration.minimumHealthyPercent, by the API)."""
+DAEMON_PERCENTS = (0, 100)
+CANARY_PERCENT, CANARY_BAKE_MINUTES = 5.0, 10  # botocore: CanaryConfiguration
+LINEAR_PERCENT, LINEAR_BAKE_MINUTES = 10.0, 6  # botocore: LinearConfiguration
 
 
-class CircuitBreaker(Resolved):
-    """When a rolling deployment has failed."""
+class CircuitBreaker(ResolvedSection):
+    """The condition under which a rolling deployment has failed."""
 
     rollback: bool = False
     reset_on_healthy_task: bool = True
-    threshold_type: Threshold = "BOUNDED_PERCENT"
+    threshold_type: ThresholdType = "BOUNDED_PERCENT"
     threshold_value: int = 50
 
 
-class DeploymentAlarms(Resolved):
+class DeploymentAlarms(ResolvedSection):
     """The alarms that fail a deployment."""
 
     names: tuple[str, ...]
     rollback: bool = False
 
 
-class LifecycleHook(Resolved):
-    """What runs at stages of a deployment that shifts traffic, and what it will answer.
+class WrittenHookResult(WrittenSection):
+    """`result` of a lifecycle hook: the answer of its Lambda function, or of the operator who ends a pause."""
 
-    `after_ms` from its call it has answered `status`; IN_PROGRESS never ends by itself, `timeout_ms` does.
+    after: DurationMs = 0
+    status: HookStatus = "SUCCEEDED"
+
+
+class LifecycleHook(ResolvedSection):
+    """A hook at stages of a deployment that shifts traffic, and its answer.
+
+    `after_ms` from its call it answers `status`. IN_PROGRESS is not final: the hook ends by `timeout_ms`.
     """
 
     stages: tuple[str, ...]
-    after_ms: int = 0
-    status: Literal["SUCCEEDED", "FAILED", "IN_PROGRESS"] = "SUCCEEDED"
-    timeout_ms: int = 86_400_000
+    after_ms: int
+    status: HookStatus
+    timeout_ms: int = MS_PER_DAY  # botocore: DeploymentLifecycleHookTimeoutConfiguration
     timeout_action: Literal["ROLLBACK", "CONTINUE"] = "ROLLBACK"
 
 
-class EarlySuccess(Resolved):
-    """When a rolling deployment is complete before all its tasks are healthy."""
+class EarlySuccess(ResolvedSection):
+    """The condition under which a rolling deployment is complete before all its tasks are healthy."""
 
-    healthy_percent: int
-    blocking: bool = True
+    healthy_percent: int = 100
+    blocking: bool
 
 
-class Deployment(Resolved):
+class Deployment(ResolvedSection):
     """The deployment configuration of a service.
 
-    `step_percent` and `step_bake_ms` are those of LINEAR, or of CANARY's one step before the rest.
+    `step_percent` and `step_bake_ms` are those of LINEAR, or of the one step of CANARY before the rest.
     """
 
-    strategy: Strategy = "ROLLING"
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
+    strategy: DeploymentStrategy = ROLLING
+    minimum_healthy_percent: int = REPLICA_PERCENTS[0]
+    maximum_percent: int = REPLICA_PERCENTS[1]
     circuit_breaker: CircuitBreaker | None = None
     alarms: DeploymentAlarms | None = None
     bake_ms: int = 0

@@ -1,14 +1,8 @@
-"""The written sections `images` and `registries`, and `cluster.imagePulls`: what is pulled, whence, how fast.
+"""The sections `images` and `registries`, and `cluster.imagePulls`: images, the registries that hold them, pull speeds.
 
-Decides their shape and what a single entry must and must not say. Must not know files, digests or which
-tasks use an image; the defaults of the registries that always exist are in `registries`. `resolve_images`
-turns them into the resolved models.
-
-The resolved scenario's images and registries, and what container instances do with images.
-
-Sizes are bytes, rates bytes per ms (infinity: no limit), instants ms since `start`. Decides nothing;
-`resolve_images` and `resolve_capacity` make these models. Must not know tasks or services. `model` gives
-their names on.
+Decides their shape and the rules of a single entry; the registries that always exist are in `images.registries`.
+Sizes of the resolved form are bytes, rates bytes per ms (infinity: no limit), instants ms since `start`. Must not know
+files, digests or which tasks use an image. `resolve.images` turns the written form into the resolved one.
 """
 
 from __future__ import annotations
@@ -18,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from clustersim.policy.images.image_cache import Stacks, stacks_of
-from clustersim.scenario.sections.resolved_section import Resolved
-from clustersim.scenario.sections.written_section import Written
+from clustersim.policy.images.image_cache import ImageLayers, build_image_layers
+from clustersim.scenario.sections.resolved_section import Architecture, ResolvedSection
+from clustersim.scenario.sections.written_section import WrittenSection
 from clustersim.scenario.text.units import (
     AtLeastOne,
     BytesPerMs,
@@ -28,16 +22,29 @@ from clustersim.scenario.text.units import (
     PositiveDurationMs,
     Share,
     SizeBytes,
-    bytes_per_ms,
-    wrong,
+    parse_bytes_per_ms,
+    value_error,
 )
 from clustersim.vocabulary import MS_PER_SECOND
 
 MIB = 2**20
+
+UNLISTED = -1
+"""The position of an image that `images` does not list."""
+
+Authentication = Literal["always", "never", "credentials"]
+
+LimitScope = Literal["account", "zone", "host"]
+
+DEFAULT_LIMIT_SCOPE: LimitScope = "account"
+
 _SOURCES = ("layers", "size", "manifest", "history", "missing")
 
 
-class WrittenLayer(Written):
+# --- images -------------------------------------------------------------------------------------------------
+
+
+class WrittenLayer(WrittenSection):
     """A layer of an image, shared with all images that name its digest; one of its two sizes may be left out."""
 
     digest: Annotated[str, Field(min_length=1)]
@@ -45,14 +52,23 @@ class WrittenLayer(Written):
     compressed_size: SizeBytes | None = None
 
     @model_validator(mode="after")
-    def _has_a_size(self) -> WrittenLayer:
+    def _check_size(self) -> WrittenLayer:
         if self.size is None and self.compressed_size is None:
-            raise wrong("has no size", "add size: 50 MiB (unpacked), or compressedSize")
+            raise value_error("has no size", "add size: 50 MiB (unpacked), or compressedSize")
         return self
 
 
-class WrittenImage(Written):
-    """What a registry holds under an image's name, from an instant on."""
+class Layer(ResolvedSection):
+    """A layer: the bytes that a pull moves, the bytes on the disk, and the Dockerfile's line, if it is known."""
+
+    digest: str
+    compressed_bytes: int
+    unpacked_bytes: int
+    created_by: str = ""
+
+
+class WrittenImage(WrittenSection):
+    """The content of a registry under an image's name, from an instant on."""
 
     from_: DurationMs = Field(default=0, alias="from", description="after start; a push")
     registry: str | None = None
@@ -68,74 +84,141 @@ class WrittenImage(Written):
     read_write_layer: SizeBytes | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> WrittenImage:
-        given = [name for name in _SOURCES if getattr(self, name) not in (None, False)]
-        if not given:
-            raise wrong("has no layers", "add layers, size, manifest, history, or missing: true")
-        if len(given) > 1 and given != ["manifest", "history"]:
-            raise wrong(
-                f"{' and '.join(given)} both say what it is made of", "one of them, or manifest with history"
+    def _check_source(self) -> WrittenImage:
+        sources = [name for name in _SOURCES if getattr(self, name) not in (None, False)]
+        if not sources:
+            raise value_error("has no layers", "add layers, size, manifest, history, or missing: true")
+        if len(sources) > 1 and sources != ["manifest", "history"]:
+            raise value_error(
+                f"{' and '.join(sources)} both define its layers", "one of them, or manifest with history"
             )
         if self.compressed_size is not None and self.size is None:
-            raise wrong("compressedSize stands beside no size", "add size, the unpacked one")
+            raise value_error("compressedSize needs size", "add size, the unpacked one")
         return self
 
 
-def _versions(value: Any) -> Any:
-    """One version, or several of a tag that is pushed anew."""
+def _parse_versions(value: Any) -> Any:
+    """Return a list of versions: one, or several of a tag that is pushed anew."""
     items = value if isinstance(value, list) else [value]
     if not items:
-        raise wrong("an empty list", "write {layers: [...]}, or [{from: 0s, ...}, {from: 2d, ...}]")
+        raise value_error("an empty list", "write {layers: [...]}, or [{from: 0s, ...}, {from: 2d, ...}]")
     return items
 
 
 _IMAGE = {"$model": "WrittenImage"}
+
 WrittenVersions = Annotated[
     list[WrittenImage],
-    BeforeValidator(_versions),
+    BeforeValidator(_parse_versions),
     WithJsonSchema({"anyOf": [_IMAGE, {"type": "array", "items": _IMAGE, "minItems": 1}]}),
 ]
 
 
-def _or_unlimited(value: Any) -> Any:
-    return math.inf if value == "unlimited" else bytes_per_ms(value)
+class ImageVersion(ResolvedSection):
+    """The image that a tag means from an instant on; without layers it cannot be pulled.
+
+    `missing` is the reason: no such image (manifest), or none for the architecture (platform).
+    """
+
+    from_ms: int
+    layers: tuple[int, ...] = ()
+    missing: Literal["", "manifest", "platform"] = ""
+
+
+class Image(ResolvedSection):
+    """An image for one architecture: its registry (a position in `Scenario.registries`) and its versions."""
+
+    reference: str
+    arch: Architecture
+    registry: int
+    versions: tuple[ImageVersion, ...]
+    soci: bool
+    read_write_bytes: int
+
+    def version_at(self, at_ms: int) -> int:
+        """Return the position of the version that the tag means at `at_ms`; before the first version, the first."""
+        return max(0, sum(version.from_ms <= at_ms for version in self.versions) - 1)
+
+
+class Images(ResolvedSection):
+    """All images and the table of their layers; layers with one digest are one, in whichever image."""
+
+    layers: tuple[Layer, ...] = ()
+    images: tuple[Image, ...] = ()
+
+    def find(self, reference: str, arch: str) -> int:
+        """Return the position of an image by its reference in full, or UNLISTED."""
+        for position, image in enumerate(self.images):
+            if image.reference == reference and image.arch == arch:
+                return position
+        return UNLISTED
+
+    def first_version(self, image: int) -> int:
+        """Return the index of an image's first version among the versions of all images."""
+        return sum(len(each.versions) for each in self.images[:image])
+
+    def image_layers(self) -> ImageLayers:
+        """Return the images as columns for kernels; versions of all images one after the other."""
+        versions = [
+            (position, version.layers)
+            for position, image in enumerate(self.images)
+            for version in image.versions
+        ]
+        return build_image_layers(
+            versions, [(layer.compressed_bytes, layer.unpacked_bytes) for layer in self.layers]
+        )
+
+
+# --- registries ---------------------------------------------------------------------------------------------
+
+
+def _parse_rate_or_unlimited(value: Any) -> Any:
+    return math.inf if value == "unlimited" else parse_bytes_per_ms(value)
 
 
 RateOrUnlimited = Annotated[
     float,
-    BeforeValidator(_or_unlimited),
+    BeforeValidator(_parse_rate_or_unlimited),
     WithJsonSchema({"type": ["string", "number"], "description": "400 Mbps, 50 MiB/s, or unlimited"}),
 ]
 
 
-class WrittenPullLimit(Written):
-    """So many requests in so much time, counted together for an account, for a zone, or for each host."""
+class WrittenPullLimit(WrittenSection):
+    """A limit of requests in a period, counted together for an account, for a zone, or for each host."""
 
     limit: AtLeastOne
     per: PositiveDurationMs
-    by: Literal["account", "zone", "host"] = "account"
+    by: LimitScope = DEFAULT_LIMIT_SCOPE
 
 
-def _limit_or_unlimited(value: Any) -> Any:
+class PullLimit(ResolvedSection):
+    """A limit of requests in a period of `per_ms`, counted for each account, zone or host."""
+
+    limit: int
+    per_ms: int
+    by: LimitScope = DEFAULT_LIMIT_SCOPE
+
+
+def _parse_limit_or_unlimited(value: Any) -> Any:
     return None if value == "unlimited" else value
 
 
 LimitOrUnlimited = Annotated[
     WrittenPullLimit | None,
-    BeforeValidator(_limit_or_unlimited),
+    BeforeValidator(_parse_limit_or_unlimited),
     WithJsonSchema({"anyOf": [{"$model": "WrittenPullLimit"}, {"const": "unlimited"}]}),
 ]
 
 
-class WrittenOutage(Written):
-    """A while in which a registry does not answer."""
+class WrittenRegistryOutage(WrittenSection):
+    """A period in which a registry does not answer."""
 
     at: DurationMs
     duration: PositiveDurationMs
 
 
-class WrittenRegistry(Written):
-    """A registry; `ecr`, `ecr-public` and `docker-hub` always exist, and an entry changes what it names."""
+class WrittenRegistry(WrittenSection):
+    """A registry; `ecr`, `ecr-public` and `docker-hub` always exist, and an entry changes the keys that it sets."""
 
     name: Annotated[str, Field(min_length=1)]
     host: str | None = None
@@ -147,122 +230,16 @@ class WrittenRegistry(Written):
     anonymous_pulls: LimitOrUnlimited = None
     authenticated_pulls: LimitOrUnlimited = None
     layer_requests: LimitOrUnlimited = None
-    authentication: Literal["always", "never", "credentials"] | None = None
-    outages: list[WrittenOutage] = Field(default_factory=list)
+    authentication: Authentication | None = None
+    outages: list[WrittenRegistryOutage] = Field(default_factory=list)
 
 
-class WrittenFargatePulls(Written):
-    """How fast Fargate pulls, and what it moves of an image with a SOCI index before the container starts.
-
-    All three are unconfirmed; MODEL.md says from which measurements they come.
-    """
-
-    bandwidth: BytesPerMs = 1e9 / 8 / MS_PER_SECOND
-    unpack_speed: BytesPerMs = 30.0 * MIB / MS_PER_SECOND
-    lazy_share: Share = 0.36
-
-
-def _compression(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
-        raise wrong("0 compresses everything to nothing", "a number above 0 and up to 1, like 0.4")
-    return value
-
-
-class WrittenImagePulls(Written):
-    """`imagePulls`: how fast images are unpacked, and what stands in for what a scenario does not say.
-
-    `compression` is compressed bytes per unpacked byte of a layer of which only one size is known. All but
-    `retryFor` (the agent and Fargate try some five times) are unconfirmed; see MODEL.md.
-    """
-
-    compression: Annotated[Share, BeforeValidator(_compression)] = 0.4
-    unpack_speed: BytesPerMs = 100.0 * MIB / MS_PER_SECOND
-    read_write_layer: SizeBytes = 10 * MIB
-    retry_for: DurationMs = 10 * MS_PER_SECOND
-    fargate: WrittenFargatePulls = WrittenFargatePulls()
-
-
-NOT_LISTED = -1
-
-Arch = Literal["x86_64", "arm64"]
-
-
-class Layer(Resolved):
-    """A layer: what a pull moves, what lies on the disk, and the Dockerfile's line, where it is known."""
-
-    digest: str
-    compressed_bytes: int
-    unpacked_bytes: int
-    created_by: str = ""
-
-
-class ImageVersion(Resolved):
-    """What a tag means from an instant on; without layers the registry has nothing to give.
-
-    `missing` says why: there is no such image, or none for the architecture.
-    """
-
-    from_ms: int
-    layers: tuple[int, ...] = ()
-    missing: Literal["", "manifest", "platform"] = ""
-
-
-class Image(Resolved):
-    """An image for one architecture: its registry (a position in `Scenario.registries`) and its versions."""
-
-    reference: str
-    arch: Arch
-    registry: int
-    versions: tuple[ImageVersion, ...]
-    soci: bool = False
-    read_write_bytes: int = 0
-
-    def version_at(self, at_ms: int) -> int:
-        """The position of the version that the tag means at `at_ms`; before the first one it is that."""
-        return max(0, sum(version.from_ms <= at_ms for version in self.versions) - 1)
-
-
-class Images(Resolved):
-    """All images and the table of their layers; layers with one digest are one, in whichever image."""
-
-    layers: tuple[Layer, ...] = ()
-    images: tuple[Image, ...] = ()
-
-    def find(self, reference: str, arch: str) -> int:
-        """The position of an image by its reference in full (`image_names.in_full`), or NOT_LISTED."""
-        for position, image in enumerate(self.images):
-            if image.reference == reference and image.arch == arch:
-                return position
-        return NOT_LISTED
-
-    def first_version(self, image: int) -> int:
-        """The number of an image's first version among the versions of all images."""
-        return sum(len(each.versions) for each in self.images[:image])
-
-    def stacks(self) -> Stacks:
-        """The images as columns for kernels; versions of all images one after the other."""
-        versions = [
-            (position, version.layers)
-            for position, image in enumerate(self.images)
-            for version in image.versions
-        ]
-        return stacks_of(versions, [(layer.compressed_bytes, layer.unpacked_bytes) for layer in self.layers])
-
-
-class PullLimit(Resolved):
-    """So many requests in so many ms, counted for each account, zone or host."""
-
-    limit: int
-    per_ms: int
-    by: Literal["account", "zone", "host"] = "account"
-
-
-class Registry(Resolved):
+class Registry(ResolvedSection):
     """A registry; limits are None where there are none.
 
-    `bandwidth` is what one pull gets, `total_bandwidth` what all pulls get together. `needs_iam`: it is ECR and
-    asks IAM. `private`: a pull needs `repositoryCredentials`. `authentication` says which pulls count as
-    authenticated: all, none, or those with credentials.
+    `bandwidth` is the rate of one pull, `total_bandwidth` of all pulls together. `needs_iam`: it is ECR and asks
+    IAM. `private`: a pull needs `repositoryCredentials`. `authentication` says which pulls count as authenticated:
+    all, none, or those with credentials. `outages` are (begin, end).
     """
 
     name: str
@@ -276,45 +253,56 @@ class Registry(Resolved):
     anonymous_pulls: PullLimit | None = None
     authenticated_pulls: PullLimit | None = None
     layer_requests: PullLimit | None = None
-    authentication: Literal["always", "never", "credentials"] = "credentials"
+    authentication: Authentication = "credentials"
     outages: tuple[tuple[int, int], ...] = ()
 
-    def pulls(self, credentials: bool) -> PullLimit | None:
-        """The limit that holds for pulls with or without `repositoryCredentials`."""
-        known = self.authentication == "always" or (self.authentication == "credentials" and credentials)
-        return self.authenticated_pulls if known else self.anonymous_pulls
+    def pull_limit(self, credentials: bool) -> PullLimit | None:
+        """Return the limit of pulls with or without `repositoryCredentials`; None: no limit."""
+        authenticated = self.authentication == "always" or (
+            self.authentication == "credentials" and credentials
+        )
+        return self.authenticated_pulls if authenticated else self.anonymous_pulls
 
 
-class ImagePulls(Resolved):
-    """How fast images are unpacked, and how long a refused pull tries again."""
-
-    unpack_speed: float = 100.0 * 2**20 / 1_000
-    retry_for_ms: int = 10_000
-    fargate_bandwidth: float = 1e9 / 8 / 1_000
-    fargate_unpack_speed: float = 30.0 * 2**20 / 1_000
-    lazy_share: float = 0.36
+# --- image pulls --------------------------------------------------------------------------------------------
 
 
-class AgentSettings(Resolved):
-    """The settings of the container agent of a group's instances; the behaviour is a code of
-    `policy.images.image_pulls`.
+class WrittenFargatePulls(WrittenSection):
+    """Fargate's speed of pulls, and the share of an image with a SOCI index that it pulls before the container starts.
 
-    `preloaded` are positions of images that come with the machine image.
+    All three are unconfirmed; MODEL.md says from which measurements they come.
     """
 
-    pull_behavior: int = 0
-    cleanup: bool = True
-    cleanup_interval_ms: int = 1_800_000
-    minimum_age_ms: int = 3_600_000
-    images_per_cycle: int = 5
-    container_wait_ms: int = 10_800_000
-    pull_timeout_ms: int = 7_200_000
-    logs_by_execution_role: bool = True
-    registry_credentials: bool = False
-    system_disk_gib: int = 3
-    preloaded: tuple[str, ...] = ()
-    pulls_upfront: bool = False
-    stop_timeout_ms: int = 30_000
-    start_timeout_ms: int = 180_000
-    reserved_memory_mib: int = 0
-    reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
+    bandwidth: BytesPerMs = 1e9 / 8 / MS_PER_SECOND
+    unpack_speed: BytesPerMs = 30.0 * MIB / MS_PER_SECOND
+    lazy_share: Share = 0.36
+
+
+def _check_compression(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        raise value_error("compression must be above 0", "a number above 0 and up to 1, like 0.4")
+    return value
+
+
+class WrittenImagePulls(WrittenSection):
+    """`imagePulls`: how fast images are unpacked, and values for what a scenario leaves out.
+
+    `compression` is compressed bytes per unpacked byte of a layer with only one known size. All but
+    `retryFor` (the agent and Fargate try some five times) are unconfirmed; see MODEL.md.
+    """
+
+    compression: Annotated[Share, BeforeValidator(_check_compression)] = 0.4
+    unpack_speed: BytesPerMs = 100.0 * MIB / MS_PER_SECOND
+    read_write_layer: SizeBytes = 10 * MIB
+    retry_for: DurationMs = 10 * MS_PER_SECOND
+    fargate: WrittenFargatePulls = WrittenFargatePulls()
+
+
+class ImagePulls(ResolvedSection):
+    """The speeds at which images are pulled and unpacked, and the time for which a refused pull is retried."""
+
+    unpack_speed: float
+    retry_for_ms: int
+    fargate_bandwidth: float
+    fargate_unpack_speed: float
+    lazy_share: float

@@ -1,13 +1,13 @@
-"""AWS managed policies that roles of ECS tasks and instances have, as far as what is asked of them goes.
+"""AWS managed policies of the roles of ECS tasks and instances, as far as a scenario uses their actions.
 
-Facts: the actions of each policy that `policy.tasks.startup_authorization` or an application may ask for, as AWS
-documents them (AWS Managed Policy Reference Guide, of 2026). Must not know roles. `resolve_access` looks policies up
+Facts: the actions of each policy that `policy.tasks.startup_authorization` or an application may request, as AWS
+documents them (AWS Managed Policy Reference Guide, of 2026). Must not know roles. `resolve.roles` looks policies up
 by ARN.
 """
 
 from __future__ import annotations
 
-from clustersim.policy.tasks.iam_evaluation import ALL, Statement
+from clustersim.policy.tasks.iam_evaluation import ANYTHING, Statement
 
 _ECR_PULL = ("ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
 _ECR_CHECK = "ecr:BatchCheckLayerAvailability"
@@ -27,13 +27,15 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     "AmazonS3FullAccess": ("s3:*",),
     "AmazonSQSFullAccess": ("sqs:*",),
     "AmazonDynamoDBFullAccess": ("dynamodb:*",),
-    "AdministratorAccess": ALL,
+    "AdministratorAccess": ANYTHING,
 }
 
-MANAGED = {
+MANAGED_POLICIES = {
     f"arn:aws:iam::aws:policy/{name}": (Statement(True, actions),) for name, actions in _ACTIONS.items()
 }
-"""Statements by ARN."""
+"""The statements of each policy, by ARN."""
 
-INSTANCE_ROLE = MANAGED["arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"]
-"""What the instances of a group may do that names no `instanceRole`: pull from ECR and write logs."""
+INSTANCE_ROLE_STATEMENTS = MANAGED_POLICIES[
+    "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
+]
+"""The statements of the role of a group without `instanceRole`: pull from ECR and write logs."""

@@ -1,25 +1,34 @@
-"""The building blocks of the resolved scenario: what several of its models share.
+"""Building blocks of the resolved scenario that several sections share.
 
-Decides nothing and knows nothing of the sections; `model` builds them from these and gives their names on.
+Decides nothing and knows no section. All resolved models derive from `ResolvedSection`.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from clustersim.engine.random_streams import CONSTANT
 
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Float64s = npt.NDArray[np.float64]
 
-class Resolved(BaseModel):
-    """What all resolved models share: they are frozen, strict about keys, and may hold numpy columns."""
+Architecture = Literal["x86_64", "arm64"]
+PurchaseOption = Literal["on-demand", "spot"]
+
+
+class ResolvedSection(BaseModel):
+    """Base of all resolved models: frozen, without unknown fields; fields may be numpy arrays."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-class Distribution(Resolved):
-    """A row of `engine.random_streams.sample`: `(code, a, b, values)`; durations in ms."""
+class Distribution(ResolvedSection):
+    """A distribution as `engine.random_streams.sample` takes it: `(code, a, b, values)`; durations in ms."""
 
     code: int = CONSTANT
     a: float = 0.0
@@ -27,30 +36,30 @@ class Distribution(Resolved):
     values: tuple[float, ...] = ()
 
 
-class InputFile(Resolved):
-    """A file the scenario was read from: its path as written, and the SHA-256 of its bytes."""
+class InputFile(ResolvedSection):
+    """A file that the scenario was read from: its path as written, and the SHA-256 of its bytes."""
 
     path: str
     sha256: str
 
 
-class StrategyItem(Resolved):
-    """One item of a capacity provider strategy (ECS API: CapacityProviderStrategyItem)."""
+class StrategyItem(ResolvedSection):
+    """An item of a capacity provider strategy (ECS API: CapacityProviderStrategyItem)."""
 
     capacity_provider: str
     weight: int = 0
     base: int = 0
 
 
-class Constraint(Resolved):
+class Constraint(ResolvedSection):
     """A placement constraint (ECS API: PlacementConstraint)."""
 
     type: Literal["distinctInstance", "memberOf"]
     expression: str | None = None
 
 
-class PlacementRule(Resolved):
-    """A rule of a placement strategy (ECS API: PlacementStrategy)."""
+class PlacementRule(ResolvedSection):
+    """An item of a placement strategy (ECS API: PlacementStrategy)."""
 
     type: Literal["spread", "binpack", "random"]
     field: str | None = None

@@ -1,59 +1,65 @@
 """Scaling policies, resolved: of services (Application Auto Scaling) and of groups (EC2 Auto Scaling).
 
-Holds what a policy says, in ms and plain numbers. Decides nothing: `policy.scaling.service_scaling` and
-`policy.scaling.group_scaling` do.
+The written forms are AWS blocks (PutScalingPolicy, PutScheduledAction, RegisterScalableTarget). Holds a policy in ms
+and plain numbers, and the defaults of the API. Must not decide when to scale: `policy.scaling.service_scaling` and
+`policy.scaling.group_scaling` do. `resolve.service_scaling` and `resolve.group_scaling` make these models.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from clustersim.scenario.sections.resolved_section import Resolved
+from clustersim.scenario.sections.resolved_section import ResolvedSection
+from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
+
+METRIC_RESOLUTION_MS = MS_PER_MINUTE
+HIGH_METRIC_RESOLUTION_MS = 20 * MS_PER_SECOND
+DEFAULT_TIMEZONE = "UTC"
 
 
-class TargetTracking(Resolved):
+class TargetTracking(ResolvedSection):
     """A target tracking policy (Application Auto Scaling API); `metric` is CloudWatch's name."""
 
     name: str
     target: float
     metric: str
     custom_metric: dict[str, Any] | None = None
-    scale_out_cooldown_ms: int = 300_000
-    scale_in_cooldown_ms: int = 300_000
+    scale_out_cooldown_ms: int = 300 * MS_PER_SECOND
+    scale_in_cooldown_ms: int = 300 * MS_PER_SECOND
     disable_scale_in: bool = False
 
 
-class StepScaling(Resolved):
+class StepScaling(ResolvedSection):
     """A step scaling policy; `steps` are (lower bound, upper bound, adjustment), None being infinite."""
 
     name: str
     adjustment_type: Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]
     steps: tuple[tuple[float | None, float | None, int], ...]
     min_adjustment_magnitude: int | None = None
-    cooldown_ms: int = 300_000
+    cooldown_ms: int = 300 * MS_PER_SECOND
     aggregation: Literal["Average", "Minimum", "Maximum"] = "Average"
     alarm: dict[str, Any] | None = None
     simple: bool = False
-    """EC2 Auto Scaling: SimpleScaling, which waits for its cooldown and knows no warm-up."""
+    """SimpleScaling (EC2 Auto Scaling): it waits for its cooldown and has no warm-up."""
 
 
-class ScheduledAction(Resolved):
-    """A scheduled action; `schedule` is read by `schedule.instants`, its window in epoch ms (None: open)."""
+class ScheduledAction(ResolvedSection):
+    """A scheduled action; `aws.schedule_expressions` reads `schedule`. Its window is in epoch ms (None: open)."""
 
     name: str
     schedule: str
-    timezone: str = "UTC"
+    timezone: str = DEFAULT_TIMEZONE
     min_capacity: int | None = None
     max_capacity: int | None = None
     start_ms: int | None = None
     end_ms: int | None = None
 
 
-class AutoScaling(Resolved):
+class AutoScaling(ResolvedSection):
     """The scalable target of a service, its policies and its scheduled actions."""
 
     min_capacity: int
     max_capacity: int
     policies: tuple[TargetTracking | StepScaling, ...] = ()
     scheduled: tuple[ScheduledAction, ...] = ()
-    metric_resolution_ms: int = 60_000
+    metric_resolution_ms: int = METRIC_RESOLUTION_MS

@@ -1,43 +1,47 @@
-"""The resolved scenario: what the simulator reads.
+"""The resolved scenario: the form of a scenario that the simulator reads.
 
 Every name is resolved, every default filled in, every number in the units of the simulation: durations in
 int ms, instants in ms since `start` unless said otherwise, sizes in MiB, CPU in units of 1,024 per vCPU,
-money in USD. Decides nothing; it knows neither YAML nor botocore.
-`reader.read_scenario` makes it, the layers above only read it.
+money in USD. Task definitions, services, target groups, run-task entries and actions are AWS blocks as written, with
+the keys of `own_keys`; their resolved forms and the defaults of their AWS fields stand here. Decides nothing else, and
+must not know YAML or botocore. `reader.read_scenario` makes a `Scenario`; the layers above only read it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy.typing as npt
 from pydantic import Field
 
-from clustersim.policy.tasks.iam_evaluation import Call
+from clustersim.scenario.sections.behavior import Behavior, ContainerBehavior, Load, MemoryPerTask, Series
 from clustersim.scenario.sections.capacity import (
     AutoScalingGroup,
     CapacityProvider,
-    FargatePrice,
     InstancePool,
     InstanceType,
-    Machines,
-    ManagedInstances,
-    Pricing,
-    SavingsPlan,
+    ManagedInstancesProvider,
 )
+from clustersim.scenario.sections.cluster import Cluster, Subnet
 from clustersim.scenario.sections.deployment import Deployment
 from clustersim.scenario.sections.failures import Failures
 from clustersim.scenario.sections.images import ImagePulls, Images, Registry
+from clustersim.scenario.sections.pricing import FargatePrice, Pricing, SavingsPlan
 from clustersim.scenario.sections.resolved_section import (
+    Architecture,
     Constraint,
     Distribution,
     InputFile,
+    Int32s,
+    Int64s,
     PlacementRule,
-    Resolved,
+    ResolvedSection,
     StrategyItem,
 )
-from clustersim.scenario.sections.roles import Access, Roles, Subnet
+from clustersim.scenario.sections.roles import Access, Roles
 from clustersim.scenario.sections.scaling import AutoScaling, ScheduledAction, StepScaling, TargetTracking
-from clustersim.scenario.sections.trace_columns import Float64s, Int64s, TraceTable
+from clustersim.scenario.sections.virtual_machines import VirtualMachines
+from clustersim.vocabulary import MS_PER_SECOND
 
 __all__ = [
     "Access",
@@ -61,13 +65,12 @@ __all__ = [
     "InstancePool",
     "InstanceType",
     "Load",
-    "Machines",
-    "ManagedInstances",
+    "ManagedInstancesProvider",
     "MemoryPerTask",
     "PlacementRule",
     "Pricing",
     "Registry",
-    "Resolved",
+    "ResolvedSection",
     "Roles",
     "Routing",
     "RunTask",
@@ -84,37 +87,30 @@ __all__ = [
     "TargetTracking",
     "TaskDefinition",
     "TraceTable",
+    "VirtualMachines",
 ]
 
+LaunchTypeName = Literal["EC2", "FARGATE"]
+NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
+Routing = Literal["round_robin", "least_outstanding_requests"]
 
-class Cluster(Resolved):
-    """Limits and latencies of the cluster; None lifts a limit."""
+DEFAULT_NETWORK_MODE: NetworkMode = "bridge"  # botocore: RegisterTaskDefinition.networkMode, on Linux
+DEFAULT_ROUTING: Routing = "round_robin"
 
-    provisioning_limit: int | None = 500
-    provisioning_timeout_ms: int | None = 1_800_000
-    fargate_quota_vcpu: float | None = None
-    default_strategy: tuple[StrategyItem, ...] = ()
-    awsvpc_trunking: bool = False
-    fargate_launch_burst: int = 100
-    fargate_launch_per_second: float = 20.0
-    eni_attach: Distribution = Distribution(a=5_000.0)
-    fargate_start: Distribution
-    service_launch_per_minute: float = 500.0
-    launch_retry_ms: int = 60_000
-    image_pulls: ImagePulls = ImagePulls()
+# --- task definitions --------------------------------------------------------------------------------------
 
 
-class HealthCheck(Resolved):
+class HealthCheck(ResolvedSection):
     """The container health check of the slowest essential container (ECS API: HealthCheck)."""
 
-    interval_ms: int = 30_000
-    timeout_ms: int = 5_000
+    interval_ms: int = 30 * MS_PER_SECOND
+    timeout_ms: int = 5 * MS_PER_SECOND
     retries: int = 3
     start_period_ms: int = 0
 
 
-class Container(Resolved):
-    """A container definition; `cpu` in units, 0 where none is reserved; timeouts are None where the agent's hold."""
+class Container(ResolvedSection):
+    """A container definition; `cpu` in units, 0: none is reserved; a timeout that is None is the agent's."""
 
     name: str
     essential: bool = True
@@ -133,14 +129,16 @@ class Container(Resolved):
     version_consistency: bool = True
 
 
-class TaskDefinition(Resolved):
-    """A revision of a task definition; `cpu` and `memory_mib` are what placement subtracts, `task_memory_mib` is
-    its own `memory`."""
+class TaskDefinition(ResolvedSection):
+    """A revision of a task definition.
+
+    `cpu` and `memory_mib` are the amounts that placement subtracts, `task_memory_mib` is its own `memory`.
+    """
 
     family: str
     revision: int
     key: str
-    network_mode: Literal["bridge", "host", "awsvpc", "none"] = "bridge"
+    network_mode: NetworkMode = DEFAULT_NETWORK_MODE
     requires_compatibilities: tuple[str, ...] = ()
     cpu: int
     memory_mib: int
@@ -149,8 +147,8 @@ class TaskDefinition(Resolved):
     static_ports: tuple[int, ...] = ()
     dynamic_ports: int = 0
     placement_constraints: tuple[Constraint, ...] = ()
-    arch: Literal["x86_64", "arm64"] = "x86_64"
-    ephemeral_gib: int = 20
+    arch: Architecture = "x86_64"
+    ephemeral_gib: int
     task_memory_mib: int | None = None
     health_check: HealthCheck | None = None
     containers: tuple[Container, ...] = ()
@@ -158,100 +156,29 @@ class TaskDefinition(Resolved):
     access: Access = Access()
 
 
-class MemoryPerTask(Resolved):
-    """What a task uses: `base_mib`, and `per_concurrent_request_mib` for each request in it."""
-
-    base_mib: float = 0.0
-    per_concurrent_request_mib: float = 0.0
+# --- services ----------------------------------------------------------------------------------------------
 
 
-class ContainerBehavior(Resolved):
-    """What one container does; `duration` is of one that ends when its work is done, `ready_time_ms` None never."""
-
-    startup_time: Distribution = Distribution()
-    ready_time_ms: int | None = 0
-    duration: Distribution | None = None
-    time_to_failure: Distribution | None = None
-    time_to_hang: Distribution | None = None
-    start_failure_probability: float = 0.0
-    exit_code: int = 1
-    stop_time: Distribution | None = Distribution(a=1_000.0)
-    stop_exit_code: int = 143
-
-
-class Behavior(Resolved):
-    """What the application does; a task definition's own keys win over the service's, key by key."""
-
-    startup_time: Distribution = Distribution()
-    ready_time_ms: int | None = 0
-    time_to_failure: Distribution | None = None
-    time_to_hang: Distribution | None = None
-    protection_ms: int = 0
-    containers: tuple[tuple[str, ContainerBehavior], ...] = ()
-    start_failure_probability: float = 0.0
-    exit_code: int = 1
-    cpu_time_per_request_ms: float | None = None
-    memory_per_task: MemoryPerTask | None = None
-    stop_time: Distribution | None = Distribution(a=1_000.0)
-    stop_exit_code: int = 143
-    calls: tuple[Call, ...] = ()
-
-
-class Series(Resolved):
-    """A piecewise-constant rate: `rates[i]` per second from `times_ms[i]` on.
-
-    `times_ms` counts from the first instant of the simulation, `warmUp` before `start`.
-
-    It repeats after `period_ms`; 0 means that it does not.
-    """
-
-    times_ms: Int64s
-    rates: Float64s
-    period_ms: int = 0
-
-
-class Load(Resolved):
-    """Who calls a service and what a call costs; `messages` are of the SQS queue the service works off.
-
-    Of exact requests `service_time` None is exponential, of the CPU time; `concurrency_per_task` 0 is as many as
-    keep the task's vCPUs busy.
-    """
-
-    kind: Literal["requests", "messages"]
-    series: Series
-    cpu_time_ms: float = 0.0
-    memory_base_mib: float = 0.0
-    memory_per_request_mib: float = 0.0
-    timeout_ms: int = 10_000
-    processing_time_ms: float = 0.0
-    concurrency_per_task: int = 1
-    model: Literal["fluid", "exact"] = "fluid"
-    service_time: Distribution | None = None
-
-
-Routing = Literal["round_robin", "least_outstanding_requests"]
-
-
-class TargetGroup(Resolved):
+class TargetGroup(ResolvedSection):
     """A target group of a load balancer (ELB API: CreateTargetGroup)."""
 
     name: str
-    interval_ms: int = 30_000
+    interval_ms: int = 30 * MS_PER_SECOND
     healthy_threshold: int = 5
     unhealthy_threshold: int = 2
-    deregistration_delay_ms: int = 300_000
-    initial_health_checks: int = 1
-    routing: Routing = "round_robin"
-    slow_start_ms: int = 0
+    deregistration_delay_ms: int
+    initial_health_checks: int
+    routing: Routing
+    slow_start_ms: int
 
 
-class Service(Resolved):
+class Service(ResolvedSection):
     """A service; exactly one of `launch_type` and `strategy` says where its tasks run."""
 
     name: str
     task_definition: str
     desired_count: int
-    launch_type: Literal["EC2", "FARGATE"] | None = None
+    launch_type: LaunchTypeName | None = None
     strategy: tuple[StrategyItem, ...] = ()
     placement_strategy: tuple[PlacementRule, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
@@ -271,38 +198,65 @@ class Service(Resolved):
     """The Auto Scaling group of its virtual machines, one for each copy; None: ECS runs its tasks."""
 
     def behavior(self, key: str) -> Behavior:
-        """The behaviour of tasks of task definition `key` ('web:2') under this service."""
+        """Return the behaviour of tasks of task definition `key` ('web:2') under this service."""
         return dict(self.behaviors)[key]
 
 
-class RunTask(Resolved):
+# --- standalone tasks --------------------------------------------------------------------------------------
+
+
+class TraceTable(ResolvedSection):
+    """The rows of a task trace as columns, sorted by `submit_ms` (ms since `start`).
+
+    Rows of one instant keep the order of the file. Columns of codes and durations are of the narrowest type
+    that holds them: a trace may have millions of rows.
+    """
+
+    submit_ms: Int64s
+    duration_ms: npt.NDArray[Any]
+    sizes: Int32s
+    """[size, 3]: CPU units, MiB and GPUs, ascending."""
+    size: npt.NDArray[Any]
+    """Of each row, its row of `sizes`."""
+    instances: Int32s
+    groups: tuple[str, ...] | None = None
+    """The labels of rows, in the order of their first rows; None: the trace has none."""
+    group: npt.NDArray[Any] | None = None
+    """Of each row, its position in `groups`."""
+    reference_id: Any = None  # Arrow strings, or None
+
+    def __len__(self) -> int:
+        return len(self.submit_ms)
+
+
+class RunTask(ResolvedSection):
     """Standalone tasks; at most one of `at_ms`, `schedule`, `arrivals_per_hour` and `trace` is set.
 
     None of them means once, at `start` (`at_ms` is 0 then).
     """
 
     name: str
-    task_definition: str | None = None
+    task_definition: str | None
     count: int = 1
-    at_ms: int | None = None
-    schedule: str | None = None
-    arrivals_per_hour: float | None = None
-    trace: TraceTable | None = None
-    duration: Distribution | None = None
-    retries: int = 0
-    launch_type: Literal["EC2", "FARGATE"] | None = None
+    at_ms: int | None
+    schedule: str | None
+    arrivals_per_hour: float | None
+    trace: TraceTable | None
+    duration: Distribution | None
+    retries: int
+    launch_type: LaunchTypeName | None = None
     strategy: tuple[StrategyItem, ...] = ()
     placement_strategy: tuple[PlacementRule, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     zones: tuple[str, ...]
-    behavior: Behavior = Behavior()
+    behavior: Behavior
     subnets: tuple[str, ...] = ()
     public_address: bool = False
     group: str
 
 
-class Action(Resolved):
-    """What somebody does at `at_ms`: an AWS operation in camelCase with its input, names in place of ARNs.
+class Action(ResolvedSection):
+    """An AWS operation that is called at `at_ms`, in camelCase with its input, names in place of ARNs.
 
     `changes` are the fields of `Service` that an UpdateService sets, resolved.
     """
@@ -313,49 +267,52 @@ class Action(Resolved):
     changes: dict[str, Any] = Field(default_factory=dict)
 
 
-class Sampling(Resolved):
-    """Widths of the rows of the series (None: by size) and of the cost periods."""
-
-    interval_ms: int | None = None
-    cost_period_ms: int = 86_400_000
-    cost_per_resource: bool = False
+# --- the whole ---------------------------------------------------------------------------------------------
 
 
-class Scenario(Resolved):
-    """A whole scenario, ready to be simulated."""
+class Sampling(ResolvedSection):
+    """Widths of the rows of the series (None: by size) and of the cost periods; written as `WrittenSampling`."""
+
+    interval_ms: int | None
+    cost_period_ms: int
+    cost_per_resource: bool
+
+
+class Scenario(ResolvedSection):
+    """A whole scenario, ready to be simulated; written as `WrittenScenario`."""
 
     name: str
     start_ms: int
     duration_ms: int
-    warm_up_ms: int = 0
-    initial_state: Literal["empty", "running"] = "empty"
-    seed: int = 0
+    warm_up_ms: int
+    initial_state: Literal["empty", "running"]
+    seed: int
     region: str
     zones: tuple[str, ...]
     pricing: Pricing
     cluster: Cluster
-    groups: tuple[AutoScalingGroup, ...] = ()
-    managed_instances: tuple[ManagedInstances, ...] = ()
-    providers: tuple[CapacityProvider, ...] = ()
-    task_definitions: tuple[TaskDefinition, ...] = ()
-    services: tuple[Service, ...] = ()
-    run_tasks: tuple[RunTask, ...] = ()
-    actions: tuple[Action, ...] = ()
-    alarms: tuple[dict[str, Any], ...] = ()
-    target_groups: tuple[TargetGroup, ...] = ()
-    failures: Failures = Failures()
-    sampling: Sampling = Sampling()
-    instance_types: tuple[InstanceType, ...] = ()
-    images: Images = Images()
-    registries: tuple[Registry, ...] = ()
-    roles: Roles = Roles()
-    subnets: tuple[Subnet, ...] = ()
-    inputs: tuple[InputFile, ...] = ()
-    warnings: tuple[str, ...] = ()
+    groups: tuple[AutoScalingGroup, ...]
+    managed_instances: tuple[ManagedInstancesProvider, ...]
+    providers: tuple[CapacityProvider, ...]
+    task_definitions: tuple[TaskDefinition, ...]
+    services: tuple[Service, ...]
+    run_tasks: tuple[RunTask, ...]
+    actions: tuple[Action, ...]
+    alarms: tuple[dict[str, Any], ...]
+    target_groups: tuple[TargetGroup, ...]
+    failures: Failures
+    sampling: Sampling
+    instance_types: tuple[InstanceType, ...]
+    images: Images
+    registries: tuple[Registry, ...]
+    roles: Roles
+    subnets: tuple[Subnet, ...]
+    inputs: tuple[InputFile, ...]
+    warnings: tuple[str, ...]
     resolved: dict[str, Any]
     digest: str
 
     @property
     def pools(self) -> tuple[InstancePool, ...]:
-        """Everything that launches instances: the groups, then the providers of Managed Instances."""
+        """All sources of instances: the groups, then the providers of Managed Instances."""
         return (*self.groups, *self.managed_instances)

@@ -1,7 +1,7 @@
-"""How the written file is validated: the base of its models, and their errors in our words.
+"""Validation of the written file: the base of its models, and the wording of their errors.
 
-Decides that keys of our own are camelCase and none is unknown, and turns pydantic's errors into problems with
-a place and a suggestion. Must not know any key. The reader and the resolving modules call `validate`.
+Decides that keys of our own are camelCase and that unknown keys are errors, and turns pydantic's errors into problems
+with a location and a suggestion. Must not know any key. The reader and `resolve` call `validate_section`.
 """
 
 from __future__ import annotations
@@ -15,52 +15,54 @@ from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from clustersim.scenario.text.diagnostics import Findings
-from clustersim.scenario.text.document import Steps
-from clustersim.scenario.text.overrides import closest
-from clustersim.scenario.text.units import shown
+from clustersim.scenario.text.diagnostics import Diagnostics
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.overrides import suggest_name
+from clustersim.scenario.text.units import quote_value
 
 FreeMapping = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": True})]
 
 
-class Written(BaseModel):
-    """What the models of the written file share: camelCase keys, none unknown, nothing converted silently."""
+class WrittenSection(BaseModel):
+    """Base of the models of the written file: camelCase keys, no unknown ones, no silent conversions."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, alias_generator=to_camel, arbitrary_types_allowed=True
     )
 
 
-Model = TypeVar("Model", bound=Written)
+Model = TypeVar("Model", bound=WrittenSection)
 
 
-def validate(model: type[Model], data: Any, path: Steps, findings: Findings) -> Model | None:
-    """`data` as a `model`, with all its problems reported under `path`.
+def validate_section(
+    model: type[Model], data: Any, path: FieldPath, diagnostics: Diagnostics
+) -> Model | None:
+    """Return `data` as a `model`, and report all its problems under `path`.
 
-    What is wrong is left out, at most a whole key, so that what else is wrong can be found; None if that leaves
-    no model.
+    Faulty values are left out, at most a whole key, so that later checks can find further problems. Return None if
+    no valid model is left.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faulty: list[Steps] = []
+        faulty: list[FieldPath] = []
         for detail in error.errors(include_url=False):
-            steps = _steps(detail["loc"], data)
-            what, right = _words(detail, model)
-            findings.add(path + steps, what, right)
+            steps = _data_path(detail["loc"], data)
+            what, right = _describe_error(detail, model)
+            diagnostics.add_problem(path + steps, what, right)
             faulty.append(steps)
     if not isinstance(data, dict) or () in faulty:
         return None
     for depth in (None, 2, 1):
         try:
-            return model.model_validate(_without(data, [steps[:depth] for steps in faulty]))
+            return model.model_validate(_drop_faulty(data, [steps[:depth] for steps in faulty]))
         except ValidationError:
             continue
     return None
 
 
-def _without(data: dict[str, Any], faulty: list[Steps]) -> dict[str, Any]:
-    """`data` without what is wrong; of a list, whose items are known by position, without the list."""
+def _drop_faulty(data: dict[str, Any], faulty: list[FieldPath]) -> dict[str, Any]:
+    """Return `data` without the faulty values; a list with a faulty item, known only by position, is left out."""
     result = dict(data)
     for steps in faulty:
         node = result
@@ -75,8 +77,8 @@ def _without(data: dict[str, Any], faulty: list[Steps]) -> dict[str, Any]:
     return result
 
 
-def _steps(location: tuple[int | str, ...], data: Any) -> Steps:
-    """pydantic's location without the steps that are no key of the data (tags of unions)."""
+def _data_path(location: tuple[int | str, ...], data: Any) -> FieldPath:
+    """Return pydantic's location without the steps that are not keys of the data (tags of unions)."""
     steps: list[int | str] = []
     for number, step in enumerate(location):
         if isinstance(data, dict) and step in data:
@@ -89,20 +91,20 @@ def _steps(location: tuple[int | str, ...], data: Any) -> Steps:
     return tuple(steps)
 
 
-def _words(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong, and what would be right, for one of pydantic's errors."""
+def _describe_error(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """Return the message and the hint for one of pydantic's errors."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "quantity":
-        return context["what"], context["right"]
+        return context["message"], context["hint"]
     if kind == "missing":
         return "is missing", f"add {detail['loc'][-1]}"
     if kind == "extra_forbidden":
         owner = _model_at(model, detail["loc"][:-1])
         known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
-        return "unknown field", closest(str(detail["loc"][-1]), known)
+        return "unknown field", suggest_name(str(detail["loc"][-1]), known)
     if kind == "literal_error":
         known = [part.strip(" '") for part in context["expected"].replace(" or ", ",").split(",")]
-        return f"{shown(value)} is not one of its values", closest(str(value), known)
+        return f"{quote_value(value)} is not one of its values", suggest_name(str(value), known)
     nouns = {
         "string_type": ("text", "put it in quotes"),
         "list_type": ("a list", "write [...] or one item per line with a dash"),
@@ -113,12 +115,12 @@ def _words(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     }
     if kind in nouns:
         noun, right = nouns[kind]
-        return f"{shown(value)} is not {noun}", right
-    return f"{shown(value)}: {detail['msg']}", ""
+        return f"{quote_value(value)} is not {noun}", right
+    return f"{quote_value(value)}: {detail['msg']}", ""
 
 
 def _model_at(model: type[BaseModel] | None, location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model whose field was not known, found by walking the annotations."""
+    """Return the model at `location`, found by walking the annotations."""
     for step in location:
         if model is None or isinstance(step, int):
             continue
@@ -129,7 +131,7 @@ def _model_at(model: type[BaseModel] | None, location: tuple[int | str, ...]) ->
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first model inside an annotation such as `list[Model] | None`."""
+    """Return the first model inside an annotation such as `list[Model] | None`."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation if issubclass(annotation, BaseModel) else None
     for part in typing.get_args(annotation):

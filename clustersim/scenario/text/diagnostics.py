@@ -1,8 +1,8 @@
-"""What was found in a scenario file: problems and warnings, each with its place.
+"""Problems and warnings about a scenario file, each with its location.
 
-Decides how a finding is written (`FILE:LINE:COL: path.to.field: what is wrong; what would be right`) and in
-which order. Must not know what any field means. The reader makes one per scenario; every step of reading
-adds to it, and the reader raises all problems at once.
+Decides how a diagnostic is formatted (`FILE:LINE:COL: path.to.field: message; hint`) and in which order
+diagnostics are reported. It must not know the meaning of any field. The reader creates one `Diagnostics` per
+scenario; every step of reading adds to it, and the reader raises all problems at once.
 """
 
 from __future__ import annotations
@@ -13,123 +13,121 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clustersim.errors import ScenarioError
-from clustersim.scenario.text.document import Document, Problem, Steps
-from clustersim.scenario.text.overrides import spell
+from clustersim.scenario.text.document import Document, FieldPath, Problem
+from clustersim.scenario.text.overrides import format_path
 
 _OVERRIDES_LAST = 1 << 40
 
 
 @dataclass
-class Findings:
+class Diagnostics:
     """All problems and warnings of one scenario file."""
 
     document: Document
     data: Any = None
-    """The scenario after inclusion of files, by which items are named."""
-    overridden: list[tuple[Steps, str]] = field(default_factory=list)
-    """Where overrides stand, and their paths as written."""
-    origins: dict[Steps, list[int]] = field(default_factory=dict)
-    """By list into which files were included: where each of its items stands in the written list."""
-    included: dict[Steps, Document] = field(default_factory=dict)
-    """By item: the block that was laid under it."""
+    """The scenario with included files; the names of list items come from it."""
+    overridden: list[tuple[FieldPath, str]] = field(default_factory=list)
+    """The path of each override in `data`, and the path as the user wrote it."""
+    origins: dict[FieldPath, list[int]] = field(default_factory=dict)
+    """For each list with included files: the position of each item in the list as written."""
+    included: dict[FieldPath, Document] = field(default_factory=dict)
+    """For each item that came from a file: the block of that file."""
     problems: list[tuple[int, int, str]] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
-    _places: set[Steps] = field(default_factory=set)
-    _inside: list[tuple[str, Steps]] = field(default_factory=list)
-    _features: set[str] = field(default_factory=set)
+    _reported: set[FieldPath] = field(default_factory=set)
+    _reported_inside: list[tuple[str, FieldPath]] = field(default_factory=list)
+    _reported_features: set[str] = field(default_factory=set)
 
-    def fork(self) -> Findings:
-        """The same findings to go on from in one of several ways: what is added here stays here."""
-        other = copy.copy(self)
+    def fork(self) -> Diagnostics:
+        """Return a copy that can be added to without changing this one."""
+        result = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, list | dict | set):
-                setattr(other, name, copy.copy(value))
-        other.data = copy.deepcopy(self.data)
-        return other
+                setattr(result, name, copy.copy(value))
+        result.data = copy.deepcopy(self.data)
+        return result
 
-    def add(self, path: Steps, what: str, right: str = "") -> None:
-        """Report a problem; a second one at the same place would be an echo of the first, and is dropped."""
-        if path in self._places:
+    def add_problem(self, path: FieldPath, message: str, hint: str = "") -> None:
+        """Add a problem, unless one was already reported at the same path (it would be a consequence of the first)."""
+        if path in self._reported:
             return
-        self.extend(path, [Problem((), what, right)])
+        self.add_problems(path, [Problem((), message, hint)])
 
-    def extend(self, prefix: Steps, problems: Iterable[Problem]) -> None:
-        """Report the problems of a check that began at `prefix`."""
-        places = set(self._places)
+    def add_problems(self, prefix: FieldPath, problems: Iterable[Problem]) -> None:
+        """Add the problems of a check whose paths are relative to `prefix`."""
+        reported = set(self._reported)
         for problem in problems:
             path = prefix + problem.path
-            if path not in places:
-                text = f"{problem.what}; {problem.right}" if problem.right else problem.what
-                self.problems.append(self._line(path, text))
-                self._places.add(path)
+            if path not in reported:
+                text = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+                self.problems.append(self._format(path, text))
+                self._reported.add(path)
 
-    def add_text(self, document: Document, path: Steps = ()) -> None:
-        """Report what is wrong with a file as text; it is named at `path`."""
-        line, column, _ = self.document.place(self._as_written(path))
-        for inner_line, inner_column, message in document.faults:
-            text = (
-                f"{document.label}:{inner_line}:{inner_column}: {spell(path, self.data) or 'yaml'}: {message}"
-            )
+    def add_text_errors(self, document: Document, path: FieldPath = ()) -> None:
+        """Add the text errors (encoding, YAML syntax) of a file that the field at `path` names."""
+        line, column, _ = self.document.locate(self._as_written(path))
+        for inner_line, inner_column, message in document.errors:
+            text = f"{document.label}:{inner_line}:{inner_column}: {format_path(path, self.data) or 'yaml'}: {message}"
             self.problems.append((line, column, text))
-            self._places.add(path)
+            self._reported.add(path)
 
-    def add_line(self, path: Steps, label: str, line: int, message: str) -> None:
-        """Report a problem on a line of a file that the field at `path` names, such as a trace."""
-        order = self.document.place(self._as_written(path))
-        self.problems.append((*order[:2], f"{label}:{line}:1: {spell(path, self.data)}: {message}"))
-        self._places.add(path)
+    def add_line_problem(self, path: FieldPath, label: str, line: int, message: str) -> None:
+        """Add a problem on a line of a file that the field at `path` names, such as a trace."""
+        order = self.document.locate(self._as_written(path))
+        self.problems.append((*order[:2], f"{label}:{line}:1: {format_path(path, self.data)}: {message}"))
+        self._reported.add(path)
 
-    def add_inside(self, path: Steps, document: Document, problem: Problem) -> None:
-        """Report a problem at a place of a file that the field at `path` names; each place once."""
-        if any(label == document.label and place == problem.path for label, place in self._inside):
+    def add_file_problem(self, path: FieldPath, document: Document, problem: Problem) -> None:
+        """Add a problem inside a file that the field at `path` names; each path in the file is reported once."""
+        if (document.label, problem.path) in self._reported_inside:
             return
-        self._inside.append((document.label, problem.path))
-        order = self.document.place(self._as_written(path))
-        line, column, _ = document.place(problem.path)
-        spelled = spell(problem.path, document.value) or spell(path, self.data)
-        text = f"{problem.what}; {problem.right}" if problem.right else problem.what
-        self.problems.append((*order[:2], f"{document.label}:{line}:{column}: {spelled}: {text}"))
-        self._places.add(path)
+        self._reported_inside.append((document.label, problem.path))
+        order = self.document.locate(self._as_written(path))
+        line, column, _ = document.locate(problem.path)
+        field_path = format_path(problem.path, document.value) or format_path(path, self.data)
+        text = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+        self.problems.append((*order[:2], f"{document.label}:{line}:{column}: {field_path}: {text}"))
+        self._reported.add(path)
 
-    def warn(self, path: Steps, text: str) -> None:
-        """Say something that does not stop a run."""
-        self.warnings.append(self._line(path, text))
+    def warn(self, path: FieldPath, text: str) -> None:
+        """Add a warning; warnings do not prevent a run."""
+        self.warnings.append(self._format(path, text))
 
-    def warn_line(self, path: Steps, document: Document, place: Steps, text: str) -> None:
-        """Warn about what stands at `place` of a file that the field at `path` names."""
-        order = self.document.place(self._as_written(path))
-        line, column, _ = document.place(place)
-        spelled = spell(place, document.value) or spell(path, self.data)
-        self.warnings.append((*order[:2], f"{document.label}:{line}:{column}: {spelled}: {text}"))
+    def warn_in_file(self, path: FieldPath, document: Document, inner_path: FieldPath, text: str) -> None:
+        """Add a warning about `inner_path` in a file that the field at `path` names."""
+        order = self.document.locate(self._as_written(path))
+        line, column, _ = document.locate(inner_path)
+        field_path = format_path(inner_path, document.value) or format_path(path, self.data)
+        self.warnings.append((*order[:2], f"{document.label}:{line}:{column}: {field_path}: {text}"))
 
-    def not_simulated(self, path: Steps, feature: str) -> None:
-        """Warn, once per feature, that this version reads but does not simulate what stands at `path`."""
-        if feature not in self._features:
-            self._features.add(feature)
+    def warn_not_simulated(self, path: FieldPath, feature: str) -> None:
+        """Warn, once per feature, that the feature requested at `path` is accepted but not simulated."""
+        if feature not in self._reported_features:
+            self._reported_features.add(feature)
             self.warn(path, f"{feature} is not simulated yet; the run goes on without it")
 
-    def found_at(self, path: Steps) -> bool:
-        """Whether a problem was already reported at `path` or anywhere under it."""
-        return any(place[: len(path)] == path for place in self._places)
+    def has_problem_under(self, path: FieldPath) -> bool:
+        """Return whether a problem was already reported at `path` or anywhere under it."""
+        return any(reported_path[: len(path)] == path for reported_path in self._reported)
 
-    def _line(self, path: Steps, text: str) -> tuple[int, int, str]:
-        for place, written in reversed(self.overridden):
-            if path[: len(place)] == place:
-                rest = spell(path, self.data)[len(spell(place, self.data)) :]
+    def _format(self, path: FieldPath, text: str) -> tuple[int, int, str]:
+        for prefix, written in reversed(self.overridden):
+            if path[: len(prefix)] == prefix:
+                rest = format_path(path, self.data)[len(format_path(prefix, self.data)) :]
                 return _OVERRIDES_LAST, 0, f"--set {written}{rest}: {text}"
-        line, column, depth = self.document.place(self._as_written(path))
+        line, column, depth = self.document.locate(self._as_written(path))
         label, order = self.document.label, (line, column)
         for length in range(len(path), 0, -1):
             block = self.included.get(path[:length])
             if block is not None:
-                inner_line, inner_column, inner_depth = block.place(path[length:])
+                inner_line, inner_column, inner_depth = block.locate(path[length:])
                 if inner_depth > depth - length:
                     label, line, column = block.label, inner_line, inner_column
                 break
-        return *order, f"{label}:{line}:{column}: {spell(path, self.data) or 'scenario'}: {text}"
+        return *order, f"{label}:{line}:{column}: {format_path(path, self.data) or 'scenario'}: {text}"
 
-    def _as_written(self, path: Steps) -> Steps:
-        """`path` with the positions that items had before files with several blocks were included."""
+    def _as_written(self, path: FieldPath) -> FieldPath:
+        """Return `path` with the list positions as written, before files with several blocks were included."""
         steps = list(path)
         for length, step in enumerate(path):
             origins = self.origins.get(path[:length])
@@ -137,11 +135,11 @@ class Findings:
                 steps[length] = origins[step]
         return tuple(steps)
 
-    def check(self) -> None:
-        """Raise all problems, sorted by place; returns if there are none."""
+    def raise_problems(self) -> None:
+        """Raise `ScenarioError` with all problems, sorted by location; do nothing if there are none."""
         if self.problems:
             raise ScenarioError([text for _, _, text in sorted(self.problems)])
 
-    def warning_lines(self) -> tuple[str, ...]:
-        """All warnings, sorted by place."""
+    def sorted_warnings(self) -> tuple[str, ...]:
+        """Return all warnings, sorted by location."""
         return tuple(text for _, _, text in sorted(self.warnings))

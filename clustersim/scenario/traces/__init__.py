@@ -1,4 +1,4 @@
-"""Traces: CSV and Parquet files of load and of tasks, read into columns.
+"""Traces: CSV files of load and of tasks, read into columns.
 
-It must not know what the columns are used for. Start with `csv_columns`.
+It must not know the use of the columns. Start with `csv_columns`.
 """

@@ -1,8 +1,8 @@
-"""Traces: CSV files of tasks or of counts per interval, as columns of numbers.
+"""CSV traces of tasks or of counts per interval, as columns of numbers.
 
-Decides what a row may hold; every complaint names the file and the line. Must not know services, run-task
-entries or warm-up. `task_traces` reads tasks with it, the resolving modules counts; `arrow` does the parsing,
-a batch of rows at a time, so that a file need not fit into memory as text.
+Decides which rows are valid; every problem names the file and the line. It must not know services, entries of
+`runTasks` or warm-up. `task_traces` reads tasks with it, `scenario.resolve.load` reads counts. pyarrow parses a batch
+of rows at a time, so that a file need not fit into memory as text.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.text.overrides import suggest_name
 from clustersim.scenario.text.units import MAX_MS
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MS_PER_SECOND
 
 Floats = npt.NDArray[np.float64]
 MAX_SIZE = 1e9  # CPU units, MiB, copies or requests of one row
-MAX_SHOWN = 5  # complaints about one file; the rest is more of the same
+MAX_REPORTED = 5  # problems of one file; further ones are likely repetitions
 
-_WHOLE = {"instances": 1, "gpus": 0, "cpu": 0}
-"""Columns of whole numbers, and the least of each."""
+_WHOLE_NUMBERS = {"instances": 1, "gpus": 0, "cpu": 0}
+"""Columns of whole numbers, and the minimum of each."""
 
 
 class TraceError(ValueError):
-    """A trace that cannot be used: `problems` holds (line, column name, message) each."""
+    """An invalid trace; `problems` holds tuples of line, column name and message."""
 
     def __init__(self, problems: Sequence[tuple[int, str, str]]) -> None:
         self.problems = list(problems)
@@ -39,25 +39,25 @@ class TraceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Table:
-    """Columns of some rows of a CSV file, `first` the number of the first; numbers are finite and not negative."""
+class CsvBatch:
+    """Columns of consecutive rows of a CSV file from row `first_row` on; numbers are finite and not negative."""
 
     path: Path
     names: tuple[str, ...]
     numbers: Mapping[str, Floats]
     texts: Mapping[str, pa.StringArray]
     rows: int
-    first: int = 0
+    first_row: int = 0
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def header_of(path: Path) -> tuple[str, ...]:
-    """The column names of a CSV file."""
+def read_header(path: Path) -> tuple[str, ...]:
+    """Return the column names of a CSV file. Raises `TraceError`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             names = tuple(name.strip() for name in next(csv.reader(stream), []))
@@ -77,9 +77,9 @@ def header_of(path: Path) -> tuple[str, ...]:
     return names
 
 
-def batches(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> Iterator[Table]:
-    """The named columns of a CSV file, those that it has, some rows at a time; raises `TraceError`."""
-    names = header_of(path)
+def iter_batches(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> Iterator[CsvBatch]:
+    """Yield batches of rows with the given columns, as far as the file has them. Raises `TraceError`."""
+    names = read_header(path)
     wanted_numbers = [name for name in numbers if name in names]
     wanted_texts = [name for name in texts if name in names]
     types = dict.fromkeys(wanted_numbers, pa.float64()) | dict.fromkeys(wanted_texts, pa.string())
@@ -93,22 +93,22 @@ def batches(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()) -> It
             ),
         ) as reader:
             for batch in reader:
-                columns = {name: _numbers(batch.column(name)) for name in wanted_numbers}
+                columns = {name: _to_floats(batch.column(name)) for name in wanted_numbers}
                 if any(not np.isfinite(values).all() or (values < 0).any() for values in columns.values()):
-                    raise TraceError(_slow_faults(path, names, wanted_numbers))
+                    raise TraceError(_find_errors(path, names, wanted_numbers))
                 strings = {name: batch.column(name) for name in wanted_texts}
-                yield Table(path, names, columns, strings, batch.num_rows, first)
+                yield CsvBatch(path, names, columns, strings, batch.num_rows, first)
                 first += batch.num_rows
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        faults = _slow_faults(path, names, wanted_numbers)
+        problems = _find_errors(path, names, wanted_numbers)
         message = str(error).splitlines()[0]
-        raise TraceError(faults or [(1, "", f"is not CSV: {message}")]) from None
+        raise TraceError(problems or [(1, "", f"is not CSV: {message}")]) from None
     if first == 0:
-        raise TraceError([(2, "", "there are no rows; a trace has at least one")])
+        raise TraceError([(2, "", "there are no rows; a trace needs at least one")])
 
 
-def _numbers(values: pa.Array) -> Floats:
-    """A column as numpy floats, NaN where empty; `to_numpy` would import pandas, half a second."""
+def _to_floats(values: pa.Array) -> Floats:
+    """Return a column as numpy floats, NaN where empty; `to_numpy` would import pandas, which takes half a second."""
     numbers = np.frombuffer(values.buffers()[1], np.float64, len(values), 8 * values.offset).copy()
     if values.null_count:
         present = np.unpackbits(np.frombuffer(values.buffers()[0], np.uint8), bitorder="little")
@@ -116,9 +116,9 @@ def _numbers(values: pa.Array) -> Floats:
     return numbers
 
 
-def _slow_faults(path: Path, names: Sequence[str], numbers: Sequence[str]) -> list[tuple[int, str, str]]:
-    """Line, column and message of the first faulty rows, found row by row."""
-    faults: list[tuple[int, str, str]] = []
+def _find_errors(path: Path, names: Sequence[str], numbers: Sequence[str]) -> list[tuple[int, str, str]]:
+    """Return line, column and message of the first invalid rows, by a slow pass over all rows."""
+    problems: list[tuple[int, str, str]] = []
     positions = [(name, names.index(name)) for name in numbers]
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -128,21 +128,21 @@ def _slow_faults(path: Path, names: Sequence[str], numbers: Sequence[str]) -> li
                 if not row:
                     continue
                 if len(row) != len(names):
-                    faults.append((reader.line_num, "", f"{len(row)} values, but {len(names)} columns"))
+                    problems.append((reader.line_num, "", f"{len(row)} values, but {len(names)} columns"))
                     continue
-                faults.extend(
-                    (reader.line_num, name, fault)
+                problems.extend(
+                    (reader.line_num, name, problem)
                     for name, index in positions
-                    if (fault := _number_fault(row[index])) is not None
+                    if (problem := _check_number(row[index])) is not None
                 )
-                if len(faults) >= MAX_SHOWN:
+                if len(problems) >= MAX_REPORTED:
                     break
     except (UnicodeDecodeError, csv.Error) as error:
-        return [*faults, (1, "", f"is not CSV in UTF-8: {error}")]
-    return faults[:MAX_SHOWN]
+        return [*problems, (1, "", f"is not CSV in UTF-8: {error}")]
+    return problems[:MAX_REPORTED]
 
 
-def _number_fault(text: str) -> str | None:
+def _check_number(text: str) -> str | None:
     if not text.strip():
         return "is empty; write a number"
     try:
@@ -154,8 +154,8 @@ def _number_fault(text: str) -> str | None:
     return f"{text} is negative; at least 0" if value < 0 else None
 
 
-def line_of(path: Path, row: int) -> int:
-    """The line on which data row `row` (from 0) ends; blank lines count as lines, not as rows."""
+def find_line(path: Path, row: int) -> int:
+    """Return the line on which data row `row` (from 0) ends; blank lines count as lines, not as rows."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         next(reader, None)
@@ -167,48 +167,48 @@ def line_of(path: Path, row: int) -> int:
         return reader.line_num
 
 
-def check_limits(table: Table) -> None:
-    """Whole numbers where copies and devices are counted, and nothing absurdly large."""
-    faults: list[tuple[int, str, str]] = []
+def check_batch_limits(table: CsvBatch) -> None:
+    """Raise `TraceError` if a count is not a whole number or a value is too large."""
+    problems: list[tuple[int, str, str]] = []
 
-    def complain(name: str, bad: npt.NDArray[np.bool_], message: str) -> None:
+    def report(name: str, bad: npt.NDArray[np.bool_], message: str) -> None:
         if bad.any():
             row = int(bad.argmax())
             value = f"{table.numbers[name][row]:g}"
-            faults.append((line_of(table.path, table.first + row), name, message.format(value)))
+            problems.append((find_line(table.path, table.first_row + row), name, message.format(value)))
 
     for name, values in table.numbers.items():
         if name in ("submit_s", "duration_s"):
-            complain(name, values > MAX_MS / MS_PER_SECOND, "{} s is longer than 100 years")
+            report(name, values > MAX_MS / MS_PER_SECOND, "{} s is longer than 100 years")
             continue
-        most = MAX_SIZE / CPU_UNITS_PER_VCPU if name == "vcpu" else MAX_SIZE
-        complain(name, values > most, "{} is too large")
-        if name in _WHOLE:
-            least = _WHOLE[name]
-            bad = (values != np.floor(values)) | (values < least)
-            complain(name, bad, f"{{}} is not a whole number of at least {least}")
-    if faults:
-        raise TraceError(faults)
+        maximum = MAX_SIZE / CPU_UNITS_PER_VCPU if name == "vcpu" else MAX_SIZE
+        report(name, values > maximum, "{} is too large")
+        if name in _WHOLE_NUMBERS:
+            minimum = _WHOLE_NUMBERS[name]
+            bad = (values != np.floor(values)) | (values < minimum)
+            report(name, bad, f"{{}} is not a whole number of at least {minimum}")
+    if problems:
+        raise TraceError(problems)
 
 
 def read_counts(path: Path, column: str | None) -> Floats:
-    """The counts per interval in `column` of a request trace (default: its only column, or `requests`)."""
-    names = header_of(path)
+    """Return the counts per interval in `column` of a request trace (default: its only column, or `requests`)."""
+    names = read_header(path)
     if column is None:
         column = names[0] if len(names) == 1 else "requests"
     if column not in names:
-        raise TraceError([(1, column, f"there is no such column; {closest(column, names)}")])
+        raise TraceError([(1, column, f"there is no such column; {suggest_name(column, names)}")])
     counts = []
-    for table in batches(path, (column,)):
+    for table in iter_batches(path, (column,)):
         counts.append(table.numbers[column])
-        check_limits(replace(table, numbers={"count": counts[-1]}))
+        check_batch_limits(replace(table, numbers={"count": counts[-1]}))
     return np.concatenate(counts)
 
 
-def rotate(
+def rotate_series(
     times_ms: npt.NDArray[np.int64], rates: Floats, period_ms: int, shift_ms: int
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """A periodic piecewise-constant series that begins at `shift_ms` of its period instead of at 0."""
+    """Return a periodic piecewise-constant series shifted so that it starts at `shift_ms` of its period."""
     shift = shift_ms % period_ms
     first = int(np.searchsorted(times_ms, shift, side="right")) - 1
     head = times_ms[first + 1 :] - shift

@@ -1,7 +1,8 @@
-"""Which instance type holds a workload for the least money.
+"""Right-sizing: the instance type that holds a workload at the least cost.
 
-Decides by packing: the tasks at their desired counts, the heaviest first, each on the first instance with room,
-and the type whose instances cost least together. Must not know options or documents. `option_ecs_ec2` calls it.
+Decides by packing: the tasks at their desired counts, the heaviest first, each on the first instance with room, and
+the type with the lowest total price of its instances. It must not know launch options or documents. `to_ecs_ec2`
+calls it.
 """
 
 from __future__ import annotations
@@ -14,95 +15,107 @@ from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 
 
 @dataclass(frozen=True)
-class Need:
-    """`count` equal tasks at once; `alone`: an instance takes one of them (static ports, distinctInstance)."""
+class SizingDemand:
+    """The demand of `count` equal tasks; `exclusive`: at most one per instance (static ports, distinctInstance)."""
 
     name: str
     cpu: int
     memory_mib: int
     gpus: int = 0
-    interfaces: int = 0
+    network_interfaces: int = 0
     count: int = 1
-    alone: bool = False
+    exclusive: bool = False
 
     @property
     def size(self) -> tuple[int, int, int, int]:
-        """What one of them takes of each resource."""
-        return self.cpu, self.memory_mib, self.gpus, self.interfaces
+        """The resources of one task: CPU units, MiB, GPUs, network interfaces."""
+        return self.cpu, self.memory_mib, self.gpus, self.network_interfaces
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A type, how many of its instances hold everything, and their price together."""
+class InstanceTypeFit:
+    """An instance type, the number of its instances that hold the workload, and their total price."""
 
-    type: InstanceType
+    instance_type: InstanceType
     instances: int
     usd_per_hour: float
 
 
-def room(kind: InstanceType, trunking: bool, everywhere: Sequence[Need] = ()) -> tuple[int, int, int, int]:
-    """What an instance has for tasks: CPU units, MiB, GPUs, network interfaces; less what runs `everywhere`."""
-    interfaces = kind.eni_trunk_limit if trunking and kind.eni_trunk_limit else kind.eni_task_limit
-    whole = (kind.registered_cpu, kind.registered_memory_mib, kind.gpus, interfaces)
-    taken = [sum(parts) for parts in zip((0, 0, 0, 0), *(need.size for need in everywhere), strict=True)]
-    cpu, memory, gpus, enis = (have - less for have, less in zip(whole, taken, strict=True))
+def capacity_for_tasks(
+    instance_type: InstanceType, trunking: bool, daemons: Sequence[SizingDemand] = ()
+) -> tuple[int, int, int, int]:
+    """Return an instance's CPU units, MiB, GPUs and network interfaces for tasks, less one task of each daemon."""
+    interfaces = (
+        instance_type.eni_trunk_limit
+        if trunking and instance_type.eni_trunk_limit
+        else instance_type.eni_task_limit
+    )
+    registered = (
+        instance_type.registered_cpu,
+        instance_type.registered_memory_mib,
+        instance_type.gpus,
+        interfaces,
+    )
+    reserved = [sum(parts) for parts in zip((0, 0, 0, 0), *(demand.size for demand in daemons), strict=True)]
+    cpu, memory, gpus, enis = (total - used for total, used in zip(registered, reserved, strict=True))
     return cpu, memory, gpus, enis
 
 
-def instances_for(free: tuple[int, int, int, int], needs: Sequence[Need]) -> int | None:
-    """How many equal instances hold all `needs`, first fit, the heaviest first; None where one fits on none."""
-    opened: list[list[int]] = []
-    for need in sorted(needs, key=lambda need: -_weight(need)):
-        if _fits(free, need) == 0:
+def count_instances(free: tuple[int, int, int, int], demands: Sequence[SizingDemand]) -> int | None:
+    """Return the number of equal instances that hold all demands, by first fit; None if one demand never fits."""
+    instances: list[list[int]] = []
+    for demand in sorted(demands, key=lambda demand: -_weight(demand)):
+        if _count_fitting(free, demand) == 0:
             return None
-        left = need.count
-        for have in opened:
-            left -= _take(have, need, left)
-        while left:
-            opened.append(list(free))
-            left -= _take(opened[-1], need, left)
-    return len(opened)
+        remaining = demand.count
+        for instance_free in instances:
+            remaining -= _allocate(instance_free, demand, remaining)
+        while remaining:
+            instances.append(list(free))
+            remaining -= _allocate(instances[-1], demand, remaining)
+    return len(instances)
 
 
-def cheapest_fit(
+def find_cheapest_fit(
     types: Sequence[InstanceType],
-    needs: Sequence[Need],
+    demands: Sequence[SizingDemand],
     trunking: bool,
     spot: bool,
-    everywhere: Sequence[Need] = (),
+    daemons: Sequence[SizingDemand] = (),
     volume_usd_per_hour: float = 0.0,
-) -> Fit | None:
-    """The type that holds all `needs` for the least, root volumes included; among equals the one listed first.
+) -> InstanceTypeFit | None:
+    """Return the type that holds all demands at the least cost, root volumes included; the first one of equal cost.
 
-    None where no type holds them. Where nothing is needed yet, the price of one instance decides.
+    Returns None if no type holds them. Without demands, the price of one instance decides.
     """
-    best: Fit | None = None
-    for kind in types:
-        count = instances_for(room(kind, trunking, everywhere), needs)
-        price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
+    best: InstanceTypeFit | None = None
+    for instance_type in types:
+        count = count_instances(capacity_for_tasks(instance_type, trunking, daemons), demands)
+        price = instance_type.spot_usd_per_hour if spot else instance_type.usd_per_hour
         if count is None or price is None:
             continue
-        found = Fit(kind, count, max(count, 1) * (price + volume_usd_per_hour))
-        if best is None or found.usd_per_hour < best.usd_per_hour - 1e-9:
-            best = found
+        fit = InstanceTypeFit(instance_type, count, max(count, 1) * (price + volume_usd_per_hour))
+        if best is None or fit.usd_per_hour < best.usd_per_hour - 1e-9:
+            best = fit
     return best
 
 
-def _weight(need: Need) -> int:
-    return int(WEIGHT_PER_CPU_UNIT * need.cpu + WEIGHT_PER_MIB * need.memory_mib)
+def _weight(demand: SizingDemand) -> int:
+    return int(WEIGHT_PER_CPU_UNIT * demand.cpu + WEIGHT_PER_MIB * demand.memory_mib)
 
 
-def _fits(have: Sequence[int], need: Need) -> int:
-    """How many of them fit into `have`."""
-    many = min(
-        (left // want for left, want in zip(have, need.size, strict=True) if want), default=need.count or 1
+def _count_fitting(free: Sequence[int], demand: SizingDemand) -> int:
+    """Return the number of tasks that fit into `free`."""
+    fitting = min(
+        (available // required for available, required in zip(free, demand.size, strict=True) if required),
+        default=demand.count or 1,
     )
-    return max(min(many, 1) if need.alone else many, 0)
+    return max(min(fitting, 1) if demand.exclusive else fitting, 0)
 
 
-def _take(have: list[int], need: Need, wanted: int) -> int:
-    """Takes room for as many of `wanted` as fit; gives how many."""
-    many = min(_fits(have, need), wanted)
-    for number, want in enumerate(need.size):
-        have[number] -= many * want
-    return many
+def _allocate(free: list[int], demand: SizingDemand, count: int) -> int:
+    """Allocate as many of `count` tasks as fit in `free`; return their number."""
+    allocated = min(_count_fitting(free, demand), count)
+    for index, required in enumerate(demand.size):
+        free[index] -= allocated * required
+    return allocated

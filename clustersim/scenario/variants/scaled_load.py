@@ -1,7 +1,7 @@
-"""A scenario under so many times its load: rates, and the counts that follow them.
+"""Scales the load of a scenario: rates, and the counts that depend on them.
 
-Decides what grows with the load and how a count is rounded. Must not know why somebody asks. `options` calls it
-on a document that has been found sound.
+Decides which fields scale with the load and the rounding of counts. It must not know launch options.
+`launch_options` calls it on a validated document.
 """
 
 from __future__ import annotations
@@ -10,55 +10,55 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from clustersim.scenario.text.overrides import key_of
+from clustersim.scenario.text.overrides import matching_key
 
 Data = dict[str, Any]
 
-_RATES = ("requestsPerSecond", "messagesPerSecond")
-_BOUNDS = ("minCapacity", "maxCapacity")
-_SIZES = ("minSize", "maxSize", "desiredCapacity")
-_NOTHING_LOST = 1e-9  # of a product that is whole but for the last digit
+_RATE_KEYS = ("requestsPerSecond", "messagesPerSecond")
+_CAPACITY_KEYS = ("minCapacity", "maxCapacity")
+_GROUP_SIZE_KEYS = ("minSize", "maxSize", "desiredCapacity")
+_ROUNDING_ERROR = 1e-9  # so that a product just above a whole number is not rounded up
 
 
-def scaled(count: int, factor: float) -> int:
-    """A count under `factor` times the load: rounded up, so that no task has more to do; 0 stays 0."""
-    return math.ceil(count * factor - _NOTHING_LOST)
+def scale_count(count: int, factor: float) -> int:
+    """Return a count at `factor` times the load: rounded up, so that no task gets more load; 0 stays 0."""
+    return math.ceil(count * factor - _ROUNDING_ERROR)
 
 
 def scale_load(data: Data, factor: float) -> list[str]:
-    """Multiplies every rate in `data` by `factor`, with the counts that go with it; gives what it cannot scale.
+    """Multiply every rate in `data` by `factor`, with the counts that depend on it; return what cannot be scaled.
 
-    `desiredCount` (1 where a service has none), bounds of scaling, sizes of groups, counts and arrivals of
-    `runTasks`, and what actions set them to. A service without a load follows by its count alone.
+    Scaled are `desiredCount` (default 1), scaling bounds, group sizes, counts and arrivals of `runTasks`, and the
+    values that actions set. For a service without a load only the counts change.
     """
-    kept: list[str] = []
+    unscaled: list[str] = []
     for service in data.get("services") or ():
         if service.get("schedulingStrategy") == "DAEMON":
             continue
-        service["desiredCount"] = scaled(service.get("desiredCount", 1), factor)
+        service["desiredCount"] = scale_count(service.get("desiredCount", 1), factor)
         _scale_rate(service.get("load") or {}, factor)
         scaling = service.get("autoScaling") or {}
-        _scale_counts(scaling, _BOUNDS, factor)
-        for action in _field(scaling, "scheduledActions") or ():
-            _scale_counts(_field(action, "scalableTargetAction") or {}, _BOUNDS, factor)
+        _scale_counts(scaling, _CAPACITY_KEYS, factor)
+        for action in _get_field(scaling, "scheduledActions") or ():
+            _scale_counts(_get_field(action, "scalableTargetAction") or {}, _CAPACITY_KEYS, factor)
     for entry in data.get("runTasks") or ():
         if "trace" in entry:
-            kept.append(f"{entry['name']}: a trace of tasks is not scaled")
+            unscaled.append(f"{entry['name']}: a trace of tasks is not scaled")
         elif "arrivals" in entry:
             entry["arrivals"] = {"ratePerHour": entry["arrivals"]["ratePerHour"] * factor}
         else:
-            entry["count"] = scaled(entry.get("count", 1), factor)
-    for group in _groups(data):
-        _scale_counts(group, _SIZES, factor)
+            entry["count"] = scale_count(entry.get("count", 1), factor)
+    for group in _iter_groups(data):
+        _scale_counts(group, _GROUP_SIZE_KEYS, factor)
     for action in data.get("actions") or ():
-        for written in action.values():
-            if isinstance(written, dict):
-                _scale_counts(written, ("desiredCount", "desiredCapacity"), factor)
-    return kept
+        for content in action.values():
+            if isinstance(content, dict):
+                _scale_counts(content, ("desiredCount", "desiredCapacity"), factor)
+    return unscaled
 
 
 def _scale_rate(load: Data, factor: float) -> None:
-    for key in _RATES:
+    for key in _RATE_KEYS:
         rate = load.get(key)
         if isinstance(rate, int | float):
             load[key] = rate * factor
@@ -71,17 +71,17 @@ def _scale_rate(load: Data, factor: float) -> None:
 
 def _scale_counts(block: Data, names: tuple[str, ...], factor: float) -> None:
     for name in names:
-        key = key_of(block, name)
+        key = matching_key(block, name)
         if isinstance(block.get(key), int):
-            block[key] = scaled(block[key], factor)
+            block[key] = scale_count(block[key], factor)
 
 
-def _field(block: Data, name: str) -> Any:
-    return block.get(key_of(block, name))
+def _get_field(block: Data, name: str) -> Any:
+    return block.get(matching_key(block, name))
 
 
-def _groups(data: Data) -> Iterator[Data]:
-    """The Auto Scaling groups, those inside providers included."""
+def _iter_groups(data: Data) -> Iterator[Data]:
+    """Yield the Auto Scaling groups, including those inside capacity providers."""
     yield from data.get("autoScalingGroups") or ()
     for provider in data.get("capacityProviders") or ():
         inner = provider.get("autoScalingGroupProvider") or {}

@@ -1,45 +1,48 @@
 """Plain EC2: each copy of a service in a virtual machine of its own.
 
-Decides what cannot be run that way: what needs a scheduler. Must not know how machines work. `options` calls it.
+Decides which entries cannot run that way because they need a scheduler. It must not know how virtual machines are
+simulated. `launch_options` calls it.
 """
 
 from __future__ import annotations
 
-from clustersim.scenario.variants.document_editor import Entry, Rewriting
+from clustersim.scenario.variants.document_editor import DocumentEditor, WorkloadEntry
 
-REFRESH = {"minimumHealthyPercent": 100, "maximumPercent": 200}
-"""The default of ECS in place of EC2's 90 and 100, so that `availability` means the same under every option."""
-_OF_ECS_DEPLOYMENTS = ("deploymentCircuitBreaker", "alarms", "lifecycleHooks")
+INSTANCE_REFRESH_DEFAULTS = {"minimumHealthyPercent": 100, "maximumPercent": 200}
+"""The default of ECS instead of EC2's 90 and 100, so that `availability` is comparable between the options."""
+_ECS_DEPLOYMENT_FIELDS = ("deploymentCircuitBreaker", "alarms", "lifecycleHooks")
 
 
-def to_virtual_machines(work: Rewriting, _spot: bool) -> None:
-    """Every service on machines of its own; a type that it says itself is kept, else the cheapest that fits."""
-    entries = work.entries()
+def to_virtual_machines(editor: DocumentEditor, _spot: bool) -> None:
+    """Move every service to virtual machines: of its own instance type if given, else of the cheapest that fits."""
+    entries = editor.list_entries()
     for entry in entries:
         if entry.is_daemon:
-            work.reasons.append(
+            editor.obstacles.append(
                 f"{entry.name} is a daemon, one task on each container instance, and there are none"
             )
         elif not entry.is_service:
-            work.reasons.append(
-                f"{entry.name} is run task by task; plain EC2 has nothing that would start and end machines for it"
+            editor.obstacles.append(
+                f"{entry.name} runs single tasks, and plain EC2 has no scheduler that launches machines for them"
             )
         else:
-            _to_machines(work, entry)
-    work.keep_capacity([])
+            _convert_service(editor, entry)
+    editor.drop_unused_capacity([])
 
 
-def _to_machines(work: Rewriting, entry: Entry) -> None:
+def _convert_service(editor: DocumentEditor, entry: WorkloadEntry) -> None:
     machines = entry.block.get("virtualMachines") or {}
-    entry.move(None, placed=False)
+    entry.move_to(None, keep_placement=False)
     entry.block["virtualMachines"] = machines
-    kind = machines.get("instanceType")
-    told = f"as written, {kind}" if kind else "of the cheapest type that fits"
-    work.say(f"{entry.name}: a virtual machine for each copy, {told}")
+    instance_type = machines.get("instanceType")
+    choice = f"as written, {instance_type}" if instance_type else "of the cheapest type that fits"
+    editor.record_changes(f"{entry.name}: a virtual machine for each copy, {choice}")
     deployment = entry.block.setdefault("deploymentConfiguration", {})
-    for field in _OF_ECS_DEPLOYMENTS:
+    for field in _ECS_DEPLOYMENT_FIELDS:
         if deployment.pop(field, None):
-            work.say(f"{entry.name}: without {field}, which is of ECS")
-    if not deployment.keys() & REFRESH.keys():
-        deployment.update(REFRESH)
-        work.say(f"{entry.name}: an instance refresh launches before it terminates, as ECS does by default")
+            editor.record_changes(f"{entry.name}: without {field}, a feature of ECS")
+    if not deployment.keys() & INSTANCE_REFRESH_DEFAULTS.keys():
+        deployment.update(INSTANCE_REFRESH_DEFAULTS)
+        editor.record_changes(
+            f"{entry.name}: an instance refresh launches before it terminates, as ECS does by default"
+        )

@@ -1,4 +1,4 @@
-"""Comparisons of launch options: plans the runs, judges which option is cheapest within the bounds, and reports it.
+"""Comparisons of launch options: plans the runs, decides which option is best by each criterion, and reports it.
 
 It must not know how runs are distributed. Start with `compare`.
 """

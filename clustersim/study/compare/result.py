@@ -1,7 +1,7 @@
-"""A finished comparison: a sweep over options and loads, and what it says of them.
+"""The result of a comparison: a sweep over options and loads, and the options that win by each criterion.
 
-Decides which option wins on what, where the cheapest changes with the load, and from which price of operations
-Fargate wins. Must not know how any of it is shown. Users get a `Comparison` from `cs.compare` and `cs.open`.
+Decides which option wins by which criterion, where the cheapest changes with the load, and from which price of
+operations Fargate wins. Must not know how results are shown. Users get a `Comparison` from `cs.compare` and `cs.open`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from clustersim import stats
-from clustersim.study.compare.metrics import PREFIX
-from clustersim.study.pages.metric_labels import NOTHING, figure
+from clustersim.study.compare.measures import PREFIX
+from clustersim.study.pages.measure_labels import ROUNDING_ERROR, format_value
 from clustersim.study.sweep.sweep_result import Sweep
 
 KIND = "comparison"
@@ -27,7 +27,7 @@ SERVERS = f"{PREFIX}servers"
 
 @dataclass(frozen=True)
 class Criterion:
-    """A figure that options are compared by; `better` is -1 for the less the better, 1 for the more, 0 for neither."""
+    """A measure by which options are compared; `better` is -1 if less is better, 1 if more is, 0 for neither."""
 
     measure: str
     label: str
@@ -51,10 +51,10 @@ CRITERIA = (
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Who wins by a criterion: the options that chance does not tell from the best one, the best one first.
+class CriterionVerdict:
+    """The winners by a criterion: the best option first, then those that do not differ from it significantly.
 
-    `margin` is the paired difference of the next one from the best, None where nobody is left behind.
+    `next` is the best of the other options and `margin` its paired difference from the best; None if all win.
     """
 
     criterion: Criterion
@@ -65,7 +65,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Between two loads the cheapest option changes; `load` is where their costs meet, on straight lines between."""
+    """A change of the cheapest option between two loads; `load` is where their linearly interpolated costs cross."""
 
     below: str
     above: str
@@ -76,9 +76,9 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class OperationsPrice:
-    """From which price of an instance-month `fargate` costs less than `servers`: USD, with its interval.
+    """The price of operations, in USD per instance and month, above which `fargate` costs less than `servers`.
 
-    At or below 0: at any price.
+    0 or less: Fargate costs less at any price.
     """
 
     servers: str
@@ -87,26 +87,26 @@ class OperationsPrice:
 
 
 class Comparison(Sweep):
-    """A complete comparison: a sweep whose points are options, times loads where several were asked for."""
+    """A complete comparison: a sweep whose points are options, times loads if there are several."""
 
     @classmethod
-    def of(cls, sweep: Sweep) -> Comparison:
-        """The comparison that a sweep is."""
+    def from_sweep(cls, sweep: Sweep) -> Comparison:
+        """Return the sweep of a comparison as a `Comparison`."""
         return cls(sweep.path, sweep.manifest, sweep.summary.to_arrow())
 
     def __repr__(self) -> str:
         return f"<Comparison {self.path}: {', '.join(self.options)}, {len(self.summary):,} runs>"
 
     @property
-    def asked(self) -> list[dict[str, Any]]:
-        """Every option that was asked for: `option`, `changes` that were made for it, `why_not` if it cannot run."""
-        told: list[dict[str, Any]] = self.manifest["comparison"]["options"]
-        return told
+    def requested_options(self) -> list[dict[str, Any]]:
+        """Every requested option: `option`, the `changes` made for it, and `why_not` if it cannot run."""
+        options: list[dict[str, Any]] = self.manifest["comparison"]["options"]
+        return options
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that run."""
-        return tuple(each["option"] for each in self.asked if not each["why_not"])
+        """The options that can run the workload."""
+        return tuple(each["option"] for each in self.requested_options if not each["why_not"])
 
     @property
     def loads(self) -> tuple[float, ...]:
@@ -115,12 +115,12 @@ class Comparison(Sweep):
 
     @property
     def usd_per_instance_month(self) -> float:
-        """What looking after an instance for a month costs, as the scenario says."""
+        """The scenario's price of operating an instance, in USD per month."""
         return float(self.manifest["comparison"]["operations_usd_per_instance_month"])
 
     @property
     def cost(self) -> str:
-        """The measure by which the cheapest is found: the bill, with operations where they have a price."""
+        """The measure that ranks costs: the bill, plus operations if they have a price."""
         return TOTAL if self.usd_per_instance_month else BILL
 
     @cached_property
@@ -131,20 +131,22 @@ class Comparison(Sweep):
         }
 
     def point(self, option: str, load: float = 1.0) -> int:
-        """The number of the point of an option at a load."""
+        """Return the number of the point of an option at a load."""
         return self._points[option, load]
 
     def of_option(self, measure: str, option: str, load: float = 1.0) -> stats.Interval | None:
-        """The mean of a measure under an option; None where no run has it."""
+        """Return the mean of a measure under an option; None if no run has it."""
         return self.interval(measure, self.point(option, load)) if measure in self.measures else None
 
-    def against(self, measure: str, option: str, base: str, load: float = 1.0) -> stats.Interval | None:
-        """How much larger a measure is under `option` than under `base`, in pairs of replications."""
+    def difference_from(
+        self, measure: str, option: str, base: str, load: float = 1.0
+    ) -> stats.Interval | None:
+        """Return the mean paired difference of a measure, `option` minus `base`."""
         return self.difference(measure, self.point(option, load), self.point(base, load))
 
     @property
     def criteria(self) -> list[Criterion]:
-        """The criteria that some option has a figure for; costs together only where operations cost anything."""
+        """The criteria that some option has a figure for; the total cost only if operations have a price."""
         return [
             each
             for each in CRITERIA
@@ -152,74 +154,74 @@ class Comparison(Sweep):
             and (each.measure != TOTAL or self.usd_per_instance_month)
         ]
 
-    def ranked(self, criterion: Criterion, load: float = 1.0) -> list[str]:
-        """The options that have the figure, the best first; of equals the one that was asked for first."""
-        found = {option: self.of_option(criterion.measure, option, load) for option in self.options}
-        means = {option: interval.mean for option, interval in found.items() if interval is not None}
+    def rank_options(self, criterion: Criterion, load: float = 1.0) -> list[str]:
+        """Return the options that have the figure, the best first; ties keep the requested order."""
+        intervals = {option: self.of_option(criterion.measure, option, load) for option in self.options}
+        means = {option: interval.mean for option, interval in intervals.items() if interval is not None}
         return sorted(means, key=lambda option: -criterion.better * means[option])
 
-    def verdicts(self) -> list[Verdict]:
-        """Who wins by each criterion that has a better and a worse."""
+    def verdicts(self) -> list[CriterionVerdict]:
+        """Return the winners by each criterion for which less or more is better."""
         return [self._verdict(each) for each in self.criteria if each.better]
 
-    def _verdict(self, criterion: Criterion) -> Verdict:
-        best, *others = self.ranked(criterion)
-        margins = {option: self.against(criterion.measure, option, best) for option in others}
+    def _verdict(self, criterion: Criterion) -> CriterionVerdict:
+        best, *others = self.rank_options(criterion)
+        margins = {option: self.difference_from(criterion.measure, option, best) for option in others}
         shown = {option: self._figure(criterion.measure, option) for option in (best, *others)}
-        behind = [each for each in others if shown[each] != shown[best] and _told_apart(margins[each])]
-        winners = (best, *(option for option in others if option not in behind))
-        return Verdict(
-            criterion, winners, behind[0] if behind else None, margins[behind[0]] if behind else None
+        losers = [each for each in others if shown[each] != shown[best] and _is_significant(margins[each])]
+        winners = (best, *(option for option in others if option not in losers))
+        return CriterionVerdict(
+            criterion, winners, losers[0] if losers else None, margins[losers[0]] if losers else None
         )
 
     def _figure(self, measure: str, option: str) -> str:
-        """A mean as it is shown: what looks the same is not worth a verdict."""
+        """Return a mean as it is shown: options that look the same do not count as different."""
         interval = self.of_option(measure, option)
-        return "" if interval is None else figure(measure, interval.mean)
+        return "" if interval is None else format_value(measure, interval.mean)
 
     def cheapest(self, load: float = 1.0) -> str | None:
-        """The option of the least mean cost; None where no run succeeded."""
-        return next(iter(self.ranked(Criterion(self.cost, "", -1), load)), None)
+        """Return the option with the least mean cost; None if no run succeeded."""
+        return next(iter(self.rank_options(Criterion(self.cost, "", -1), load)), None)
 
     def break_evens(self) -> list[BreakEven]:
-        """Where the cheapest option changes, from the least load to the greatest."""
-        found = []
+        """Return where the cheapest option changes, from the least load to the greatest."""
+        break_evens = []
         for low, high in itertools.pairwise(self.loads):
             below, above = self.cheapest(low), self.cheapest(high)
             if below is None or above is None or below == above:
                 continue
-            # How much dearer the one that wins above is: more than 0 at `low`, less at `high`.
-            at_low, at_high = (self.against(self.cost, above, below, load) for load in (low, high))
+            # Cost of the option that wins above minus the one that wins below: positive at `low`, negative at `high`.
+            at_low, at_high = (self.difference_from(self.cost, above, below, load) for load in (low, high))
             if at_low is None or at_high is None or at_low.mean == at_high.mean:
                 continue
             share = at_low.mean / (at_low.mean - at_high.mean)
-            found.append(BreakEven(below, above, low, high, low + share * (high - low)))
-        return found
+            break_evens.append(BreakEven(below, above, low, high, low + share * (high - low)))
+        return break_evens
 
     def operations_prices(self) -> list[OperationsPrice]:
-        """For each option with servers, and each on Fargate, the price from which Fargate costs less."""
+        """Return, for each option with servers and each on Fargate, the price from which Fargate costs less."""
         on_fargate = [option for option in self.options if "fargate" in option]
         pairs = itertools.product([each for each in self.options if each not in on_fargate], on_fargate)
         prices = {pair: self._operations_price(*pair) for pair in pairs}
         return [OperationsPrice(*pair, usd) for pair, usd in prices.items() if usd is not None]
 
     def _operations_price(self, servers: str, fargate: str) -> stats.Interval | None:
-        """The dearer bill of Fargate per server that it saves, replication by replication."""
+        """Return the additional bill of Fargate per saved server, averaged over replications."""
         values = {
             (measure, option): self.values(measure, self.point(option))
             for measure in (BILL, SERVERS)
             for option in (servers, fargate)
         }
         n = min(map(len, values.values()))
-        cut = {key: each[:n] for key, each in values.items()}
-        dearer = cut[BILL, fargate] - cut[BILL, servers]
-        saved = cut[SERVERS, servers] - cut[SERVERS, fargate]
-        usable = ~np.isnan(dearer) & (saved > 0)
-        return stats.mean_interval(dearer[usable] / saved[usable]) if usable.any() else None
+        paired = {key: each[:n] for key, each in values.items()}
+        additional = paired[BILL, fargate] - paired[BILL, servers]
+        saved = paired[SERVERS, servers] - paired[SERVERS, fargate]
+        usable = ~np.isnan(additional) & (saved > 0)
+        return stats.mean_interval(additional[usable] / saved[usable]) if usable.any() else None
 
 
-def _told_apart(difference: stats.Interval | None) -> bool:
-    """Whether chance does not explain a difference; one replication cannot tell, so there any difference counts."""
-    if difference is None or abs(difference.mean) < NOTHING:
+def _is_significant(difference: stats.Interval | None) -> bool:
+    """Return whether a difference is significant; with a single replication any difference counts."""
+    if difference is None or abs(difference.mean) < ROUNDING_ERROR:
         return False
     return difference.n == 1 or difference.excludes_zero

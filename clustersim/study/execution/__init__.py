@@ -1,5 +1,5 @@
-"""Distributed execution: sends batches of runs to Dask workers and stores what they publish.
+"""Distributed execution: sends batches of runs to Dask workers, which publish the results into a result store.
 
-It must not know what a study makes of the rows. Start with `dispatcher` for the client side and `worker` for the
-other.
+It must not know what a study computes from the rows. Start with `dispatcher` for the client side and `worker` for
+the other side.
 """

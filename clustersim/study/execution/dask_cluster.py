@@ -1,7 +1,7 @@
-"""Who does the work of a sweep: worker processes of this machine, this process itself, or a Dask cluster.
+"""The Dask client of a study: connected to local worker processes, to this process itself, or to a Dask cluster.
 
-Decides how a Dask client comes about and goes away. Must not know what the workers do. `dispatch` gets the
-client; whatever stands behind it is the same to it.
+Decides how the client is created and closed. Must not know what the workers do. Sweeps, searches and comparisons
+open a client here and pass it to the dispatcher, which treats all three alike.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10
 FIRST_WORKER_S = 60
-NOBODY = "127.0.0.1:0"
+ANY_LOCAL_PORT = "127.0.0.1:0"
 
-_LOCAL = {
-    # A run that kills its worker is judged by `dispatch`, which knows what the worker was doing.
+_LOCAL_SETTINGS = {
+    # The dispatcher decides about a run that kills its worker: it knows what the worker was doing.
     "distributed.scheduler.allowed-failures": 0,
     # A kernel may keep a worker's only thread busy for long without being dead.
     "distributed.scheduler.worker-ttl": None,
-    # Dask samples stacks a hundred times a second, for a dashboard that nobody has open.
+    # Dask samples stacks a hundred times a second, for a dashboard that is not open.
     "distributed.worker.profile.enabled": False,
-    # Its workers would stop taking work, or be killed, at a share of the memory that a run may well need.
+    # By default, workers pause or are killed at a share of the memory that a run may well need.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -38,39 +38,40 @@ _LOCAL = {
 
 
 class ClusterError(ResultsError):
-    """There is nobody to do the work."""
+    """No scheduler answers, or the cluster has no workers."""
 
 
-def cores() -> int:
-    """How many processes this machine, or the part of it that we may use, runs at once."""
+def count_cores() -> int:
+    """Return the number of CPU cores that this process may use (a container's limit included)."""
     from dask.system import CPU_COUNT
 
     return int(CPU_COUNT)
 
 
 @contextmanager
-def workers(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
-    """A Dask client: of the cluster at `scheduler`, or of `jobs` processes here (1: of this process itself).
+def open_dask_client(jobs: int | None, scheduler: str | None) -> Iterator[Client]:
+    """Open a Dask client of the cluster at `scheduler`, or of `jobs` local processes (1: this process itself).
 
-    The kernels are compiled before any worker starts. Raises ClusterError where no scheduler answers.
+    The kernels are compiled before any worker starts. Raises ClusterError if no scheduler answers, or none of its
+    workers does.
     """
     prepare()
     import dask
     import distributed  # noqa: F401  (its loggers and its configuration come with it)
 
-    # A trace of a million rows goes along with each batch on purpose: it is less than what its run takes.
-    patient = {"distributed.admin.large-graph-warning-threshold": "1TB"}
-    with _silent(), dask.config.set(patient):
+    # A trace of a million rows is sent with each batch on purpose: that takes less time than its run.
+    settings = {"distributed.admin.large-graph-warning-threshold": "1TB"}
+    with _silenced_logs(), dask.config.set(settings):
         if scheduler is not None:
-            with _used(_client_of(scheduler)) as client:
+            with _active(_connect_to_scheduler(scheduler)) as client:
                 yield client
             return
-        with _local(jobs or cores()) as cluster, _used(_client(cluster)) as client:
+        with _local_cluster(jobs or count_cores()) as cluster, _active(_connect(cluster)) as client:
             yield client
 
 
 @contextmanager
-def _used(client: Client) -> Iterator[Client]:
+def _active(client: Client) -> Iterator[Client]:
     try:
         with client.as_current():
             yield client
@@ -78,16 +79,16 @@ def _used(client: Client) -> Iterator[Client]:
         client.close(timeout=2)
 
 
-def _client(address: object) -> Client:
+def _connect(address: object) -> Client:
     from distributed import Client
 
     return Client(address, timeout=CONNECT_S, set_as_default=False)
 
 
-def _client_of(address: str) -> Client:
-    """A client of the cluster at `address`, which has a worker."""
+def _connect_to_scheduler(address: str) -> Client:
+    """Return a client of the cluster at `address` once it has a worker."""
     try:
-        client = _client(address)
+        client = _connect(address)
     except (OSError, ValueError, TimeoutError) as error:
         reason = str(error).splitlines()[0] if str(error) else "no answer"
         raise ClusterError(f"no Dask scheduler answers at {address}: {reason}") from error
@@ -102,8 +103,8 @@ def _client_of(address: str) -> Client:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """What goes wrong with a worker is told once, in our words, when the sweep knows what it means."""
+def _silenced_logs() -> Iterator[None]:
+    """Silence the logs of Dask: the dispatcher reports the failure of a worker once, when its effect is known."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     for logger in levels:
@@ -116,24 +117,24 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def _local(jobs: int) -> Iterator[object]:
-    """A cluster of this machine."""
+def _local_cluster(jobs: int) -> Iterator[object]:
+    """Start a cluster of `jobs` worker processes on this machine."""
     import dask
     from distributed import LocalCluster
 
-    # Ctrl-C reaches all processes of a terminal; the workers leave it to the one that knows what to do.
+    # Ctrl-C reaches all processes of a terminal; only the parent process is to handle it.
     preload = list(dask.config.get("distributed.worker.preload"))
     if jobs > 1:
         preload.append("clustersim.study.execution.ignore_sigint")
-    with dask.config.set(_LOCAL | {"distributed.worker.preload": preload}), _main_left_alone():
+    with dask.config.set(_LOCAL_SETTINGS | {"distributed.worker.preload": preload}), _hidden_main_module():
         cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
             processes=jobs > 1,
             memory_limit=None,
-            # No dashboard; and the page that Dask serves all the same is for this machine only, on any port.
-            scheduler_kwargs={"dashboard": False, "dashboard_address": NOBODY},
-            worker_dashboard_address=NOBODY if jobs == 1 else None,
+            # No dashboard; the page that Dask serves nevertheless is for this machine only, on any free port.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": ANY_LOCAL_PORT},
+            worker_dashboard_address=ANY_LOCAL_PORT if jobs == 1 else None,
             silence_logs=logging.CRITICAL,
             host="127.0.0.1" if jobs > 1 else None,
         )
@@ -144,18 +145,18 @@ def _local(jobs: int) -> Iterator[object]:
 
 
 @contextmanager
-def _main_left_alone() -> Iterator[None]:
-    """Workers need nothing of the program that started us, so they do not run it again.
+def _hidden_main_module() -> Iterator[None]:
+    """Hide the main module from worker processes, which need nothing of it.
 
     Python's `spawn` imports the main module into every child; a script without an `if __name__` guard would
     start its sweep in each worker. Without `__file__` and `__spec__` there is nothing to import.
     """
     main = sys.modules["__main__"]
-    kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
-    for name in kept:
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    for name in hidden:
         setattr(main, name, None)
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in hidden.items():
             setattr(main, name, value)

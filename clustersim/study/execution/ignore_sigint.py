@@ -1,6 +1,6 @@
-"""Loaded by each worker process of a local sweep: Ctrl-C is not for it, but for the process that started it.
+"""A Dask preload: local worker processes ignore SIGINT, so that only the parent process handles Ctrl-C.
 
-Decides nothing else. Dask imports it by name, before the worker begins.
+Decides nothing else. Dask imports the module by name before a worker starts.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ import signal
 
 
 def dask_setup(worker: object) -> None:
-    """What Dask calls, in the worker's main thread."""
+    """Ignore SIGINT. Dask calls this in the worker's main thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""What a worker of a sweep does: runs in a row, each published where it belongs, and one row each sent back.
+"""The worker side of a sweep: executes the runs of a batch, publishes each, and returns one row per run.
 
-Decides what becomes of a run that fails, and when a run that is there already counts. Must not know how many
-workers there are, nor who else works. `dispatch` sends batches here, by way of Dask or not.
+Decides how a failed run is recorded, and when an already published run is reused. Must not know how many workers
+there are. The dispatcher sends batches here through Dask.
 """
 
 from __future__ import annotations
@@ -21,46 +21,50 @@ import numpy.typing as npt
 
 from clustersim.engine.random_streams import GENERATOR
 from clustersim.errors import ResultsError
-from clustersim.record.publication import MANIFEST, SUMMARY, versions
+from clustersim.record.publication import MANIFEST, SUMMARY, library_versions
 from clustersim.scenario.sections.scenario import Scenario
-from clustersim.study.execution.result_store import PLAN, Place, run_name
+from clustersim.study.execution.result_store import PLAN, ResultStore, run_path
 from clustersim.study.single_run.run import run_into
 
-MAX_ERROR = 500  # characters of an error that become its row
+MAX_ERROR = 500  # characters of an error that are kept
 
 
 @dataclass(frozen=True, order=True)
-class Task:
-    """One run that is wanted: a point, and which replication of it."""
+class RunSpec:
+    """A requested run: the number of its point, and of its replication."""
 
     point: int
     replication: int
 
 
-Measured = Callable[[Place, str, Scenario, Mapping[str, Any]], Mapping[str, float | None]]
-"""What is to be known of a run beside its summary: by place, name in it, scenario and summary; by flattened name."""
+RunMeasurer = Callable[[ResultStore, str, Scenario, Mapping[str, Any]], Mapping[str, float | None]]
+"""A function from store, path of the run, scenario and summary to further figures of the run, by flattened name."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs that one worker does in a row; `plan` and `program` are digests of what was agreed on."""
+    """Runs that one worker executes in sequence, with the scenario of each point.
 
-    place: Place
-    tasks: tuple[Task, ...]
+    `plan` is the digest of the sweep's plan file, `program` the digest of the client's program (`program_digest`).
+    """
+
+    store: ResultStore
+    specs: tuple[RunSpec, ...]
     scenarios: Mapping[int, Scenario]
     plan: str
     program: str
-    measured: Measured | None = None
+    measure_run: RunMeasurer | None = None
 
 
 @dataclass(frozen=True)
-class Row:
-    """What is known of a finished run: the numbers of its summary by flattened name, or its error.
+class RunRow:
+    """A row of the sweep's table: the numbers of a run's summary by flattened name, or its error.
 
-    `values` has NaN for null; `whole` says which are whole numbers. `trace` is the traceback of an error.
+    `values` has NaN for null; `whole` marks the integers. `trace` is the traceback of an error. `reused` marks a run
+    that had been published before.
     """
 
-    task: Task
+    spec: RunSpec
     seed: int
     names: tuple[str, ...] = ()
     values: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -72,21 +76,21 @@ class Row:
     reused: bool = False
 
     def value(self, name: str) -> float:
-        """The number called `name`; NaN where the run has none."""
+        """Return the number called `name`; NaN if the run has none."""
         return float(self.values[self.names.index(name)]) if name in self.names else float("nan")
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a worker cannot work at all: the rest of the sweep would fare no better."""
+class WorkerError:
+    """The reason why a worker cannot execute any run; it ends the sweep."""
 
     reason: str
 
 
 @cache
 def program_digest() -> str:
-    """What the bytes of a result depend on beside the scenario: the versions, and clustersim's own sources."""
-    digest = hashlib.sha256(json.dumps(versions(GENERATOR), sort_keys=True).encode())
+    """Return the digest of all that a result depends on beside the scenario: versions, and clustersim's own sources."""
+    digest = hashlib.sha256(json.dumps(library_versions(GENERATOR), sort_keys=True).encode())
     package = Path(__file__).parents[2]
     for path in sorted(package.rglob("*")):
         if path.is_file() and path.suffix in (".py", ".csv", ".json"):
@@ -94,84 +98,86 @@ def program_digest() -> str:
     return digest.hexdigest()
 
 
-def work(batch: Batch) -> list[Row] | Refusal:
-    """Does the runs of `batch` that are not there yet; a row each, in order."""
+def run_batch(batch: Batch) -> list[RunRow] | WorkerError:
+    """Execute the runs of `batch` that are not yet published, and return a row for each run, in order."""
     if program_digest() != batch.program:
-        told = ", ".join(f"{name} {number}" for name, number in versions(GENERATOR).items())
-        return Refusal(f"a worker has another clustersim or other libraries than asked for (it has {told})")
-    plan = batch.place.read(PLAN)
+        installed = ", ".join(f"{name} {number}" for name, number in library_versions(GENERATOR).items())
+        return WorkerError(
+            f"a worker has another version of clustersim or of its libraries (it has {installed})"
+        )
+    plan = batch.store.read(PLAN)
     if plan is None or hashlib.sha256(plan).hexdigest() != batch.plan:
-        return Refusal(
-            f"a worker does not see the sweep in {batch.place.growing}; "
+        return WorkerError(
+            f"a worker does not see the sweep in {batch.store.working_location}; "
             "choose a directory that all workers share, or s3://"
         )
     try:
-        return [_finish(batch, task) for task in batch.tasks]
+        return [_run_one(batch, spec) for spec in batch.specs]
     except ResultsError as error:
-        return Refusal(str(error))
+        return WorkerError(str(error))
 
 
-def _finish(batch: Batch, task: Task) -> Row:
-    """One run, unless it is there; raises ResultsError where results cannot be written."""
-    scenario, place = batch.scenarios[task.point], batch.place
-    name = run_name(task.point, task.replication)
-    there = published(place, task, scenario)
-    if there is not None:
-        return row_of(batch, task, there, reused=True)
+def _run_one(batch: Batch, spec: RunSpec) -> RunRow:
+    """Execute a run unless it is published. Raises ResultsError if results cannot be written."""
+    scenario, store = batch.scenarios[spec.point], batch.store
+    earlier = read_published_summary(store, spec, scenario)
+    if earlier is not None:
+        return make_row(batch, spec, earlier, reused=True)
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        summary = place.publish_run(
-            name, lambda target: run_into(scenario, target, replication=task.replication)
+        summary = store.publish_run(
+            run_path(spec.point, spec.replication),
+            lambda target: run_into(scenario, target, replication=spec.replication),
         )
     except ResultsError:
-        # Somebody may have been quicker: a worker that was taken for dead, with the same run and so the same bytes.
-        there = published(place, task, scenario)
-        if there is None:
+        # Another worker (wrongly declared dead) may have published this run meanwhile, with the same bytes.
+        earlier = read_published_summary(store, spec, scenario)
+        if earlier is None:
             raise
-        summary = there
+        summary = earlier
     except Exception as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        return Row(task, scenario.seed, error=told[:MAX_ERROR], trace=traceback.format_exc())
-    spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-    return row_of(batch, task, summary, **spent)
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return RunRow(spec, scenario.seed, error=message[:MAX_ERROR], trace=traceback.format_exc())
+    timings = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    return make_row(batch, spec, summary, **timings)
 
 
-def published(place: Place, task: Task, scenario: Scenario) -> bytes | None:
-    """The summary of the run, if it is there and is of this scenario, replication and version."""
-    name = run_name(task.point, task.replication)
-    content = place.read(f"{name}/{MANIFEST}")
+def read_published_summary(store: ResultStore, spec: RunSpec, scenario: Scenario) -> bytes | None:
+    """Return the summary of a published run; None unless it is of this scenario, replication and version."""
+    path = run_path(spec.point, spec.replication)
+    content = store.read(f"{path}/{MANIFEST}")
     if content is None:
         return None
     manifest = json.loads(content)
-    wanted = {
+    expected = {
         "scenario_digest": scenario.digest,
         "seed": scenario.seed,
-        "replication": task.replication,
-        "versions": versions(GENERATOR),
+        "replication": spec.replication,
+        "versions": library_versions(GENERATOR),
     }
-    if {key: manifest.get(key) for key in wanted} != wanted:
+    if {key: manifest.get(key) for key in expected} != expected:
         return None
-    return place.read(f"{name}/{SUMMARY}")
+    return store.read(f"{path}/{SUMMARY}")
 
 
-def row_of(batch: Batch, task: Task, summary: bytes, **more: Any) -> Row:
-    """The row of a run with this `summary.json`: every number, names of nested ones joined by dots.
+def make_row(batch: Batch, spec: RunSpec, summary: bytes, **fields: Any) -> RunRow:
+    """Return the row of a run with this `summary.json`: every number, names of nested ones joined by dots.
 
-    What `batch.measured` finds beside them comes after.
+    The figures of `batch.measure_run` follow them. `fields` are further fields of the row.
     """
-    scenario, told = batch.scenarios[task.point], json.loads(summary)
-    flat = dict(_flattened("", told))
-    if batch.measured is not None:
-        flat |= batch.measured(batch.place, run_name(task.point, task.replication), scenario, told)
+    scenario, numbers = batch.scenarios[spec.point], json.loads(summary)
+    flat = dict(_flatten("", numbers))
+    if batch.measure_run is not None:
+        flat |= batch.measure_run(batch.store, run_path(spec.point, spec.replication), scenario, numbers)
     names = tuple(flat)
     values = np.array([np.nan if value is None else value for value in flat.values()], np.float64)
     whole = np.array([isinstance(value, int) for value in flat.values()], np.bool_)
-    return Row(task, scenario.seed, names, values, whole, **more)
+    return RunRow(spec, scenario.seed, names, values, whole, **fields)
 
 
-def _flattened(prefix: str, value: Any) -> list[tuple[str, int | float | None]]:
+def _flatten(prefix: str, value: Any) -> list[tuple[str, int | float | None]]:
     if isinstance(value, dict):
-        return [pair for key, each in value.items() for pair in _flattened(f"{prefix}.{key}", each)]
+        return [pair for key, each in value.items() for pair in _flatten(f"{prefix}.{key}", each)]
     if isinstance(value, bool) or not isinstance(value, int | float | None):
         return []
     return [(prefix.removeprefix("."), value)]

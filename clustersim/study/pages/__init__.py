@@ -1,4 +1,4 @@
-"""The frame of HTML pages: template, labels and the style of charts.
+"""The common parts of HTML pages and reports: the template, the labels of measures, and the style of charts.
 
 It must not know the study that a page shows. Start with `page_frame`.
 """

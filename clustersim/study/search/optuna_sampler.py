@@ -1,7 +1,7 @@
-"""Which points a search looks at next: optuna's tree-structured Parzen estimator, asked and told.
+"""The proposer of points: optuna's tree-structured Parzen estimator behind its ask-and-tell interface.
 
-Decides how a varied path is presented to optuna. Must not know what a point costs or how it is run. The search
-asks it; optuna is imported here only.
+Decides how a varied path is presented to optuna. Must not know how a point is simulated. The search asks it for
+points and reports their values; optuna is imported here only.
 """
 
 from __future__ import annotations
@@ -13,37 +13,39 @@ from typing import Any
 
 from clustersim.errors import ResultsError
 from clustersim.scenario.sections.sweep import Choices, Varied
-from clustersim.study.sweep.experimental_designs import DIGITS, Design, Values
+from clustersim.study.sweep.experimental_designs import SIGNIFICANT_DIGITS, Design, PointValues
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """A point that was asked for, with what optuna knows it by."""
+class ProposedPoint:
+    """A proposed point, and the optuna trial that stands for it."""
 
-    values: Values
+    values: PointValues
     trial: Any
 
 
-class Proposer:
-    """Proposes points of a design; the same seed and answers give the same points."""
+class OptunaSampler:
+    """Proposes points of a design; the same seed and the same reports give the same points."""
 
     def __init__(self, design: Design, seed: int) -> None:
         try:
             import optuna
         except ImportError as error:
-            raise ResultsError("optuna is not installed; `pip install clustersim[tune]` brings it") from error
+            raise ResultsError(
+                "optuna is not installed; `pip install clustersim[tune]` installs it"
+            ) from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._orders = {path: _ordered(varied) for path, varied in design.varied.items()}
+        self._ordered_values = {path: _values_in_order(varied) for path, varied in design.varied.items()}
         self._varied = dict(design.varied)
         self._space = {path: self._distribution(optuna, path) for path in self._varied}
-        # A seed of numpy's old generator, which optuna takes: 32 bits.
+        # optuna seeds numpy's legacy generator, which takes 32 bits.
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32)
         self._study = optuna.create_study(sampler=sampler)
-        self._pruned = optuna.trial.TrialState.FAIL
+        self._failed_state = optuna.trial.TrialState.FAIL
 
     @property
-    def size(self) -> float:
-        """How many points there are; infinite with a range that is not of whole numbers."""
+    def space_size(self) -> float:
+        """The number of points in the design; infinite if a range is continuous."""
         return math.prod(self._count(path) for path in self._varied)
 
     def _count(self, path: str) -> float:
@@ -54,46 +56,47 @@ class Proposer:
 
     def _distribution(self, optuna: Any, path: str) -> Any:
         varied = self._varied[path]
-        of = optuna.distributions
+        distributions = optuna.distributions
         if not isinstance(varied, Choices):
             if varied.integer:
-                return of.IntDistribution(int(varied.low), int(varied.high))
-            return of.FloatDistribution(varied.low, varied.high)
+                return distributions.IntDistribution(int(varied.low), int(varied.high))
+            return distributions.FloatDistribution(varied.low, varied.high)
         last = len(varied.values) - 1
-        if _are_numbers(varied):  # their order means something: by number in it
-            return of.IntDistribution(0, last)
-        return of.CategoricalDistribution(list(range(last + 1)))
+        if _are_numbers(varied):  # ordinal: a value is represented by its rank
+            return distributions.IntDistribution(0, last)
+        return distributions.CategoricalDistribution(list(range(last + 1)))
 
-    def ask(self, number: int) -> list[Proposal]:
-        """So many points, not all of which need be new."""
-        trials = [self._study.ask(self._space) for _ in range(number)]
+    def propose(self, count: int) -> list[ProposedPoint]:
+        """Return `count` points, some of which may have been proposed before."""
+        trials = [self._study.ask(self._space) for _ in range(count)]
         return [
-            Proposal(tuple(self._value(path, t.params[path]) for path in self._varied), t) for t in trials
+            ProposedPoint(tuple(self._value(path, t.params[path]) for path in self._varied), t)
+            for t in trials
         ]
 
     def _value(self, path: str, parameter: Any) -> Any:
-        order = self._orders[path]
-        if order is not None:
-            return order[int(parameter)]
-        return parameter if isinstance(parameter, int) else float(f"{parameter:.{DIGITS}g}")
+        values = self._ordered_values[path]
+        if values is not None:
+            return values[int(parameter)]
+        return parameter if isinstance(parameter, int) else float(f"{parameter:.{SIGNIFICANT_DIGITS}g}")
 
-    def tell(self, proposal: Proposal, value: float, misses: Mapping[str, float]) -> None:
-        """How a point did: its value, and by how much it misses each bound (0 or less: not)."""
-        for name, miss in misses.items():
-            proposal.trial.set_constraint(name, miss)
+    def report(self, proposal: ProposedPoint, value: float, violations: Mapping[str, float]) -> None:
+        """Report the value of a point, and its violation of each bound (0 or less: kept)."""
+        for name, violation in violations.items():
+            proposal.trial.set_constraint(name, violation)
         self._study.tell(proposal.trial, value)
 
-    def failed(self, proposal: Proposal) -> None:
-        """The point has no value."""
-        self._study.tell(proposal.trial, state=self._pruned)
+    def report_failure(self, proposal: ProposedPoint) -> None:
+        """Report that a point has no value."""
+        self._study.tell(proposal.trial, state=self._failed_state)
 
 
 def _are_numbers(varied: Choices) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in varied.values)
 
 
-def _ordered(varied: Varied) -> list[Any] | None:
-    """The values of a list by the number that optuna has for each; None for a range."""
+def _values_in_order(varied: Varied) -> list[Any] | None:
+    """Return the values of a list in the order of optuna's indices; None for a range."""
     if not isinstance(varied, Choices):
         return None
     return sorted(varied.values) if _are_numbers(varied) else list(varied.values)

@@ -1,6 +1,6 @@
-"""What a search prints at its end: the best point as fresh runs have it, or how close it came.
+"""The closing report of a search: the best point with its confirmed figures, or the closest points to the bounds.
 
-Decides what of a search is worth eighty columns. Must not compute anything that an `Optimum` does not. The
+Decides which facts of a search fit into eighty columns. Must not compute anything that an `Optimum` does not. The
 command line calls it.
 """
 
@@ -8,91 +8,98 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from clustersim.study.pages.metric_labels import figure, label, told
-from clustersim.study.search.constraints import Objective
+from clustersim.study.pages.measure_labels import format_interval, format_value, measure_label
+from clustersim.study.search.constraints import Bound
 from clustersim.study.search.search import Optimum
 from clustersim.study.single_run.run_report import Cells, Section, print_report
-from clustersim.study.sweep.sweep_report import values_told, where
+from clustersim.study.sweep.sweep_report import format_point, locate_result
 
 
-def print_optimum(found: Optimum, console: Console) -> None:
-    """Prints the result of a search."""
-    facts = [("runs", _spent(found))]
-    if found.point is None:
-        facts += _nothing(found)
-        sections = [_reached(found)]
+def print_optimum(optimum: Optimum, console: Console) -> None:
+    """Print the result of a search."""
+    facts = [("runs", _run_counts(optimum))]
+    if optimum.point is None:
+        facts += _infeasible_facts(optimum)
+        sections = [_reached_section(optimum)]
     else:
         facts += [
-            ("best", f"point {found.point}: {values_told(found.sweep, found.point)}"),
-            ("judged by", f"{found.goal.confirm} runs with fresh seeds, which had no part in choosing it"),
+            ("best", f"point {optimum.point}: {format_point(optimum.sweep, optimum.point)}"),
+            ("judged by", f"{optimum.goal.confirm} runs with fresh seeds, which were not used to select it"),
         ]
-        sections = [_confirmed(found)]
-    if found.fallen and found.point is not None:
+        sections = [_confirmed_section(optimum)]
+    if optimum.unconfirmed and optimum.point is not None:
         facts.append(
-            ("fell", f"{found.fallen} points kept the bounds in the search but not with fresh seeds")
+            (
+                "not confirmed",
+                f"{optimum.unconfirmed} points kept the bounds in the search but not with fresh seeds",
+            )
         )
-    if found.unsound:
-        facts.append(("unsound", f"some proposed points were no sound scenarios: {found.unsound[0]}"))
-    print_report(facts, sections, where(found.sweep), console)
+    if optimum.invalid:
+        facts.append(("invalid", f"some proposed points were not valid scenarios: {optimum.invalid[0]}"))
+    print_report(facts, sections, locate_result(optimum.sweep), console)
 
 
-def _spent(found: Optimum) -> str:
-    points, runs = len(found.sweep.points), len(found.sweep.summary)
-    searched = points * found.goal.replications
-    words = f"{runs:,}: {points:,} points x {found.goal.replications}"
+def _run_counts(optimum: Optimum) -> str:
+    points, runs = len(optimum.sweep.points), len(optimum.sweep.summary)
+    searched = points * optimum.goal.replications
+    text = f"{runs:,}: {points:,} points x {optimum.goal.replications}"
     if runs > searched:
-        words += f", and {runs - searched:,} more of the best with fresh seeds"
-    return words
+        text += f", and {runs - searched:,} more of the best with fresh seeds"
+    return text
 
 
-def _nothing(found: Optimum) -> list[tuple[str, str]]:
-    """No point keeps all bounds: which comes closest, and what it lacks."""
-    if found.fallen:
-        facts = [("best", f"none: {found.fallen} points kept all bounds, but not with fresh seeds")]
+def _infeasible_facts(optimum: Optimum) -> list[tuple[str, str]]:
+    """List the facts of a search without a feasible point: the closest point, and the bound missed by most."""
+    if optimum.unconfirmed:
+        facts = [("best", f"none: {optimum.unconfirmed} points kept all bounds, but not with fresh seeds")]
     else:
         facts = [("best", "none: no point keeps all bounds")]
-    if found.least_missing is not None:
-        point = found.least_missing
-        facts.append(("nearest", f"point {point}: {values_told(found.sweep, point)}"))
-    if found.nearest:
-        worst = found.nearest[0]
-        miss = worst.objective.miss(worst.mean)
-        if miss > 0:
-            amount = figure(worst.objective.measure, miss)
-            facts.append(("hardest", f"{label(worst.objective.measure)}: never nearer than {amount} off"))
+    if optimum.closest_point is not None:
+        point = optimum.closest_point
+        facts.append(("closest", f"point {point}: {format_point(optimum.sweep, point)}"))
+    if optimum.closest_misses:
+        worst = optimum.closest_misses[0]
+        violation = worst.bound.violation(worst.mean)
+        if violation > 0:
+            amount = format_value(worst.bound.measure, violation)
+            facts.append(
+                ("hardest bound", f"{measure_label(worst.bound.measure)}: missed by at least {amount}")
+            )
     return facts
 
 
-def _bound(objective: Objective) -> str:
-    sign = ">=" if objective.at_least else "<="
-    return f"{sign} {figure(objective.measure, objective.bound)}"
+def _format_bound(bound: Bound) -> str:
+    sign = ">=" if bound.at_least else "<="
+    return f"{sign} {format_value(bound.measure, bound.limit)}"
 
 
-def _confirmed(found: Optimum) -> Section:
-    headings = ("measure", "wanted", "in the search", "with fresh seeds")
-    wanted = {found.goal.minimize: "least"} | {each.measure: _bound(each) for each in found.goal.objectives}
+def _confirmed_section(optimum: Optimum) -> Section:
+    headings = ("measure", "goal", "in the search", "with fresh seeds")
+    goals = {optimum.goal.minimize: "least"} | {
+        each.measure: _format_bound(each) for each in optimum.goal.bounds
+    }
     rows: list[Cells] = [
         (
-            label(measure),
-            words,
-            figure(measure, found.searched[measure]),
-            told(measure, found.confirmed.get(measure)),
+            measure_label(measure),
+            goal,
+            format_value(measure, optimum.search_means[measure]),
+            format_interval(measure, optimum.confirmed.get(measure)),
         )
-        for measure, words in wanted.items()
+        for measure, goal in goals.items()
     ]
     return Section(headings, rows)
 
 
-def _reached(found: Optimum) -> Section:
-    headings = ("bound of", "wanted", "best reached", "at point", "short by")
+def _reached_section(optimum: Optimum) -> Section:
+    headings = ("bound of", "goal", "best reached", "at point", "missed by")
     rows: list[Cells] = [
         (
-            label(near.objective.measure),
-            _bound(near.objective),
-            figure(near.objective.measure, near.mean),
-            str(near.point),
-            figure(near.objective.measure, max(0.0, near.objective.miss(near.mean))),
+            measure_label(miss.bound.measure),
+            _format_bound(miss.bound),
+            format_value(miss.bound.measure, miss.mean),
+            str(miss.point),
+            format_value(miss.bound.measure, max(0.0, miss.bound.violation(miss.mean))),
         )
-        for near in found.nearest
+        for miss in optimum.closest_misses
     ]
     return Section(headings, rows)

@@ -1,7 +1,7 @@
-"""One scenario in, one published result directory out.
+"""A single run: simulates a scenario and publishes its result directory.
 
-Reads the scenario, runs it, publishes. Knows neither terminals nor arguments: the command line and the Python
-API both call `run_scenario`, the workers of a sweep `run_into`.
+Decides the order of these steps and what the manifest records. Must not know terminals or arguments: the command
+line and the Python API both call `run_scenario`, the workers of a sweep call `run_into`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def run_scenario(
 ) -> Run:
     """Simulate `scenario` into `out`/NAME and open the result.
 
-    `progress` gets the simulated share of the run, 0 to 1. Raises ResultsError where nothing can be written.
+    `progress` is called with the simulated share of the run, 0 to 1; `checked` verifies the invariants of the world
+    while it runs. Raises ResultsError if the result cannot be written.
     """
     target = out / scenario.name
     run_into(scenario, target, fmt, progress, replication, checked)
@@ -44,7 +45,7 @@ def run_into(
     replication: int = 0,
     checked: bool = False,
 ) -> None:
-    """The same into the directory `target` itself, without opening the result."""
+    """Simulate `scenario` into the directory `target`, without opening the result."""
     wall, cpu = time.perf_counter(), time.process_time()
     with Publication(target) as publication:
         simulation = Simulation(scenario, publication.directory, fmt, replication, checked)

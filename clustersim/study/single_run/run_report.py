@@ -1,9 +1,9 @@
-"""The short table at the end of a run: what it cost, how available it was, what ran where.
+"""The closing report of a run: its cost, the availability of its services, the use of its capacity.
 
-This module decides what of a summary is worth eighty columns, and how it is worded. It must not compute
-anything that is not in the summary or the manifest. The command line calls it.
+Decides which figures of a summary fit into eighty columns, and their wording. Must not compute anything that is not
+in the summary or the manifest. The command line calls it; the reports of sweeps and comparisons use `print_report`.
 
-On a terminal it prints tables; into a pipe or a file plain lines of the same words, one fact each.
+On a terminal it prints tables; into a pipe or a file plain lines with the same texts, one fact each.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-WIDTH = 80
-MAX_ROWS = 20  # of services, of runTasks entries, of providers: the files have them all
+REPORT_WIDTH = 80
+MAX_ROWS = 20  # of services, of runTasks entries, of providers; the files have all of them
 
-MIN_NAME = 8  # columns of a name that stay, however wide its numbers are
+MIN_NAME_WIDTH = 8  # characters of a name that are kept, however wide its numbers are
 
 Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Section:
-    """One small table: `headings` over `rows`, of which `hidden` more are not shown."""
+    """One small table: `headings` and `rows`; `hidden` is the number of further rows that are not shown."""
 
     headings: Cells
     rows: list[Cells] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Section:
 
 
 def print_run(summary: Mapping[str, Any], manifest: Mapping[str, Any], path: Path, console: Console) -> None:
-    """Prints one run. `path` is named as the place where everything else is."""
+    """Print the report of one run; `path` is its result directory."""
     facts = [*_money(summary), *_tasks(summary), *_speed(summary, manifest.get("timings", {}))]
     sections = [_providers(summary), _services(summary), _run_tasks(summary)]
     print_report(facts, sections, f"results: {path}", console)
@@ -50,7 +50,7 @@ def print_report(
     console: Console,
     notes: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Facts, sections that have rows, notes, then the line `last`: as tables, or as lines where nobody looks."""
+    """Print facts, non-empty sections, notes, then the line `last`; as plain lines if not on a terminal."""
     shown = [section for section in sections if section.rows]
     if console.is_terminal:
         _print_facts(facts, console)
@@ -68,7 +68,7 @@ def _money(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     total, idle = summary.get("cost_usd"), summary.get("cost_usd_idle")
     cost = _usd(total)
     if total and idle is not None:
-        cost += f", of it idle {_usd(idle)} ({100 * idle / total:.0f}%)"
+        cost += f", including {_usd(idle)} idle ({100 * idle / total:.0f}%)"
     used = [
         f"{name} {_percent(summary.get(key))}"
         for name, key in (("CPU", "cpu_reservation_mean"), ("memory", "memory_reservation_mean"))
@@ -97,7 +97,7 @@ def _tasks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [("tasks", ", ".join(f"{count:,} {word}" for word, count in counts if count is not None))]
     failures = summary.get("placement_failures") or {}
     if failures:
-        # Sorted by number, then by name: the most frequent resource is the one to look at.
+        # The most frequent resource first, then by name.
         ordered = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
         facts.append(("placement failures", ", ".join(f"{count:,} {name}" for name, count in ordered)))
     return facts
@@ -166,11 +166,11 @@ def _print_facts(facts: Sequence[tuple[str, str]], console: Console) -> None:
     grid.add_column(overflow="fold")
     for label, words in facts:
         grid.add_row(label, Text(words))
-    console.print(grid, width=min(WIDTH, console.width))
+    console.print(grid, width=min(REPORT_WIDTH, console.width))
 
 
 def _print_tables(sections: list[Section], console: Console) -> None:
-    width = min(WIDTH, console.width)
+    width = min(REPORT_WIDTH, console.width)
     for section in sections:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column(section.headings[0], no_wrap=True)
@@ -179,9 +179,9 @@ def _print_tables(sections: list[Section], console: Console) -> None:
         columns = list(zip(section.headings, *section.rows, strict=True))
         room = width - sum(2 + _widest(cells) for cells in columns[1:])
         for name, *numbers in section.rows:
-            # Only a name may be cut: a number that has lost a digit is another number.
+            # Only names are truncated: a truncated number would be a wrong number.
             shown = Text(name)
-            shown.truncate(max(room, MIN_NAME), overflow="ellipsis")
+            shown.truncate(max(room, MIN_NAME_WIDTH), overflow="ellipsis")
             table.add_row(shown, *(Text(number) for number in numbers))
         console.print()
         console.print(table, width=width)
@@ -194,10 +194,10 @@ def _print_lines(facts: list[tuple[str, str]], sections: list[Section], last: st
     for section in sections:
         kind, *headings = section.headings
         for name, *cells in section.rows:
-            told = ", ".join(
+            figures = ", ".join(
                 f"{heading} {cell}" for heading, cell in zip(headings, cells, strict=True) if cell != "-"
             )
-            lines.append(f"{kind} {name}: {told}")
+            lines.append(f"{kind} {name}: {figures}")
         if section.hidden:
             lines.append(f"... and {section.hidden:,} more")
     lines.append(last)
@@ -212,7 +212,7 @@ def _widest(cells: Cells) -> int:
 def _usd(amount: float | None) -> str:
     if amount is None:
         return "-"
-    # Cents, but four digits for what would be shown as nothing.
+    # Cents; four digits for amounts that would be shown as 0.
     return f"${amount:,.2f}" if amount == 0 or abs(amount) >= 0.01 else f"${amount:.4f}"
 
 
@@ -225,21 +225,21 @@ def _percent(value: float | None) -> str:
 
 
 def _share(share: float | None) -> str:
-    """A share as percent, rounded down: 100% means always, not nearly always."""
+    """Format a share as percent, rounded down so that 100% means always."""
     if share is None:
         return "-"
     return "100%" if share >= 1 else f"{math.floor(share * 100_000) / 1_000:.3f}%"
 
 
 def _failed_share(requests: float | None, failed: float | None) -> str:
-    """Failed requests in percent, rounded up: 0% means none."""
+    """Format failed requests in percent, rounded up so that 0% means none."""
     if not requests or failed is None:
         return "-"
     return "0%" if failed == 0 else f"{math.ceil(failed / requests * 100_000) / 1_000:.3f}%"
 
 
 def _seconds(seconds: float | None) -> str:
-    """A length of time in the unit a person would choose."""
+    """Format a duration in a readable unit."""
     if seconds is None:
         return "-"
     if seconds < 1:

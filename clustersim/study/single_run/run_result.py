@@ -1,8 +1,8 @@
-"""The reading side of a result directory: `open_run(path)` gives a `Run`, and that its tables.
+"""The result of a run: `open_run(path)` returns a `Run` with its tables.
 
-This module decides when a directory counts as a complete run of this schema, and how its tables come into
-memory: only when asked for, only the columns asked for. It must not know how a run is made. Users call it, as
-`clustersim.open`, and so do report, sweep and comparison.
+Decides when a directory counts as a complete run of this schema, and how its tables are read: lazily, and only the
+requested columns. Must not know how a run is made. Users call it through `clustersim.open`; reports, sweeps and
+comparisons call it too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import ResultsError
-from clustersim.record.publication import MANIFEST, SUMMARY, sha256_of, table_file
+from clustersim.record.publication import MANIFEST, SUMMARY, hash_file, table_file
 from clustersim.record.schema import SCHEMA_VERSION, TABLES
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 class ResultTable:
-    """One table of a run. Nothing is read before a method asks for it, and nothing is kept.
+    """One table of a run, read anew from its file by each method.
 
-    Polars, DuckDB and everything else that speaks Arrow's C stream interface take it as it is:
-    `polars.DataFrame(run.tasks)`.
+    Polars, DuckDB and other libraries read it through Arrow's C stream interface: `polars.DataFrame(run.tasks)`.
     """
 
     def __init__(self, directory: Path, name: str, rows: int, sha256: str) -> None:
@@ -37,7 +36,7 @@ class ResultTable:
             self.path = table_file(directory, name)
         except FileNotFoundError:
             raise ResultsError(
-                f"{directory} is incomplete: its manifest names the table {name}, which is not there"
+                f"{directory} is incomplete: its manifest names the table {name}, which is missing"
             ) from None
 
     def __repr__(self) -> str:
@@ -48,7 +47,7 @@ class ResultTable:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types; each field's metadata has its `unit` and `description`."""
+        """The names and types of the columns; the metadata of each field has its `unit` and `description`."""
         import pyarrow as pa
 
         try:
@@ -62,10 +61,10 @@ class ResultTable:
             raise ResultsError(f"{self.path} cannot be read: {error}") from error
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The table, or some of its columns, as a pyarrow Table."""
+        """Return the table, or some of its columns, as a pyarrow Table."""
         import pyarrow as pa
 
-        names = self._existing(columns)
+        names = self._check_columns(columns)
         try:
             if self.path.suffix == ".parquet":
                 from pyarrow.parquet import ParquetFile
@@ -80,13 +79,13 @@ class ResultTable:
             raise ResultsError(f"{self.path} cannot be read: {error}") from error
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The same as a pandas DataFrame: names as categories, whole numbers as pandas' nullable integers."""
-        return as_pandas(self.to_arrow(columns))
+        """Return the same as a pandas DataFrame: names as categories, integers as pandas' nullable integers."""
+        return arrow_to_pandas(self.to_arrow(columns))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
-    def _existing(self, columns: Sequence[str] | None) -> list[str]:
+    def _check_columns(self, columns: Sequence[str] | None) -> list[str]:
         known = self.schema.names
         if columns is None:
             return list(known)
@@ -98,17 +97,17 @@ class ResultTable:
         return list(columns)
 
 
-def as_pandas(table: pa.Table) -> pd.DataFrame:
-    """An Arrow table as a pandas DataFrame: names as categories, whole numbers as pandas' nullable integers."""
+def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a pandas DataFrame: names as categories, integers as pandas' nullable integers."""
     try:
         import pandas as pd
     except ImportError as error:
         raise ResultsError(
-            "pandas is not installed; `pip install clustersim[pandas]` brings it, `to_arrow()` needs none"
+            "pandas is not installed; `pip install clustersim[pandas]` installs it, `to_arrow()` does not need it"
         ) from error
     import pyarrow as pa
 
-    # A null among int64 would otherwise make the column float, and ids inexact.
+    # Otherwise a null would turn an integer column into floats, and ids would be inexact.
     integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
     return table.to_pandas(types_mapper=integers.get)
 
@@ -142,8 +141,8 @@ class Run:
         return f"<Run {self.path}: {rows or 'no rows'}>"
 
     def verify(self) -> None:
-        """Raises ResultsError when a table's file is not, byte for byte, what the manifest says."""
-        changed = [table.path.name for table in self.tables.values() if sha256_of(table.path) != table.sha256]
+        """Compare the files of all tables with the digests of the manifest. Raises ResultsError if one differs."""
+        changed = [table.path.name for table in self.tables.values() if hash_file(table.path) != table.sha256]
         if changed:
             raise ResultsError(
                 f"{self.path} has changed since it was written: {', '.join(changed)} "
@@ -152,20 +151,20 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """Opens the result directory of a run; ResultsError in one sentence when it is not a complete one."""
+    """Open the result directory of a run. Raises ResultsError if it is not a complete one."""
     directory = Path(path)
     if not directory.is_dir():
-        raise ResultsError(f"{directory} is not a result directory: there is no such directory")
+        raise ResultsError(f"{directory} is not a result directory: it does not exist")
     manifest = _read_json(directory / MANIFEST)
     version = manifest.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ResultsError(
             f"{directory} has results of schema version {version}; "
-            f"this clustersim reads version {SCHEMA_VERSION}"
+            f"this version of clustersim reads version {SCHEMA_VERSION}"
         )
     if (directory / "points").is_dir():
         raise ResultsError(
-            f"{directory} holds many runs; open one of them, {directory}/points/POINT/REPLICATION"
+            f"{directory} has many runs; open one of them, {directory}/points/POINT/REPLICATION"
         )
     tables = manifest.get("tables")
     missing = [name for name in TABLES if not isinstance(tables, dict) or name not in tables]
@@ -182,5 +181,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ResultsError(f"{path} cannot be read: it is no JSON object")
+        raise ResultsError(f"{path} cannot be read: it is not a JSON object")
     return content

@@ -1,7 +1,7 @@
-"""The charts of a sweep's page, as Vega-Lite specifications that altair writes.
+"""The charts of a sweep's page, as Vega-Lite specifications made by altair.
 
-Decides what is drawn against what. Must not know the page around it. `page` calls it; altair is imported here
-only, and only when a page is made.
+Decides which measures are drawn over which paths. Must not know the page that shows them. `page` imports it only
+when a page is made, as altair takes long to import.
 """
 
 from __future__ import annotations
@@ -11,71 +11,74 @@ from typing import Any
 
 import altair as alt
 
-from clustersim.study.pages.metric_labels import is_share, label, short_paths, value_told
+from clustersim.study.pages.chart_style import CHART_WIDTH, COLOURS, INK, MARK, SOFT, Spec, build_spec
+from clustersim.study.pages.measure_labels import format_varied_value, is_share, measure_label, shorten_paths
 from clustersim.study.sweep.experimental_designs import MAX_POINTS
 from clustersim.study.sweep.sweep_result import Sweep
 
-Spec = dict[str, Any]
-
-WIDTH, HEIGHT = 400, 250
-MAX_COLOURS = 8  # values of a second path that are told apart by colour
-INK, MARK, SOFT = "#1f2933", "#1f6feb", "#9aa5b1"
-COLOURS = ["#1f6feb", "#d9730d", "#2f9e44", "#c2255c", "#7048e8", "#0c8599", "#a61e4d", "#5c940d"]
+MAX_COLOURS = 8  # values of a second path that are distinguished by colour
 
 
 def measure_charts(sweep: Sweep, measure: str) -> list[Spec]:
-    """A measure over each varied path: the mean of each point, and its 95 % interval."""
+    """Draw a measure over each varied path: the mean of each point, and its 95 % interval."""
     rows = _rows(sweep, [measure])
-    return [_over(sweep, rows, number, measure) for number in range(len(sweep.paths))] if rows else []
+    return (
+        [_draw_over_path(sweep, rows, number, measure) for number in range(len(sweep.paths))] if rows else []
+    )
 
 
-def front_chart(sweep: Sweep, cost: str, share: str) -> Spec | None:
-    """Cost against availability; the points that nothing beats in both are joined by a line."""
+def pareto_chart(sweep: Sweep, cost: str, share: str) -> Spec | None:
+    """Draw availability over cost, with a line through the Pareto front; None for fewer than two points."""
     rows = _rows(sweep, [cost, share])
     if len(rows) < 2:
         return None
-    best: float | None = None
+    best_share: float | None = None
     for row in sorted(rows, key=lambda row: (row["mean0"], -row["mean1"])):
-        row["front"] = best is None or row["mean1"] > best
-        best = row["mean1"] if best is None else max(best, row["mean1"])
+        row["front"] = best_share is None or row["mean1"] > best_share
+        best_share = row["mean1"] if best_share is None else max(best_share, row["mean1"])
     data = alt.Data(values=rows)
     x = alt.X(
-        "mean0:Q", title=label(cost), scale=alt.Scale(zero=False), axis=alt.Axis(format="$,.6~g", tickCount=8)
+        "mean0:Q",
+        title=measure_label(cost),
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(format="$,.6~g", tickCount=8),
     )
-    y = alt.Y("mean1:Q", title=label(share), scale=alt.Scale(zero=False), axis=alt.Axis(format=".3~%"))
+    y = alt.Y(
+        "mean1:Q", title=measure_label(share), scale=alt.Scale(zero=False), axis=alt.Axis(format=".3~%")
+    )
     tooltip = _tooltip(sweep, [cost, share])
-    base, best_ones = alt.Chart(data), alt.Chart(data).transform_filter("datum.front")
+    base, front = alt.Chart(data), alt.Chart(data).transform_filter("datum.front")
     layers = (
         base.mark_circle(size=60, color=SOFT).encode(x=x, y=y, tooltip=tooltip),
-        best_ones.mark_line(color=MARK, interpolate="step-after").encode(x=x, y=y, order="mean0:Q"),
-        best_ones.mark_circle(size=70, color=MARK, opacity=1).encode(x=x, y=y, tooltip=tooltip),
+        front.mark_line(color=MARK, interpolate="step-after").encode(x=x, y=y, order="mean0:Q"),
+        front.mark_circle(size=70, color=MARK, opacity=1).encode(x=x, y=y, tooltip=tooltip),
     )
-    return spec_of(alt.layer(*layers), 2 * WIDTH)
+    return build_spec(alt.layer(*layers), 2 * CHART_WIDTH)
 
 
 def sensitivity_chart(sweep: Sweep, measure: str) -> Spec:
-    """Sobol indices of a measure: a bar per path and order, with its interval."""
-    found = sweep.sensitivity(measure)
+    """Draw the Sobol indices of a measure: a bar per path and order, with its interval."""
+    indices = sweep.sensitivity(measure)
     rows = [
         {"path": short, "order": order, "index": index.mean, "low": index.low, "high": index.high}
-        for short, path in zip(short_paths(sweep.paths), sweep.paths, strict=True)
-        for order, index in (("alone", found[path].first_order), ("in all", found[path].total_order))
+        for short, path in zip(shorten_paths(sweep.paths), sweep.paths, strict=True)
+        for order, index in (("alone", indices[path].first_order), ("in all", indices[path].total_order))
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("path:N", title=None), yOffset="order:N")
-    x = alt.X("index:Q", title=f"share of the variance of {label(measure)}")
+    x = alt.X("index:Q", title=f"share of the variance of {measure_label(measure)}")
     legend = alt.Legend(orient="top")
     colour = alt.Color("order:N", title=None, scale=alt.Scale(range=COLOURS), legend=legend)
     bars = base.mark_bar().encode(x=x, color=colour)
     limits = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
-    return spec_of(alt.layer(bars, limits), WIDTH, height=60 * len(sweep.paths))
+    return build_spec(alt.layer(bars, limits), CHART_WIDTH, height=60 * len(sweep.paths))
 
 
-def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -> Spec:
-    """A measure over the path of that number; a second path of a grid is told by colour."""
-    name = short_paths(sweep.paths)[number]
+def _draw_over_path(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -> Spec:
+    """Draw a measure over the path of that number; colour distinguishes the values of a second path."""
+    name = shorten_paths(sweep.paths)[number]
     values = [point[sweep.paths[number]] for point in sweep.points]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    order = list(dict.fromkeys(map(value_told, values)))
+    order = list(dict.fromkeys(map(format_varied_value, values)))
     ticks: dict[str, Any] = {"tickMinStep": 1} if all(isinstance(value, int) for value in values) else {}
     x = (
         alt.X(
@@ -91,57 +94,60 @@ def _over(sweep: Sweep, rows: list[dict[str, Any]], number: int, measure: str) -
     y_axis = (
         alt.Axis(format=".3~%") if shares else alt.Axis(format="$,.6~g") if "usd" in measure else alt.Axis()
     )
-    y = alt.Y("mean0:Q", title=_titled(measure), scale=alt.Scale(zero=False), axis=y_axis)
+    y = alt.Y("mean0:Q", title=_axis_title(measure), scale=alt.Scale(zero=False), axis=y_axis)
     colour = _colour(sweep, number)
     base = alt.Chart(alt.Data(values=rows))
     limits = base.mark_rule(opacity=0.6).encode(
-        x=x, y=alt.Y("low0:Q", title=label(measure)), y2="high0:Q", color=colour
+        x=x, y=alt.Y("low0:Q", title=measure_label(measure)), y2="high0:Q", color=colour
     )
     points = base.mark_circle(size=50).encode(x=x, y=y, color=colour, tooltip=_tooltip(sweep, [measure]))
     layers = [limits, points]
-    if numeric and _joined(sweep):
+    if numeric and _can_join(sweep):
         layers.insert(0, base.mark_line(opacity=0.5).encode(x=x, y=y, color=colour))
-    return spec_of(alt.layer(*layers), WIDTH)
+    return build_spec(alt.layer(*layers), CHART_WIDTH)
 
 
-def _titled(measure: str) -> str:
-    """A measure on an axis: seconds say so, dollars and percent are in the figures."""
-    return f"{label(measure)}, s" if measure.endswith("_s") else label(measure)
+def _axis_title(measure: str) -> str:
+    """Return the title of an axis: seconds are named, dollars and percent are in the figures."""
+    return f"{measure_label(measure)}, s" if measure.endswith("_s") else measure_label(measure)
 
 
-def _joined(sweep: Sweep) -> bool:
-    """Whether points may be joined by lines: with one path, or two of which the other has a colour."""
+def _can_join(sweep: Sweep) -> bool:
+    """Return whether lines may join points: with one path, or a grid of two of which the other has a colour."""
     design = sweep.manifest["design"]["design"]
     return len(sweep.paths) == 1 or (design == "grid" and len(sweep.paths) == 2)
 
 
 def _colour(sweep: Sweep, number: int) -> Any:
-    """Another path by colour, where it has few values."""
+    """Return the colour of the other of two paths, if it has few values."""
     for other, path in enumerate(sweep.paths):
-        seen = list(dict.fromkeys(value_told(point[path]) for point in sweep.points))
-        if other != number and len(sweep.paths) == 2 and 1 < len(seen) <= MAX_COLOURS:
-            title = short_paths(sweep.paths)[other]
-            scale = alt.Scale(domain=seen, range=COLOURS[: len(seen)])
+        distinct = list(dict.fromkeys(format_varied_value(point[path]) for point in sweep.points))
+        if other != number and len(sweep.paths) == 2 and 1 < len(distinct) <= MAX_COLOURS:
+            title = shorten_paths(sweep.paths)[other]
+            scale = alt.Scale(domain=distinct, range=COLOURS[: len(distinct)])
             return alt.Color(
-                f"name{other}:N", title=title, sort=seen, scale=scale, legend=alt.Legend(orient="top")
+                f"name{other}:N", title=title, sort=distinct, scale=scale, legend=alt.Legend(orient="top")
             )
     return alt.value(MARK)
 
 
 def _rows(sweep: Sweep, measures: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per point that has all the measures; keys without dots, which Vega-Lite reads as nesting."""
+    """Return one row per point that has all measures; its keys have no dots, which Vega-Lite reads as nesting."""
     rows = []
     for number, point in enumerate(sweep.points[:MAX_POINTS]):
-        found = [sweep.interval(measure, number) for measure in measures]
+        intervals = [sweep.interval(measure, number) for measure in measures]
         row: dict[str, Any] = {"point": number}
         for i, value in enumerate(point.values()):
-            plain = isinstance(value, int | float) and not isinstance(value, bool)
-            row |= {f"x{i}": value if plain else value_told(value), f"name{i}": value_told(value)}
-        for i, interval in enumerate(found):
+            numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            row |= {
+                f"x{i}": value if numeric else format_varied_value(value),
+                f"name{i}": format_varied_value(value),
+            }
+        for i, interval in enumerate(intervals):
             if interval is None:
                 break
-            several = interval.n > 1
-            low, high = (interval.low, interval.high) if several else (interval.mean, interval.mean)
+            replicated = interval.n > 1
+            low, high = (interval.low, interval.high) if replicated else (interval.mean, interval.mean)
             row |= {f"mean{i}": interval.mean, f"low{i}": low, f"high{i}": high}
         else:
             rows.append(row)
@@ -149,23 +155,11 @@ def _rows(sweep: Sweep, measures: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _tooltip(sweep: Sweep, measures: Sequence[str]) -> list[Any]:
-    paths = [alt.Tooltip(f"name{i}:N", title=name) for i, name in enumerate(short_paths(sweep.paths))]
+    paths = [alt.Tooltip(f"name{i}:N", title=name) for i, name in enumerate(shorten_paths(sweep.paths))]
     figures = [
-        alt.Tooltip(f"mean{i}:Q", title=label(measure), format=".4%" if is_share(measure) else ",.6~g")
+        alt.Tooltip(
+            f"mean{i}:Q", title=measure_label(measure), format=".4%" if is_share(measure) else ",.6~g"
+        )
         for i, measure in enumerate(measures)
     ]
     return [alt.Tooltip("point:Q", title="point"), *paths, *figures]
-
-
-def spec_of(chart: Any, width: int, height: int = HEIGHT) -> Spec:
-    """A chart in the page's style, as a specification."""
-    styled = (
-        chart.properties(width=width, height=height)
-        .configure_axis(
-            labelColor=INK, titleColor=INK, gridColor="#e9eef3", titleFontWeight=500, labelFontSize=12
-        )
-        .configure_view(stroke=None)
-        .configure_legend(labelColor=INK, titleColor=INK)
-    )
-    found: Spec = styled.to_dict()
-    return found

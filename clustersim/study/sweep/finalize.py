@@ -1,7 +1,7 @@
-"""How many runs become one result: a place is taken, runs come in, table and page and manifest are written.
+"""The begin and the end of a sweep's result: opens the result store, then writes table, page and manifest.
 
-Decides what may be taken up again and what a complete result holds. Must not know which runs are wanted. The
-sweep and the search do their work between `take_up` and `complete`.
+Decides what can be resumed and which files a complete result has. Must not know which runs are requested. The sweep
+and the search execute their runs between `begin_sweep` and `finish_sweep`.
 """
 
 from __future__ import annotations
@@ -12,100 +12,109 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clustersim.errors import ResultsError
-from clustersim.scenario.text.overrides import closest
-from clustersim.study.execution.dispatcher import in_order
-from clustersim.study.execution.result_store import PAGE, TABLE, Place, complete_manifest, growing_plan
-from clustersim.study.execution.worker import Row
-from clustersim.study.sweep.experimental_designs import Values
-from clustersim.study.sweep.page import can_make_pages, load_ahead, page_of
-from clustersim.study.sweep.provenance import Terms, changes
-from clustersim.study.sweep.runs_table import file_of, table_of
+from clustersim.scenario.text.overrides import suggest_name
+from clustersim.study.execution.dispatcher import sort_rows
+from clustersim.study.execution.result_store import (
+    REPORT_PAGE,
+    SUMMARY_TABLE,
+    ResultStore,
+    read_complete_manifest,
+    read_unfinished_plan,
+)
+from clustersim.study.execution.worker import RunRow
+from clustersim.study.pages.page_frame import can_make_pages, preload_libraries
+from clustersim.study.sweep.experimental_designs import PointValues
+from clustersim.study.sweep.page import render_sweep_page
+from clustersim.study.sweep.provenance import SweepIdentity, list_changes
+from clustersim.study.sweep.runs_table import build_runs_table, encode_table
 from clustersim.study.sweep.sweep_result import Sweep
 
 
-class Watcher:
-    """What many runs tell while they are being done; by itself it tells nobody."""
+class ProgressListener:
+    """The callbacks by which a study reports its progress; this one ignores them."""
 
-    def checking(self, share: float) -> None:
-        """So much of the points has been read."""
+    def points_checked(self, share: float) -> None:
+        """Called while points are validated, with the share done, 0 to 1."""
 
-    def total(self, runs: int) -> None:
-        """So many runs there will be, as far as is known."""
+    def runs_expected(self, runs: int) -> None:
+        """Called when the expected number of runs changes."""
 
-    def done(self, row: Row) -> None:
-        """A run is there."""
+    def run_finished(self, row: RunRow) -> None:
+        """Called with the row of each finished run."""
 
-    def best(self, words: str) -> None:
-        """The best point so far."""
+    def best_changed(self, description: str) -> None:
+        """Called with a description of the best point so far."""
 
 
-def take_up(place: Place, terms: Terms, resume: bool) -> bool:
-    """Whether there is something to go on with at `place`; nothing is written yet.
+def check_resumable(store: ResultStore, identity: SweepIdentity, resume: bool) -> bool:
+    """Return whether `store` has an earlier sweep to resume; nothing is written.
 
-    Raises ResultsError where the place is not to be used, or what is there is not what `terms` say.
+    Raises ResultsError if the store cannot be used, or its sweep has another identity.
     """
-    grows = growing_plan(place)
-    if grows is not None and not resume:
+    unfinished = read_unfinished_plan(store)
+    if unfinished is not None and not resume:
         raise ResultsError(
-            f"an unfinished {grows.get('kind', 'sweep')} is in {place.growing}; "
-            "go on with it by --resume, or remove it"
+            f"an unfinished {unfinished.get('kind', 'sweep')} is in {store.working_location}; "
+            "continue it with --resume, or remove it"
         )
-    before = complete_manifest(place) if grows is None else grows
-    if before is None or not resume:
+    earlier = read_complete_manifest(store) if unfinished is None else unfinished
+    if earlier is None or not resume:
         return False
-    found = changes(before, terms)
-    if found:
-        told = "; ".join(found)
+    differences = list_changes(earlier, identity)
+    if differences:
         raise ResultsError(
-            f"{place.shown} cannot be resumed: {told}. Undo that, or choose another place with --out"
+            f"{store.location} cannot be resumed: {'; '.join(differences)}. "
+            "Undo that, or choose another directory with --out"
         )
     return True
 
 
-def begin(place: Place, terms: Terms, resumed: bool) -> bytes:
-    """Makes the place grow; gives the plan that stands in it."""
-    load_ahead()
-    content = as_json(terms)
+def begin_sweep(store: ResultStore, identity: SweepIdentity, resumed: bool) -> bytes:
+    """Begin or continue the sweep in `store`; return the content of its plan file."""
+    preload_libraries()
+    content = encode_json(identity)
     if resumed:
-        place.reopen(content)
+        store.reopen(content)
     else:
-        place.begin(content)
+        store.begin(content)
     return content
 
 
-def complete(
-    place: Place,
-    terms: Terms,
-    points: Mapping[int, Values],
-    rows: Sequence[Row],
+def finish_sweep(
+    store: ResultStore,
+    identity: SweepIdentity,
+    points: Mapping[int, PointValues],
+    rows: Sequence[RunRow],
     timings: Mapping[str, float],
-    show: Callable[[Sweep], str] = page_of,
+    render: Callable[[Sweep], str] = render_sweep_page,
 ) -> Sweep:
-    """Writes table, page and manifest: with the last of them it is a result; `show` makes the page."""
-    rows = in_order(rows)
-    table = table_of(terms["design"]["paths"], points, rows)
-    content = file_of(table)
-    place.write(TABLE, content)
+    """Write table, page and manifest, which completes the result; `render` returns the page as HTML."""
+    rows = sort_rows(rows)
+    table = build_runs_table(identity["design"]["paths"], points, rows)
+    content = encode_table(table)
+    store.write(SUMMARY_TABLE, content)
     summary = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
     runs = {"runs_cpu_s": sum(row.cpu_s for row in rows), "reused": sum(row.reused for row in rows)}
-    page = PAGE if can_make_pages() else None
-    manifest = {**terms, "tables": {"summary": summary}, "page": page, "timings": {**timings, **runs}}
-    # As it will be read: what is shown now is what `cs.open` shows.
-    manifest = json.loads(as_json(manifest))
-    sweep = Sweep(place.shown, manifest, table)
+    page = REPORT_PAGE if can_make_pages() else None
+    manifest = {**identity, "tables": {"summary": summary}, "page": page, "timings": {**timings, **runs}}
+    # As it will be read from the file, so that the page is what `cs.open` would give.
+    manifest = json.loads(encode_json(manifest))
+    sweep = Sweep(store.location, manifest, table)
     if page is not None:
-        place.write(page, show(sweep).encode())
-    place.finish(as_json(manifest))
+        store.write(page, render(sweep).encode())
+    store.finish(encode_json(manifest))
     return sweep
 
 
-def check_measure(row: Row, measure: str, option: str) -> None:
-    """A measure that no run has is said at the first of them. Raises ResultsError."""
+def check_measure(row: RunRow, measure: str, option: str) -> None:
+    """Raise ResultsError if a successful run does not have the measure that `option` names."""
     if row.error is None and measure not in row.names:
-        raise ResultsError(f"{option}: no run has the measure {measure!r}; {closest(measure, row.names)}")
+        raise ResultsError(
+            f"{option}: no run has the measure {measure!r}; {suggest_name(measure, row.names)}"
+        )
 
 
-def as_json(content: Any) -> bytes:
-    """JSON as our files have it; what is no UTF-8 in a file's name as JSON's own escapes."""
+def encode_json(content: Any) -> bytes:
+    """Return JSON in the format of all files; bytes of a file name that are not UTF-8 become JSON escapes."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode(errors="backslashreplace")

@@ -1,7 +1,7 @@
-"""Until intervals are narrow: how many more replications a point needs.
+"""Sequential stopping: the number of replications until the confidence intervals are narrow enough.
 
 Decides when an interval is narrow enough and how the number of replications grows. Must not know how runs are
-done. The sweep asks after each round, so the answer depends on whole rounds, never on who was quicker.
+executed. The sweep calls it after each round, so the result depends on whole rounds only, not on their timing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim import stats
-from clustersim.study.execution.worker import Row, Task
+from clustersim.study.execution.worker import RunRow, RunSpec
 
-LEAST = 5  # replications before an interval is believed
-MOST = 1_000  # per point: what is not narrow then asks for another measure
+MIN_REPLICATIONS = 5  # per point, before its interval is used
+MAX_REPLICATIONS = 1_000  # per point: a measure that needs more is not suitable
 
-_WRITTEN = re.compile(r"(?P<measure>\S+?)\s*=\s*(?P<width>[0-9.]+(?:e-?\d+)?)\s*(?P<percent>%?)")
+_TARGET = re.compile(r"(?P<measure>\S+?)\s*=\s*(?P<width>[0-9.]+(?:e-?\d+)?)\s*(?P<percent>%?)")
 
 
 @dataclass(frozen=True)
-class Width:
-    """How wide, from end to end, the 95 % interval of a measure's mean may be; a share of it if `relative`."""
+class PrecisionTarget:
+    """The widest 95 % interval of a measure's mean, from end to end; `relative`: as a share of the mean."""
 
     measure: str
     width: float
@@ -33,57 +33,65 @@ class Width:
         return f"{100 * self.width:g}%" if self.relative else f"{self.width:g}"
 
 
-def read_width(text: str) -> Width:
-    """`cost_usd=2%` (of the mean) or `cost_usd=5` (USD). Raises ValueError in the words for the user."""
-    match = _WRITTEN.fullmatch(text.strip())
+def parse_precision_target(text: str) -> PrecisionTarget:
+    """Parse `cost_usd=2%` (of the mean) or `cost_usd=5` (USD). Raises ValueError with a message for the user."""
+    match = _TARGET.fullmatch(text.strip())
     try:
         width = float(match["width"]) if match else 0.0
     except ValueError:
         width = 0.0
     if match is None or width <= 0:
-        raise ValueError(f"{text!r} is no measure with a width; write it like cost_usd=2% or cost_usd=5")
-    return Width(match["measure"], width / 100 if match["percent"] else width, bool(match["percent"]))
+        raise ValueError(f"{text!r} is not a measure with a width; write it like cost_usd=2% or cost_usd=5")
+    return PrecisionTarget(
+        match["measure"], width / 100 if match["percent"] else width, bool(match["percent"])
+    )
 
 
-def more_tasks(rows: Sequence[Row], widths: Sequence[Width]) -> list[Task]:
-    """The runs of the next round, by point and replication; none when all intervals are narrow."""
-    by_point: dict[int, list[Row]] = {}
+def plan_next_round(rows: Sequence[RunRow], targets: Sequence[PrecisionTarget]) -> list[RunSpec]:
+    """Return the runs of the next round, by point and replication; empty if all intervals are narrow enough."""
+    by_point: dict[int, list[RunRow]] = {}
     for row in rows:
-        by_point.setdefault(row.task.point, []).append(row)
-    tasks = []
-    for point, found in sorted(by_point.items()):
-        have = 1 + max(row.task.replication for row in found)
-        wanted = max(_wanted(found, width, have) for width in widths)
-        tasks += [Task(point, replication) for replication in range(have, min(wanted, MOST))]
-    return tasks
+        by_point.setdefault(row.spec.point, []).append(row)
+    specs = []
+    for point, point_rows in sorted(by_point.items()):
+        present = 1 + max(row.spec.replication for row in point_rows)
+        needed = max(_replications_needed(point_rows, target, present) for target in targets)
+        specs += [
+            RunSpec(point, replication) for replication in range(present, min(needed, MAX_REPLICATIONS))
+        ]
+    return specs
 
 
-def _wanted(rows: Sequence[Row], width: Width, have: int) -> int:
-    """How many replications this width needs; at most twice as many as there are, as the spread is a guess."""
-    values = values_of(rows, width.measure)
+def _replications_needed(rows: Sequence[RunRow], target: PrecisionTarget, present: int) -> int:
+    """Return the replications that a target needs, at most twice the present ones, as their variance is uncertain."""
+    values = present_values(rows, target.measure)
     if len(values) < 2:
-        return have  # a measure that is null here, or runs that fail: more of them would tell no more
+        return present  # the measure is null here, or the runs fail: more of them would not help
     try:
-        needed = stats.replications_for(values, width.width, relative=width.relative)
+        needed = stats.replications_for(values, target.width, relative=target.relative)
     except ValueError:  # a share of a mean of 0
-        return have
-    return have if needed <= len(values) else min(max(needed, have + 1), 2 * have)
+        return present
+    return present if needed <= len(values) else min(max(needed, present + 1), 2 * present)
 
 
-def values_of(rows: Sequence[Row], measure: str) -> list[float]:
-    """The numbers of a measure, of the runs that have it."""
+def present_values(rows: Sequence[RunRow], measure: str) -> list[float]:
+    """Return the values of a measure, of the runs that have it."""
     values = [row.value(measure) for row in rows]
     return [value for value in values if not np.isnan(value)]
 
 
-def still_wide(rows: Sequence[Row], widths: Sequence[Width]) -> dict[Width, list[int]]:
-    """The points whose interval is wider than asked for, of those at the greatest number of replications."""
-    by_point: dict[int, list[Row]] = {}
+def find_wide_points(
+    rows: Sequence[RunRow], targets: Sequence[PrecisionTarget]
+) -> dict[PrecisionTarget, list[int]]:
+    """Return, by target, the points at MAX_REPLICATIONS whose interval is still too wide."""
+    by_point: dict[int, list[RunRow]] = {}
     for row in rows:
-        by_point.setdefault(row.task.point, []).append(row)
-    found: dict[Width, list[int]] = {}
-    for width in widths:
-        for point, of in by_point.items():
-            if len(of) >= MOST and _wanted(of, width, len(of)) > len(of):
-                found.setdefault(width, []).append(point)
-    return found
+        by_point.setdefault(row.spec.point, []).append(row)
+    too_wide: dict[PrecisionTarget, list[int]] = {}
+    for target in targets:
+        for point, point_rows in by_point.items():
+            if len(point_rows) >= MAX_REPLICATIONS and _replications_needed(
+                point_rows, target, len(point_rows)
+            ) > len(point_rows):
+                too_wide.setdefault(target, []).append(point)
+    return too_wide

@@ -1,7 +1,7 @@
-"""How far a sweep has come, on standard error: a bar on a terminal, a line now and then elsewhere.
+"""The progress of a study on standard error: a bar on a terminal, otherwise a line every ten seconds.
 
-Decides what is told while runs are being done: how many, how fast, how long still, and the best point so far.
-Must not know what is done with it. The command line makes one and hands it to the sweep or the search.
+Decides which figures are shown while runs are executed: their number, rate, remaining time, and the best point so
+far. Must not know how runs are executed. The command line creates the bar and passes it to the sweep or the search.
 """
 
 from __future__ import annotations
@@ -16,52 +16,54 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from clustersim.engine.program import is_cold
-from clustersim.study.execution.worker import Row
-from clustersim.study.pages.metric_labels import short_paths, value_told
-from clustersim.study.sweep.finalize import Watcher
+from clustersim.study.execution.worker import RunRow
+from clustersim.study.pages.measure_labels import format_varied_value, shorten_paths
+from clustersim.study.sweep.finalize import ProgressListener
 
-LINE_S = 10.0  # between two lines where there is no terminal
-LOOK_S = 0.2  # between two looks at the best point: there may be thousands
+LINE_INTERVAL_S = 10.0  # between two lines without a terminal
+REFRESH_S = 0.2  # between two updates: finding the best of thousands of points takes time
 MEASURE = "cost_usd"
 
 
-class Best:
-    """The point of the least mean cost so far."""
+class BestPoint:
+    """Finds the point with the least mean cost so far."""
 
     def __init__(self, paths: Sequence[str], points: Sequence[Sequence[Any]]) -> None:
-        self._names = short_paths(paths)
+        self._names = shorten_paths(paths)
         self._points = points
         self._sums: dict[int, tuple[float, int]] = {}
 
-    def add(self, row: Row) -> None:
-        """Takes a run into account."""
+    def add(self, row: RunRow) -> None:
+        """Include a run."""
         value = row.value(MEASURE)
-        if not math.isnan(value):  # a run that failed has none
-            total, n = self._sums.get(row.task.point, (0.0, 0))
-            self._sums[row.task.point] = (total + value, n + 1)
+        if not math.isnan(value):  # a failed run has none
+            total, n = self._sums.get(row.spec.point, (0.0, 0))
+            self._sums[row.spec.point] = (total + value, n + 1)
 
-    def told(self) -> str:
-        """`best $310.11 targetCapacity=90`."""
+    def describe(self) -> str:
+        """Describe the best point, like `best $310.11 targetCapacity=90`; empty before the first run."""
         if not self._sums:
             return ""
         mean, point = min((total / n, point) for point, (total, n) in self._sums.items())
         values = self._points[point] if point < len(self._points) else ()
         pairs = zip(self._names, values, strict=False)
-        return " ".join([f"best ${mean:,.2f}", *(f"{name}={value_told(value)}" for name, value in pairs)])
+        return " ".join(
+            [f"best ${mean:,.2f}", *(f"{name}={format_varied_value(value)}" for name, value in pairs)]
+        )
 
 
-class Bar(Watcher):
-    """Progress on a terminal as a bar, elsewhere as a line now and then; quiet: nothing."""
+class ProgressBar(ProgressListener):
+    """Shows progress on `console`; nothing if `quiet`. `trace` is the traceback of the first failed run."""
 
     def __init__(self, console: Console, quiet: bool) -> None:
         self.trace = ""
         self._console = console
         self._quiet = quiet
-        self._begun = self._told = time.monotonic()
-        self._runs = self._all = 0
-        self._shown = 0.0
-        self._best: Best | None = None  # a search says it in its own words
-        self._words = ""
+        self._started_at = self._printed_at = time.monotonic()
+        self._finished = self._expected = 0
+        self._updated_at = 0.0
+        self._best: BestPoint | None = None  # a search describes its best point itself
+        self._best_text = ""
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
             TextColumn("{task.description}"),
@@ -74,65 +76,65 @@ class Bar(Watcher):
         self._progress = Progress(*columns, console=console, transient=True, disable=hidden, expand=True)
         self._task = self._progress.add_task("checking points", total=1.0, counts="", best="")
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def checking(self, share: float) -> None:
+    def points_checked(self, share: float) -> None:
         self._progress.update(self._task, completed=share)
 
-    def begin(
+    def start(
         self,
         name: str,
         warnings: Sequence[str],
         paths: Sequence[str] = (),
         points: Sequence[Sequence[Any]] = (),
     ) -> None:
-        """The points are sound: what there is to warn of, and what is about to be done."""
+        """Print warnings after the points were validated, and show the name of the study."""
         if not self._quiet:
             for warning in warnings:
-                self._say(f"warning: {warning}")
+                self._print(f"warning: {warning}")
             if is_cold():
-                self._say("compiling the kernels: once for this version, some ten seconds ...")
-        self._best = Best(paths, points) if paths else None
+                self._print("compiling the kernels: once per version, about ten seconds ...")
+        self._best = BestPoint(paths, points) if paths else None
         self._progress.update(self._task, description=name)
 
-    def total(self, runs: int) -> None:
-        if not self._all:
-            self._begun = self._told = time.monotonic()
-        self._all = runs
-        self._progress.update(self._task, total=runs, completed=self._runs)
+    def runs_expected(self, runs: int) -> None:
+        if not self._expected:
+            self._started_at = self._printed_at = time.monotonic()
+        self._expected = runs
+        self._progress.update(self._task, total=runs, completed=self._finished)
 
-    def done(self, row: Row) -> None:
-        self._runs += 1
+    def run_finished(self, row: RunRow) -> None:
+        self._finished += 1
         self.trace = self.trace or row.trace
         if self._best is not None:
             self._best.add(row)
         now = time.monotonic()
-        if now - self._shown < LOOK_S and self._runs < self._all:
+        if now - self._updated_at < REFRESH_S and self._finished < self._expected:
             return
-        self._shown = now
+        self._updated_at = now
         if self._best is not None:
-            self._words = self._best.told()
-        rate = self._runs / max(now - self._begun, 1e-9)
-        counts = f"{self._runs:,}/{self._all:,} {rate:,.1f}/s"
-        self._progress.update(self._task, completed=self._runs, counts=counts, best=self._words)
-        if not (self._quiet or self._console.is_terminal) and now - self._told >= LINE_S:
-            self._told = now
+            self._best_text = self._best.describe()
+        rate = self._finished / max(now - self._started_at, 1e-9)
+        counts = f"{self._finished:,}/{self._expected:,} {rate:,.1f}/s"
+        self._progress.update(self._task, completed=self._finished, counts=counts, best=self._best_text)
+        if not (self._quiet or self._console.is_terminal) and now - self._printed_at >= LINE_INTERVAL_S:
+            self._printed_at = now
             parts = (
-                f"{self._runs:,} of {self._all:,} runs",
+                f"{self._finished:,} of {self._expected:,} runs",
                 f"{rate:,.1f}/s",
-                f"{(self._all - self._runs) / rate:,.0f} s left",
-                self._words,
+                f"{(self._expected - self._finished) / rate:,.0f} s left",
+                self._best_text,
             )
-            self._say(", ".join(part for part in parts if part))
+            self._print(", ".join(part for part in parts if part))
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    def best(self, words: str) -> None:
-        self._words = words
-        self._progress.update(self._task, best=words)
+    def best_changed(self, description: str) -> None:
+        self._best_text = description
+        self._progress.update(self._task, best=description)

@@ -1,7 +1,7 @@
-"""What a sweep was agreed to be: the terms by which an interrupted one may be taken up again.
+"""The identity of a sweep; `--resume` refuses if it changed.
 
-Decides what identifies a sweep, and says in words how two of them differ. Must not know where the terms are
-kept. They become `plan.json` while a sweep grows, and the greater part of its manifest at the end.
+Decides what identifies a sweep, and describes how two of them differ. Must not know where the identity is stored. It
+is the content of `plan.json` while a sweep is unfinished, and most of its manifest at the end.
 """
 
 from __future__ import annotations
@@ -11,47 +11,48 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clustersim.engine.random_streams import GENERATOR
-from clustersim.record.publication import versions
+from clustersim.record.publication import library_versions
 from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.scenario.sections.sweep import Choices, Varied
 from clustersim.study.execution.worker import program_digest
 from clustersim.study.sweep.experimental_designs import Design
-from clustersim.study.sweep.plan import Plan
+from clustersim.study.sweep.plan import SweepPlan
 
 MAX_CHANGES = 5
 
-Terms = dict[str, Any]
+SweepIdentity = dict[str, Any]
+"""The identity as JSON."""
 
 
-def terms_of(plan: Plan, widths: Mapping[str, str]) -> Terms:
-    """The terms of a sweep; how far it goes on (replications, widths) is said, but may change when it is resumed."""
+def identify_sweep(plan: SweepPlan, widths: Mapping[str, str]) -> SweepIdentity:
+    """Return the identity of a sweep. Its replications and widths are recorded, but may change when it is resumed."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "sweep",
-        **scenario_terms(plan.base),
-        "design": design_terms(plan.design),
+        **identify_scenario(plan.base),
+        "design": describe_design(plan.design),
         "replications": plan.replications,
         "until_width": dict(widths),
         "points": [{"values": list(point.values), "scenario_digest": point.digest} for point in plan.points],
     }
 
 
-def scenario_terms(base: Scenario) -> Terms:
-    """The scenario, its files, and what the bytes of a run depend on beside them."""
+def identify_scenario(base: Scenario) -> SweepIdentity:
+    """Return the scenario, its files, and all else that the results of a run depend on."""
     return {
         "scenario": base.resolved,
         "scenario_digest": base.digest,
         "inputs": [{"path": each.path, "sha256": each.sha256} for each in base.inputs],
         "seed": base.seed,
-        "versions": versions(GENERATOR),
+        "versions": library_versions(GENERATOR),
         "program": program_digest(),
     }
 
 
-def design_terms(design: Design) -> dict[str, Any]:
-    """A design as JSON, in the words of the `sweep` block; the points of a file are told elsewhere."""
-    vary = {} if design.rows else {path: _plain(varied) for path, varied in design.varied.items()}
+def describe_design(design: Design) -> dict[str, Any]:
+    """Return a design as JSON with the keys of the `sweep` block, without the points of a file."""
+    vary = {} if design.rows else {path: _describe_varied(varied) for path, varied in design.varied.items()}
     return {
         "design": design.kind,
         "paths": list(design.paths),
@@ -61,43 +62,51 @@ def design_terms(design: Design) -> dict[str, Any]:
     }
 
 
-def _plain(varied: Varied) -> Any:
+def _describe_varied(varied: Varied) -> Any:
     if isinstance(varied, Choices):
         return list(varied.values)
     return {"from": varied.low, "to": varied.high, "integer": varied.integer}
 
 
-def changes(before: Terms, now: Terms) -> list[str]:
-    """How `now` differs from `before`, one phrase each; nothing where a sweep may go on."""
-    now = json.loads(json.dumps(now))  # as it was read: tuples are lists
-    found = [
+def list_changes(before: SweepIdentity, now: SweepIdentity) -> list[str]:
+    """Return the differences of `now` from `before`, one phrase each; empty if the sweep can be resumed."""
+    now = json.loads(json.dumps(now))  # as if read from a file: tuples become lists
+    differences = [
         f"{name} was {before.get('versions', {}).get(name)} and is {number}"
         for name, number in now["versions"].items()
         if before.get("versions", {}).get(name) != number
     ]
-    if not found and before.get("program") != now["program"]:
-        found.append("clustersim's own code has changed")
-    old, new = ({each["path"]: each["sha256"] for each in terms.get("inputs", [])} for terms in (before, now))
-    found += [f"the input file {path} has changed" for path in new if path in old and old[path] != new[path]]
-    found += [f"the input file {path} was not there" for path in new if path not in old]
-    found += [f"the input file {path} is no longer used" for path in old if path not in new]
-    found += _differences(before.get("scenario", {}), now["scenario"])
+    if not differences and before.get("program") != now["program"]:
+        differences.append("clustersim's own code has changed")
+    old, new = (
+        {each["path"]: each["sha256"] for each in identity.get("inputs", [])} for identity in (before, now)
+    )
+    differences += [
+        f"the input file {path} has changed" for path in new if path in old and old[path] != new[path]
+    ]
+    differences += [f"the input file {path} is new" for path in new if path not in old]
+    differences += [f"the input file {path} is no longer used" for path in old if path not in new]
+    differences += _field_differences(before.get("scenario", {}), now["scenario"])
     if before.get("design") != now["design"]:
-        found.append(f"the design was {_told(before.get('design'))} and is {_told(now['design'])}")
-    elif now["kind"] != "search" and _values(before) != _values(now):
-        found.append("the points have changed")
+        differences.append(
+            f"the design was {_format_design(before.get('design'))} and is {_format_design(now['design'])}"
+        )
+    elif now["kind"] != "search" and _point_values(before) != _point_values(now):
+        differences.append("the points have changed")
     for part in ("search", "comparison"):
-        found += _differences(before.get(part, {}), now.get(part, {}))
+        differences += _field_differences(before.get(part, {}), now.get(part, {}))
     if before.get("kind") != now["kind"]:
-        found.insert(0, f"it is a {before.get('kind')}, not a {now['kind']}")
-    return found[:MAX_CHANGES] + ([f"{len(found) - MAX_CHANGES} more"] if len(found) > MAX_CHANGES else [])
+        differences.insert(0, f"it is a {before.get('kind')}, not a {now['kind']}")
+    return differences[:MAX_CHANGES] + (
+        [f"{len(differences) - MAX_CHANGES} more"] if len(differences) > MAX_CHANGES else []
+    )
 
 
-def _values(terms: Terms) -> list[Any]:
-    return [point["values"] for point in terms.get("points", [])]
+def _point_values(identity: SweepIdentity) -> list[Any]:
+    return [point["values"] for point in identity.get("points", [])]
 
 
-def _told(design: Any) -> str:
+def _format_design(design: Any) -> str:
     if not isinstance(design, dict):
         return "unknown"
     named = [f"{path}={json.dumps(design['vary'].get(path, '...'))}" for path in design.get("paths", [])]
@@ -105,8 +114,8 @@ def _told(design: Any) -> str:
     return f"{design.get('design')}{size} over {', '.join(named) or 'nothing'}"
 
 
-def _differences(before: Any, now: Any) -> list[str]:
-    """Fields that differ, by their paths."""
+def _field_differences(before: Any, now: Any) -> list[str]:
+    """Return a phrase for each field that differs, by path."""
     old, new = dict(_leaves("", before)), dict(_leaves("", now))
     names = list(dict.fromkeys([*old, *new]))
     return [

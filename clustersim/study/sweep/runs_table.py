@@ -1,7 +1,7 @@
-"""`summary.arrow`: one row per run of a sweep, in a table whose bytes depend on nothing but the runs.
+"""`summary.arrow`: one row per run of a sweep, in a table whose bytes depend only on the runs.
 
-Decides columns, types, units and order. Must not know how rows came about. The sweep writes it, `sweeps` and
-everything that opens Arrow files reads it.
+Decides columns, types, units and order. Must not know how the rows were computed. `finalize` writes it;
+`sweep_result` and every program that opens Arrow files reads it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clustersim.record.columns import strings
+from clustersim.record.columns import to_arrow_strings
 from clustersim.record.recorder import COMPRESSION_LEVEL
 from clustersim.record.schema import METADATA_KEY, SCHEMA_VERSION
-from clustersim.study.execution.worker import Row
-from clustersim.study.sweep.experimental_designs import Values
+from clustersim.study.execution.worker import RunRow
+from clustersim.study.sweep.experimental_designs import PointValues
 
 _UNITS = (
     ("_usd", "USD"),
@@ -31,11 +31,15 @@ _UNITS = (
     ("jobs_completed", "share"),
     ("availability_healthy", "share"),
 )
-DOC = "One row per run: its point, its replication, the varied values, and every number of its summary.json."
+DESCRIPTION = (
+    "One row per run: its point, its replication, the varied values, and every number of its summary.json."
+)
 
 
-def table_of(paths: Sequence[str], points: Mapping[int, Values], rows: Sequence[Row]) -> pa.Table:
-    """The table of `rows`, which are in order of point and replication; `points` has the values of each."""
+def build_runs_table(
+    paths: Sequence[str], points: Mapping[int, PointValues], rows: Sequence[RunRow]
+) -> pa.Table:
+    """Return the table of `rows`, which are sorted by point and replication; `points` has the values of each point."""
     columns: list[pa.Array] = []
     fields: list[pa.Field] = []
 
@@ -43,38 +47,38 @@ def table_of(paths: Sequence[str], points: Mapping[int, Values], rows: Sequence[
         columns.append(values)
         fields.append(pa.field(name, values.type, metadata={"unit": unit, "description": description}))
 
-    add("point", _integers([row.task.point for row in rows]), "number", "The combination of values, from 0.")
+    add("point", _integers([row.spec.point for row in rows]), "number", "The combination of values, from 0.")
     add(
         "replication",
-        _integers([row.task.replication for row in rows]),
+        _integers([row.spec.replication for row in rows]),
         "number",
         "Which repetition, from 0.",
     )
     add("seed", _integers([row.seed for row in rows]), "number", "The scenario's seed, shared by all points.")
-    errors = strings([row.error for row in rows])
+    errors = to_arrow_strings([row.error for row in rows])
     add(
         "error",
         errors,
         "sentence",
-        "Why the run failed; null for one that did not, and then numbers are not.",
+        "Why the run failed; null if it succeeded. A failed run has no numbers.",
     )
     for number, path in enumerate(paths):
-        values = [points[row.task.point][number] for row in rows]
+        values = [points[row.spec.point][number] for row in rows]
         every = [point[number] for point in points.values()]
         add(
             path,
             _varied(values, every),
             "as in the scenario",
-            "Varied: the value in place of the scenario's.",
+            "Varied: the value that replaces the scenario's.",
         )
     for name, (values, mask, whole) in _numbers(rows).items():
         kind = pa.int64() if whole else pa.float64()
-        words = f"`{name}` of the run's summary.json."
+        description = f"`{name}` of the run's summary.json."
         if name.startswith("comparison."):
-            words = f"`{name}`: what the comparison made of the run (docs/comparing.md)."
-        add(name, _column(values, mask, kind), _unit(name), words)
-    told = {"schema_version": SCHEMA_VERSION, "table": "summary", "description": DOC}
-    schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(told)})
+            description = f"`{name}`: a figure of the comparison (docs/comparing.md)."
+        add(name, _column(values, mask, kind), _unit(name), description)
+    header = {"schema_version": SCHEMA_VERSION, "table": "summary", "description": DESCRIPTION}
+    schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(header)})
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -100,14 +104,16 @@ def _varied(values: Sequence[Any], every: Sequence[Any]) -> pa.Array:
         numbers = np.array([0 if value is None else value for value in values])
         return _column(numbers, mask, pa.float64() if float in kinds else pa.int64())
     if kinds == {bool}:
-        return strings([None if value is None else str(value).lower() for value in values]).cast(pa.bool_())
+        return to_arrow_strings([None if value is None else str(value).lower() for value in values]).cast(
+            pa.bool_()
+        )
     texts = [value if value is None or kinds == {str} else json.dumps(value) for value in values]
-    return strings(texts).dictionary_encode()
+    return to_arrow_strings(texts).dictionary_encode()
 
 
-def _numbers(rows: Sequence[Row]) -> dict[str, tuple[Any, Any, bool]]:
-    """Values, nulls and whether all are whole, by name: in the order in which the first runs name them."""
-    found: dict[str, tuple[Any, Any, bool]] = {}
+def _numbers(rows: Sequence[RunRow]) -> dict[str, tuple[Any, Any, bool]]:
+    """Return values, nulls and whether all are integers, by name in the order of first appearance."""
+    columns: dict[str, tuple[Any, Any, bool]] = {}
     by_names: dict[tuple[str, ...], list[int]] = {}
     for number, row in enumerate(rows):
         by_names.setdefault(row.names, []).append(number)
@@ -115,18 +121,18 @@ def _numbers(rows: Sequence[Row]) -> dict[str, tuple[Any, Any, bool]]:
         block = np.array([rows[number].values for number in numbers]).reshape(len(numbers), len(names))
         whole = np.array([rows[number].whole for number in numbers]).reshape(len(numbers), len(names))
         for position, name in enumerate(names):
-            if name not in found:
-                found[name] = (np.full(len(rows), np.nan), np.ones(len(rows), np.bool_), True)
-            values, mask, integers = found[name]
+            if name not in columns:
+                columns[name] = (np.full(len(rows), np.nan), np.ones(len(rows), np.bool_), True)
+            values, mask, integers = columns[name]
             values[numbers] = block[:, position]
             mask[numbers] = np.isnan(block[:, position])
             present = ~mask[numbers]
-            found[name] = (values, mask, integers and bool(whole[present, position].all()))
-    for name, (values, mask, integers) in found.items():
+            columns[name] = (values, mask, integers and bool(whole[present, position].all()))
+    for name, (values, mask, integers) in columns.items():
         values[mask] = 0.0
-        # A column of nulls is of the kind that may be null: times and shares, never counts.
-        found[name] = (values, mask, integers and not mask.all())
-    return found
+        # A column of nulls is a float column: times and shares may be null, counts never are.
+        columns[name] = (values, mask, integers and not mask.all())
+    return columns
 
 
 def _unit(name: str) -> str:
@@ -136,8 +142,8 @@ def _unit(name: str) -> str:
     return next((unit for ending, unit in _UNITS if last.endswith(ending)), "number")
 
 
-def file_of(table: pa.Table) -> bytes:
-    """The table as an Arrow IPC file, compressed as the tables of runs are."""
+def encode_table(table: pa.Table) -> bytes:
+    """Return the table as an Arrow IPC file, compressed like the tables of runs."""
     sink = pa.BufferOutputStream()
     codec = pa.Codec("zstd", compression_level=COMPRESSION_LEVEL)
     options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)

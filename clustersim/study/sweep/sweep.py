@@ -1,7 +1,7 @@
-"""A sweep from its plan to its result: what is missing is done, what is there counts, then it becomes whole.
+"""A sweep from its plan to its result: runs the missing points, reuses finished ones, then publishes the result.
 
-Decides the order of things and what may be taken up again. Must not know terminals or processes. `cs.sweep`
-and the command line call `prepare` and then `Undertaking.run`.
+Decides the order of these steps. Must not know terminals or processes. `cs.sweep` and the command line call
+`prepare_sweep` and then `PreparedSweep.run`.
 """
 
 from __future__ import annotations
@@ -14,85 +14,99 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario.sections.sweep import DesignKind
-from clustersim.study.execution.dask_cluster import workers
+from clustersim.study.execution.dask_cluster import open_dask_client
 from clustersim.study.execution.dispatcher import Dispatcher
-from clustersim.study.execution.result_store import Place, place_of
-from clustersim.study.execution.worker import Measured, Row, Task
-from clustersim.study.sweep.finalize import Watcher, begin, check_measure, complete, take_up
-from clustersim.study.sweep.page import page_of
-from clustersim.study.sweep.plan import Plan, Request, read_plan
-from clustersim.study.sweep.precision_stopping import LEAST, Width, more_tasks, read_width
-from clustersim.study.sweep.provenance import Terms, terms_of
+from clustersim.study.execution.result_store import ResultStore, open_store
+from clustersim.study.execution.worker import RunMeasurer, RunRow, RunSpec
+from clustersim.study.sweep.finalize import (
+    ProgressListener,
+    begin_sweep,
+    check_measure,
+    check_resumable,
+    finish_sweep,
+)
+from clustersim.study.sweep.page import render_sweep_page
+from clustersim.study.sweep.plan import SweepPlan, SweepRequest, plan_sweep
+from clustersim.study.sweep.precision_stopping import (
+    MIN_REPLICATIONS,
+    PrecisionTarget,
+    parse_precision_target,
+    plan_next_round,
+)
+from clustersim.study.sweep.provenance import SweepIdentity, identify_sweep
 from clustersim.study.sweep.sweep_result import Sweep
-from clustersim.study.sweep.varied_parameters import read_vary
+from clustersim.study.sweep.varied_parameters import check_vary
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
 @dataclass
-class Undertaking:
-    """A sweep that may begin: its points are sound, and its place may be used."""
+class PreparedSweep:
+    """A sweep that can start: its points are valid, and its store can be used.
 
-    plan: Plan
-    place: Place
-    terms: Terms
-    widths: tuple[Width, ...]
+    `resumed` says that the store has runs of an earlier attempt; `rows` are those of the finished runs.
+    """
+
+    plan: SweepPlan
+    store: ResultStore
+    identity: SweepIdentity
+    targets: tuple[PrecisionTarget, ...]
     resumed: bool
-    measured: Measured | None = None
-    show: Callable[[Sweep], str] = page_of
-    rows: list[Row] = field(default_factory=list)
+    measure_run: RunMeasurer | None = None
+    render_page: Callable[[Sweep], str] = render_sweep_page
+    rows: list[RunRow] = field(default_factory=list)
 
-    def run(self, client: Client, watcher: Watcher) -> Sweep:
-        """Does what is missing and makes the result. Raises ResultsError where it cannot go on."""
+    def run(self, client: Client, listener: ProgressListener) -> Sweep:
+        """Execute the missing runs and publish the result. Raises ResultsError if it cannot go on."""
         wall, cpu = time.perf_counter(), time.process_time()
-        content = begin(self.place, self.terms, self.resumed)
-        there = self.place.runs() if self.resumed else []
-        dispatcher = Dispatcher(client, self.place, content, self.plan.scenario, self.measured)
+        content = begin_sweep(self.store, self.identity, self.resumed)
+        published = self.store.list_runs() if self.resumed else []
+        dispatcher = Dispatcher(client, self.store, content, self.plan.read_scenario, self.measure_run)
         numbers = range(self.plan.replications)
-        tasks = [Task(point, number) for point in range(len(self.plan.points)) for number in numbers]
-        while tasks:
-            watcher.total(len(self.rows) + len(tasks))
-            for row in dispatcher.run(tasks):
-                for width in self.widths:
-                    check_measure(row, width.measure, "--until-width")
+        specs = [RunSpec(point, number) for point in range(len(self.plan.points)) for number in numbers]
+        while specs:
+            listener.runs_expected(len(self.rows) + len(specs))
+            for row in dispatcher.run(specs):
+                for target in self.targets:
+                    check_measure(row, target.measure, "--until-width")
                 self.rows.append(row)
-                watcher.done(row)
-            tasks = more_tasks(self.rows, self.widths) if self.widths else []
-            if not tasks:  # more replications than are asked for now: they are there, so they count
-                tasks = sorted({Task(*run) for run in there} - {row.task for row in self.rows})
-                there = []
+                listener.run_finished(row)
+            specs = plan_next_round(self.rows, self.targets) if self.targets else []
+            if not specs:  # published replications beyond those requested now count too
+                specs = sorted({RunSpec(*run) for run in published} - {row.spec for row in self.rows})
+                published = []
         timings = {"wall_s": time.perf_counter() - wall, "client_cpu_s": time.process_time() - cpu}
         points = {number: point.values for number, point in enumerate(self.plan.points)}
-        return complete(self.place, self.terms, points, self.rows, timings, self.show)
+        return finish_sweep(self.store, self.identity, points, self.rows, timings, self.render_page)
 
 
-def prepare(
+def prepare_sweep(
     path: Path,
-    request: Request,
+    request: SweepRequest,
     out: str | Path,
     *,
     resume: bool = False,
     until_width: Sequence[str] = (),
-    watcher: Watcher | None = None,
-) -> Undertaking:
-    """Reads every point and looks at the place; nothing is written.
+    listener: ProgressListener | None = None,
+) -> PreparedSweep:
+    """Validate every point and check the result store; nothing is written.
 
-    Raises ScenarioError for what is wrong with the scenario or the points, ResultsError for a place that is not
-    to be used, or a sweep that is not the one to be resumed.
+    Raises ScenarioError for problems of the scenario or the points, ResultsError for a store that cannot be used, or
+    if the sweep to be resumed has another identity.
     """
-    widths = _widths(until_width)
-    plan = read_plan(path, request, (watcher or Watcher()).checking)
-    if widths:
-        plan.reading.replications = max(plan.replications, LEAST)
-    place = place_of(out, plan.base.name)
-    terms = terms_of(plan, {width.measure: str(width) for width in widths})
-    return Undertaking(plan, place, terms, widths, take_up(place, terms, resume))
+    targets = _parse_targets(until_width)
+    plan = plan_sweep(path, request, (listener or ProgressListener()).points_checked)
+    if targets:
+        plan.varied_scenario.replications = max(plan.replications, MIN_REPLICATIONS)
+    store = open_store(out, plan.base.name)
+    identity = identify_sweep(plan, {target.measure: str(target) for target in targets})
+    return PreparedSweep(plan, store, identity, targets, check_resumable(store, identity, resume))
 
 
-def _widths(texts: Sequence[str]) -> tuple[Width, ...]:
+def _parse_targets(texts: Sequence[str]) -> tuple[PrecisionTarget, ...]:
     try:
-        return tuple(read_width(text) for text in texts)
+        return tuple(parse_precision_target(text) for text in texts)
     except ValueError as error:
         raise ScenarioError([f"--until-width: {error}"]) from None
 
@@ -113,14 +127,14 @@ def sweep(
     seed: int | None = None,
     set: Sequence[str] = (),
 ) -> Sweep:
-    """Sweeps a scenario file into `out`/NAME and returns the result, as `clustersim sweep` does.
+    """Sweep a scenario file into `out`/NAME and return the result, as `clustersim sweep` does.
 
     `vary` has a list of values, or a range like `{"from": 70, "to": 100, "integer": True}`, by path; without it
-    the scenario's `sweep` block says what is varied. Raises ScenarioError with every problem of the scenario and
+    the scenario's `sweep` block is used. Raises ScenarioError with every problem of the scenario and
     its points, ResultsError where results cannot be written or resumed.
     """
-    asked = Request(
-        vary=None if vary is None else read_vary(vary),
+    request = SweepRequest(
+        vary=None if vary is None else check_vary(vary),
         design=design,
         points=Path(points) if isinstance(points, str) else points,
         sensitivity=sensitivity,
@@ -129,6 +143,6 @@ def sweep(
         seed=seed,
     )
     widths = [f"{measure}={width}" for measure, width in (until_width or {}).items()]
-    undertaking = prepare(Path(path), asked, out, resume=resume, until_width=widths)
-    with workers(jobs, scheduler) as client:
-        return undertaking.run(client, Watcher())
+    prepared = prepare_sweep(Path(path), request, out, resume=resume, until_width=widths)
+    with open_dask_client(jobs, scheduler) as client:
+        return prepared.run(client, ProgressListener())

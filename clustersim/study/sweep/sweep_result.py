@@ -1,6 +1,6 @@
-"""A finished sweep: its table, its runs, and what they say of each point.
+"""The result of a sweep: its table, its runs, and the statistics of each point.
 
-Decides how the rows of a sweep become means, intervals and comparisons. Must not know how runs were done.
+Decides how the rows of a sweep become means, intervals and comparisons. Must not know how runs were executed.
 Users get a `Sweep` from `cs.sweep` and `cs.open`; the report and the page read it.
 """
 
@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from clustersim import stats
 from clustersim.errors import ResultsError
-from clustersim.scenario.text.overrides import closest
+from clustersim.scenario.text.overrides import suggest_name
 from clustersim.study.execution.result_store import POINTS
-from clustersim.study.single_run.run_result import Run, as_pandas, open_run
+from clustersim.study.single_run.run_result import Run, arrow_to_pandas, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Summary:
-    """`summary.arrow`: one row per run. Polars, DuckDB and others take it as it is."""
+    """`summary.arrow`: one row per run. Polars, DuckDB and others read it through Arrow's C stream interface."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -41,12 +41,12 @@ class Summary:
         return f"<Summary: {len(self):,} runs, {self._table.num_columns} columns>"
 
     def to_arrow(self) -> pa.Table:
-        """The table as pyarrow has it."""
+        """Return the table as a pyarrow Table."""
         return self._table
 
     def to_pandas(self) -> pd.DataFrame:
-        """The table as a pandas DataFrame."""
-        return as_pandas(self._table)
+        """Return the table as a pandas DataFrame."""
+        return arrow_to_pandas(self._table)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._table.__arrow_c_stream__(requested_schema)
@@ -56,7 +56,8 @@ class Sweep:
     """A complete sweep: `summary` is its table, `points` the values of each point by path.
 
     A measure is the name of a number of `summary.json`, nested ones joined by dots: `cost_usd`,
-    `services.web.availability`. Everything is by point number; replications of the same number share their luck.
+    `services.web.availability`. Points are identified by number. Replications of the same number have the same
+    random numbers at all points (common random numbers), so that differences are taken in pairs.
     """
 
     def __init__(self, path: str, manifest: dict[str, Any], table: pa.Table) -> None:
@@ -78,19 +79,21 @@ class Sweep:
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
-        """The names of all numbers."""
+        """The names of all measures."""
         return tuple(self.summary.to_arrow().column_names[4 + len(self.paths) :])
 
     @cached_property
     def errors(self) -> tuple[tuple[int, int, str], ...]:
-        """Point, replication and error of the runs that failed."""
+        """Point, replication and error of the failed runs."""
         columns = self.summary.to_arrow().select(["point", "replication", "error"]).to_pydict()
         return tuple(row for row in zip(*columns.values(), strict=True) if row[2] is not None)
 
     def run(self, point: int, replication: int = 0) -> Run:
-        """One of the runs, opened. Raises ResultsError where it failed, or lies in an object store."""
+        """Open one of the runs. Raises ResultsError if it failed, or is in an object store."""
         if "://" in self.path:
-            raise ResultsError(f"the runs of {self.path} lie in an object store; copy one here and open it")
+            raise ResultsError(
+                f"the runs of {self.path} are in an object store; copy one to this machine and open it"
+            )
         return open_run(Path(self.path) / POINTS / str(point) / str(replication))
 
     @cached_property
@@ -100,15 +103,15 @@ class Sweep:
         return point.astype(np.int64), replication.astype(np.int64)
 
     def values(self, measure: str, point: int) -> Floats:
-        """The measure of each replication of a point, NaN where a run has none or failed."""
+        """Return the measure of each replication of a point; NaN if a run does not have it, or failed."""
         if measure not in self.measures:
-            raise ResultsError(f"no run has {measure!r}; {closest(measure, self.measures)}")
+            raise ResultsError(f"no run has {measure!r}; {suggest_name(measure, self.measures)}")
         points, replications = self._rows
-        chosen = points == point
-        found = np.full(1 + int(replications[chosen].max(initial=-1)), np.nan)
+        at_point = points == point
+        values = np.full(1 + int(replications[at_point].max(initial=-1)), np.nan)
         column = self._column(measure)
-        found[replications[chosen]] = column[chosen]
-        return found
+        values[replications[at_point]] = column[at_point]
+        return values
 
     def _column(self, measure: str) -> Floats:
         if measure not in self._columns:
@@ -117,7 +120,7 @@ class Sweep:
         return self._columns[measure]
 
     @cached_property
-    def _families(self) -> dict[tuple[str, int, float], dict[int, stats.Interval]]:
+    def _family_intervals(self) -> dict[tuple[str, int, float], dict[int, stats.Interval]]:
         return {}
 
     @cached_property
@@ -127,7 +130,7 @@ class Sweep:
     def interval(
         self, measure: str, point: int, confidence: float = 0.95, method: stats.Method = "t"
     ) -> stats.Interval | None:
-        """The mean of a measure at a point, over the replications that have it; None where none has."""
+        """Return the mean of a measure at a point over the replications that have it; None if none has."""
         values = self.values(measure, point)
         values = values[~np.isnan(values)]
         return stats.mean_interval(values, confidence, method) if len(values) else None
@@ -135,7 +138,7 @@ class Sweep:
     def difference(
         self, measure: str, point: int, base: int = 0, confidence: float = 0.95
     ) -> stats.Interval | None:
-        """How much larger a measure is at `point` than at `base`, in pairs of replications; None without pairs."""
+        """Return the mean paired difference of a measure, `point` minus `base`; None without pairs of replications."""
         first, second = self.values(measure, point), self.values(measure, base)
         n = min(len(first), len(second))
         both = ~np.isnan(first[:n]) & ~np.isnan(second[:n])
@@ -144,56 +147,61 @@ class Sweep:
         return stats.paired_difference(first[:n][both], second[:n][both], confidence)
 
     def means(self, measure: str, confidence: float = 0.95, method: stats.Method = "t") -> pa.Table:
-        """One row per point: its values, `mean`, `low`, `high` and `n` of the measure."""
+        """Return one row per point: its values, `mean`, `low`, `high` and `n` of the measure."""
         return self._table(
             {point: self.interval(measure, point, confidence, method) for point in range(len(self.points))}
         )
 
     def differences(self, measure: str, base: int = 0, confidence: float = 0.95) -> pa.Table:
-        """One row per point but `base`: the paired difference from it, and its `p_value`."""
+        """Return one row per point but `base`: the paired difference from it, and its `p_value`."""
         others = [point for point in range(len(self.points)) if point != base]
         return self._table(
             {point: self.difference(measure, point, base, confidence) for point in others}, True
         )
 
     def comparisons(self, measure: str, base: int = 0, confidence: float = 0.95) -> pa.Table:
-        """The same for all points at once, as `stats.compare_with_control` has it; points of one value are left out."""
-        return self._table(self.family(measure, base, confidence), True)
+        """Return the differences adjusted for comparing all points at once (`stats.compare_with_control`).
 
-    def family(self, measure: str, base: int = 0, confidence: float = 0.95) -> dict[int, stats.Interval]:
-        """The intervals of `comparisons` by point. Raises ResultsError where nothing can be compared."""
-        asked = (measure, base, confidence)
-        if asked not in self._families:  # the table and the page both ask, and it takes long
+        Points with a single value are left out. Raises ResultsError if the points cannot be compared.
+        """
+        return self._table(self.compare_with_base(measure, base, confidence), True)
+
+    def compare_with_base(
+        self, measure: str, base: int = 0, confidence: float = 0.95
+    ) -> dict[int, stats.Interval]:
+        """Return the intervals of `comparisons` by point. Raises ResultsError if the points cannot be compared."""
+        key = (measure, base, confidence)
+        if key not in self._family_intervals:  # cached for the report and the page, as it takes long
             values = {point: self.values(measure, point) for point in range(len(self.points))}
             present = {point: each[~np.isnan(each)] for point, each in values.items()}
             groups = {str(p): each for p, each in present.items() if p != base and len(each) > 1}
             try:
-                found = stats.compare_with_control(groups, present[base], confidence) if groups else {}
+                intervals = stats.compare_with_control(groups, present[base], confidence) if groups else {}
             except ValueError as error:
                 raise ResultsError(f"points cannot be compared by {measure}: {error}") from None
-            self._families[asked] = {int(point): interval for point, interval in found.items()}
-        return self._families[asked]
+            self._family_intervals[key] = {int(point): interval for point, interval in intervals.items()}
+        return self._family_intervals[key]
 
     def sensitivity(self, measure: str, confidence: float = 0.95) -> dict[str, stats.Sensitivity]:
-        """Sobol indices by path, of the mean of each point. Raises ResultsError for a design without them."""
+        """Return the Sobol indices by path, from the mean of each point. Raises ResultsError for other designs."""
         if not self.manifest["design"]["sensitivity"]:
             raise ResultsError("only a sweep of the design sobol with `sensitivity: true` has Sobol indices")
         means = [self.interval(measure, point) for point in range(len(self.points))]
         if any(mean is None for mean in means):
-            raise ResultsError(f"{measure} is missing at some points, so its variance cannot be shared out")
+            raise ResultsError(f"{measure} is missing at some points, so its variance cannot be decomposed")
         values = np.array([mean.mean for mean in means if mean is not None])
         n = int(self.manifest["design"]["points"])
         samples = values.reshape(-1, n)
         try:
-            found = stats.sensitivity(samples[0], samples[1], list(samples[2:]), confidence)
+            indices = stats.sensitivity(samples[0], samples[1], list(samples[2:]), confidence)
         except ValueError as error:
             raise ResultsError(f"{measure}: {error}") from None
-        return dict(zip(self.paths, found, strict=True))
+        return dict(zip(self.paths, indices, strict=True))
 
-    def _table(self, found: Mapping[int, stats.Interval | None], differences: bool = False) -> pa.Table:
-        """Intervals by point as a table, with the values of the points."""
-        points = [point for point, interval in found.items() if interval is not None]
-        intervals = [interval for interval in found.values() if interval is not None]
+    def _table(self, by_point: Mapping[int, stats.Interval | None], differences: bool = False) -> pa.Table:
+        """Return intervals by point as a table, with the values of the points."""
+        points = [point for point, interval in by_point.items() if interval is not None]
+        intervals = [interval for interval in by_point.values() if interval is not None]
         columns: dict[str, Any] = {"point": pa.array(points, pa.int64())}
         for path in self.paths:
             columns[path] = _plain_column([self.points[point][path] for point in points])
@@ -206,7 +214,7 @@ class Sweep:
 
 
 def _plain_column(values: Sequence[Any]) -> pa.Array:
-    """Values of a path as they are, or as JSON text where Arrow has no one type for them."""
+    """Return the values of a path as a column; JSON text for lists, and if the values have no common Arrow type."""
     try:
         return pa.array([json.dumps(v) if isinstance(v, list | dict) else v for v in values])
     except pa.ArrowException:

@@ -1,7 +1,7 @@
-"""What is varied, as people ask for it: `PATH=4,8,16` on the command line, a mapping in Python.
+"""The varied parameters as users write them: `PATH=4,8,16` on the command line, a mapping in Python.
 
-Decides how values are told apart and what is said of those that make no sense. Must not know what a path leads
-to. The command line and `cs.sweep` call it; `scenario.sections.sweep` knows what may stand for a path.
+Decides how values are separated and how invalid ones are reported. Must not know what a path refers to. The command
+line and `cs.sweep` call it; `scenario.sections.sweep` validates values and ranges.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from clustersim.errors import ScenarioError
-from clustersim.scenario.sections.sweep import Varied, varied
-from clustersim.scenario.text.document import read_text
+from clustersim.scenario.sections.sweep import Varied, parse_varied
+from clustersim.scenario.text.document import parse_document
 from clustersim.scenario.text.overrides import PathError, split_assignment
 
 _OPENING, _CLOSING = "([{", ")]}"
 
 
 def split_values(text: str) -> list[str]:
-    """The parts between commas; those inside brackets of any kind and inside quotes do not separate."""
+    """Split a text at its commas, except those inside brackets of any kind or inside quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -39,8 +39,8 @@ def split_values(text: str) -> list[str]:
 
 
 def parse_vary(texts: Sequence[str]) -> dict[str, Varied]:
-    """`PATH=V1,V2,...` or `PATH={from: 70, to: 100}` each. Raises ScenarioError with every problem."""
-    found: dict[str, Any] = {}
+    """Parse texts like `PATH=V1,V2,...` or `PATH={from: 70, to: 100}`. Raises ScenarioError with every problem."""
+    vary: dict[str, Any] = {}
     problems = []
     for text in texts:
         try:
@@ -50,35 +50,37 @@ def parse_vary(texts: Sequence[str]) -> dict[str, Varied]:
                 f"--vary {text}: has no `=`; write PATH=V1,V2,... like services.web.desiredCount=4,8"
             )
             continue
-        if path in found:
-            problems.append(f"--vary {path}: is varied twice; give all its values at once")
-        documents = [read_text(part, "VALUE") if part.strip() else None for part in split_values(values)]
-        faults = [document.faults[0][2] for document in documents if document and document.faults]
-        problems += [f"--vary {path}: {values!r} is not YAML: {fault}; quote it" for fault in faults[:1]]
-        if faults:
+        if path in vary:
+            problems.append(f"--vary {path}: is varied twice; list all its values at once")
+        documents = [parse_document(part, "VALUE") if part.strip() else None for part in split_values(values)]
+        errors = [document.errors[0][2] for document in documents if document and document.errors]
+        problems += [f"--vary {path}: {values!r} is not YAML: {error}; quote it" for error in errors[:1]]
+        if errors:
             continue
-        read = [None if document is None else document.value for document in documents]
-        if read == [None]:
+        values_read = [None if document is None else document.value for document in documents]
+        if values_read == [None]:
             problems.append(f"--vary {path}: has no values; write {path}=V1,V2,...")
             continue
-        only = read[0]
-        found[path] = (
-            only if len(read) == 1 and isinstance(only, dict) and {"from", "to"} & only.keys() else read
+        only = values_read[0]
+        vary[path] = (
+            only
+            if len(values_read) == 1 and isinstance(only, dict) and {"from", "to"} & only.keys()
+            else values_read
         )
     if problems:
         raise ScenarioError(problems)
-    return read_vary(found)
+    return check_vary(vary)
 
 
-def read_vary(vary: Mapping[str, Any]) -> dict[str, Varied]:
-    """Values or a range by path, checked. Raises ScenarioError with every problem."""
-    found, problems = {}, []
+def check_vary(vary: Mapping[str, Any]) -> dict[str, Varied]:
+    """Validate the values or the range of each path. Raises ScenarioError with every problem."""
+    checked, problems = {}, []
     for path, value in vary.items():
         try:
-            found[path] = varied(value)
+            checked[path] = parse_varied(value)
         except PydanticCustomError as error:
             context = error.context or {}
-            problems.append(f"--vary {path}: {context['what']}; {context['right']}")
+            problems.append(f"--vary {path}: {context['message']}; {context['hint']}")
     if problems:
         raise ScenarioError(problems)
-    return found
+    return checked

@@ -1,8 +1,8 @@
-"""The containers of a task set, written as rows for kernels, where they have lives of their own.
+"""Containers of a task set with lifecycles of their own, written as rows for kernels.
 
-Most tasks have one life: what their essential containers do is one behaviour. Containers are told apart where the
-task definition or the behaviour does: dependencies, restart policies, several health checks, `behavior.containers`.
-`world.build.task_set_tables` calls `write_containers` for such a set.
+Most tasks have a single lifecycle: one behaviour covers their essential containers. Containers are simulated
+separately where the task definition or the behaviour tells them apart: dependencies, restart policies, several health
+checks, `behavior.containers`. `world.build.task_set_tables` calls `write_containers` for such a set.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import as_table, new_table, new_table_2d
 from clustersim.scenario.sections.scenario import (
     Behavior,
     Container,
@@ -21,18 +22,18 @@ from clustersim.scenario.sections.scenario import (
     TaskDefinition,
 )
 from clustersim.vocabulary import MS_PER_SECOND, NEVER, DependencyCondition, StoppedReason
-from clustersim.world.build.build_world import ENTRIES_OF_ONE_LIFE, Distributions
-from clustersim.world.build.pull_tables import listed
-from clustersim.world.state import task_tables as task_records
-from clustersim.world.state.tables import ENTRIES_PER_LIFE
+from clustersim.world.build.build_world import ENTRIES_PER_TASK
+from clustersim.world.build.distribution_table import Distributions
+from clustersim.world.build.pull_tables import listed_containers
+from clustersim.world.state import task_tables
 from clustersim.world.state.world import World
 
 RESTART_PERIOD_MS = 300 * MS_PER_SECOND  # botocore: ContainerRestartPolicy.restartAttemptPeriod
 ENTRIES_PER_CONTAINER = 2
 
 
-def containers_apart(definition: TaskDefinition | None, behavior: Behavior) -> bool:
-    """Whether the containers of such a task have lives of their own."""
+def have_own_lifecycles(definition: TaskDefinition | None, behavior: Behavior) -> bool:
+    """Return whether the containers of such a task have lifecycles of their own."""
     if definition is None:
         return False
     checked = sum(c.essential and c.health_check is not None for c in definition.containers)
@@ -43,22 +44,22 @@ def containers_apart(definition: TaskDefinition | None, behavior: Behavior) -> b
     )
 
 
-def in_order(definition: TaskDefinition) -> list[Container]:
-    """The containers, each after those it depends on, else in the order of the definition."""
+def dependency_order(definition: TaskDefinition) -> list[Container]:
+    """Return the containers, each after those it depends on, otherwise in the order of the definition."""
     by_name = {container.name: container for container in definition.containers}
     graph = {name: [needed for needed, _ in c.depends_on] for name, c in by_name.items()}
     return [by_name[name] for name in TopologicalSorter(graph).static_order()]
 
 
 def main_container(definition: TaskDefinition, balanced: str | None) -> str:
-    """The container that does the task's work: the one behind the load balancer, else the first essential one."""
+    """Return the container that does the task's work: the one behind the load balancer, else the first essential."""
     if balanced is not None:
         return balanced
     return next(container.name for container in definition.containers if container.essential)
 
 
-def _of_task(behavior: Behavior) -> ContainerBehavior:
-    """The behaviour of the whole task as that of its main container."""
+def _main_behavior(behavior: Behavior) -> ContainerBehavior:
+    """Return the behaviour of the whole task as that of its main container."""
     return ContainerBehavior(
         startup_time=behavior.startup_time,
         ready_time_ms=behavior.ready_time_ms,
@@ -72,8 +73,8 @@ def _of_task(behavior: Behavior) -> ContainerBehavior:
 
 
 def behavior_of(name: str, main: str, behavior: Behavior) -> ContainerBehavior:
-    """What container `name` does: its own keys, over the task's for the main container."""
-    base = _of_task(behavior) if name == main else ContainerBehavior()
+    """Return the behaviour of container `name`: its own keys, over the task's for the main container."""
+    base = _main_behavior(behavior) if name == main else ContainerBehavior()
     own = dict(behavior.containers).get(name)
     if own is None:
         return base
@@ -89,19 +90,19 @@ def write_containers(
     distributions: Distributions,
     stream: tuple[int, int, str],
 ) -> None:
-    """Write the containers of task set `row`; `stream` is (seed, replication, name) of its luck."""
-    containers = in_order(definition)
+    """Write the containers of task set `row`; `stream` is (seed, replication, name) of their random stream."""
+    containers = dependency_order(definition)
     names = [container.name for container in containers]
     main = main_container(definition, balanced)
-    pulls = [container.name for container, _ in listed(world.scenario, definition)]
+    pulls = [container.name for container, _ in listed_containers(world.scenario, definition)]
     state = world.state
-    rows = np.zeros(len(containers), task_records.CONTAINER)
+    rows = new_table(task_tables.ContainerRow, len(containers))
     needs: list[tuple[int, int]] = []
     codes: list[int] = []
     for number, container in enumerate(containers):
-        seed, replication, of = stream
-        rows[number]["key"] = stream_key(seed, replication, f"{of}/container/{container.name}")
-        _fill(rows[number], container, behavior_of(container.name, main, behavior), distributions)
+        seed, replication, name = stream
+        rows[number]["key"] = stream_key(seed, replication, f"{name}/container/{container.name}")
+        _fill_container(rows[number], container, behavior_of(container.name, main, behavior), distributions)
         rows[number]["pull"] = pulls.index(container.name) if container.name in pulls else NEVER
         _fill_restarts(rows[number], container, codes, state.exit_codes.size)
         rows[number]["needs_from"] = state.dependencies.shape[0] + len(needs)
@@ -111,21 +112,23 @@ def write_containers(
         rows[number]["needs_to"] = state.dependencies.shape[0] + len(needs)
     set_row = state.sets[row]
     set_row["first_container"], set_row["containers"] = state.containers.size, len(containers)
-    set_row["main"] = names.index(main)
-    width = max(state.cells.shape[1], len(containers))
-    cells = np.zeros((state.cells.shape[0], width), task_records.CELL)
-    cells[:, : state.cells.shape[1]] = state.cells
-    state.clock[ENTRIES_PER_LIFE] = ENTRIES_OF_ONE_LIFE + ENTRIES_PER_CONTAINER * width
+    set_row["main_container"] = names.index(main)
+    width = max(state.container_states.shape[1], len(containers))
+    states = new_table_2d(task_tables.ContainerStateRow, state.container_states.shape[0], width)
+    states[:, : state.container_states.shape[1]] = state.container_states
+    state.counters.entries_per_task = ENTRIES_PER_TASK + ENTRIES_PER_CONTAINER * width
     world.state = state._replace(
-        containers=np.concatenate([state.containers, rows]),
+        containers=as_table(task_tables.ContainerRow, np.concatenate([state.containers, rows])),
         dependencies=np.concatenate([state.dependencies, np.array(needs, np.int64).reshape(-1, 2)]),
         exit_codes=np.concatenate([state.exit_codes, np.array(codes, np.int64)]),
-        cells=cells,
+        container_states=states,
     )
 
 
-def _fill(row: Any, container: Container, behavior: ContainerBehavior, distributions: Distributions) -> None:
-    """What a container is and does."""
+def _fill_container(
+    row: Any, container: Container, behavior: ContainerBehavior, distributions: Distributions
+) -> None:
+    """Write the definition and behaviour of a container."""
     check = container.health_check
     trivial = behavior.startup_time == Distribution()
     row["essential"] = container.essential
@@ -150,7 +153,7 @@ def _fill(row: Any, container: Container, behavior: ContainerBehavior, distribut
 
 
 def _fill_restarts(row: Any, container: Container, codes: list[int], known: int) -> None:
-    """A container's restart policy; `codes` collects the exit codes that policies ignore, after `known` others."""
+    """Write a restart policy; `codes` collects the exit codes that policies ignore, after `known` others."""
     policy = container.restart_policy or {}
     row["restarts"] = int(bool(policy.get("enabled")))
     row["restart_period_ms"] = (

@@ -1,6 +1,6 @@
-"""Task sets in words: what a deployment of a service, or an entry of runTasks, has its tasks share.
+"""Specs of task sets: what the tasks of a service deployment or a runTasks entry share, still in names.
 
-Gathers from the scenario what `world.build.task_set_tables` writes into tables. Names are still names here.
+It gathers from the scenario what `world.build.task_set_tables` writes into tables.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Size = tuple[int, int, int]  # CPU units, MiB, GPUs
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One task set in words."""
+    """The spec of one task set."""
 
-    stream: str  # where its luck lives: `service/web`
+    stream: str  # name of its random stream: `service/web`
     group: int
     service: int
     definition: TaskDefinition | None
@@ -45,14 +45,14 @@ class SetSpec:
     grace_ms: int = 0
     balanced: str | None = None  # the container behind the load balancer
     daemon: bool = False
-    subnets: tuple[str, ...] = ()  # none are all
+    subnets: tuple[str, ...] = ()  # empty: all
     public_address: bool = False
-    machines: str | None = None  # the service whose virtual machines are the only ones that take its tasks
-    memory_base_mib: float = 0.0  # what the application has when it is up
+    machines: str | None = None  # the service whose virtual machines are its only hosts
+    memory_base_mib: float = 0.0  # of the application once it is up
 
 
 def service_spec(scenario: Scenario, service: Service, number: int, definition_key: str) -> SetSpec:
-    """The task set of `service`, the `number`-th of the scenario, with a revision of its task definition."""
+    """Return the spec of `service`, the `number`-th of the scenario, with a revision of its task definition."""
     definition = next(d for d in scenario.task_definitions if d.key == definition_key)
     targets = {target.name: target for target in scenario.target_groups}
     target = targets.get(service.target_groups[0]) if service.target_groups else None
@@ -80,7 +80,7 @@ def service_spec(scenario: Scenario, service: Service, number: int, definition_k
 
 
 def entry_spec(scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size, ...]) -> SetSpec:
-    """The task set of an entry of runTasks (of one group of its trace)."""
+    """Return the spec of a runTasks entry, or of one group of its trace."""
     definition = next((d for d in scenario.task_definitions if d.key == entry.task_definition), None)
     if definition is not None:
         sizes = sizes or ((definition.cpu, definition.memory_mib, definition.gpus),)

@@ -1,4 +1,5 @@
-"""Invariants: counts everything again from single records and compares it with the sums that are kept.
+"""Invariants: recounts everything from single records and compares it with the counts that the world keeps.
 
-It shares no code with what it checks. Start with `all_rules`; `invariants` is the interface for Python.
+This package shares no code with what it checks. Start with `all_rules`; `invariants` is the interface for Python
+code.
 """

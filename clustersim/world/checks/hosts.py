@@ -1,39 +1,45 @@
-"""What instances and their providers keep is what their tasks add up to, and who waits fits on none of them.
+"""Rules of hosts: instances and providers count what their tasks add up to, and a queued task fits on no host.
 
-Compares a `Reading` that `tasks` has filled with the rows of instances, lanes, sets, services, zones and
-providers; what providers have registered is summed here.
+It compares a `Recount` that `checks.tasks` has filled with the rows of instances, strategy items, sets, services,
+zones and providers; what instances register with their providers is summed here.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import CPU, ENI, GPU, MEMORY, RESOURCES, InstanceState
-from clustersim.world.checks.recount import ALL, BUSY, PROMISED, SILENT_AGENTS, WAITING_TASKS, Reading
+from clustersim.world.checks.recount import (
+    ALL,
+    ASSIGNED,
+    DISCONNECTED_AGENTS,
+    NON_DAEMON,
+    WAITING_TASKS,
+    Recount,
+)
 from clustersim.world.checks.rules import (
+    ASSIGNED_TASKS,
+    DISCONNECTED,
     FITS,
     FREE,
     INSTANCES,
+    NON_DAEMON_TASKS,
     OF_FARGATE,
-    OF_LANE,
     OF_PROVIDER,
     OF_SERVICE,
     OF_SET,
+    OF_STRATEGY_ITEM,
     OF_ZONE,
     OPEN,
     OVERCOMMITTED,
     PORTS,
-    PROMISED_TASKS,
+    PROVISIONING_OF_PROVIDER,
+    PROVISIONING_THERE,
     REGISTERED_CPU,
     REGISTERED_MEMORY,
-    SILENT,
     SOUND,
     TASK_COUNT,
     WAITING,
-    WAITS_FOR_PROVIDER,
-    WHO_WAITS,
-    WORKING,
 )
-from clustersim.world.state import tables
 from clustersim.world.state.tables import State
 
 _ACTIVE = int(InstanceState.ACTIVE)
@@ -41,126 +47,132 @@ _DRAINING = int(InstanceState.DRAINING)
 
 
 @kernel
-def read_hosts(state: State, reading: Reading) -> int:
-    """The first broken rule about instances; what they bring to their providers is summed."""
+def check_hosts(state: State, recount: Recount) -> int:
+    """Return the first broken rule about instances; sum what they bring to their providers."""
     for slot in range(state.instances.size):
         h = state.instances[slot]
         if h.instance_id < 0:
             continue
         if h.state in (_ACTIVE, _DRAINING):
-            broken = _check_room(state, reading, slot)
+            broken = _check_room(state, recount, slot)
             if broken != SOUND:
                 return broken
-        if reading.on_host[ALL, slot] != h.task_count:
+        if recount.on_host[ALL, slot] != h.task_count:
             return TASK_COUNT
-        if reading.on_host[BUSY, slot] != h.working:
-            return WORKING
-        is_open = state.hosts.klass[slot] >= 0
+        if recount.on_host[NON_DAEMON, slot] != h.non_daemon_tasks:
+            return NON_DAEMON_TASKS
+        is_open = state.hosts.instance_class[slot] >= 0
         if is_open != (h.state == _ACTIVE and h.connected == 1):
             return OPEN
-        reading.totals[SILENT_AGENTS] += h.connected == 0
-        k = state.classes[h.klass]
-        sums = reading.of_providers[k.provider]
+        recount.totals[DISCONNECTED_AGENTS] += h.connected == 0
+        k = state.classes[h.instance_class]
+        sums = recount.of_providers[k.provider]
         sums[INSTANCES] += 1
         if h.registered >= 0:
             sums[REGISTERED_CPU] += k.cpu
             sums[REGISTERED_MEMORY] += k.memory
-    if reading.totals[SILENT_AGENTS] != state.clock[tables.DISCONNECTED]:
-        return SILENT
+    if recount.totals[DISCONNECTED_AGENTS] != state.counters.disconnected_agents:
+        return DISCONNECTED
     return SOUND
 
 
 @kernel
-def _check_room(state: State, reading: Reading, slot: int) -> int:
-    """Reserved is the sum over live tasks, and never more than registered."""
-    klass = state.instances[slot].klass
-    k = state.classes[klass]
+def _check_room(state: State, recount: Recount, slot: int) -> int:
+    """Check that reserved resources are the sum over live tasks, and never more than registered."""
+    instance_class = state.instances[slot].instance_class
+    k = state.classes[instance_class]
     sizes = (k.cpu, k.memory, k.gpus, k.enis, k.host_ports)
     for resource in range(RESOURCES):
-        reading.detail[0] = resource
+        recount.detail[0] = resource
         free = state.hosts.free[resource, slot]
-        if free != sizes[resource] - reading.used[slot, resource]:
+        if free != sizes[resource] - recount.used[slot, resource]:
             return FREE
         if free < 0:
             return OVERCOMMITTED
-    for word in range(reading.ports.shape[1]):
-        taken = state.class_ports[klass, word] | reading.ports[slot, word]
+    for word in range(recount.ports.shape[1]):
+        taken = state.class_ports[instance_class, word] | recount.ports[slot, word]
         if state.hosts.ports[slot, word] != taken:
             return PORTS
     return SOUND
 
 
 @kernel
-def compare_counts(state: State, reading: Reading) -> int:
-    """Counts per set, service, lane and zone are those of the rows."""
+def compare_counts(state: State, recount: Recount) -> int:
+    """Check the counts per set, service, strategy item and zone."""
     for row in range(state.sets.size):
         s = state.sets[row]
         phases = (s.provisioning, s.pending, s.running, s.healthy)
-        marks = (s.unwell, s.ready, s.hung, s.stopping, s.leaving)
+        marks = (s.unhealthy, s.ready, s.hung, s.stopping, s.leaving)
         for number in range(len(phases) + len(marks)):
-            kept = phases[number] if number < len(phases) else marks[number - len(phases)]
-            if reading.of_sets[row, number] != kept:
-                reading.detail[0] = number
+            count = phases[number] if number < len(phases) else marks[number - len(phases)]
+            if recount.of_sets[row, number] != count:
+                recount.detail[0] = number
                 return OF_SET
     for row in range(state.services.size):
-        of = state.services[row]
-        phases = (of.provisioning, of.pending, of.running, of.healthy)
+        v = state.services[row]
+        phases = (v.provisioning, v.pending, v.running, v.healthy)
         for number in range(len(phases)):
-            if reading.of_services[row, number] != phases[number]:
-                reading.detail[0] = number
+            if recount.of_services[row, number] != phases[number]:
+                recount.detail[0] = number
                 return OF_SERVICE
-    for row in range(state.lanes.size):
-        if reading.of_lanes[row] != state.lanes[row].live:
-            return OF_LANE
+    for row in range(state.strategy_items.size):
+        if recount.of_strategy_items[row] != state.strategy_items[row].live:
+            return OF_STRATEGY_ITEM
     for group in range(state.zone_counts.shape[0]):
         for zone in range(state.zone_counts.shape[1]):
-            if reading.of_zones[group, zone] != state.zone_counts[group, zone]:
+            if recount.of_zones[group, zone] != state.zone_counts[group, zone]:
                 return OF_ZONE
-    return _compare_providers(state, reading)
+    return _compare_providers(state, recount)
 
 
 @kernel
-def _compare_providers(state: State, reading: Reading) -> int:
-    """What providers say is reserved and registered is the sum over their instances and Fargate tasks."""
+def _compare_providers(state: State, recount: Recount) -> int:
+    """Check that reserved and registered resources of providers are the sums over their instances and Fargate tasks."""
     for row in range(state.providers.size):
         p = state.providers[row]
         sums = (p.registered_cpu, p.registered_memory, p.instances, p.cpu, p.memory, p.running)
         for number in range(len(sums)):
-            if reading.of_providers[row, number] != sums[number]:
-                reading.detail[0] = number
+            if recount.of_providers[row, number] != sums[number]:
+                recount.detail[0] = number
                 return OF_PROVIDER
-        if reading.of_providers[row, WHO_WAITS] != p.provisioning:
-            return WAITS_FOR_PROVIDER
+        if recount.of_providers[row, PROVISIONING_THERE] != p.provisioning:
+            return PROVISIONING_OF_PROVIDER
     for row in range(state.buckets.size):
-        if reading.of_buckets[row] != state.buckets[row].cpu:
+        if recount.of_buckets[row] != state.buckets[row].cpu:
             return OF_FARGATE
     return SOUND
 
 
 @kernel
-def check_waiting(state: State, reading: Reading) -> int:
-    """Who waits fits on no host, as far as plain resources decide; queues hold exactly the waiting."""
-    if reading.totals[WAITING_TASKS] != state.clock[tables.WAITING_TASKS]:
+def check_waiting(state: State, recount: Recount) -> int:
+    """Check that queues hold exactly the waiting tasks, and that none fits on a host.
+
+    Only tasks whose placement is decided by plain resources are tried.
+    """
+    if recount.totals[WAITING_TASKS] != state.counters.waiting_tasks:
         return WAITING
-    if reading.totals[PROMISED] != state.clock[tables.PROMISED]:
-        return PROMISED_TASKS
+    if recount.totals[ASSIGNED] != state.counters.assigned_tasks:
+        return ASSIGNED_TASKS
     for shape in range(state.shapes.size):
-        if reading.waits[shape] == 1 and state.lanes[state.shapes[shape].lane].plain != 0:
+        if (
+            recount.shape_waits[shape] == 1
+            and state.strategy_items[state.shapes[shape].strategy_item].resources_only != 0
+        ):
             for slot in range(state.instances.size):
                 if _fits(state, shape, slot):
-                    reading.detail[0] = shape
+                    recount.detail[0] = shape
                     return FITS
     return SOUND
 
 
 @kernel
 def _fits(state: State, shape: int, slot: int) -> bool:
-    """Whether an open instance has room for a task of this shape."""
+    """Return whether an open instance has room for a task of this shape."""
     q = state.shapes[shape]
-    klass = state.hosts.klass[slot]
-    if klass < 0 or state.eligible[q.lane, klass] != 1:
+    instance_class = state.hosts.instance_class[slot]
+    if instance_class < 0 or state.eligible[q.strategy_item, instance_class] != 1:
         return False
     free = state.hosts.free
     if free[CPU, slot] < q.cpu or free[MEMORY, slot] < q.memory:
         return False
-    return bool(free[GPU, slot] >= q.gpus and free[ENI, slot] >= state.lanes[q.lane].eni)
+    return bool(free[GPU, slot] >= q.gpus and free[ENI, slot] >= state.strategy_items[q.strategy_item].eni)

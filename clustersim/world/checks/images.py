@@ -1,15 +1,15 @@
-"""What instances hold of images, registries' windows and subnets' addresses is what the rows say.
+"""Rules of images, registries and subnets: caches, rate limits and free addresses agree with the tasks.
 
-Images are looked at only where the scenario lists some. Runs after `references`, so that what tasks name is
-there; the versions that hosts' tags name are looked at here.
+Images are checked only where the scenario lists some. It runs after `references`, so that the rows that tasks refer
+to exist; the versions that tags on hosts refer to are checked here.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import Array, kernel
-from clustersim.policy.images.image_cache import BAKED_IN, NOTHING
+from clustersim.policy.images.image_cache import NO_VERSION, PRELOADED
 from clustersim.vocabulary import NEVER, TaskState
-from clustersim.world.checks.recount import Reading
+from clustersim.world.checks.recount import Recount
 from clustersim.world.checks.rules import (
     ADDRESS,
     ADDRESS_SUBNET,
@@ -18,6 +18,7 @@ from clustersim.world.checks.rules import (
     CONTAINERS,
     DISK,
     LAYER,
+    LAYER_REFERENCES,
     NO_ADDRESS_LEFT,
     NOTHING_TO_PULL,
     OF_SUBNET,
@@ -25,7 +26,6 @@ from clustersim.world.checks.rules import (
     PULL_NOT_OVER,
     PULL_TIME,
     SOUND,
-    STANDING,
     STORED,
     TAG,
     TAG_OF_ANOTHER,
@@ -39,24 +39,24 @@ _RUNNING = int(TaskState.RUNNING)
 
 
 @kernel
-def check_addresses(state: State, reading: Reading, addresses: Array) -> int:
-    """A subnet's free addresses are what tasks and instances have left of its `addresses`."""
+def check_addresses(state: State, recount: Recount, addresses: Array) -> int:
+    """Check that the free addresses of a subnet are what tasks and instances leave of its `addresses`."""
     for t in state.tasks:
         if t.task_id < 0 or t.placed < 0:
             continue
-        if (t.subnet >= 0) != (state.lanes[t.lane].addresses == 1):
+        if (t.subnet >= 0) != (state.strategy_items[t.strategy_item].addresses == 1):
             return ADDRESS
         if t.subnet >= 0:
             if state.subnet_zones[t.subnet] != t.zone:
                 return ADDRESS_ZONE
-            if state.lane_subnets[t.lane, t.subnet] != 1:
+            if state.item_subnets[t.strategy_item, t.subnet] != 1:
                 return ADDRESS_SUBNET
-            reading.taken[t.subnet] += 1
+            recount.taken[t.subnet] += 1
     for h in state.instances:
         if h.instance_id >= 0 and h.subnet >= 0:
-            reading.taken[h.subnet] += state.classes[h.klass].addresses
+            recount.taken[h.subnet] += state.classes[h.instance_class].addresses
     for subnet in range(addresses.size):
-        left = addresses[subnet] - reading.taken[subnet]
+        left = addresses[subnet] - recount.taken[subnet]
         if left != state.free_addresses[subnet]:
             return OF_SUBNET
         if left < 0:
@@ -65,18 +65,18 @@ def check_addresses(state: State, reading: Reading, addresses: Array) -> int:
 
 
 @kernel
-def check_images(state: State, reading: Reading, now: int, from_empty: int) -> int:
-    """The first broken rule about images; `from_empty`: the run began with an empty cluster."""
+def check_images(state: State, recount: Recount, now: int, from_empty: int) -> int:
+    """Return the first broken rule about images; `from_empty`: the run began with an empty cluster."""
     for slot in range(state.tasks.size):
         if state.tasks[slot].task_id >= 0:
-            broken = _check_pull(state, reading, slot, from_empty)
+            broken = _check_pull(state, recount, slot, from_empty)
             if broken != SOUND:
                 return broken
     for slot in range(state.instances.size):
         if state.instances[slot].instance_id >= 0:
-            broken = _check_containers(state, reading, slot)
+            broken = _check_containers(state, recount, slot)
             if broken == SOUND:
-                broken = _check_layers(state, reading, slot, from_empty)
+                broken = _check_layers(state, recount, slot, from_empty)
             if broken == SOUND:
                 broken = _check_tags(state, slot)
             if broken != SOUND:
@@ -85,8 +85,8 @@ def check_images(state: State, reading: Reading, now: int, from_empty: int) -> i
 
 
 @kernel
-def _check_pull(state: State, reading: Reading, slot: int, from_empty: int) -> int:
-    """Who runs has its images, and the stamps of its pull; who has begun a pull is billed on Fargate."""
+def _check_pull(state: State, recount: Recount, slot: int, from_empty: int) -> int:
+    """Check that a running task has its images and pull times, and that Fargate bills from the pull on."""
     t = state.tasks[slot]
     s = state.sets[t.set]
     running = t.state >= _RUNNING
@@ -96,79 +96,86 @@ def _check_pull(state: State, reading: Reading, slot: int, from_empty: int) -> i
     if asked and running and t.pull_stopped < 0:
         return PULL_NOT_OVER
     for number in range(s.pulls):
-        version = state.holds[slot, number]
+        version = state.pulled_versions[slot, number]
         if version < 0:
             if running and from_empty != 0:
                 return WITHOUT_IMAGE
-        elif t.slot >= 0:
-            reading.containers[t.slot, version] += 1
-            reading.written[t.slot] += state.pulls[s.first_pull + number].read_write
-    if state.lanes[t.lane].fargate == 1 and t.placed >= 0:
+        elif t.instance_slot >= 0:
+            recount.containers[t.instance_slot, version] += 1
+            recount.container_bytes[t.instance_slot] += state.pulls[s.first_pull + number].read_write
+    if state.strategy_items[t.strategy_item].fargate == 1 and t.placed >= 0:
         unbilled = s.pulls > 0 and not asked and not running
-        if (t.accrued < 0) != unbilled:
+        if (t.accrued_until < 0) != unbilled:
             return BILLED
     return SOUND
 
 
 @kernel
-def _check_containers(state: State, reading: Reading, slot: int) -> int:
-    """A version is held by the containers of the live tasks on its host that run it, and no others."""
-    shelves = state.shelves
+def _check_containers(state: State, recount: Recount, slot: int) -> int:
+    """Check that a version is held by exactly the containers of live tasks on its host that run it."""
+    cache = state.image_cache
     for version in range(state.versions.size):
-        if shelves.containers[slot, version] != reading.containers[slot, version]:
+        if cache.containers[slot, version] != recount.containers[slot, version]:
             return CONTAINERS
-    if shelves.written[slot] != reading.written[slot]:
+    if cache.container_bytes[slot] != recount.container_bytes[slot]:
         return WRITTEN
     return SOUND
 
 
 @kernel
-def _check_layers(state: State, reading: Reading, slot: int, from_empty: int) -> int:
-    """A layer is there once, for the versions that stand on it, and the disk holds exactly the layers."""
-    stacks, shelves, standing = state.stacks, state.shelves, reading.standing
-    for layer in range(standing.size):
-        standing[layer] = 0
+def _check_layers(state: State, recount: Recount, slot: int, from_empty: int) -> int:
+    """Check that exactly the referenced layers are cached, each once, and that the disk holds exactly these."""
+    layers, cache, references = state.image_layers, state.image_cache, recount.references
+    for layer in range(references.size):
+        references[layer] = 0
     for version in range(state.versions.size):
-        if shelves.pulled_at[slot, version] != NEVER:
-            for position in range(stacks.first[version], stacks.first[version + 1]):
-                standing[stacks.layers[position]] += 1
+        if cache.pulled_at[slot, version] != NEVER:
+            for position in range(layers.first[version], layers.first[version + 1]):
+                references[layers.layers[position]] += 1
     stored = 0
-    for layer in range(standing.size):
-        there = shelves.there_at[slot, layer] != NEVER
-        if shelves.standing[slot, layer] != standing[layer]:
-            return STANDING
-        if there != (standing[layer] > 0):
+    for layer in range(references.size):
+        cached = cache.available_at[slot, layer] != NEVER
+        if cache.references[slot, layer] != references[layer]:
+            return LAYER_REFERENCES
+        if cached != (references[layer] > 0):
             return LAYER
-        if there:
-            stored += stacks.unpacked[layer]
-    if shelves.stored[slot] != stored:
+        if cached:
+            stored += layers.unpacked[layer]
+    if cache.stored_bytes[slot] != stored:
         return STORED
-    if from_empty != 0 and state.baked.size == 0 and stored > state.agents[state.instances[slot].klass].disk:
+    if (
+        from_empty != 0
+        and state.preloaded.size == 0
+        and stored > state.agents[state.instances[slot].instance_class].disk
+    ):
         return DISK
     return SOUND
 
 
 @kernel
 def _check_tags(state: State, slot: int) -> int:
-    """A tag means a version of its image that is there, and each version there has come at some time."""
-    shelves = state.shelves
-    for image in range(shelves.held.shape[1]):
-        held = shelves.held[slot, image]
-        if held == NOTHING:
+    """Check that a tag refers to a cached version of its image, and that each cached version has a pull time."""
+    cache = state.image_cache
+    for image in range(cache.current_version.shape[1]):
+        held = cache.current_version[slot, image]
+        if held == NO_VERSION:
             continue
-        if not 0 <= held < state.versions.size or shelves.pulled_at[slot, held] == NEVER:
+        if not 0 <= held < state.versions.size or cache.pulled_at[slot, held] == NEVER:
             return TAG
-        if state.stacks.image[held] != image:
+        if state.image_layers.image[held] != image:
             return TAG_OF_ANOTHER
     for version in range(state.versions.size):
-        if shelves.pulled_at[slot, version] < 0 and shelves.pulled_at[slot, version] not in (NEVER, BAKED_IN):
+        if cache.pulled_at[slot, version] < 0 and cache.pulled_at[slot, version] not in (
+            NEVER,
+            PRELOADED,
+        ):
             return PULL_TIME
     return SOUND
 
 
 @kernel
 def _check_windows(state: State, now: int) -> int:
-    """No window lets more through than its limit, those that wait for the next ones included."""
+    """Check that no window admits more than its limit, including requests that wait for later windows."""
     patience = 0
     for r in state.registries:
         patience = max(patience, r.patience_ms + r.timeout_ms)

@@ -1,9 +1,9 @@
-"""An independent second reading of the world: what must be true whenever an instant has settled.
+"""Invariant checker: recomputes all counts from scratch and compares them, at any settled instant.
 
-Counts everything anew from the rows of tasks and instances and compares with what the gateway keeps. The rules
-are in `world.checks`, which share no code with the gateway's kernels on purpose and are a program of their own:
-it is made when a run is first checked, and no other run waits for it. Tests check at every instant; a
-difference is a defect.
+The counts are recomputed from the rows of tasks and instances and compared with those that the world keeps. The rules
+in `world.checks` share no code with the kernels they check, on purpose, and are a compiled program of their own,
+loaded when a run is first checked, so that no other run waits for it. Tests check at every instant; a difference is a
+defect.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 
 from clustersim.engine.array_block import pointer
 from clustersim.errors import InvariantViolation
-from clustersim.world.checks.all_rules import first_broken
-from clustersim.world.checks.recount import new_reading
-from clustersim.world.checks.rules import SOUND, WORDS
+from clustersim.world.checks.all_rules import find_broken_rule
+from clustersim.world.checks.recount import new_recount
+from clustersim.world.checks.rules import RULE_TEXTS, SOUND
 from clustersim.world.state.world import World
 
 
-class SecondReading:
-    """The reader of one world, which keeps its columns from one instant to the next."""
+class InvariantChecker:
+    """The checker of one world, which keeps its recount from one instant to the next."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -30,18 +30,18 @@ class SecondReading:
         self._from_empty = int(world.scenario.initial_state == "empty")
 
     def check(self) -> None:
-        """Raise InvariantViolation at the first thing that is not as it must be."""
+        """Check the world; raise InvariantViolation at the first broken rule."""
         if self._state is not self.world.state:
             self._state = self.world.state
-            self._reading, self._block = new_reading(self._state)
-            self._pointer = pointer(self._reading)
+            self._recount, self._block = new_recount(self._state)
+            self._pointer = pointer(self._recount)
         self._block.fill(0)
-        broken = first_broken(self.world.core, self._pointer, self._addresses, self._from_empty)
+        broken = find_broken_rule(self.world.core, self._pointer, self._addresses, self._from_empty)
         if broken != SOUND:
-            words = WORDS[broken].about(int(self._reading.detail[0]))
-            raise InvariantViolation(f"at {self.world.now} ms: {words}")
+            message = RULE_TEXTS[broken].about(int(self._recount.detail[0]))
+            raise InvariantViolation(f"at {self.world.now} ms: {message}")
 
 
-def check(world: World) -> None:
-    """Read a world once."""
-    SecondReading(world).check()
+def check_invariants(world: World) -> None:
+    """Check a world once."""
+    InvariantChecker(world).check()

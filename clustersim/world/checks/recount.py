@@ -1,8 +1,8 @@
-"""What the second reading counts anew, and where: columns of its own, kept from one instant to the next.
+"""Sums and counts that the invariant checker recomputes, in columns kept from one instant to the next.
 
-All are views of one block, which is cleared at once before each reading, so that a check makes no array. A
-`Reading` is sized for one `State` and made anew when an array of that was replaced. It holds no rule; the
-other modules of this package fill it and compare.
+All columns are views of one block, which is cleared before each check, so that a check allocates no array. A
+`Recount` is sized for one `State` and rebuilt when one of its arrays is replaced. It holds no rule; the other modules
+of this package fill and compare it.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from clustersim.vocabulary import RESOURCES
 from clustersim.world.checks.rules import PROVIDER_SUMS, TASK_COUNTS
 from clustersim.world.state.tables import State
 
-ALL, BUSY = range(2)
-"""Rows of `Reading.on_host`: all tasks, and those that are not of daemon services."""
+ALL, NON_DAEMON = range(2)
+"""Rows of `Recount.on_host`: all tasks, and those not of daemon services."""
 
-LIVE_TASKS, WAITING_TASKS, PROMISED, SILENT_AGENTS = range(4)
-"""Positions in `Reading.totals`."""
+LIVE_TASKS, WAITING_TASKS, ASSIGNED, DISCONNECTED_AGENTS = range(4)
+"""Positions in `Recount.totals`."""
 
 
-class Reading(NamedTuple):
-    """What the rows of tasks and instances add up to."""
+class Recount(NamedTuple):
+    """The sums over the rows of tasks and instances."""
 
-    detail: Annotated[Array, np.int64, 1]  # [1]: what the broken rule was about
+    detail: Annotated[Array, np.int64, 1]  # [1]: the detail of the broken rule
     totals: Annotated[Array, np.int64, 1]
     used: Annotated[Array, np.int64, 2]  # [instance slot, resource]
     ports: Annotated[Array, np.uint64, 2]  # [instance slot, word]
-    on_host: Annotated[Array, np.int64, 2]  # [ALL or BUSY, instance slot]
+    on_host: Annotated[Array, np.int64, 2]  # [ALL or NON_DAEMON, instance slot]
     of_sets: Annotated[Array, np.int64, 2]  # [set, count]: the columns TASK_COUNTS
     of_services: Annotated[Array, np.int64, 2]  # [service, count]: the first four of them
-    of_lanes: Annotated[Array, np.int64, 1]
+    of_strategy_items: Annotated[Array, np.int64, 1]
     of_zones: Annotated[Array, np.int64, 2]  # [group, zone]
-    of_providers: Annotated[Array, np.int64, 2]  # [provider, sum]: PROVIDER_SUMS, and who waits
+    of_providers: Annotated[Array, np.int64, 2]  # [provider, sum]: PROVIDER_SUMS, then waiting tasks
     of_buckets: Annotated[Array, np.int64, 1]
-    waits: Annotated[Array, np.int64, 1]  # [shape]: 1 if a task of it waits
+    shape_waits: Annotated[Array, np.int64, 1]  # [shape]: 1 if a task of it waits
     ids: Annotated[Array, np.int64, 1]  # a hash table of the ids of live tasks, plus 1; a power of two long
     taken: Annotated[Array, np.int64, 1]  # [subnet]: addresses
     containers: Annotated[Array, np.int64, 2]  # [instance slot, version]
-    written: Annotated[Array, np.int64, 1]  # [instance slot]: bytes
-    standing: Annotated[Array, np.int64, 1]  # [layer], of the instance that is being looked at
+    container_bytes: Annotated[Array, np.int64, 1]  # [instance slot]: bytes
+    references: Annotated[Array, np.int64, 1]  # [layer], of the instance being checked
 
 
-def new_reading(state: State) -> tuple[Reading, Array]:
-    """A reading of this size, and the block to be cleared before each use."""
+def new_recount(state: State) -> tuple[Recount, Array]:
+    """Return a recount sized for `state`, and the block to be cleared before each use."""
     hosts = state.instances.size
     sizes: dict[str, tuple[int, ...]] = {
         "detail": (1,),
@@ -57,16 +57,16 @@ def new_reading(state: State) -> tuple[Reading, Array]:
         "on_host": (2, hosts),
         "of_sets": (state.sets.size, len(TASK_COUNTS)),
         "of_services": (state.services.size, 4),
-        "of_lanes": (state.lanes.size,),
+        "of_strategy_items": (state.strategy_items.size,),
         "of_zones": state.zone_counts.shape,
         "of_providers": (state.providers.size, len(PROVIDER_SUMS) + 1),
         "of_buckets": (state.buckets.size,),
-        "waits": (state.shapes.size,),
+        "shape_waits": (state.shapes.size,),
         "ids": (2 << int(state.tasks.size).bit_length(),),
         "taken": (state.free_addresses.size,),
-        "containers": state.shelves.containers.shape,
-        "written": (hosts,),
-        "standing": (state.stacks.compressed.size,),
+        "containers": state.image_cache.containers.shape,
+        "container_bytes": (hosts,),
+        "references": (state.image_layers.compressed.size,),
     }
     block: Array = np.zeros(sum(map(prod, sizes.values())), np.int64)
     columns = {}
@@ -75,4 +75,4 @@ def new_reading(state: State) -> tuple[Reading, Array]:
         columns[name] = block[at : at + prod(shape)].reshape(shape)
         at += prod(shape)
     columns["ports"] = columns["ports"].view(np.uint64)
-    return Reading(**columns), block
+    return Recount(**columns), block

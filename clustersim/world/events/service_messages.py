@@ -1,8 +1,8 @@
-"""Rows of `events` in words, many at once: what is routine is put into words by compiled code.
+"""Messages of routine service events, selected and formatted in bulk by compiled code.
 
-Decides which rows are told (several tasks in one, the same steady state once in six hours) and puts their sentences
-together. The words are those of the service event messages of the ECS Developer Guide (MODEL.md). Events that are
-rare come with a sentence of their own. `control.events.event_buffer` calls it when the chunk of events is emptied.
+It decides which events are reported (several tasks in one message, the same steady state once in six hours) and
+formats their messages, which are those of the ECS Developer Guide (MODEL.md). Rare events come with a message of
+their own. `control.events.event_buffer` calls it when it empties the chunk of events.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Table
 from clustersim.engine.string_kernels import Page, Texts, put, put_number
 from clustersim.vocabulary import MS_PER_HOUR, NEVER, EventKind
-from clustersim.world.state.tables import EVENT
+from clustersim.world.state.tables import EventRow
 
-REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for so long (MODEL.md)
+REPEAT_AFTER_MS = 6 * MS_PER_HOUR  # ECS suppresses duplicates for this long (MODEL.md)
 LISTED_TASKS = 10  # ids in one message
 
 PIECES = (
@@ -34,7 +35,7 @@ PIECES = (
     " to ",
     ": ",
 )
-"""The texts that sentences are made of: the first of `Telling.known`."""
+"""The parts of messages: the first texts of `MessageBatch.texts`."""
 (
     _HAS_STARTED,
     _TASKS,
@@ -57,90 +58,90 @@ _STEADY = int(EventKind.STEADY)
 _DESIRED_COUNT = int(EventKind.DESIRED_COUNT)
 
 
-class Telling(NamedTuple):
-    """A chunk of events, what their sentences are made of, and the page they are put onto."""
+class MessageBatch(NamedTuple):
+    """A chunk of events, the texts of their messages, and the buffer that they are written to."""
 
-    events: Annotated[Array, EVENT, 1]
-    known: Texts  # PIECES, then whatever `heads` and causes name
-    said: Texts  # the sentences of events that are SAID
-    heads: Annotated[Array, np.int64, 1]  # [service]: text that names it
-    steady_at: Annotated[Array, np.int64, 1]  # [service]: when it was last said to be steady
-    told: Annotated[Array, np.int64, 1]  # out: positions of the events that are told
-    ends: Annotated[Array, np.int32, 1]  # out: where the sentence before ends, then its own end
-    page: Page  # out
+    events: Table[EventRow]
+    texts: Texts  # PIECES, then the names of services and causes of changes
+    messages: Texts  # of events that have one of their own
+    service_texts: Annotated[Array, np.int64, 1]  # [service]: text that names it
+    steady_at: Annotated[Array, np.int64, 1]  # [service]: when its steady state was last reported
+    reported: Annotated[Array, np.int64, 1]  # out: positions of the reported events
+    ends: Annotated[Array, np.int32, 1]  # out: end of the previous message, then of this one
+    buffer: Page  # out
 
 
 @kernel_entry
-def choose_told(telling: Telling, count: int) -> int:
-    """Which of the first `count` events are told: their number, and their positions in `told`."""
-    found = 0
+def select_reported(batch: MessageBatch, count: int) -> int:
+    """Write the positions of the reported ones among the first `count` events to `reported`; return their number."""
+    selected = 0
     position = 0
     while position < count:
-        e = telling.events[position]
-        tells = True
+        e = batch.events[position]
+        is_reported = True
         if e.kind == _STEADY:
-            last = telling.steady_at[e.service]
-            tells = last == NEVER or e.at - last >= REPEAT_AFTER_MS
-            if tells:
-                telling.steady_at[e.service] = e.at
-        if tells:
-            telling.told[found] = position
-            found += 1
-        position += 1 + e.more
-    return found
+            last = batch.steady_at[e.service]
+            is_reported = last == NEVER or e.at - last >= REPEAT_AFTER_MS
+            if is_reported:
+                batch.steady_at[e.service] = e.at
+        if is_reported:
+            batch.reported[selected] = position
+            selected += 1
+        position += 1 + e.merged_events
+    return selected
 
 
 @kernel_entry
-def compose(telling: Telling, count: int) -> int:
-    """Put the sentences of the first `count` told events onto the page; how many bytes they are."""
+def format_messages(batch: MessageBatch, count: int) -> int:
+    """Write the messages of the first `count` reported events to the buffer; return their length in bytes."""
     at = 0
-    telling.ends[0] = 0
+    batch.ends[0] = 0
     for number in range(count):
-        at = _compose_one(telling, telling.told[number], at)
-        telling.ends[number + 1] = at
+        at = _format_message(batch, batch.reported[number], at)
+        batch.ends[number + 1] = at
     return at
 
 
 @kernel
-def _compose_one(telling: Telling, position: int, at: int) -> int:
-    """Put one sentence onto the page; where the next begins."""
-    page, known = telling.page, telling.known
-    e = telling.events[position]
+def _format_message(batch: MessageBatch, position: int, at: int) -> int:
+    """Write one message to the buffer; return where the next begins."""
+    buffer, texts = batch.buffer, batch.texts
+    e = batch.events[position]
     if e.kind == _STEADY:
-        at = put(page, at, known, telling.heads[e.service])
-        at = put(page, at, known, _HAS_STEADY)
+        at = put(buffer, at, texts, batch.service_texts[e.service])
+        at = put(buffer, at, texts, _HAS_STEADY)
     elif e.kind == _DESIRED_COUNT:
-        at = put(page, at, known, telling.heads[e.service])
-        at = put(page, at, known, _HAS_CHANGED)
-        at = put_number(page, at, e.before)
-        at = put(page, at, known, _TO)
-        at = put_number(page, at, e.after)
-        at = put(page, at, known, _COLON)
-        at = put(page, at, known, e.sentence)
+        at = put(buffer, at, texts, batch.service_texts[e.service])
+        at = put(buffer, at, texts, _HAS_CHANGED)
+        at = put_number(buffer, at, e.desired_before)
+        at = put(buffer, at, texts, _TO)
+        at = put_number(buffer, at, e.desired_after)
+        at = put(buffer, at, texts, _COLON)
+        at = put(buffer, at, texts, e.sentence)
     elif e.kind == _TASKS_STARTED or e.kind == _TASKS_STOPPED:
-        at = _compose_tasks(telling, position, at)
+        at = _format_tasks(batch, position, at)
     else:
-        at = put(page, at, telling.said, e.sentence)
+        at = put(buffer, at, batch.messages, e.sentence)
     return at
 
 
 @kernel
-def _compose_tasks(telling: Telling, position: int, at: int) -> int:
-    """Put onto the page how many tasks were started or stopped, and which."""
-    page, known = telling.page, telling.known
-    e = telling.events[position]
+def _format_tasks(batch: MessageBatch, position: int, at: int) -> int:
+    """Write how many tasks were started or stopped, and which; return where the next message begins."""
+    buffer, texts = batch.buffer, batch.texts
+    e = batch.events[position]
     started = e.kind == _TASKS_STARTED
-    tasks = e.more + 1
-    at = put(page, at, known, telling.heads[e.service])
-    at = put(page, at, known, _HAS_STARTED if started else _HAS_STOPPED)
-    at = put_number(page, at, tasks)
-    at = put(page, at, known, _TASKS if started else _RUNNING_TASKS)
+    tasks = e.merged_events + 1
+    at = put(buffer, at, texts, batch.service_texts[e.service])
+    at = put(buffer, at, texts, _HAS_STARTED if started else _HAS_STOPPED)
+    at = put_number(buffer, at, tasks)
+    at = put(buffer, at, texts, _TASKS if started else _RUNNING_TASKS)
     for listed in range(min(tasks, LISTED_TASKS)):
-        at = put(page, at, known, _TASK)
-        at = put_number(page, at, telling.events[position + listed].task_id)
-        at = put(page, at, known, _CLOSE)
+        at = put(buffer, at, texts, _TASK)
+        at = put_number(buffer, at, batch.events[position + listed].task_id)
+        at = put(buffer, at, texts, _CLOSE)
     if tasks > LISTED_TASKS:
-        at = put(page, at, known, _AND)
-        at = put_number(page, at, tasks - LISTED_TASKS)
-        at = put(page, at, known, _MORE)
-    return put(page, at, known, _STOP)
+        at = put(buffer, at, texts, _AND)
+        at = put_number(buffer, at, tasks - LISTED_TASKS)
+        at = put(buffer, at, texts, _MORE)
+    return put(buffer, at, texts, _STOP)

@@ -1,4 +1,4 @@
-"""The life of container instances: registration, draining, termination, interruptions and agent disconnects.
+"""The lifecycle of container instances: registration, draining, termination, interruptions and agent disconnects.
 
-It must not decide which instances are launched or terminated. Start with `lifecycle`.
+This package must not decide which instances are launched or terminated. Start with `lifecycle`.
 """

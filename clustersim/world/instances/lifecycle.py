@@ -1,15 +1,15 @@
-"""Container instances: launched, registered, draining, terminated.
+"""Lifecycle of container instances: launched, registered, draining, terminated.
 
-The gateway for instances, as `transitions` is for tasks. How many there should be is the business of
-`control.capacity.capacity`; what fails and when was drawn when the instance registered.
+The only code that changes the state of an instance, as `state.task_states` is for tasks. `control.capacity.capacity`
+decides how many there should be; the time of a failure is drawn at registration.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE, close_host, open_host
-from clustersim.policy.placement.placement import fits
-from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, roomiest
+from clustersim.policy.placement.placement import host_fits
+from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, subnet_with_most_free
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -24,46 +24,29 @@ from clustersim.vocabulary import (
     TerminationReason,
 )
 from clustersim.world.resources.allocation import (
-    mark_freed,
+    mark_gained_room,
 )
-from clustersim.world.scheduling.instance_assignments import break_promises, keep_promises
-from clustersim.world.scheduling.provisioning import request_of
-from clustersim.world.state.tables import (
-    AWAITED,
-    BELL_CAPACITY,
-    BELL_SCHEDULER,
-    BELLS,
-    CAPACITY_EPOCH,
-    DISCONNECTED,
-    END,
-    FREE_INSTANCES,
-    LOST,
-    NEXT_INSTANCE,
-    ZONES_CHANGED,
-    State,
-)
+from clustersim.world.scheduling.instance_assignments import place_assigned, unassign
+from clustersim.world.scheduling.provisioning import make_placement_request
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.counters import WAKE_CAPACITY, WAKE_SCHEDULER
+from clustersim.world.state.event_rows import emit_event
+from clustersim.world.state.random_durations import draw_duration
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
-    AGENT_LOST,
+    AGENT_DISCONNECTS,
     INSTANCE_FAILS,
-    INSTANCE_NOTICED,
     INSTANCE_REGISTERS,
     PENDING,
     RUNNING,
-    new_task,
-    ring_daemons,
-    ring_scheduler,
+    SPOT_NOTICE_DUE,
+    create_task,
+    mark_daemons_dirty,
+    mark_service_dirty,
 )
-from clustersim.world.state.usage import (
-    Slots,
-    draw,
-    note,
-    settle_instance,
-    tell,
-    touch_instance,
-    touch_provider,
-)
-from clustersim.world.tasks.image_pulls import furnish, note_cleaning
-from clustersim.world.tasks.lifecycle import ask_stop, finish
+from clustersim.world.state.usage import Slots, integrate_instance, integrate_provider, settle_instance_cost
+from clustersim.world.tasks.image_pulls import preload_images, schedule_image_cleanup
+from clustersim.world.tasks.lifecycle import finish_task, stop_task
 from clustersim.world.tasks.startup import place_on_host
 
 REGISTERING = int(InstanceState.REGISTERING)
@@ -82,50 +65,58 @@ _DRAINED = int(StoppedReason.INSTANCE_DRAINING)
 
 
 @kernel
-def launch(state: State, klass: int, ordinal: int, now: int, register_at: int) -> int:
-    """Request the `ordinal`-th instance of a group, of class `klass`; billed from now, registers at `register_at`."""
-    clock = state.clock
-    clock[FREE_INSTANCES] -= 1
-    slot = state.free_instances[clock[FREE_INSTANCES]]
+def launch_instance(state: State, instance_class: int, ordinal: int, now: int, register_at: int) -> int:
+    """Launch the `ordinal`-th instance of a group and return its slot.
+
+    It is billed from now on and registers at `register_at`.
+    """
+    counters = state.counters
+    counters.free_instances -= 1
+    slot = state.free_instances[counters.free_instances]
     h = state.instances[slot]
-    h.instance_id = clock[NEXT_INSTANCE]
-    clock[NEXT_INSTANCE] += 1
+    h.instance_id = counters.next_instance_id
+    counters.next_instance_id += 1
     h.ordinal = ordinal
-    h.launched = h.accrued = now
-    h.registered = h.draining = h.terminated = h.notice = NEVER
-    h.touched = h.changed = now
+    h.launched = h.accrued_until = now
+    h.registered = h.draining = h.terminated = h.notice_at = NEVER
+    h.integrated_until = h.last_task_change = now
     h.cpu_area = h.memory_area = h.tasks_started = 0
     h.cost = 0.0
-    h.klass = klass
-    h.first_task = h.first_promised = NEVER
-    h.task_count = h.working = h.used_cpu = h.used_memory = 0
+    h.instance_class = instance_class
+    h.first_task = h.first_assigned = NEVER
+    h.task_count = h.non_daemon_tasks = h.used_cpu = h.used_memory = 0
     h.state = REGISTERING
-    h.reason = h.freed = h.terminating = h.protected = 0
+    h.reason = h.gained_room = h.terminating = h.protected = 0
     h.connected = 1
     state.hosts.facts[:, slot] = 0
-    k = state.classes[klass]
+    k = state.classes[instance_class]
     _take_addresses(state, slot)
-    furnish(state, slot, now)
+    preload_images(state, slot, now)
     if k.interruption >= 0:
-        note_within(
-            state, now + draw(state, k.interruption, k.interruption_key, ordinal, 0), INSTANCE_NOTICED, slot
+        schedule_before_end(
+            state,
+            now + draw_duration(state, k.interruption, k.interruption_key, ordinal, 0),
+            SPOT_NOTICE_DUE,
+            slot,
         )
-    touch_provider(state, k.provider, now)
+    integrate_provider(state, k.provider, now)
     state.providers[k.provider].instances += 1
     state.providers[k.provider].usd_per_hour += k.usd_per_hour
     if register_at <= now:
-        register(state, slot, now)
+        register_instance(state, slot, now)
     else:
-        note(state, register_at, INSTANCE_REGISTERS, slot, h.instance_id)
+        schedule_entry(state, register_at, INSTANCE_REGISTERS, slot, h.instance_id)
     return int(slot)
 
 
 @kernel
 def _take_addresses(state: State, slot: int) -> None:
-    """An instance takes its addresses; whoever launched it made sure that there are some."""
+    """Take the addresses of an instance. The caller has made sure that there are some."""
     h = state.instances[slot]
-    k = state.classes[h.klass]
-    h.subnet = roomiest(state.free_addresses, state.subnet_zones, state.pool_subnets[k.group], k.zone)
+    k = state.classes[h.instance_class]
+    h.subnet = subnet_with_most_free(
+        state.free_addresses, state.subnet_zones, state.pool_subnets[k.pool], k.zone
+    )
     if h.subnet != NO_SUBNET and state.free_addresses[h.subnet] < k.addresses:
         h.subnet = NO_SUBNET
     if h.subnet != NO_SUBNET:
@@ -133,35 +124,35 @@ def _take_addresses(state: State, slot: int) -> None:
 
 
 @kernel
-def note_within(state: State, at: int, rank: int, slot: int) -> None:
-    """Note what happens to an instance, if it happens before the end: most lives are longer than a run."""
-    if at < state.clock[END]:
-        note(state, at, rank, slot, state.instances[slot].instance_id)
+def schedule_before_end(state: State, at: int, rank: int, slot: int) -> None:
+    """Schedule an entry of an instance, unless it is due after the end of the run."""
+    if at < state.clock.end:
+        schedule_entry(state, at, rank, slot, state.instances[slot].instance_id)
 
 
 @kernel_entry
-def launch_many(
-    state: State, klasses: Slots, ordinals: Slots, now: int, at_once: bool, launched: Slots
+def launch_instances(
+    state: State, classes: Slots, ordinals: Slots, now: int, at_once: bool, launched: Slots
 ) -> None:
-    """`launch` for a whole batch, in its order; registered at once (the first ones of a run) or after launchTime.
+    """Launch a batch of instances in its order and write their slots to `launched`.
 
-    The slots of the instances go to `launched`.
+    They register at once (the initial instances of a run) or after launchTime.
     """
-    for i in range(klasses.size):
-        k = state.classes[klasses[i]]
-        delay = 0 if at_once else max(1, draw(state, k.launch, k.launch_key, ordinals[i], 0))
-        launched[i] = launch(state, klasses[i], ordinals[i], now, now + delay)
+    for i in range(classes.size):
+        k = state.classes[classes[i]]
+        delay = 0 if at_once else max(1, draw_duration(state, k.launch, k.launch_key, ordinals[i], 0))
+        launched[i] = launch_instance(state, classes[i], ordinals[i], now, now + delay)
 
 
 @kernel
-def register(state: State, slot: int, now: int) -> None:
-    """REGISTERING -> ACTIVE: the instance offers its registered size to the placer."""
+def register_instance(state: State, slot: int, now: int) -> None:
+    """Move an instance from REGISTERING to ACTIVE and offer its registered resources for placement."""
     h = state.instances[slot]
     if h.state != REGISTERING:
         return
-    k = state.classes[h.klass]
+    k = state.classes[h.instance_class]
     h.state = ACTIVE
-    h.registered = h.touched = now
+    h.registered = h.integrated_until = now
     free = state.hosts.free
     free[CPU, slot] = k.cpu
     free[MEMORY, slot] = k.memory
@@ -169,65 +160,69 @@ def register(state: State, slot: int, now: int) -> None:
     free[ENI, slot] = k.enis
     free[HOST_PORTS, slot] = k.host_ports
     for word in range(state.class_ports.shape[1]):
-        state.hosts.ports[slot, word] = state.class_ports[h.klass, word]
+        state.hosts.ports[slot, word] = state.class_ports[h.instance_class, word]
     state.hosts.facts[1, slot] = now
     state.hosts.facts[2, slot] = h.instance_id
     state.hosts.facts[3, slot] = 1
-    open_host(state.hosts, slot, h.klass)
-    touch_provider(state, k.provider, now)
+    open_host(state.hosts, slot, h.instance_class)
+    integrate_provider(state, k.provider, now)
     p = state.providers[k.provider]
     p.registered += 1
     p.registered_cpu += k.cpu
     p.registered_memory += k.memory
     if k.failure >= 0:
-        life = max(1, draw(state, k.failure, k.failure_key, h.ordinal, 0))
-        note(state, now + life, INSTANCE_FAILS, slot, h.instance_id)
+        lifetime = max(1, draw_duration(state, k.failure, k.failure_key, h.ordinal, 0))
+        schedule_entry(state, now + lifetime, INSTANCE_FAILS, slot, h.instance_id)
     if k.disconnect >= 0:
-        note_within(
-            state, now + max(1, draw(state, k.disconnect, k.agent_key, h.ordinal, 0)), AGENT_LOST, slot
+        schedule_before_end(
+            state,
+            now + max(1, draw_duration(state, k.disconnect, k.agent_key, h.ordinal, 0)),
+            AGENT_DISCONNECTS,
+            slot,
         )
-    note_cleaning(state, slot, now)
+    schedule_image_cleanup(state, slot, now)
     if h.launched < now:
-        open_zone(state)
-    if state.clock[AWAITED]:
-        state.clock[BELLS] |= BELL_CAPACITY  # a group that balances its zones may go on
+        mark_zones_changed(state)
+    if state.counters.awaited:
+        state.counters.controllers_to_wake |= WAKE_CAPACITY  # a group that rebalances its zones may continue
     _start_daemons(state, slot, now)
-    keep_promises(state, slot, now)
-    mark_freed(state, slot)
-    if h.notice >= 0 and k.drains_on_notice:
-        drain(state, slot, now)
+    place_assigned(state, slot, now)
+    mark_gained_room(state, slot)
+    if h.notice_at >= 0 and k.drains_on_notice:
+        drain_instance(state, slot, now)
 
 
 @kernel
-def open_zone(state: State) -> None:
-    """A zone may have capacity that it had not: the scheduler looks whether services are spread evenly."""
-    state.clock[ZONES_CHANGED] = 1
-    state.clock[BELLS] |= BELL_SCHEDULER
+def mark_zones_changed(state: State) -> None:
+    """Record that a zone may have gained capacity: the scheduler checks whether services are spread evenly."""
+    state.counters.zones_changed = 1
+    state.counters.controllers_to_wake |= WAKE_SCHEDULER
 
 
 @kernel
 def _start_daemons(state: State, slot: int, now: int) -> None:
-    """Daemons are the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
-    klass = state.instances[slot].klass
+    """Start the daemons, the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
+    instance_class = state.instances[slot].instance_class
     for row in state.daemons:
         s = state.sets[row]
-        if state.eligible[s.first_lane, klass] == ELIGIBLE and fits(
-            state.hosts, request_of(state, s.first_shape), slot
+        if state.eligible[s.first_item, instance_class] == ELIGIBLE and host_fits(
+            state.hosts, make_placement_request(state, s.first_shape), slot
         ):
             service = state.services[s.service]
-            task = new_task(state, row, s.first_lane, s.first_shape, service.ordinal, now)
+            task = create_task(state, row, s.first_item, s.first_shape, service.ordinal, now)
             service.ordinal += 1
-            serial = state.tasks[task].task_id
-            tell(state, now, _TASKS_STARTED, state.instances[slot].instance_id, serial, s.service)
+            task_id = state.tasks[task].task_id
+            emit_event(state, now, _TASKS_STARTED, state.instances[slot].instance_id, task_id, s.service)
             place_on_host(state, task, slot, now)
-    ring_daemons(state)
+    mark_daemons_dirty(state)
 
 
 @kernel_entry
-def drain(state: State, slot: int, now: int) -> None:
-    """ACTIVE -> DRAINING: no new tasks; PENDING service tasks stop, RUNNING ones are to be replaced.
+def drain_instance(state: State, slot: int, now: int) -> None:
+    """Move an instance from ACTIVE to DRAINING: it gets no new tasks.
 
-    Standalone tasks are untouched (botocore: UpdateContainerInstancesState; golden 79).
+    PENDING service tasks stop, RUNNING ones are to be replaced, and standalone tasks are untouched (botocore:
+    UpdateContainerInstancesState; golden 79).
     """
     h = state.instances[slot]
     if h.state != ACTIVE:
@@ -235,72 +230,72 @@ def drain(state: State, slot: int, now: int) -> None:
     h.state = DRAINING
     h.draining = now
     close_host(state.hosts, slot)
-    state.clock[BELLS] |= BELL_CAPACITY
-    ring_daemons(state)
+    state.counters.controllers_to_wake |= WAKE_CAPACITY
+    mark_daemons_dirty(state)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
         following = t.next_on_host
         s = state.sets[t.set]
         if s.daemon:
-            pass  # the last to stop
+            pass  # daemons stop last
         elif s.service >= 0 and t.state == PENDING:
-            ask_stop(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
+            stop_task(state, task, now, _SCHEDULER_INITIATED, _DRAINED)
         elif s.service >= 0 and t.state == RUNNING:
             t.leaving = 1
             s.leaving += 1
-            ring_scheduler(state, s.service)
+            mark_service_dirty(state, s.service)
         task = following
 
 
 @kernel_entry
-def activate(state: State, slot: int, now: int) -> None:
-    """DRAINING -> ACTIVE again; its service tasks may stay."""
+def activate_instance(state: State, slot: int, now: int) -> None:
+    """Move an instance from DRAINING back to ACTIVE; its service tasks may stay."""
     h = state.instances[slot]
     if h.state != DRAINING or h.terminating:
         return
     h.state = ACTIVE
     h.draining = NEVER
-    open_zone(state)
-    ring_daemons(state)
+    mark_zones_changed(state)
+    mark_daemons_dirty(state)
     if h.connected:
-        open_host(state.hosts, slot, h.klass)
+        open_host(state.hosts, slot, h.instance_class)
     task = h.first_task
     while task >= 0:
         t = state.tasks[task]
         if t.leaving:
             t.leaving = 0
             state.sets[t.set].leaving -= 1
-            ring_scheduler(state, state.sets[t.set].service)
+            mark_service_dirty(state, state.sets[t.set].service)
         task = t.next_on_host
-    mark_freed(state, slot)
+    mark_gained_room(state, slot)
 
 
 @kernel_entry
 def end_instance(state: State, slot: int, now: int, reason: int) -> None:
-    """The instance is gone, and every task on it with it."""
+    """Terminate an instance and end every task on it."""
     h = state.instances[slot]
-    k = state.classes[h.klass]
+    k = state.classes[h.instance_class]
     if h.state == ACTIVE:
         close_host(state.hosts, slot)
     if h.connected == 0:
-        state.clock[DISCONNECTED] -= 1
+        state.counters.disconnected_agents -= 1
     h.state = TERMINATED
     while h.first_task >= 0:
         t = state.tasks[h.first_task]
         if t.stopping < 0:
             t.stop_code = _SPOT_INTERRUPTION if reason == RECLAIMED else _TERMINATION_NOTICE
             t.reason = _HOST_TERMINATED
-        finish(state, h.first_task, now)
-    break_promises(state, slot, now)
+        finish_task(state, h.first_task, now)
+    unassign(state, slot, now)
     if h.registered >= 0:
-        touch_instance(state, slot, now)
-    settle_instance(state, slot, now)
+        integrate_instance(state, slot, now)
+    settle_instance_cost(state, slot, now)
     h.terminated = now
     h.reason = reason
     if h.subnet != NO_SUBNET:
         state.free_addresses[h.subnet] += k.addresses
-    touch_provider(state, k.provider, now)
+    integrate_provider(state, k.provider, now)
     p = state.providers[k.provider]
     p.instances -= 1
     p.usd_per_hour -= k.usd_per_hour
@@ -308,13 +303,13 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
         p.registered -= 1
         p.registered_cpu -= k.cpu
         p.registered_memory -= k.memory
-    clock = state.clock
-    clock[CAPACITY_EPOCH] += 1
-    clock[BELLS] |= BELL_CAPACITY
-    ring_daemons(state)
-    state.lost[clock[LOST]] = h
-    clock[LOST] += 1
+    counters = state.counters
+    counters.capacity_epoch += 1
+    counters.controllers_to_wake |= WAKE_CAPACITY
+    mark_daemons_dirty(state)
+    state.terminated_instances[counters.terminated_instances] = h
+    counters.terminated_instances += 1
     h.instance_id = NEVER
-    h.klass = NEVER
-    state.free_instances[clock[FREE_INSTANCES]] = slot
-    clock[FREE_INSTANCES] += 1
+    h.instance_class = NEVER
+    state.free_instances[counters.free_instances] = slot
+    counters.free_instances += 1

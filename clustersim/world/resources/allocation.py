@@ -1,64 +1,60 @@
-"""What a placed task holds, taken and given back: resources of a host or a Fargate slot, and every count of them.
+"""Allocation of what placed tasks hold: resources of a host, a Fargate slot, an address, and every count of them.
 
-Called by `lives`. Which host was the placer's choice; this module only keeps the books.
+The kernels of `tasks.startup` and `tasks.lifecycle` call it. It only keeps the accounts; the host was chosen by the
+placement policy.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.placement.hosts import release, reserve
-from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, roomiest
+from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, subnet_with_most_free
 from clustersim.vocabulary import (
     NEVER,
     InstanceState,
 )
-from clustersim.world.state.tables import (
-    BELL_CAPACITY,
-    BELLS,
-    CAPACITY_EPOCH,
-    FREED,
-    State,
-)
-from clustersim.world.state.task_states import PENDING, fill_need, move, ring_daemons
-from clustersim.world.state.usage import touch_instance, touch_provider
+from clustersim.world.state.counters import WAKE_CAPACITY
+from clustersim.world.state.tables import State
+from clustersim.world.state.task_states import PENDING, mark_daemons_dirty, move_task, write_need
+from clustersim.world.state.usage import integrate_instance, integrate_provider
 
-_SHORT = 1 << 30  # counts for so many tasks: more than anybody has
+_ADDRESS_PENALTY = 1 << 30  # added to a zone's task count: more than any group has
 _ACTIVE = int(InstanceState.ACTIVE)
 _DRAINING = int(InstanceState.DRAINING)
 
 
 @kernel
-def mark_freed(state: State, host: int) -> None:
-    """Note that a host may now take what it could not: the waiting are served at the end of the instant."""
+def mark_gained_room(state: State, host: int) -> None:
+    """Record that a host may now fit a task it could not before; queued tasks are tried at the end of the instant."""
     h = state.instances[host]
-    state.clock[CAPACITY_EPOCH] += 1
-    if h.freed == 0 and h.state == _ACTIVE:
-        h.freed = 1
-        state.freed[state.clock[FREED]] = host
-        state.clock[FREED] += 1
+    state.counters.capacity_epoch += 1
+    if h.gained_room == 0 and h.state == _ACTIVE:
+        h.gained_room = 1
+        state.hosts_with_new_room[state.counters.hosts_with_new_room] = host
+        state.counters.hosts_with_new_room += 1
 
 
 @kernel
-def hold_host(state: State, slot: int, host: int, now: int) -> None:
-    """Reserve what the task needs on container instance `host`."""
+def allocate_on_host(state: State, slot: int, host: int, now: int) -> None:
+    """Reserve the resources of a task on container instance `host` and move the task to PENDING."""
     t = state.tasks[slot]
     h = state.instances[host]
-    provider = state.classes[h.klass].provider  # of the host: a launch type has none of its own
-    touch_instance(state, host, now)
-    touch_provider(state, provider, now)
-    fill_need(state, t.shape)
-    reserve(state.hosts, host, state.need, state.lane_ports[t.lane])
-    move(state, slot, PENDING, now)
-    t.placed = t.accrued = now
-    t.slot, t.instance_id = host, h.instance_id
-    t.zone = state.classes[h.klass].zone
+    provider = state.classes[h.instance_class].provider  # the host's: a launch type has no provider
+    integrate_instance(state, host, now)
+    integrate_provider(state, provider, now)
+    write_need(state, t.resource_shape)
+    reserve(state.hosts, host, state.need, state.item_ports[t.strategy_item])
+    move_task(state, slot, PENDING, now)
+    t.placed = t.accrued_until = now
+    t.instance_slot, t.instance_id = host, h.instance_id
+    t.zone = state.classes[h.instance_class].zone
     t.previous_on_host, t.next_on_host = NEVER, h.first_task
     if h.first_task >= 0:
         state.tasks[h.first_task].previous_on_host = slot
     h.first_task = slot
     h.task_count += 1
-    h.changed = now
-    h.working += 1 - state.sets[t.set].daemon
+    h.last_task_change = now
+    h.non_daemon_tasks += 1 - state.sets[t.set].daemon
     h.tasks_started += 1
     h.used_cpu += t.cpu
     h.used_memory += t.memory
@@ -72,120 +68,130 @@ def hold_host(state: State, slot: int, host: int, now: int) -> None:
     if state.fact_row[group] >= 0:
         state.hosts.facts[state.fact_row[group], host] += 1
     if state.program.shape[0] > 0:
-        mark_freed(state, host)  # another task may be waiting for just this company
+        mark_gained_room(state, host)  # a memberOf constraint on task:group may have become true
 
 
 @kernel
-def fargate_zone(state: State, number: int) -> int:
-    """The zone for the next task of lane `number` on Fargate: of those with capacity the one that holds the
-    fewest tasks of the group; -1 where none has any.
+def choose_fargate_zone(state: State, item_row: int) -> int:
+    """Return the zone for the next task of a strategy item on Fargate; -1 if no zone has capacity.
 
-    Fargate does not look at addresses: where tasks found none lately, the next one only goes if it has to.
+    It is the zone with capacity that holds the fewest tasks of the group. Fargate does not check addresses: a zone in
+    which tasks recently found none is chosen only if there is no other.
     """
-    lane = state.lanes[number]
-    group = state.sets[lane.set].group
+    item = state.strategy_items[item_row]
+    group = state.sets[item.set].group
     zone, fewest = -1, 0
-    for z in range(state.lane_zones.shape[1]):
-        if state.lane_zones[number, z] == 0 or state.fargate_closed[lane.bucket, z] > 0:
+    for z in range(state.item_zones.shape[1]):
+        if state.item_zones[item_row, z] == 0 or state.fargate_closed[item.bucket, z] > 0:
             continue
-        count = state.zone_counts[group, z] + _SHORT * ((lane.short_zones >> z) & 1)
+        count = state.zone_counts[group, z] + _ADDRESS_PENALTY * ((item.zones_without_address >> z) & 1)
         if zone < 0 or count < fewest:
             zone, fewest = z, count
     return zone
 
 
 @kernel
-def has_address(state: State, number: int, zone: int) -> bool:
-    """Whether the next task of lane `number` would find an address in `zone`, if it needs one."""
-    if state.lanes[number].addresses == 0:
+def has_address(state: State, item_row: int, zone: int) -> bool:
+    """Return whether the next task of a strategy item would find an address in `zone`, or needs none."""
+    if state.strategy_items[item_row].addresses == 0:
         return True
-    allowed = state.lane_subnets[number]
-    return bool(roomiest(state.free_addresses, state.subnet_zones, allowed, zone) != NO_SUBNET)
+    allowed = state.item_subnets[item_row]
+    return bool(subnet_with_most_free(state.free_addresses, state.subnet_zones, allowed, zone) != NO_SUBNET)
 
 
 @kernel
 def take_address(state: State, slot: int, zone: int) -> bool:
-    """Take an address in `zone` for a task that needs one; False: no subnet of the task has any there."""
+    """Take an address in `zone` for a task that needs one; return False if no subnet of the task has any there."""
     t = state.tasks[slot]
-    lane = state.lanes[t.lane]
-    if lane.addresses == 0:
+    item = state.strategy_items[t.strategy_item]
+    if item.addresses == 0:
         return True
-    subnet = roomiest(state.free_addresses, state.subnet_zones, state.lane_subnets[t.lane], zone)
+    subnet = subnet_with_most_free(
+        state.free_addresses, state.subnet_zones, state.item_subnets[t.strategy_item], zone
+    )
     if subnet == NO_SUBNET:
-        lane.short_zones |= 1 << zone
+        item.zones_without_address |= 1 << zone
         return False
     state.free_addresses[subnet] -= 1
     t.subnet = subnet
-    lane.short_zones = 0
+    item.zones_without_address = 0
     return True
 
 
 @kernel
-def hold_fargate(state: State, slot: int, now: int) -> None:
-    """Take a slot of AWS's own fleet; the caller made sure that some zone has capacity."""
+def allocate_on_fargate(state: State, slot: int, now: int) -> None:
+    """Take a Fargate slot and move the task to PENDING. The caller has checked that some zone has capacity."""
     t = state.tasks[slot]
-    lane = state.lanes[t.lane]
+    item = state.strategy_items[t.strategy_item]
     group = state.sets[t.set].group
-    zone = t.zone  # of zone rebalancing's choice, unless it has been closed since
-    if zone < 0 or state.fargate_closed[lane.bucket, zone] > 0:
-        zone = fargate_zone(state, t.lane)
-    touch_provider(state, lane.provider, now)
-    move(state, slot, PENDING, now)
+    zone = t.zone  # chosen by zone rebalancing, unless it has closed since
+    if zone < 0 or state.fargate_closed[item.bucket, zone] > 0:
+        zone = choose_fargate_zone(state, t.strategy_item)
+    integrate_provider(state, item.provider, now)
+    move_task(state, slot, PENDING, now)
     t.placed = now
-    t.accrued = NEVER
+    t.accrued_until = NEVER
     t.zone = zone
-    p = state.providers[lane.provider]
+    p = state.providers[item.provider]
     p.cpu += t.cpu
     p.memory += t.memory
     p.running += 1
     state.zone_counts[group, zone] += 1
     if state.sets[t.set].pulls == 0:
-        bill_fargate(state, slot, now)
+        start_fargate_billing(state, slot, now)
 
 
 @kernel
-def bill_fargate(state: State, slot: int, now: int) -> None:
-    """From now on a Fargate task is billed: from the pull of its images on, without one from its placement."""
+def start_fargate_billing(state: State, slot: int, now: int) -> None:
+    """Start billing a Fargate task: from the pull of its images, or from its placement if it pulls none."""
     t = state.tasks[slot]
-    if t.accrued < 0:
-        t.accrued = now
-        state.providers[state.lanes[t.lane].provider].usd_per_hour += _usd_per_hour(state, slot)
+    if t.accrued_until < 0:
+        t.accrued_until = now
+        state.providers[state.strategy_items[t.strategy_item].provider].usd_per_hour += _usd_per_hour(
+            state, slot
+        )
 
 
 @inlined
 def _usd_per_hour(state: State, slot: int) -> float:
-    """What a Fargate task costs."""
+    """Return the price of a Fargate task."""
     t = state.tasks[slot]
-    price = state.fargate_prices[state.lanes[t.lane].price]
+    price = state.fargate_prices[state.strategy_items[t.strategy_item].price]
     return float(3_600_000.0 * (t.cpu * price.usd_per_cpu_ms + t.memory * price.usd_per_mib_ms))
 
 
 @kernel
-def let_go(state: State, slot: int, now: int) -> None:
-    """Give back what a placed task held."""
+def free_allocation(state: State, slot: int, now: int) -> None:
+    """Free everything that a placed task holds."""
     t = state.tasks[slot]
-    lane = state.lanes[t.lane]
-    provider = lane.provider if lane.fargate else state.classes[state.instances[t.slot].klass].provider
-    touch_provider(state, provider, now)
+    item = state.strategy_items[t.strategy_item]
+    provider = (
+        item.provider
+        if item.fargate
+        else state.classes[state.instances[t.instance_slot].instance_class].provider
+    )
+    integrate_provider(state, provider, now)
     p = state.providers[provider]
     p.cpu -= t.cpu
     p.memory -= t.memory
     p.running -= 1
     if t.subnet >= 0:
         state.free_addresses[t.subnet] += 1
-    if lane.fargate:
-        if t.accrued >= 0:
+    if item.fargate:
+        if t.accrued_until >= 0:
             p.usd_per_hour -= _usd_per_hour(state, slot)
-        state.clock[CAPACITY_EPOCH] += 1  # a vCPU quota has room again
+        state.counters.capacity_epoch += 1  # a vCPU quota has room again
         return
-    touch_instance(state, t.slot, now)
-    h = state.instances[t.slot]
+    integrate_instance(state, t.instance_slot, now)
+    h = state.instances[t.instance_slot]
     h.task_count -= 1
-    h.changed = now
-    h.working -= 1 - state.sets[t.set].daemon
-    if h.working == 0 and h.state == _DRAINING:
-        state.clock[BELLS] |= BELL_CAPACITY  # who drains it may now terminate it
-        ring_daemons(state)
+    h.last_task_change = now
+    h.non_daemon_tasks -= 1 - state.sets[t.set].daemon
+    if h.non_daemon_tasks == 0 and h.state == _DRAINING:
+        state.counters.controllers_to_wake |= (
+            WAKE_CAPACITY  # a draining instance without tasks may now be terminated
+        )
+        mark_daemons_dirty(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
     if t.next_on_host >= 0:
@@ -194,10 +200,10 @@ def let_go(state: State, slot: int, now: int) -> None:
         state.tasks[t.previous_on_host].next_on_host = t.next_on_host
     else:
         h.first_task = t.next_on_host
-    fill_need(state, t.shape)
-    release(state.hosts, t.slot, state.need, state.lane_ports[t.lane])
-    state.hosts.facts[0, t.slot] = h.task_count
+    write_need(state, t.resource_shape)
+    release(state.hosts, t.instance_slot, state.need, state.item_ports[t.strategy_item])
+    state.hosts.facts[0, t.instance_slot] = h.task_count
     row = state.fact_row[state.sets[t.set].group]
     if row >= 0:
-        state.hosts.facts[row, t.slot] -= 1
-    mark_freed(state, t.slot)
+        state.hosts.facts[row, t.instance_slot] -= 1
+    mark_gained_room(state, t.instance_slot)

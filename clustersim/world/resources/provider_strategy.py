@@ -1,7 +1,8 @@
-"""Which capacity provider of its strategy a task is created on.
+"""Choice of the capacity provider on which a task is created, by the provider strategy of its task set.
 
-Decides by what the lanes of a task set hold already. It must not know whether there is room: what a lane refuses
-counts as given until the call is over. `orders` and the calendar's arrivals ask.
+It decides by the tasks that the strategy items of the set already have, and must not know whether there is room: a
+task that an item refused counts as assigned to it until the call is over. `scheduling.commands` and the arrivals of
+the calendar call it.
 """
 
 from __future__ import annotations
@@ -11,34 +12,34 @@ from clustersim.world.state.tables import State
 
 
 @kernel
-def choose_lane(state: State, row: int) -> int:
-    """The lane of the next task of set `row`: base first, then the largest deficit relative to weight.
+def choose_strategy_item(state: State, row: int) -> int:
+    """Return the strategy item of the next task of set `row`: base first, then the largest weighted deficit.
 
-    Rounding for counts that do not divide is not published; the greedy rule gives the documented ratio
-    (MODEL.md, goldens 39 and 40). A lane of weight 0 gets nothing beyond its base. A task that a lane refused
-    in the call under way counts as given: what has no capacity falls over to nobody else.
+    AWS does not publish the rounding for counts that do not divide; this greedy rule gives the documented ratio
+    (MODEL.md, goldens 39 and 40). An item of weight 0 gets nothing beyond its base. A task that an item refused in
+    the current call counts as assigned to it: a provider without capacity does not fall over to another.
     """
     s = state.sets[row]
-    best = s.first_lane
-    if s.lanes == 1:
+    best = s.first_item
+    if s.item_count == 1:
         return int(best)
     best_deficit = -1.0
-    for lane in range(s.first_lane, s.first_lane + s.lanes):
-        way = state.lanes[lane]
-        given = way.live + way.missed
-        if given < way.base:
-            return lane
-        if way.weight > 0:
-            deficit = way.weight / (given - way.base + 1.0)
+    for item_row in range(s.first_item, s.first_item + s.item_count):
+        item = state.strategy_items[item_row]
+        given = item.live + item.refused
+        if given < item.base:
+            return item_row
+        if item.weight > 0:
+            deficit = item.weight / (given - item.base + 1.0)
             if deficit > best_deficit:
-                best = lane
+                best = item_row
                 best_deficit = deficit
     return int(best)
 
 
 @kernel
-def forget_missed(state: State, row: int) -> None:
-    """The call is over: the next one tries every lane of set `row` again."""
+def clear_refused(state: State, row: int) -> None:
+    """End a call: the next one tries every strategy item of set `row` again."""
     s = state.sets[row]
-    for lane in range(s.first_lane, s.first_lane + s.lanes):
-        state.lanes[lane].missed = 0
+    for item_row in range(s.first_item, s.first_item + s.item_count):
+        state.strategy_items[item_row].refused = 0

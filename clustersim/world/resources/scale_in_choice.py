@@ -1,88 +1,88 @@
-"""Which tasks of a service stop when it has more than it wants.
+"""Choice of the tasks that stop when a service scales in.
 
-Those on their way to RUNNING first, then those that are not (or no longer) healthy, each newest first; of the settled
-ones as the placement strategy says (`policy.placement.scale_in_victims`). Tasks under scale-in protection are left
-out. Stops nothing itself: `upkeep` and `control.services.task_stopper` do. It works on the scratch `State.choice`,
-for which there must be room.
+Tasks that have not reached RUNNING come first, then tasks that are not healthy, each newest first; the placement
+strategy chooses among the healthy ones (`policy.placement.scale_in_victims`). Tasks under scale-in protection are
+excluded. This module stops nothing itself: `scheduling.steady_services` and `control.services.task_stopper` do. It
+works on the scratch array `State.choice`, for which the caller makes room.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel, kernel_entry
-from clustersim.policy.placement.scale_in_victims import WORK_ROWS, choose_victims
+from clustersim.policy.placement.scale_in_victims import WORK_ROWS, choose_tasks_to_stop
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import RUNNING
 from clustersim.world.state.usage import Slots
 
-SETTLED, HOSTS, ZONES, VICTIMS, CHOSEN = range(WORK_ROWS, WORK_ROWS + 5)  # rows of `State.choice`
-_STARTING, _AILING, _WELL = range(3)
+SETTLED, HOSTS, ZONES, POSITIONS, CHOSEN = range(WORK_ROWS, WORK_ROWS + 5)  # rows of `State.choice`
+_STARTING, _UNHEALTHY, _HEALTHY = range(3)
 
 
 @kernel_entry
-def choose_surplus(state: State, row: int, others_than: int, now: int, count: int) -> int:
-    """Choose up to `count` tasks to stop: their slots go to `choice[CHOSEN]`, their number is returned.
+def choose_surplus_tasks(state: State, row: int, except_set: int, now: int, count: int) -> int:
+    """Choose up to `count` tasks to stop, write their slots to `choice[CHOSEN]` and return their number.
 
-    Of set `row` those that are to stay, neither leaving nor unhealthy; or, if `others_than` is a set, all of that
-    set's service that are not its own. The placement strategy is that of `row`.
+    The candidates are the tasks of set `row` that are neither leaving nor unhealthy; or, if `except_set` is a set,
+    all tasks of the service outside that set. The placement strategy is that of `row`.
     """
     done = 0
-    for kind in (_STARTING, _AILING):
+    for kind in (_STARTING, _UNHEALTHY):
         slot = state.group_first[state.sets[row].group]
         while slot >= 0 and done < count:
-            if _is_candidate(state, slot, row, others_than, now) and _kind_of(state, slot) == kind:
+            if _is_candidate(state, slot, row, except_set, now) and _scale_in_class(state, slot) == kind:
                 state.choice[CHOSEN, done] = slot
                 done += 1
             slot = state.tasks[slot].next_of_group
     settled = 0
     slot = state.group_first[state.sets[row].group]
     while slot >= 0 and done < count:
-        if _is_candidate(state, slot, row, others_than, now) and _kind_of(state, slot) == _WELL:
+        if _is_candidate(state, slot, row, except_set, now) and _scale_in_class(state, slot) == _HEALTHY:
             state.choice[SETTLED, settled] = slot
             settled += 1
         slot = state.tasks[slot].next_of_group
     left = min(count - done, settled)
     if left > 0:
-        pick_victims(state, row, state.choice[SETTLED, :settled], state.choice[VICTIMS, :left])
+        choose_settled_tasks(state, row, state.choice[SETTLED, :settled], state.choice[POSITIONS, :left])
         for number in range(left):
-            state.choice[CHOSEN, done] = state.choice[SETTLED, state.choice[VICTIMS, number]]
+            state.choice[CHOSEN, done] = state.choice[SETTLED, state.choice[POSITIONS, number]]
             done += 1
     return done
 
 
 @kernel
-def _is_candidate(state: State, slot: int, row: int, others_than: int, now: int) -> bool:
-    """Whether a task is of those to choose from and may be stopped."""
+def _is_candidate(state: State, slot: int, row: int, except_set: int, now: int) -> bool:
+    """Return whether a task is a candidate and may be stopped."""
     t = state.tasks[slot]
     if t.state > RUNNING or t.protected_until > now:
         return False
-    if others_than != NEVER:
-        return bool(t.set != others_than)
-    return bool(t.set == row and t.leaving == 0 and t.unwell == 0)
+    if except_set != NEVER:
+        return bool(t.set != except_set)
+    return bool(t.set == row and t.leaving == 0 and t.unhealthy == 0)
 
 
 @kernel
-def _kind_of(state: State, slot: int) -> int:
-    """How soon a candidate is given up."""
+def _scale_in_class(state: State, slot: int) -> int:
+    """Return the scale-in class of a candidate: starting, unhealthy or healthy, in the order in which they stop."""
     t = state.tasks[slot]
     if t.state < RUNNING:
         return _STARTING
-    return _WELL if t.healthy >= 0 and t.unwell == 0 else _AILING
+    return _HEALTHY if t.healthy >= 0 and t.unhealthy == 0 else _UNHEALTHY
 
 
 @kernel_entry
-def pick_victims(state: State, row: int, candidates: Slots, victims: Slots) -> None:
-    """Which of the tasks in the slots `candidates` the placement strategy of set `row` gives up first.
+def choose_settled_tasks(state: State, row: int, candidates: Slots, chosen: Slots) -> None:
+    """Choose the tasks that the placement strategy of set `row` stops first among the task slots `candidates`.
 
-    Their positions go to `victims`, as many as it is long.
+    Their positions in `candidates` are written to `chosen`, as many as it is long.
     """
     size = candidates.size
     hosts, zones = state.choice[HOSTS, :size], state.choice[ZONES, :size]
     for position in range(size):
         t = state.tasks[candidates[position]]
-        hosts[position] = t.slot
+        hosts[position] = t.instance_slot
         zones[position] = t.zone
     s = state.sets[row]
     ordinal = state.services[s.service].ordinal
     work = state.choice[:WORK_ROWS]
-    choose_victims(state.hosts, state.chains[row], hosts, zones, s.place_key, ordinal, victims, work)
+    choose_tasks_to_stop(state.hosts, state.chains[row], hosts, zones, s.place_key, ordinal, chosen, work)

@@ -1,4 +1,4 @@
-"""Scheduling inside the world: commands of controllers, the provisioning queues, and services that are steady.
+"""Scheduling inside the world: commands of controllers, the provisioning queues, and steady services.
 
-It must not know deployments. Start with `commands`, then `provisioning`.
+This package must not know deployments. Start with `commands`, then `provisioning`.
 """

@@ -1,7 +1,7 @@
-"""What controllers order: start so many tasks, stop these, drain or end those instances.
+"""Commands of the controllers: start tasks, stop tasks, set desired counts.
 
-The entry points of the gateway for decisions, each a kernel that takes a whole batch. Callers make room
-first (`World.make_room`).
+Each command is a kernel that takes a whole batch. Callers make room first (`World.make_room`). Commands for instances
+are in `instances.lifecycle`.
 """
 
 from __future__ import annotations
@@ -10,152 +10,161 @@ import math
 
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.policy.placement.hosts import ELIGIBLE
-from clustersim.policy.placement.placement import fits
+from clustersim.policy.placement.placement import host_fits
 from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.resources.allocation import (
-    bill_fargate,
-    fargate_zone,
+    allocate_on_fargate,
+    allocate_on_host,
+    choose_fargate_zone,
     has_address,
-    hold_fargate,
-    hold_host,
+    start_fargate_billing,
     take_address,
 )
-from clustersim.world.resources.provider_strategy import choose_lane, forget_missed
-from clustersim.world.scheduling.provisioning import fargate_refusal, find_host, request_of, seek
-from clustersim.world.state.tables import REFUSED, State
+from clustersim.world.resources.provider_strategy import choose_strategy_item, clear_refused
+from clustersim.world.scheduling.provisioning import (
+    find_fargate_failure,
+    find_host,
+    make_placement_request,
+    try_place,
+)
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     RUNNING,
-    new_task,
+    create_task,
 )
-from clustersim.world.state.usage import Slots, touch_service
+from clustersim.world.state.usage import Slots, integrate_service
 from clustersim.world.tasks.containers import ends_task
-from clustersim.world.tasks.lifecycle import EXIT_KILLED, ask_stop, exits, start_settled
-from clustersim.world.tasks.startup import expect_back, place_on_host
+from clustersim.world.tasks.lifecycle import EXIT_KILLED, exit_task, start_healthy_task, stop_task
+from clustersim.world.tasks.startup import place_on_host, schedule_fargate_reclaim
 
 _OUT_OF_MEMORY = int(StoppedReason.OUT_OF_MEMORY)
 
-ELSEWHERE = 99  # a mark in `State.eligible` while only one zone is asked for
+IN_OTHER_ZONE = 99  # marks a class in `State.eligible` while only one zone is considered
 
 
 @kernel_entry
 def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
-    """New desired counts, whoever asked for them; who wants that must have the services looked at."""
+    """Set new desired counts. The caller must mark the services dirty afterwards."""
     for position in range(services.size):
-        touch_service(state, services[position], now)
+        integrate_service(state, services[position], now)
         v = state.services[services[position]]
         v.desired = counts[position]
-        v.threshold = math.ceil(counts[position] * v.least_percent / 100.0)
-        v.steady = 0
+        v.threshold = math.ceil(counts[position] * v.minimum_healthy_percent / 100.0)
+        v.steady_reported = 0
 
 
 @kernel_entry
 def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
-    """Create up to `count` tasks of a service's set `row`; their ids go to `started`, their number is returned.
+    """Create up to `count` tasks of a service's set `row`, write their ids to `started` and return their number.
 
-    With launch type EC2 a task that fits nowhere is not created, and ends the batch: ECS makes no row for it.
-    Nor is one that Fargate refuses; the tasks of other lanes are. `clock[REFUSED]` is then the wait reason of
-    Fargate, else 0. `shape` is that of the set's first lane.
+    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no task for it.
+    Fargate's refusals are not created either, but tasks of other strategy items are; `counters.refused_sentence` is
+    then the wait reason of Fargate, else 0. `shape` is that of the first strategy item of the set.
     """
-    done = start_some(state, row, shape, count, now, started)
-    if state.clock[REFUSED] > 0:
-        state.refusals[state.clock[REFUSED]] += 1
+    done = start_task_batch(state, row, shape, count, now, started)
+    if state.counters.refused_sentence > 0:
+        state.placement_failures[state.counters.refused_sentence] += 1
     return int(done)
 
 
 @kernel
-def start_some(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
-    """What `start_tasks` does, without counting a refusal."""
+def start_task_batch(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
+    """Do the work of `start_tasks` without counting a placement failure."""
     s = state.sets[row]
     service = state.services[s.service]
-    state.clock[REFUSED] = 0
+    state.counters.refused_sentence = 0
     done = 0
     for _ in range(count):
-        lane = choose_lane(state, row)
-        way = state.lanes[lane]
-        wanted = shape + lane - s.first_lane
+        item_row = choose_strategy_item(state, row)
+        item = state.strategy_items[item_row]
+        item_shape = shape + item_row - s.first_item
         host = NEVER
-        refusable = way.fargate == 0 and way.queues == 0
-        if refusable:
-            host = find_host(state, wanted, service.ordinal)
+        fails_at_once = item.fargate == 0 and item.can_wait == 0
+        if fails_at_once:
+            host = find_host(state, item_shape, service.ordinal)
             if host < 0:
                 break
-        elif way.fargate:
-            code = fargate_refusal(state, lane, state.shapes[wanted].cpu)
+        elif item.fargate:
+            code = find_fargate_failure(state, item_row, state.shapes[item_shape].cpu)
             if code > 0:
-                state.clock[REFUSED] = code
-                if s.lanes == 1:
+                state.counters.refused_sentence = code
+                if s.item_count == 1:
                     break
-                way.missed += 1
+                item.refused += 1
                 continue
-        slot = new_task(state, row, lane, wanted, service.ordinal, now)
+        slot = create_task(state, row, item_row, item_shape, service.ordinal, now)
         service.ordinal += 1
         started[done] = state.tasks[slot].task_id
         done += 1
-        if refusable:
+        if fails_at_once:
             place_on_host(state, slot, host, now)
         else:
-            seek(state, slot, now)
-    forget_missed(state, row)
+            try_place(state, slot, now)
+    clear_refused(state, row)
     return done
 
 
 @kernel_entry
 def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, started: Slots) -> int:
-    """Start one task of a service's set `row` in `zone` if there is room for it; 1 and its id, or 0."""
+    """Start one task of a service's set `row` in `zone`, if it fits there; return 1, else 0.
+
+    The id of the task goes to `started`.
+    """
     s = state.sets[row]
     service = state.services[s.service]
-    lane = choose_lane(state, row)
-    way = state.lanes[lane]
+    item_row = choose_strategy_item(state, row)
+    item = state.strategy_items[item_row]
     host = NEVER
-    if not has_address(state, lane, zone):
+    if not has_address(state, item_row, zone):
         return 0
-    if way.fargate:
-        wanted = shape + lane - s.first_lane
-        closed = state.fargate_closed[way.bucket, zone] > 0 or state.lane_zones[lane, zone] == 0
-        if closed or fargate_refusal(state, lane, state.shapes[wanted].cpu) > 0:
+    if item.fargate:
+        item_shape = shape + item_row - s.first_item
+        closed = state.fargate_closed[item.bucket, zone] > 0 or state.item_zones[item_row, zone] == 0
+        if closed or find_fargate_failure(state, item_row, state.shapes[item_shape].cpu) > 0:
             return 0
     else:
-        host = find_host_in(state, shape + lane - s.first_lane, service.ordinal, zone)
+        host = find_host_in_zone(state, shape + item_row - s.first_item, service.ordinal, zone)
         if host < 0:
             return 0
-    slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+    slot = create_task(state, row, item_row, shape + item_row - s.first_item, service.ordinal, now)
     service.ordinal += 1
     started[0] = state.tasks[slot].task_id
-    if way.fargate:
+    if item.fargate:
         state.tasks[slot].zone = zone
-        seek(state, slot, now)
+        try_place(state, slot, now)
     else:
         place_on_host(state, slot, host, now)
     return 1
 
 
 @kernel
-def find_host_in(state: State, shape: int, ordinal: int, zone: int) -> int:
-    """The host the placer chooses in `zone` alone; -1 where nothing fits there."""
-    lane = state.shapes[shape].lane
+def find_host_in_zone(state: State, shape: int, ordinal: int, zone: int) -> int:
+    """Return the host that the placement policy chooses in `zone`; -1 if none fits there."""
+    item_row = state.shapes[shape].strategy_item
     for k in range(state.classes.size):
-        if state.classes[k].zone != zone and state.eligible[lane, k] == ELIGIBLE:
-            state.eligible[lane, k] = ELSEWHERE
+        if state.classes[k].zone != zone and state.eligible[item_row, k] == ELIGIBLE:
+            state.eligible[item_row, k] = IN_OTHER_ZONE
     host = find_host(state, shape, ordinal)
     for k in range(state.classes.size):
-        if state.eligible[lane, k] == ELSEWHERE:
-            state.eligible[lane, k] = ELIGIBLE
+        if state.eligible[item_row, k] == IN_OTHER_ZONE:
+            state.eligible[item_row, k] = ELIGIBLE
     return host
 
 
 @kernel_entry
 def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
-    """Start a task of a DAEMON service's set `row` on each of the instances in `hosts` where it fits and an agent
-    is there to start it.
+    """Start a task of a DAEMON service's set `row` on each instance in `hosts` on which it fits.
 
-    Their ids go to `started`, their number is returned.
+    Instances whose agent is disconnected are left out. The ids of the tasks go to `started`; returns their number.
     """
     s = state.sets[row]
     service = state.services[s.service]
     done = 0
     for host in hosts:
-        if state.instances[host].connected and fits(state.hosts, request_of(state, shape), host):
-            slot = new_task(state, row, s.first_lane, shape, service.ordinal, now)
+        if state.instances[host].connected and host_fits(
+            state.hosts, make_placement_request(state, shape), host
+        ):
+            slot = create_task(state, row, s.first_item, shape, service.ordinal, now)
             service.ordinal += 1
             started[done] = state.tasks[slot].task_id
             done += 1
@@ -164,46 +173,53 @@ def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, s
 
 
 @kernel_entry
-def start_healthy(state: State, row: int, shape: int, count: int, now: int) -> int:
-    """`initialState: running`: create tasks that are RUNNING and healthy at once; returns how many fitted."""
+def create_healthy_tasks(state: State, row: int, shape: int, count: int, now: int) -> int:
+    """Create up to `count` tasks that are RUNNING and healthy at once; return how many fitted.
+
+    Used for `initialState: running`.
+    """
     s = state.sets[row]
     service = state.services[s.service]
     done = 0
     while done < count:
-        lane = choose_lane(state, row)
-        fargate = state.lanes[lane].fargate
+        item_row = choose_strategy_item(state, row)
+        fargate = state.strategy_items[item_row].fargate
         host = NEVER
         if not fargate:
-            host = find_host(state, shape + lane - s.first_lane, service.ordinal)
+            host = find_host(state, shape + item_row - s.first_item, service.ordinal)
             if host < 0:
                 break
-        zone = fargate_zone(state, lane) if fargate else state.classes[state.instances[host].klass].zone
-        if not has_address(state, lane, zone):
+        zone = (
+            choose_fargate_zone(state, item_row)
+            if fargate
+            else state.classes[state.instances[host].instance_class].zone
+        )
+        if not has_address(state, item_row, zone):
             break
-        slot = new_task(state, row, lane, shape + lane - s.first_lane, service.ordinal, now)
+        slot = create_task(state, row, item_row, shape + item_row - s.first_item, service.ordinal, now)
         service.ordinal += 1
         take_address(state, slot, zone)
         if fargate:
-            hold_fargate(state, slot, now)
-            bill_fargate(state, slot, now)
-            expect_back(state, slot, now)
+            allocate_on_fargate(state, slot, now)
+            start_fargate_billing(state, slot, now)
+            schedule_fargate_reclaim(state, slot, now)
         else:
-            hold_host(state, slot, host, now)
-        start_settled(state, slot, now)
+            allocate_on_host(state, slot, host, now)
+        start_healthy_task(state, slot, now)
         done += 1
     return done
 
 
 @kernel_entry
 def stop_tasks(state: State, slots: Slots, now: int, code: int, reason: int) -> None:
-    """Ask the tasks in `slots` to stop, in this order."""
+    """Request the tasks in `slots` to stop, in this order."""
     for slot in slots:
-        ask_stop(state, slot, now, code, reason)
+        stop_task(state, slot, now, code, reason)
 
 
 @kernel_entry
-def run_out_of_memory(state: State, row: int, now: int) -> None:
-    """The main containers of all tasks of set `row` that answer are killed for their memory."""
+def kill_for_memory(state: State, row: int, now: int) -> None:
+    """Kill the main containers of all ready tasks of set `row` for exceeding their memory."""
     s = state.sets[row]
     slot = state.group_first[s.group]
     while slot >= 0:
@@ -216,21 +232,24 @@ def run_out_of_memory(state: State, row: int, now: int) -> None:
 
 @kernel
 def _kill_main(state: State, slot: int, now: int) -> None:
-    """Kill the container of a RUNNING task that does its work: SIGKILL, exit code 137."""
+    """Kill the main container of a RUNNING task with SIGKILL (exit code 137)."""
     t = state.tasks[slot]
     s = state.sets[t.set]
     t.next_exit_code, t.next_reason = EXIT_KILLED, _OUT_OF_MEMORY
     if s.first_container >= 0:
-        cell = state.cells[slot, s.main]
-        cell.exits, cell.exit_code, cell.reason = now, EXIT_KILLED, _OUT_OF_MEMORY
-        if not ends_task(state, slot, s.main, now):
+        container = state.container_states[slot, s.main_container]
+        container.exits_at, container.exit_code, container.reason = now, EXIT_KILLED, _OUT_OF_MEMORY
+        if not ends_task(state, slot, s.main_container, now):
             return
-    exits(state, slot, now)
+    exit_task(state, slot, now)
 
 
 @kernel_entry
-def tasks_of_group(state: State, group: int, out: Slots) -> int:
-    """The slots of the live tasks of `group` that are not stopping, newest first, into `out`; their number."""
+def list_tasks_of_group(state: State, group: int, out: Slots) -> int:
+    """Write the slots of the live tasks of `group` that are not stopping to `out`; return their number.
+
+    The newest comes first.
+    """
     count = 0
     slot = state.group_first[group]
     while slot >= 0:

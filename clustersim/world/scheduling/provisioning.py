@@ -1,18 +1,17 @@
-"""How a task in PROVISIONING finds its place, waits for it, or is refused.
+"""Placement of tasks in PROVISIONING: a task is placed, waits, or fails.
 
-RunTask with a launch type is refused at once where nothing fits; with a capacity provider the task waits in
-PROVISIONING, up to a limit and a timeout (MODEL.md). Who waits fits on no host, so
-only hosts that gained room are looked at again, once, at the end of the instant: tasks are then served in
-order of arrival, and one that does not fit does not hold up a later one that does.
-On Fargate a token bucket accepts launches (section 6.3). Which host is the placer's choice.
+RunTask with a launch type fails at once where nothing fits; with a capacity provider the task waits in PROVISIONING,
+up to a limit and a timeout (MODEL.md). A queued task fits on no host, so only hosts that gained room are tried again,
+once, at the end of the instant: tasks are then placed in order of arrival, and one that does not fit does not block a
+later one that does. On Fargate a token bucket accepts launches (section 6.3). The placement policy chooses the host.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import inlined, kernel, kernel_entry
-from clustersim.policy.placement.hosts import ELIGIBLE, Request
-from clustersim.policy.placement.placement import choose, fits
-from clustersim.policy.placement.placement_failure import refusal
+from clustersim.policy.placement.hosts import ELIGIBLE, PlacementRequest
+from clustersim.policy.placement.placement import choose_host, host_fits
+from clustersim.policy.placement.placement_failure import find_placement_failure
 from clustersim.vocabulary import (
     CPU,
     ENI,
@@ -26,36 +25,19 @@ from clustersim.vocabulary import (
     StoppedReason,
     WaitReason,
 )
-from clustersim.world.resources.allocation import fargate_zone
+from clustersim.world.resources.allocation import choose_fargate_zone
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue
-from clustersim.world.state.tables import (
-    BELL_CAPACITY,
-    BELLS,
-    CLOSEST,
-    DISCONNECTED,
-    ENTRIES_PER_LIFE,
-    EVENTS,
-    FINISHED,
-    FREE_TASKS,
-    FREED,
-    HEAP_SIZE,
-    PROMISED,
-    PROVISIONING_LIMIT,
-    PROVISIONING_TIMEOUT,
-    ROUND,
-    WAITING_SHAPES,
-    WAITING_TASKS,
-    State,
-)
+from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import has_room_for_changes
 from clustersim.world.state.task_states import (
     FARGATE_ACCEPTED,
     PENDING,
     PROVISION_TIMEOUT,
-    fill_need,
+    write_need,
 )
-from clustersim.world.state.usage import note
-from clustersim.world.tasks.lifecycle import finish
+from clustersim.world.tasks.lifecycle import finish_task
 from clustersim.world.tasks.startup import place_on_fargate, place_on_host
 
 US_PER_MS = 1_000
@@ -70,44 +52,44 @@ _ACTIVE = int(InstanceState.ACTIVE)
 
 
 @kernel_entry
-def has_room(state: State, lives: int) -> bool:
-    """Whether `lives` tasks may be created, moved and ended before an array must grow or be emptied."""
-    clock = state.clock
+def has_room(state: State, tasks: int) -> bool:
+    """Return whether `tasks` tasks may be created, moved and ended before an array must grow or be emptied."""
+    counters = state.counters
     return bool(
-        clock[FREE_TASKS] >= lives
-        and state.heap.shape[0] - clock[HEAP_SIZE] >= clock[ENTRIES_PER_LIFE] * lives
-        and state.finished.size - clock[FINISHED] >= lives
-        and state.events.size - clock[EVENTS] >= lives
-        and has_room_for_changes(state, lives)
+        counters.free_tasks >= tasks
+        and state.heap.shape[0] - counters.heap_size >= counters.entries_per_task * tasks
+        and state.finished_tasks.size - counters.finished_tasks >= tasks
+        and state.events.size - counters.events >= tasks
+        and has_room_for_changes(state, tasks)
     )
 
 
 @kernel
-def count_on_hosts(state: State, group: int, by: int) -> None:
-    """Count the placed tasks of `group` per host (by = 1), or wipe those counts again (by = 0)."""
-    on_host = state.hosts.on_host
+def count_group_on_hosts(state: State, group: int, by: int) -> None:
+    """Count the placed tasks of `group` per host (by = 1), or reset these counts (by = 0)."""
+    on_host = state.hosts.group_tasks
     slot = state.group_first[group]
     while slot >= 0:
         t = state.tasks[slot]
-        if t.slot >= 0 and (by == 0 or (t.state >= PENDING and t.stopping < 0)):
-            on_host[t.slot] = (on_host[t.slot] + 1) * by
+        if t.instance_slot >= 0 and (by == 0 or (t.state >= PENDING and t.stopping < 0)):
+            on_host[t.instance_slot] = (on_host[t.instance_slot] + 1) * by
         slot = t.next_of_group
 
 
 @kernel
-def request_of(state: State, shape: int) -> Request:
-    """What a task of `shape` asks of the placer; `state.need` holds the amounts until the next call."""
-    fill_need(state, shape)
-    row = state.shapes[shape].lane
-    lane = state.lanes[row]
-    s = state.sets[lane.set]
-    return Request(
+def make_placement_request(state: State, shape: int) -> PlacementRequest:
+    """Return the placement request of a task of `shape`; its amounts are in `state.need`, valid until the next call."""
+    write_need(state, shape)
+    item_row = state.shapes[shape].strategy_item
+    item = state.strategy_items[item_row]
+    s = state.sets[item.set]
+    return PlacementRequest(
         state.need,
-        state.lane_ports[row],
-        state.eligible[row],
-        state.chains[lane.set],
+        state.item_ports[item_row],
+        state.eligible[item_row],
+        state.chains[item.set],
         state.zone_counts[s.group],
-        state.program[lane.program_from : lane.program_to],
+        state.program[item.program_from : item.program_to],
         int(s.distinct),
         s.place_key,
         state.truth,
@@ -116,63 +98,63 @@ def request_of(state: State, shape: int) -> Request:
 
 @kernel
 def find_host(state: State, shape: int, ordinal: int) -> int:
-    """The host the placer chooses for the next task of `shape`, -1 where nothing fits."""
-    s = state.sets[state.lanes[state.shapes[shape].lane].set]
-    if s.counts:
-        count_on_hosts(state, s.group, 1)
-    host = choose(state.hosts, request_of(state, shape), ordinal)
-    if s.counts:
-        count_on_hosts(state, s.group, 0)
+    """Return the host that the placement policy chooses for the next task of `shape`; -1 if none fits."""
+    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 1)
+    host = choose_host(state.hosts, make_placement_request(state, shape), ordinal)
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 0)
     return host
 
 
 @kernel
 def fits_on(state: State, shape: int, host: int) -> bool:
-    """Whether a task of `shape` has room on this host, beside those of its group."""
-    s = state.sets[state.lanes[state.shapes[shape].lane].set]
-    if s.counts:
-        count_on_hosts(state, s.group, 1)
-    there = fits(state.hosts, request_of(state, shape), host)
-    if s.counts:
-        count_on_hosts(state, s.group, 0)
-    return bool(there)
+    """Return whether a task of `shape` fits on this host, beside the tasks of its group."""
+    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 1)
+    fitting = host_fits(state.hosts, make_placement_request(state, shape), host)
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 0)
+    return bool(fitting)
 
 
 @kernel_entry
-def why_refused(state: State, shape: int) -> int:
-    """The wait reason of a task of `shape` that fits nowhere, counted in `refusals`."""
-    code = _why(state, shape)
-    state.refusals[code] += 1
+def find_wait_reason(state: State, shape: int) -> int:
+    """Return the wait reason of a task of `shape` that fits nowhere, and count it in `placement_failures`."""
+    code = _determine_wait_reason(state, shape)
+    state.placement_failures[code] += 1
     return code
 
 
 @kernel
-def _why(state: State, shape: int) -> int:
-    """The wait reason of tasks of a shape that fit nowhere; the closest host, or -1, is in `clock[CLOSEST]`."""
-    s = state.sets[state.lanes[state.shapes[shape].lane].set]
-    if s.counts:
-        count_on_hosts(state, s.group, 1)
-    code, closest = refusal(state.hosts, request_of(state, shape))
-    if state.clock[DISCONNECTED] > 0:
-        silent = _silent_host(state, shape)
-        if silent >= 0:
-            code, closest = _AGENT, silent
-    if s.counts:
-        count_on_hosts(state, s.group, 0)
-    state.clock[CLOSEST] = closest
+def _determine_wait_reason(state: State, shape: int) -> int:
+    """Return the wait reason of tasks of a shape that fit nowhere; set `closest_host`, -1 if there is none."""
+    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 1)
+    code, closest = find_placement_failure(state.hosts, make_placement_request(state, shape))
+    if state.counters.disconnected_agents > 0:
+        disconnected = _disconnected_host(state, shape)
+        if disconnected >= 0:
+            code, closest = _AGENT, disconnected
+    if s.counts_group_per_host:
+        count_group_on_hosts(state, s.group, 0)
+    state.counters.closest_host = closest
     return code
 
 
 @kernel
-def _silent_host(state: State, shape: int) -> int:
-    """The first instance that would have room for `shape` if its agent were connected; -1: none."""
-    fill_need(state, shape)
-    lane = state.shapes[shape].lane
+def _disconnected_host(state: State, shape: int) -> int:
+    """Return the first instance that would have room for `shape` if its agent were connected; -1: none."""
+    write_need(state, shape)
+    item_row = state.shapes[shape].strategy_item
     for slot in range(state.hosts.size[0]):
         h = state.instances[slot]
         if h.instance_id < 0 or h.state != _ACTIVE or h.connected:
             continue
-        room = state.eligible[lane, h.klass] == ELIGIBLE
+        room = state.eligible[item_row, h.instance_class] == ELIGIBLE
         for resource in range(RESOURCES):
             room = room and state.hosts.free[resource, slot] >= state.need[resource]
         if room:
@@ -181,88 +163,88 @@ def _silent_host(state: State, shape: int) -> int:
 
 
 @kernel
-def _renew_reason(state: State, shape: int, now: int) -> None:
-    """Find out anew why tasks of a shape wait, if that is older than a minute: what is short may have changed."""
+def _refresh_wait_reason(state: State, shape: int, now: int) -> None:
+    """Refresh the wait reason of a shape, at most once a minute, since what is short may have changed."""
     q = state.shapes[shape]
-    if now - q.reasoned >= MS_PER_MINUTE:
-        q.wait = _why(state, shape)
-        q.reasoned = now
+    if now - q.wait_reason_at >= MS_PER_MINUTE:
+        q.wait_reason = _determine_wait_reason(state, shape)
+        q.wait_reason_at = now
 
 
 @kernel_entry
-def renew_reasons(state: State, now: int) -> None:
-    """The end of a run: whoever still waits says why it waits now."""
-    for position in range(state.clock[WAITING_SHAPES]):
+def refresh_wait_reasons(state: State, now: int) -> None:
+    """Record the current wait reason of every queued task, at the end of a run."""
+    for position in range(state.counters.waiting_shapes):
         shape = state.waiting_shapes[position]
         q = state.shapes[shape]
-        _renew_reason(state, shape, now)
+        _refresh_wait_reason(state, shape, now)
         slot = q.head
         while slot >= 0:
-            state.tasks[slot].wait = q.wait
+            state.tasks[slot].wait_reason = q.wait_reason
             slot = state.tasks[slot].next_waiting
 
 
 @kernel
-def refuse(state: State, slot: int, now: int, code: int) -> None:
-    """End a task that was never placed."""
+def fail_placement(state: State, slot: int, now: int, code: int) -> None:
+    """End a task that was never placed, with wait reason `code`."""
     t = state.tasks[slot]
-    t.wait = code
+    t.wait_reason = code
     t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
-    finish(state, slot, now)
+    finish_task(state, slot, now)
 
 
 @kernel
-def seek(state: State, slot: int, now: int) -> None:
-    """Place a task in PROVISIONING, let it wait, or refuse it."""
+def try_place(state: State, slot: int, now: int) -> None:
+    """Place a task in PROVISIONING, queue it, or fail it."""
     t = state.tasks[slot]
-    if state.lanes[t.lane].fargate:
-        _seek_fargate(state, slot, now)
+    if state.strategy_items[t.strategy_item].fargate:
+        _request_fargate(state, slot, now)
         return
-    q = state.shapes[t.shape]
-    if q.count > 0:  # its equals wait: nothing has room for it either
-        _renew_reason(state, t.shape, now)
-        state.refusals[q.wait] += 1
+    q = state.shapes[t.resource_shape]
+    if q.count > 0:  # a task of this shape is already queued, so this one cannot fit either
+        _refresh_wait_reason(state, t.resource_shape, now)
+        state.placement_failures[q.wait_reason] += 1
     else:
-        host = find_host(state, t.shape, t.ordinal)
+        host = find_host(state, t.resource_shape, t.ordinal)
         if host >= 0:
             place_on_host(state, slot, host, now)
             return
-        q.wait = why_refused(state, t.shape)
-        q.reasoned = now
-    t.wait = q.wait
-    if state.lanes[t.lane].queues == 0:
-        refuse(state, slot, now, q.wait)
+        q.wait_reason = find_wait_reason(state, t.resource_shape)
+        q.wait_reason_at = now
+    t.wait_reason = q.wait_reason
+    if state.strategy_items[t.strategy_item].can_wait == 0:
+        fail_placement(state, slot, now, q.wait_reason)
         return
-    limit = state.clock[PROVISIONING_LIMIT]
-    if limit >= 0 and state.clock[WAITING_TASKS] + state.clock[PROMISED] >= limit:
-        state.refusals[_PROVISIONING_LIMIT] += 1
-        refuse(state, slot, now, _PROVISIONING_LIMIT)
+    limit = state.counters.provisioning_limit
+    if limit >= 0 and state.counters.waiting_tasks + state.counters.assigned_tasks >= limit:
+        state.placement_failures[_PROVISIONING_LIMIT] += 1
+        fail_placement(state, slot, now, _PROVISIONING_LIMIT)
         return
     join_queue(state, slot)
-    if state.lanes[t.lane].managed:
-        state.clock[BELLS] |= BELL_CAPACITY
-    if state.clock[PROVISIONING_TIMEOUT] >= 0:
-        note(state, now + state.clock[PROVISIONING_TIMEOUT], PROVISION_TIMEOUT, slot, t.task_id)
+    if state.strategy_items[t.strategy_item].managed:
+        state.counters.controllers_to_wake |= WAKE_CAPACITY
+    if state.counters.provisioning_timeout >= 0:
+        schedule_entry(state, now + state.counters.provisioning_timeout, PROVISION_TIMEOUT, slot, t.task_id)
 
 
 @kernel
-def fargate_refusal(state: State, lane: int, cpu: int) -> int:
-    """Why Fargate refuses `cpu` units more on `lane`: the vCPU quota, or no zone with capacity; 0: it does not."""
-    b = state.buckets[state.lanes[lane].bucket]
+def find_fargate_failure(state: State, item_row: int, cpu: int) -> int:
+    """Return why Fargate refuses `cpu` more units: the vCPU quota, or no zone with capacity; 0: it accepts."""
+    b = state.buckets[state.strategy_items[item_row].bucket]
     if b.cpu_limit >= 0 and b.cpu + cpu > b.cpu_limit:
         return _VCPU_QUOTA
-    return 0 if fargate_zone(state, lane) >= 0 else _FARGATE_CAPACITY
+    return 0 if choose_fargate_zone(state, item_row) >= 0 else _FARGATE_CAPACITY
 
 
 @kernel
-def _seek_fargate(state: State, slot: int, now: int) -> None:
-    """Ask Fargate: it refuses, or it accepts when the token bucket allows (golden 67)."""
+def _request_fargate(state: State, slot: int, now: int) -> None:
+    """Request Fargate capacity: the task fails, or is accepted when the token bucket allows (golden 67)."""
     t = state.tasks[slot]
-    b = state.buckets[state.lanes[t.lane].bucket]
-    code = fargate_refusal(state, t.lane, 0)  # the quota's count holds the task already
+    b = state.buckets[state.strategy_items[t.strategy_item].bucket]
+    code = find_fargate_failure(state, t.strategy_item, 0)  # the quota already counts this task
     if code > 0:
-        state.refusals[code] += 1
-        refuse(state, slot, now, code)
+        state.placement_failures[code] += 1
+        fail_placement(state, slot, now, code)
         return
     now_us = now * US_PER_MS
     b.next_us = max(b.next_us, now_us)
@@ -271,23 +253,23 @@ def _seek_fargate(state: State, slot: int, now: int) -> None:
     if accepted_us <= now_us:
         place_on_fargate(state, slot, now)
     else:
-        note(state, (accepted_us + US_PER_MS - 1) // US_PER_MS, FARGATE_ACCEPTED, slot, t.task_id)
+        schedule_entry(state, (accepted_us + US_PER_MS - 1) // US_PER_MS, FARGATE_ACCEPTED, slot, t.task_id)
 
 
 @kernel
-def accept_on_fargate(state: State, slot: int, now: int) -> None:
-    """The token bucket has come to this task; if the last zone has closed meanwhile, it is refused after all."""
-    if fargate_zone(state, state.tasks[slot].lane) >= 0:
+def accept_fargate_launch(state: State, slot: int, now: int) -> None:
+    """Launch a task that the token bucket now accepts; fail it if the last zone has closed in the meantime."""
+    if choose_fargate_zone(state, state.tasks[slot].strategy_item) >= 0:
         place_on_fargate(state, slot, now)
     else:
-        state.refusals[_FARGATE_CAPACITY] += 1
-        refuse(state, slot, now, _FARGATE_CAPACITY)
+        state.placement_failures[_FARGATE_CAPACITY] += 1
+        fail_placement(state, slot, now, _FARGATE_CAPACITY)
 
 
 @inlined
 def _fits(state: State, shape: int, host: int) -> bool:
-    """Whether a host that is open has the resources for `shape` and is of a class it may use."""
-    k = state.hosts.klass[host]
+    """Return whether an open host has the resources for `shape` and is of an eligible class."""
+    k = state.hosts.instance_class[host]
     q = state.shapes[shape]
     free = state.hosts.free
     return bool(
@@ -295,26 +277,26 @@ def _fits(state: State, shape: int, host: int) -> bool:
         and free[MEMORY, host] >= q.memory
         and free[CPU, host] >= q.cpu
         and free[GPU, host] >= q.gpus
-        and free[ENI, host] >= state.lanes[q.lane].eni
+        and free[ENI, host] >= state.strategy_items[q.strategy_item].eni
         and free[HOST_PORTS, host] >= q.host_ports
-        and state.eligible[q.lane, k] == 1
+        and state.eligible[q.strategy_item, k] == 1
     )
 
 
 @kernel
-def _oldest_that_fits(state: State) -> int:
-    """The shape of the longest waiting task that some host with new room has the resources for; -1: none."""
-    clock = state.clock
+def _oldest_fitting_shape(state: State) -> int:
+    """Return the shape of the longest queued task that fits, by resources, on a host with new room; -1: none."""
+    counters = state.counters
     best = -1
     oldest = 0
-    for position in range(clock[WAITING_SHAPES]):
+    for position in range(counters.waiting_shapes):
         shape = state.waiting_shapes[position]
         q = state.shapes[shape]
         arrived = state.tasks[q.head].task_id
-        if q.tried == clock[ROUND] or (best >= 0 and arrived > oldest):
+        if q.tried_round == counters.serving_round or (best >= 0 and arrived > oldest):
             continue
-        for f in range(clock[FREED]):
-            if _fits(state, shape, state.freed[f]):
+        for f in range(counters.hosts_with_new_room):
+            if _fits(state, shape, state.hosts_with_new_room[f]):
                 best = shape
                 oldest = arrived
                 break
@@ -322,43 +304,43 @@ def _oldest_that_fits(state: State) -> int:
 
 
 @kernel
-def serve(state: State, now: int) -> bool:
-    """Let waiting tasks onto the hosts that gained room; False when an array must grow first (call again)."""
-    clock = state.clock
-    clock[ROUND] += 1
-    while clock[WAITING_SHAPES] > 0:
+def place_waiting(state: State, now: int) -> bool:
+    """Place queued tasks on the hosts that gained room; return False if an array must grow first (then call again)."""
+    counters = state.counters
+    counters.serving_round += 1
+    while counters.waiting_shapes > 0:
         if not has_room(state, 8):
             return False
-        shape = _oldest_that_fits(state)
+        shape = _oldest_fitting_shape(state)
         if shape < 0:
             break
         q = state.shapes[shape]
         slot = q.head
-        hosts = clock[FREED]
-        if hosts == 1 and state.lanes[q.lane].plain:
-            host = state.freed[0]  # the only one that can have become big enough
+        hosts = counters.hosts_with_new_room
+        if hosts == 1 and state.strategy_items[q.strategy_item].resources_only:
+            host = state.hosts_with_new_room[0]  # the only host that can have become large enough
         else:
             host = find_host(state, shape, state.tasks[slot].ordinal)
         if host < 0:
-            q.tried = clock[ROUND]
+            q.tried_round = counters.serving_round
             continue
         leave_queue(state, slot)
         place_on_host(state, slot, host, now)
-        if clock[FREED] > hosts:
-            clock[ROUND] += 1
-    for f in range(clock[FREED]):
-        state.instances[state.freed[f]].freed = 0
-    clock[FREED] = 0
+        if counters.hosts_with_new_room > hosts:
+            counters.serving_round += 1
+    for f in range(counters.hosts_with_new_room):
+        state.instances[state.hosts_with_new_room[f]].gained_room = 0
+    counters.hosts_with_new_room = 0
     return True
 
 
 @kernel
-def give_up(state: State, slot: int, now: int) -> None:
-    """The provisioning timeout: a task that still waits is stopped, with its last refusal as the reason."""
+def expire_provisioning(state: State, slot: int, now: int) -> None:
+    """Stop a task that still waits at the provisioning timeout, with its last wait reason."""
     t = state.tasks[slot]
     if t.waiting:
-        _renew_reason(state, t.shape, now)
-        t.wait = state.shapes[t.shape].wait
-    if t.waiting or t.promised >= 0:
+        _refresh_wait_reason(state, t.resource_shape, now)
+        t.wait_reason = state.shapes[t.resource_shape].wait_reason
+    if t.waiting or t.assigned_instance >= 0:
         t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
-        finish(state, slot, now)
+        finish_task(state, slot, now)

@@ -1,86 +1,108 @@
-"""The records of what tasks pull: images of a task set, registries and their limits, the agents of instances.
+"""Dtypes of image pulls: image versions, registries, rate limits, container agents, images of a task set.
 
-A part of `world.state.tables`, which says what all tables have in common. It declares; `world.tasks.image_pulls`
-moves, and `world.build.image_tables` and `world.build.pull_tables` fill.
+Declarations only, a part of `world.state.tables`, which documents the conventions of all tables.
+`world.build.image_tables` and `world.build.pull_tables` fill these tables, and the kernels of
+`world.tasks.image_pulls` change them.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Record
 
-VERSION = np.dtype(
-    [  # a version of an image, as `policy.images.image_cache` numbers them
-        ("since", np.int64),  # the instant from which the tag means it
-        (
-            "fault",
-            np.int64,
-        ),  # why the registry cannot give it (`policy.images.pull_error_messages.PullFault`); 0: it can
-    ],
-    align=True,
-)
 
-REGISTRY = np.dtype(
-    [
-        ("latency_ms", np.int64),
-        ("timeout_ms", np.int64),  # how long one that does not answer is asked
-        ("patience_ms", np.int64),  # how long a refused pull tries again
-        ("source", np.float64),  # bytes per ms for one pull
-        ("shared", np.float64),  # and for all together
-        ("outage_from", np.int64),  # rows of State.outage_begins and State.outage_ends
-        ("outage_to", np.int64),
-        ("with_credentials", np.int64),  # rows of LIMIT for such pulls; -1: none
-        ("without", np.int64),
-        ("layers", np.int64),
-        ("private", np.int8),
-    ],
-    align=True,
-)
+class ImageVersionRow(Record):
+    """A version of an image, numbered as in `policy.images.image_cache`."""
 
-LIMIT = np.dtype(
-    [
-        ("limit", np.int64),
-        ("per_ms", np.int64),
-        ("by", np.int64),  # whom it counts as one: a position in `policy.images.registry_rate_limits.SOURCES`
-    ],
-    align=True,
-)
+    since: Int64
+    """The instant from which the tag refers to it."""
+    fault: Int64
+    """Why the registry cannot deliver it, a code of `PullFault`; 0: it can."""
 
-AGENT = np.dtype(
-    [  # the container agent of a class of instances; the last row stands for Fargate
-        ("behavior", np.int64),  # ECS_IMAGE_PULL_BEHAVIOR, a code of `policy.images.image_pulls`
-        ("cleanup_ms", np.int64),  # -1: images stay
-        ("minimum_age_ms", np.int64),
-        ("images_per_cycle", np.int64),
-        ("container_wait_ms", np.int64),
-        ("pull_timeout_ms", np.int64),
-        ("timeout_words", np.int64),  # a sentence
-        ("stop_timeout_ms", np.int64),  # of containers that say none
-        ("start_timeout_ms", np.int64),
-        ("disk", np.int64),  # bytes for images and containers
-        ("network", np.float64),  # bytes per ms; infinity: not known
-        ("unpack", np.float64),
-        ("baked_from", np.int64),  # rows of State.baked: versions of the machine image
-        ("baked_to", np.int64),
-        ("credentials", np.int8),  # it has an account at every registry (ECS_ENGINE_AUTH_DATA)
-        ("upfront", np.int8),  # images of dependent containers are pulled with the others
-    ],
-    align=True,
-)
 
-PULL = np.dtype(
-    [  # a container of a task set whose image is listed
-        ("image", np.int64),
-        ("first_version", np.int64),
-        ("last_version", np.int64),  # inclusive
-        ("registry", np.int64),
-        ("version", np.int64),  # that the deployment has settled on; -1: none yet
-        ("read_write", np.int64),  # bytes of the container's own layer
-        ("lazy_share", np.float64),  # on Fargate
-        ("host_words", np.int64),  # the sentence of PullFault 0 on an instance, others follow
-        ("fargate_words", np.int64),
-        ("pins", np.int8),  # all tasks of the deployment get one version
-        ("waits", np.int8),  # the container depends on others
-        ("credentials", np.int8),
-    ],
-    align=True,
-)
+class RegistryRow(Record):
+    """A row of the table of registrys."""
+
+    latency_ms: Milliseconds
+    timeout_ms: Milliseconds
+    """How long a pull waits for a registry that does not answer."""
+    patience_ms: Milliseconds
+    """How long a throttled pull retries."""
+    bytes_per_ms: Float64
+    """Of one pull."""
+    total_bytes_per_ms: Float64
+    """Of all pulls together."""
+    outage_from: Int64
+    """Rows of State.outage_begins and State.outage_ends."""
+    outage_to: Int64
+    limit_with_credentials: Int64
+    """Row of PULL_LIMIT for pulls with credentials; -1: none."""
+    limit_without_credentials: Int64
+    """And for the others."""
+    layer_limit: Int64
+    """And for requests of layers."""
+    private: Flag
+
+
+class PullLimitRow(Record):
+    """A row of the table of pull limits."""
+
+    limit: Int64
+    per_ms: Milliseconds
+    counted_by: Int64
+    """What shares the limit: a position in `policy.images.registry_rate_limits.SOURCES`."""
+
+
+class AgentRow(Record):
+    """The container agent of an instance class; the last row stands for Fargate."""
+
+    behavior: Int64
+    """ECS_IMAGE_PULL_BEHAVIOR, a code of `policy.images.image_pulls`."""
+    cleanup_ms: Milliseconds
+    """-1: no cleanup."""
+    minimum_age_ms: Milliseconds
+    images_per_cycle: Int64
+    container_wait_ms: Milliseconds
+    pull_timeout_ms: Milliseconds
+    timeout_words: Int64
+    """Number of the sentence."""
+    stop_timeout_ms: Milliseconds
+    """Of containers without a stopTimeout of their own."""
+    start_timeout_ms: Milliseconds
+    disk: Int64
+    """Bytes for images and containers."""
+    network: Float64
+    """Bytes per ms; infinity: unknown."""
+    unpack: Float64
+    """Bytes per ms."""
+    preloaded_from: Int64
+    """Rows of State.preloaded: the image versions in the machine image."""
+    preloaded_to: Int64
+    credentials: Flag
+    """It has an account at every registry (ECS_ENGINE_AUTH_DATA)."""
+    upfront: Flag
+    """Images of dependent containers are pulled with the others."""
+
+
+class PullRow(Record):
+    """A container of a task set whose image is listed in the scenario."""
+
+    image: Int64
+    first_version: Int64
+    last_version: Int64
+    """Inclusive."""
+    registry: Int64
+    version: Int64
+    """That the deployment has resolved; -1: none yet."""
+    read_write: Int64
+    """Bytes of the container's own layer."""
+    lazy_share: Float64
+    """On Fargate: the share of the image that is loaded before the start."""
+    host_words: Int64
+    """First of the sentences on an instance, one per PullFault."""
+    fargate_words: Int64
+    """And on Fargate."""
+    pins_version: Flag
+    """All tasks of the deployment get one version."""
+    waits_for_containers: Flag
+    """The container depends on others."""
+    credentials: Flag

@@ -1,36 +1,37 @@
-"""The queues of waiting tasks: one per shape, in order of arrival.
+"""Queues of tasks that wait in PROVISIONING: one queue per resource shape, in order of arrival.
 
-Tasks of one lane with equal requirements wait in one queue, so that a host that gains room is compared with
-shapes, not with tasks. Who waits fits on no host: that is the invariant `waiting` keeps. Only lists here, also
-those of tasks that are promised to an instance and wait for it (`promises`).
+Tasks of one strategy item with equal requirements share a queue, so a host that gains room is compared with shapes
+and not with single tasks. `scheduling.provisioning` keeps the invariant that a queued task fits on no host. This
+module holds only the list operations, including the list of tasks that are assigned to an instance
+(`scheduling.instance_assignments`).
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import PROMISED, WAITING_SHAPES, WAITING_TASKS, State
+from clustersim.world.state.tables import State
 
 
 @kernel
-def forget_promise(state: State, slot: int) -> None:
-    """Take a task out of the list of the instance it was promised to."""
+def remove_assignment(state: State, slot: int) -> None:
+    """Remove a task from the list of the instance to which it is assigned."""
     t = state.tasks[slot]
     if t.previous_waiting >= 0:
         state.tasks[t.previous_waiting].next_waiting = t.next_waiting
     else:
-        state.instances[t.promised].first_promised = t.next_waiting
+        state.instances[t.assigned_instance].first_assigned = t.next_waiting
     if t.next_waiting >= 0:
         state.tasks[t.next_waiting].previous_waiting = t.previous_waiting
-    t.previous_waiting = t.next_waiting = t.promised = NEVER
-    state.clock[PROMISED] -= 1
+    t.previous_waiting = t.next_waiting = t.assigned_instance = NEVER
+    state.counters.assigned_tasks -= 1
 
 
 @kernel
 def join_queue(state: State, slot: int) -> None:
-    """Put a task at the end of the queue of its shape."""
+    """Append a task to the queue of its resource shape."""
     t = state.tasks[slot]
-    q = state.shapes[t.shape]
+    q = state.shapes[t.resource_shape]
     t.waiting = 1
     t.previous_waiting, t.next_waiting = q.tail, NEVER
     if q.tail >= 0:
@@ -39,19 +40,19 @@ def join_queue(state: State, slot: int) -> None:
         q.head = slot
     q.tail = slot
     q.count += 1
-    clock = state.clock
-    clock[WAITING_TASKS] += 1
+    counters = state.counters
+    counters.waiting_tasks += 1
     if q.position < 0:
-        q.position = clock[WAITING_SHAPES]
-        state.waiting_shapes[q.position] = t.shape
-        clock[WAITING_SHAPES] += 1
+        q.position = counters.waiting_shapes
+        state.waiting_shapes[q.position] = t.resource_shape
+        counters.waiting_shapes += 1
 
 
 @kernel
 def leave_queue(state: State, slot: int) -> None:
-    """Take a task out of the queue of its shape, wherever it stands in it."""
+    """Remove a task from the queue of its resource shape, at any position."""
     t = state.tasks[slot]
-    q = state.shapes[t.shape]
+    q = state.shapes[t.resource_shape]
     t.waiting = 0
     if t.previous_waiting >= 0:
         state.tasks[t.previous_waiting].next_waiting = t.next_waiting
@@ -63,11 +64,11 @@ def leave_queue(state: State, slot: int) -> None:
         q.tail = t.previous_waiting
     t.previous_waiting = t.next_waiting = NEVER
     q.count -= 1
-    clock = state.clock
-    clock[WAITING_TASKS] -= 1
+    counters = state.counters
+    counters.waiting_tasks -= 1
     if q.count == 0:
-        clock[WAITING_SHAPES] -= 1
-        moved = state.waiting_shapes[clock[WAITING_SHAPES]]
+        counters.waiting_shapes -= 1
+        moved = state.waiting_shapes[counters.waiting_shapes]
         state.waiting_shapes[q.position] = moved
         state.shapes[moved].position = q.position
         q.position = NEVER

@@ -1,35 +1,38 @@
-"""The log of what befalls the tasks that are asked, for services whose requests are simulated one by one.
+"""Log of changes to load balancer targets, for services whose requests are simulated one by one.
 
-Decides nothing: the gateway's kernels call `log_target` where a task begins or ceases to be asked, hangs or ends,
-and the wiring hands the log to the traffic at the end of each metric period. Other services log nothing.
+This module decides nothing. Kernels call `log_target_change` when a task starts or stops receiving requests, hangs or
+ends; at the end of each metric period `simulation` hands the log to `control.load`. Other services log nothing.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import BY_TARGETS
-from clustersim.world.state.tables import TARGET_CHANGES, State
+from clustersim.world.state.tables import State
 
-CHANGES_PER_LIFE = 4
-"""Log entries that one entry of the calendar can make for each task it concerns: hangs or leaves, and ends."""
+CHANGES_PER_TASK = 4
+"""The most log entries that one calendar entry makes per task it concerns: it hangs or leaves, and it ends."""
 
 
 @kernel
-def log_target(state: State, slot: int, now: int, kind: int) -> None:
-    """Note what befalls a task, if its service is exact; the caller made sure of room."""
+def log_target_change(state: State, slot: int, now: int, kind: int) -> None:
+    """Log a change of a task as a target if its service is exact. The caller must have made room in the log."""
     t = state.tasks[slot]
     service = state.sets[t.set].service
     if service < 0 or state.services[service].exact == 0:
         return
-    change = state.target_changes[state.clock[TARGET_CHANGES]]
+    change = state.target_changes[state.counters.target_changes]
     change.at, change.kind = now, kind
     change.slot, change.set = slot, t.set
     change.weight = BY_TARGETS
-    state.clock[TARGET_CHANGES] += 1
+    state.counters.target_changes += 1
 
 
 @inlined
-def has_room_for_changes(state: State, lives: int) -> bool:
-    """Whether the log has room for what `lives` tasks go through at once; without exact services none is needed."""
+def has_room_for_changes(state: State, tasks: int) -> bool:
+    """Return whether the log has room for the changes of `tasks` tasks at one instant.
+
+    Without exact services the log has no rows and none are needed.
+    """
     size = state.target_changes.size
-    return bool(size == 0 or size - state.clock[TARGET_CHANGES] >= CHANGES_PER_LIFE * lives)
+    return bool(size == 0 or size - state.counters.target_changes >= CHANGES_PER_TASK * tasks)

@@ -1,8 +1,9 @@
-"""The gateway: the only code that moves a task from one state to the next.
+"""The task state machine: the only code that moves a task from one state to the next.
 
-`move` checks that a step is legal and counts it; everything that changes a task goes through it. What a task
-holds while it is placed is in `holdings`, when it starts, ends and stops in `lives`. Nothing here decides where
-a task goes or when it should end. The states and their order are ECS's (Developer Guide: task lifecycle).
+`move_task` checks that a transition is legal and counts it; every state change goes through it.
+`resources.allocation` handles the resources of placed tasks, `tasks.lifecycle` decides when a task starts, ends and
+stops. Nothing here decides where a task runs or when it should end. The states and their order are those of ECS
+(Developer Guide: task lifecycle).
 """
 
 from __future__ import annotations
@@ -19,24 +20,18 @@ from clustersim.vocabulary import (
     NEVER,
     TaskState,
 )
-from clustersim.world.state.tables import (
-    BELL_SCHEDULER,
-    BELLS,
-    DIRTY,
-    FREE_TASKS,
-    NEXT_TASK,
-    State,
-)
-from clustersim.world.state.usage import touch_service, touch_set
+from clustersim.world.state.counters import WAKE_SCHEDULER
+from clustersim.world.state.tables import State
+from clustersim.world.state.usage import integrate_service, integrate_task_set
 
-# What is due, in the order in which it happens at one instant (the rank of a heap entry).
+# Kinds of calendar entries, in the order in which they happen at one instant: the rank in the heap.
 (
     INSTANCE_FAILS,
     INSTANCE_RECLAIMED,
-    INSTANCE_NOTICED,
-    AGENT_LOST,
+    SPOT_NOTICE_DUE,
+    AGENT_DISCONNECTS,
     IMAGES_CLEANED,
-    TASK_GONE,
+    TASK_STOPPED,
     TASK_EXITS,
     CONTAINER_EXITS,
     TASK_INTERRUPTED,
@@ -51,13 +46,13 @@ from clustersim.world.state.usage import touch_service, touch_set
     TASK_READY,
     TASK_HANGS,
     TASK_HEALTHY,
-    TASK_UNWELL,
-    TARGET_UNWELL,
+    TASK_UNHEALTHY,
+    TARGET_UNHEALTHY,
     TASK_UNPROTECTED,
     TARGET_DEREGISTERED,
     FARGATE_ACCEPTED,
     INSTANCE_REGISTERS,
-    AGENT_BACK,
+    AGENT_RECONNECTS,
     TASK_RETRIED,
 ) = range(28)
 
@@ -86,7 +81,7 @@ for _before, _after in (
 
 @inlined
 def _count(state: State, row: int, task_state: int, by: int) -> None:
-    """Count a task of set `row` in or out of a state, for the set and for its service."""
+    """Add `by` to the counts of tasks in a state, for task set `row` and for its service."""
     s = state.sets[row]
     v = s.service
     if task_state == PROVISIONING:
@@ -106,57 +101,60 @@ def _count(state: State, row: int, task_state: int, by: int) -> None:
 
 
 @kernel
-def move(state: State, slot: int, to: int, now: int) -> None:
-    """Move a task into state `to`; an illegal move is a defect and stops the run."""
+def move_task(state: State, slot: int, to: int, now: int) -> None:
+    """Move a task into state `to`.
+
+    Raises RuntimeError if the transition is illegal, which is a defect and stops the run.
+    """
     t = state.tasks[slot]
     if not LEGAL[t.state, to]:
-        raise RuntimeError("an illegal transition of a task")
+        raise RuntimeError("illegal state transition of a task")
     service = state.sets[t.set].service
     if service >= 0:
-        touch_service(state, service, now)
-        touch_set(state, t.set, now)
+        integrate_service(state, service, now)
+        integrate_task_set(state, t.set, now)
     _count(state, t.set, int(t.state), -1)
     if t.state == PROVISIONING:
-        state.providers[state.lanes[t.lane].provider].provisioning -= 1
+        state.providers[state.strategy_items[t.strategy_item].provider].provisioning -= 1
     _count(state, t.set, to, 1)
     t.state = to
 
 
 @kernel
-def ring_scheduler(state: State, service: int) -> None:
-    """Tell the scheduler, once, that it must look at `service`; -1 (standalone) rings nobody."""
+def mark_service_dirty(state: State, service: int) -> None:
+    """Mark `service` as one that the scheduler must reconcile; -1 (standalone) does nothing."""
     if service >= 0 and state.services[service].dirty == 0:
         state.services[service].dirty = 1
-        state.dirty[state.clock[DIRTY]] = service
-        state.clock[DIRTY] += 1
-        state.clock[BELLS] |= BELL_SCHEDULER
+        state.dirty[state.counters.dirty_services] = service
+        state.counters.dirty_services += 1
+        state.counters.controllers_to_wake |= WAKE_SCHEDULER
 
 
 @kernel
-def ring_daemons(state: State) -> None:
-    """Tell the scheduler that it must look at every DAEMON service: the instances they run on have changed."""
+def mark_daemons_dirty(state: State) -> None:
+    """Mark all DAEMON services dirty, because the set of instances they run on has changed."""
     for row in state.daemons:
-        ring_scheduler(state, state.sets[row].service)
+        mark_service_dirty(state, state.sets[row].service)
 
 
 @kernel
-def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: int) -> int:
-    """Open a task of set `row` in PROVISIONING and return its slot; the caller made sure of room."""
-    clock = state.clock
-    clock[FREE_TASKS] -= 1
-    slot = state.free_tasks[clock[FREE_TASKS]]
+def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int, now: int) -> int:
+    """Create a task of task set `row` in PROVISIONING and return its slot. The caller must have made room."""
+    counters = state.counters
+    counters.free_tasks -= 1
+    slot = state.free_tasks[counters.free_tasks]
     t = state.tasks[slot]
     q = state.shapes[shape]
-    t.task_id = clock[NEXT_TASK]
-    clock[NEXT_TASK] += 1
+    t.task_id = counters.next_task_id
+    counters.next_task_id += 1
     t.ordinal = ordinal
     t.created = now
     t.placed = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER
     t.stopping = t.stopped = t.duration = t.instance_id = NEVER
-    t.accrued = now
+    t.accrued_until = now
     t.cost = 0.0
-    t.set, t.lane, t.shape = row, lane, shape
-    t.slot = t.reference = t.promised = NEVER
+    t.set, t.strategy_item, t.resource_shape = row, item_row, shape
+    t.instance_slot = t.reference = t.assigned_instance = NEVER
     t.attempt = 1
     t.cpu, t.memory, t.gpus = q.cpu, q.memory, q.gpus
     t.next_on_host = t.previous_on_host = t.next_waiting = t.previous_waiting = NEVER
@@ -164,8 +162,8 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     t.state = PROVISIONING
     t.zone = t.subnet = NEVER
     t.sentence = 0
-    t.stop_code = t.reason = t.wait = t.waiting = t.leaving = 0
-    t.ready = t.hung = t.unwell = t.health = t.next_reason = 0
+    t.stop_code = t.reason = t.wait_reason = t.waiting = t.leaving = 0
+    t.ready = t.hung = t.unhealthy = t.health = t.next_reason = 0
     t.protected_until = NEVER
     s = state.sets[row]
     head = state.group_first[s.group]
@@ -173,21 +171,21 @@ def new_task(state: State, row: int, lane: int, shape: int, ordinal: int, now: i
     if head >= 0:
         state.tasks[head].previous_of_group = slot
     state.group_first[s.group] = slot
-    way = state.lanes[lane]
-    way.live += 1
-    if way.fargate:
-        state.buckets[way.bucket].cpu += q.cpu
+    item = state.strategy_items[item_row]
+    item.live += 1
+    if item.fargate:
+        state.buckets[item.bucket].cpu += q.cpu
     _count(state, row, PROVISIONING, 1)
-    state.providers[way.provider].provisioning += 1
+    state.providers[item.provider].provisioning += 1
     return int(slot)
 
 
 @kernel
-def fill_need(state: State, shape: int) -> None:
-    """Write what a task of `shape` asks of a host into the scratch `state.need`."""
+def write_need(state: State, shape: int) -> None:
+    """Write the resource requirements of `shape` into the scratch array `state.need`."""
     q = state.shapes[shape]
     state.need[CPU] = q.cpu
     state.need[MEMORY] = q.memory
     state.need[GPU] = q.gpus
-    state.need[ENI] = state.lanes[q.lane].eni
+    state.need[ENI] = state.strategy_items[q.strategy_item].eni
     state.need[HOST_PORTS] = q.host_ports

@@ -1,181 +1,251 @@
-"""The records of tasks: a task, what equal tasks share, a container definition, a container of a live task.
+"""Dtypes of tasks: a task, a task set, a container definition, and a container of a live task.
 
-A part of `world.state.tables`, which says what all tables have in common. It declares; `transitions`, `lives`, `health`
-and `containers` move.
+Declarations only, a part of `world.state.tables`, which documents the conventions of all tables. The kernels of
+`state.task_states`, `tasks.lifecycle`, `tasks.health` and `tasks.containers` change them.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-TASK = np.dtype(
-    [
-        ("task_id", np.int64),
-        ("ordinal", np.int64),  # n-th of its service or entry: the address of its luck
-        ("created", np.int64),
-        ("placed", np.int64),
-        ("pull_started", np.int64),
-        ("pull_stopped", np.int64),
-        ("started", np.int64),
-        ("healthy", np.int64),
-        ("stopping", np.int64),
-        ("stopped", np.int64),
-        ("duration", np.int64),  # ms from RUNNING to its own end; -1: until stopped
-        ("accrued", np.int64),  # cost is accrued up to this instant
-        ("protected_until", np.int64),  # task scale-in protection; -1: none
-        ("instance_id", np.int64),
-        ("cost", np.float64),  # USD, so far
-        ("set", np.int64),
-        ("lane", np.int64),
-        ("shape", np.int64),
-        ("slot", np.int64),  # of the container instance; -1: none
-        ("reference", np.int32),  # row of the trace; -1: none
-        ("gpus", np.int32),
-        ("attempt", np.int64),
-        ("cpu", np.int64),
-        ("memory", np.int64),
-        ("next_of_group", np.int64),
-        ("previous_of_group", np.int64),
-        ("next_on_host", np.int64),
-        ("previous_on_host", np.int64),
-        ("promised", np.int64),  # slot of the instance that is launched for it; -1: none
-        ("next_waiting", np.int64),  # in the queue of its shape, or among those promised to its instance
-        ("previous_waiting", np.int64),
-        ("exit_code", np.int16),  # -1: null
-        ("next_exit_code", np.int16),  # what the end that is due will show
-        ("subnet", np.int16),  # of its address; -1: it has none
-        ("next_reason", np.int8),  # and why
-        ("state", np.int8),
-        ("zone", np.int8),
-        ("stop_code", np.int8),
-        ("reason", np.int8),
-        ("wait", np.int8),
-        ("waiting", np.int8),  # in the queue of its shape
-        ("ready", np.int8),  # counted among those that answer
-        ("hung", np.int8),  # counted among those that are asked and no longer answer
-        ("unwell", np.int8),  # found unhealthy: 1 by its containers, 2 by the load balancer
-        ("health", np.int8),  # healthStatus
-        ("leaving", np.int8),  # on a draining instance, or to be replaced for another reason
-        ("sentence", np.int32),  # the words of its reason, where they name what it was about
-    ],
-    align=True,
+from clustersim.engine.records import (
+    Flag,
+    Float64,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Milliseconds,
+    RandomKey,
+    Record,
 )
 
-TASK_SET = np.dtype(
-    [  # what equal tasks share: a deployment of a service, or an entry (and group) of runTasks
-        ("service", np.int64),  # -1: standalone
-        ("group", np.int64),  # who pays, and whose tasks are spread
-        ("definition", np.int64),
-        ("deployment", np.int64),  # number for `ecs-svc/N`; -1: none
-        ("first_shape", np.int64),
-        ("first_lane", np.int64),
-        ("lanes", np.int64),
-        ("provisioning", np.int64),  # live tasks by state
-        ("pending", np.int64),
-        ("running", np.int64),
-        ("healthy", np.int64),
-        ("unwell", np.int64),
-        ("ready", np.int64),
-        ("hung", np.int64),
-        ("stopping", np.int64),
-        ("leaving", np.int64),  # PENDING or RUNNING, and to be replaced
-        ("touched", np.int64),  # the areas below reach up to this instant; task x ms
-        ("running_area", np.int64),
-        ("ready_area", np.int64),
-        ("hung_area", np.int64),
-        ("failed_starts", np.int64),  # since the last task that reached RUNNING
-        ("never_ran", np.int64),  # tasks that failed to start, so far
-        ("ran", np.int64),  # tasks that reached RUNNING, so far
-        ("settled", np.int64),  # tasks that became healthy, so far
-        ("retries", np.int64),
-        ("startup", np.int64),  # rows of the distributions; -1: does not apply
-        ("failure", np.int64),
-        ("hang", np.int64),
-        ("stop", np.int64),
-        ("duration", np.int64),
-        ("start_failure", np.float64),
-        ("ready_ms", np.int64),  # RUNNING until the application answers; -1: it never does
-        ("check_ms", np.int64),  # container health check: interval (-1: none), failures, time without any
-        ("check_retries", np.int64),
-        ("check_start_ms", np.int64),
-        ("target_ms", np.int64),  # target group: interval (-1: no load balancer), and three thresholds
-        ("target_checks", np.int64),  # of a new target
-        ("target_healthy", np.int64),  # of one that was unhealthy
-        ("target_unhealthy", np.int64),
-        ("grace_ms", np.int64),
-        ("protect_ms", np.int64),  # task scale-in protection that every task asks for; 0: none
-        ("first_container", np.int64),  # rows of CONTAINER; -1: the task has but one life
-        ("containers", np.int64),
-        ("main", np.int64),  # which of them answers
-        ("first_pull", np.int64),  # rows of PULL: containers whose images are listed
-        ("pulls", np.int64),
-        ("ephemeral", np.int64),  # Fargate: bytes of storage
-        ("deregistration_ms", np.int64),
-        ("stop_timeout_ms", np.int64),  # the longest that its containers say; 0: none says any
-        ("extra_gib", np.int64),  # Fargate ephemeral storage above the free 20 GiB
-        ("exit_code", np.int16),
-        ("stop_exit_code", np.int16),
-        ("daemon", np.int8),  # of a DAEMON service: its tasks keep no instance busy
-        ("distinct", np.int8),
-        ("asks", np.int8),  # its start asks registries, or may be refused by IAM
-        ("agent_stops", np.int8),  # a container leaves its stopTimeout to the agent
-        ("failure_reason", np.int8),  # of the end that `failure` draws
-        ("counts", np.int8),  # placement needs the tasks per instance of its group
-        ("startup_key", np.uint64),
-        ("failure_key", np.uint64),
-        ("hang_key", np.uint64),
-        ("start_failure_key", np.uint64),
-        ("stop_key", np.uint64),
-        ("duration_key", np.uint64),
-        ("provision_key", np.uint64),
-        ("place_key", np.uint64),
-        ("interruption_key", np.uint64),
-        ("retirement_key", np.uint64),
-    ],
-    align=True,
-)
 
-CONTAINER = np.dtype(
-    [  # a container definition of a task set whose containers have lives of their own; dependencies stand first
-        ("essential", np.int8),
-        ("restarts", np.int8),  # has a restart policy
-        ("exit_code", np.int16),
-        ("complete_code", np.int16),  # of one that has done its work
-        ("startup", np.int64),  # rows of the distributions; -1: does not apply
-        ("duration", np.int64),  # until it has done its work; -1: it runs until stopped
-        ("failure", np.int64),
-        ("hang", np.int64),
-        ("stop", np.int64),
-        ("ready_ms", np.int64),
-        ("check_ms", np.int64),  # -1: no health check
-        ("check_retries", np.int64),
-        ("check_start_ms", np.int64),
-        ("restart_period_ms", np.int64),
-        ("start_timeout_ms", np.int64),  # -1: the agent's
-        ("stop_timeout_ms", np.int64),  # -1: the agent's
-        ("stop_exit_code", np.int16),
-        ("failure_reason", np.int8),
-        ("start_failure", np.float64),
-        ("pull", np.int64),  # which of its set's pulls; -1: none
-        ("ignored_from", np.int64),  # rows of State.exit_codes
-        ("ignored_to", np.int64),
-        ("needs_from", np.int64),  # rows of State.dependencies
-        ("needs_to", np.int64),
-        ("key", np.uint64),
-    ],
-    align=True,
-)
+class TaskRow(Record):
+    """A row of the table of tasks."""
 
-CELL = np.dtype(
-    [  # a container of a live task
-        ("begun", np.int64),  # its dependencies were met
-        ("started", np.int64),
-        ("exits", np.int64),  # when it will, or did, end by itself; -1: not before it is stopped
-        ("well", np.int64),  # when its health check first passes; -1: never, or it has none
-        ("restarts", np.int32),
-        ("exit_code", np.int16),
-        ("health", np.int8),
-        ("reason", np.int8),  # of its end
-    ],
-    align=True,
-)
+    task_id: Int64
+    ordinal: Int64
+    """N-th of its service or entry: the entity of its random draws."""
+    created: Milliseconds
+    placed: Milliseconds
+    pull_started: Milliseconds
+    pull_stopped: Milliseconds
+    started: Milliseconds
+    healthy: Milliseconds
+    stopping: Milliseconds
+    stopped: Milliseconds
+    duration: Milliseconds
+    """Ms from RUNNING to its own end; -1: until stopped."""
+    accrued_until: Milliseconds
+    """Cost is accrued up to this instant."""
+    protected_until: Milliseconds
+    """Task scale-in protection; -1: none."""
+    instance_id: Int64
+    cost: Float64
+    """USD, so far."""
+    set: Int64
+    strategy_item: Int64
+    resource_shape: Int64
+    """Row of RESOURCE_SHAPE."""
+    instance_slot: Int64
+    """Slot of the container instance; -1: none."""
+    reference: Int32
+    """Row of the trace; -1: none."""
+    gpus: Int32
+    attempt: Int64
+    cpu: Int64
+    memory: Int64
+    next_of_group: Int64
+    previous_of_group: Int64
+    next_on_host: Int64
+    previous_on_host: Int64
+    assigned_instance: Int64
+    """Slot of the instance that is launched for it; -1: none."""
+    next_waiting: Int64
+    """In the queue of its shape, or among the tasks assigned to its instance."""
+    previous_waiting: Int64
+    exit_code: Int16
+    """-1: null."""
+    next_exit_code: Int16
+    """The exit code of the end that is due."""
+    subnet: Int16
+    """Of its address; -1: none."""
+    next_reason: Int8
+    """And the reason."""
+    state: Int8
+    zone: Flag
+    stop_code: Int8
+    reason: Int8
+    wait_reason: Flag
+    waiting: Flag
+    """In the queue of its shape."""
+    ready: Flag
+    """Counted among the tasks that answer requests."""
+    hung: Flag
+    """Counted among the tasks that get requests and no longer answer."""
+    unhealthy: Int8
+    """1: by its containers, 2: by the load balancer."""
+    health: Int8
+    """HealthStatus."""
+    leaving: Flag
+    """To be replaced, for example on a draining instance."""
+    sentence: Int32
+    """Number of the stopped reason, if it is a sentence of its own."""
+
+
+class TaskSetRow(Record):
+    """What equal tasks share: a deployment of a service, or an entry (and group) of runTasks."""
+
+    service: Int64
+    """-1: standalone."""
+    group: Int64
+    """Pays for its tasks, and is what placement strategies spread."""
+    definition: Int64
+    deployment: Int64
+    """Number for `ecs-svc/N`; -1: none."""
+    first_shape: Int64
+    first_item: Int64
+    item_count: Int64
+    """Of strategy items."""
+    provisioning: Int64
+    """Live tasks by state."""
+    pending: Int64
+    running: Int64
+    healthy: Milliseconds
+    unhealthy: Int64
+    ready: Int64
+    hung: Int64
+    stopping: Milliseconds
+    leaving: Int64
+    """PENDING or RUNNING, and to be replaced."""
+    integrated_until: Milliseconds
+    """The areas below reach up to this instant; task x ms."""
+    running_area: Int64
+    ready_area: Int64
+    hung_area: Int64
+    failed_starts: Int64
+    """Since the last task that reached RUNNING."""
+    never_ran: Int64
+    """Tasks that failed to start, so far."""
+    ran: Int64
+    """Tasks that reached RUNNING, so far."""
+    became_healthy: Int64
+    """Tasks that became healthy, so far."""
+    retries: Int64
+    startup: Int64
+    """Rows of the distributions; -1: does not apply."""
+    failure: Int64
+    hang: Int64
+    stop: Int64
+    duration: Milliseconds
+    start_failure: Float64
+    ready_ms: Milliseconds
+    """RUNNING until the application answers; -1: never."""
+    check_ms: Milliseconds
+    """Container health check: interval (-1: none), retries, start period."""
+    check_retries: Int64
+    check_start_ms: Milliseconds
+    target_ms: Milliseconds
+    """Target group: interval (-1: no load balancer), and three thresholds."""
+    target_checks: Int64
+    """Of a new target."""
+    target_healthy: Int64
+    """Of one that has been unhealthy."""
+    target_unhealthy: Int64
+    grace_ms: Milliseconds
+    protect_ms: Milliseconds
+    """Task scale-in protection that every task requests; 0: none."""
+    first_container: Int64
+    """Rows of CONTAINER; -1: the task has a single lifecycle."""
+    containers: Int64
+    main_container: Int64
+    """Position of the container that answers requests."""
+    first_pull: Int64
+    """Rows of PULL: containers whose images are listed."""
+    pulls: Int64
+    ephemeral_bytes: Int64
+    """Fargate: bytes of storage."""
+    deregistration_ms: Milliseconds
+    stop_timeout_ms: Milliseconds
+    """The longest of its containers; 0: none has one."""
+    extra_gib: Int64
+    """Fargate ephemeral storage above the free 20 GiB."""
+    exit_code: Int16
+    stop_exit_code: Int16
+    daemon: Flag
+    """Of a DAEMON service: its tasks do not keep an instance busy."""
+    distinct: Flag
+    checked_at_start: Flag
+    """Its start pulls images, or IAM may deny it."""
+    agent_stops: Flag
+    """A container leaves its stopTimeout to the agent."""
+    failure_reason: Int8
+    """Of an end drawn from `failure`."""
+    counts_group_per_host: Flag
+    """Placement needs the tasks per instance of its group."""
+    startup_key: RandomKey
+    failure_key: RandomKey
+    hang_key: RandomKey
+    start_failure_key: RandomKey
+    stop_key: RandomKey
+    duration_key: RandomKey
+    provision_key: RandomKey
+    place_key: RandomKey
+    interruption_key: RandomKey
+    retirement_key: RandomKey
+
+
+class ContainerRow(Record):
+    """A container definition with a lifecycle of its own; dependencies come first."""
+
+    essential: Flag
+    restarts: Flag
+    """Has a restart policy."""
+    exit_code: Int16
+    complete_code: Int16
+    """Of one that has completed."""
+    startup: Int64
+    """Rows of the distributions; -1: does not apply."""
+    duration: Milliseconds
+    """Until it completes; -1: it runs until stopped."""
+    failure: Int64
+    hang: Int64
+    stop: Int64
+    ready_ms: Milliseconds
+    check_ms: Milliseconds
+    """-1: no health check."""
+    check_retries: Int64
+    check_start_ms: Milliseconds
+    restart_period_ms: Milliseconds
+    start_timeout_ms: Milliseconds
+    """-1: the agent's."""
+    stop_timeout_ms: Milliseconds
+    """-1: the agent's."""
+    stop_exit_code: Int16
+    failure_reason: Int8
+    start_failure: Float64
+    pull: Int64
+    """Position among the pulls of its set; -1: none."""
+    ignored_from: Int64
+    """Rows of State.exit_codes."""
+    ignored_to: Int64
+    needs_from: Int64
+    """Rows of State.dependencies."""
+    needs_to: Int64
+    key: RandomKey
+
+
+class ContainerStateRow(Record):
+    """A container of a live task."""
+
+    begun: Int64
+    """When its dependencies were met."""
+    started: Milliseconds
+    exits_at: Int64
+    """When it exits, or exited, by itself; -1: not before it is stopped."""
+    healthy_at: Int64
+    """When its health check first passes; -1: never, or it has none."""
+    restarts: Int32
+    exit_code: Int16
+    health: Int8
+    reason: Int8
+    """Of its exit."""

@@ -1,22 +1,20 @@
-"""Areas and money: what is summed while the world moves.
+"""Time integrals of counts, and accrued cost.
 
-An *area* is a count times the ms it lasted, kept exact in integers and brought up to date just before the
-count changes. Cost is accrued as weight x ms per payer and class of instance, so that nothing is lost to
-rounding before a period's bill is written. Decides nothing; `transitions` and `fleet` call it at each change,
-the meter at the end of each period.
+An *area* is a count multiplied by the ms for which it held. Areas are exact integers and are brought up to date just
+before the count changes. Cost is accrued as weight x ms per payer and instance class, so that nothing is lost to
+rounding before the bill of a cost period is written. This module decides nothing: the kernels of tasks and instances
+call it at each change, the series sampler and the cost ledger at the end of each period.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
-from clustersim.engine.heap import RANK_SHIFT, push
-from clustersim.engine.random_streams import sample, uniform
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
-from clustersim.world.state.tables import END, EVENTS, HEAP_SIZE, SEQUENCE, SETS_USED, WINDOW_START, State
+from clustersim.world.state.tables import State
 
 BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
 SECOND_MS = 1_000
@@ -24,72 +22,38 @@ Slots = Annotated[Array, np.int64, 1]
 Times = Annotated[Array, np.int64, 2]
 
 
-@inlined
-def note(state: State, at: int, rank: int, subject: int, serial: int) -> None:
-    """Put a due entry on the calendar's heap: at one instant by rank, then in order of insertion."""
-    clock = state.clock
-    push(state.heap, clock[HEAP_SIZE], at, (rank << RANK_SHIFT) | clock[SEQUENCE], subject, serial)
-    clock[HEAP_SIZE] += 1
-    clock[SEQUENCE] += 1
-
-
-@inlined
-def tell(state: State, now: int, kind: int, instance_id: int, task_id: int, service: int) -> None:
-    """Report an event: a row of `events` to be; the caller made sure of room."""
-    tell_words(state, now, kind, instance_id, task_id, service, 0)
-
-
-@inlined
-def tell_words(
-    state: State, now: int, kind: int, instance_id: int, task_id: int, service: int, sentence: int
-) -> None:
-    """Report an event that has words of its own."""
-    i = state.events[state.clock[EVENTS]]
-    i.at, i.kind, i.sentence, i.more = now, kind, sentence, 0
-    i.instance_id, i.task_id, i.service = instance_id, task_id, service
-    state.clock[EVENTS] += 1
-
-
-@kernel
-def draw(state: State, row: int, key: Any, entity: int, ordinal: int) -> int:
-    """A duration in ms of distribution `row`, at the address (key, entity, ordinal)."""
-    d = state.distributions[row]
-    values = state.values[d.first : d.last]
-    return int(sample(d.code, d.a, d.b, values, uniform(key, entity, ordinal)) + 0.5)  # never negative
-
-
 @kernel_entry
-def touch_service(state: State, service: int, now: int) -> None:
+def integrate_service(state: State, service: int, now: int) -> None:
     """Bring the areas of a service up to `now`, before one of its counts changes."""
     s = state.services[service]
-    passed = now - s.touched
+    passed = now - s.integrated_until
     if passed <= 0:
         return
     s.running_area += s.running * passed
     if s.running >= s.threshold:
-        s.available += passed
+        s.available_ms += passed
     if s.healthy >= s.threshold:
-        s.available_healthy += passed
-    s.touched = now
+        s.available_healthy_ms += passed
+    s.integrated_until = now
 
 
 @kernel
-def touch_set(state: State, row: int, now: int) -> None:
+def integrate_task_set(state: State, row: int, now: int) -> None:
     """Bring the areas of a task set up to `now`, before one of its counts changes."""
     s = state.sets[row]
-    passed = now - s.touched
+    passed = now - s.integrated_until
     if passed > 0:
         s.running_area += s.running * passed
         s.ready_area += s.ready * passed
         s.hung_area += s.hung * passed
-        s.touched = now
+        s.integrated_until = now
 
 
 @kernel
-def touch_provider(state: State, provider: int, now: int) -> None:
+def integrate_provider(state: State, provider: int, now: int) -> None:
     """Bring the areas of a capacity provider up to `now`."""
     p = state.providers[provider]
-    passed = now - p.touched
+    passed = now - p.integrated_until
     if passed <= 0:
         return
     p.cpu_area += p.cpu * passed
@@ -97,40 +61,40 @@ def touch_provider(state: State, provider: int, now: int) -> None:
     p.registered_cpu_area += p.registered_cpu * passed
     p.registered_memory_area += p.registered_memory * passed
     p.instance_area += p.instances * passed
-    p.touched = now
+    p.integrated_until = now
 
 
 @kernel
-def touch_instance(state: State, slot: int, now: int) -> None:
+def integrate_instance(state: State, slot: int, now: int) -> None:
     """Bring the reservation areas of an instance up to `now`."""
     h = state.instances[slot]
-    passed = now - h.touched
+    passed = now - h.integrated_until
     if passed > 0:
         h.cpu_area += h.used_cpu * passed
         h.memory_area += h.used_memory * passed
-        h.touched = now
+        h.integrated_until = now
 
 
 @kernel
-def accrue_task(state: State, slot: int, until: int) -> None:
-    """Accrue a placed task's share of its instance, or its Fargate charge, up to `until`.
+def accrue_task_cost(state: State, slot: int, until: int) -> None:
+    """Accrue the cost of a placed task up to `until`: its share of its instance, or its Fargate charge.
 
-    An instance is shared by reservation, a vCPU weighing as much as 9 GiB (MODEL.md: money); Fargate is
-    charged for the configured size. Only time between the window's start and its end counts.
+    The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money). Fargate
+    charges the configured size. Only time between the start of the measurement window and its end counts.
     """
     t = state.tasks[slot]
-    if t.accrued < 0:
+    if t.accrued_until < 0:
         return  # on Fargate, before the pull of its images
-    passed = min(until, state.clock[END]) - max(t.accrued, state.clock[WINDOW_START])
-    t.accrued = until
+    passed = min(until, state.clock.end) - max(t.accrued_until, state.clock.window_start)
+    t.accrued_until = until
     if passed <= 0:
         return
     group = state.sets[t.set].group
-    lane = state.lanes[t.lane]
-    if lane.fargate:
-        charge_fargate(state, slot, lane.price, passed)
+    item = state.strategy_items[t.strategy_item]
+    if item.fargate:
+        charge_fargate(state, slot, item.price, passed)
         return
-    k = state.instances[t.slot].klass
+    k = state.instances[t.instance_slot].instance_class
     weight = WEIGHT_PER_CPU_UNIT * t.cpu + WEIGHT_PER_MIB * t.memory
     state.weight_ms[group, k] += weight * passed
     c = state.classes[k]
@@ -139,10 +103,10 @@ def accrue_task(state: State, slot: int, until: int) -> None:
 
 @kernel
 def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
-    """Add `passed` ms of a Fargate task's configured size to its payer's account."""
+    """Charge `passed` ms of the configured size of a Fargate task to its payer."""
     t = state.tasks[slot]
     s = state.sets[t.set]
-    zones = state.lane_zones.shape[1]
+    zones = state.item_zones.shape[1]
     row = price * zones + t.zone
     state.fargate_ms[s.group, row, 0] += t.cpu * passed
     state.fargate_ms[s.group, row, 1] += t.memory * passed
@@ -154,73 +118,73 @@ def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
 
 
 @inlined
-def rounding(length: int) -> int:
-    """The ms that billing adds to an interval of `length` ms: up to a full second, at least a minute."""
+def billing_round_up(length: int) -> int:
+    """Return the ms that billing adds to an interval of `length` ms: up to a full second and to at least a minute."""
     billed = (length + SECOND_MS - 1) // SECOND_MS * SECOND_MS
     return max(billed, BILLING_MINIMUM_MS) - length
 
 
 @kernel
-def settle_task(state: State, slot: int, now: int) -> None:
-    """Accrue a task that ends, and for Fargate the rounding up of its billed time."""
-    accrue_task(state, slot, now)
+def settle_task_cost(state: State, slot: int, now: int) -> None:
+    """Accrue the cost of a task that ends; for Fargate this includes the rounding of the billed time."""
+    accrue_task_cost(state, slot, now)
     t = state.tasks[slot]
-    lane = state.lanes[t.lane]
+    item = state.strategy_items[t.strategy_item]
     begun = t.pull_started if t.pull_started >= 0 else t.placed
-    if lane.fargate and t.accrued >= 0 and begun >= state.clock[WINDOW_START]:
-        charge_fargate(state, slot, lane.price, rounding(now - begun))
+    if item.fargate and t.accrued_until >= 0 and begun >= state.clock.window_start:
+        charge_fargate(state, slot, item.price, billing_round_up(now - begun))
 
 
 @kernel
-def accrue_instance(state: State, slot: int, until: int) -> None:
-    """Accrue an instance's billed time up to `until`, on its class's account and its own."""
+def accrue_instance_cost(state: State, slot: int, until: int) -> None:
+    """Accrue the billed time of an instance up to `until`, for its class and for itself."""
     h = state.instances[slot]
-    passed = min(until, state.clock[END]) - max(h.accrued, state.clock[WINDOW_START])
-    h.accrued = until
+    passed = min(until, state.clock.end) - max(h.accrued_until, state.clock.window_start)
+    h.accrued_until = until
     if passed > 0:
-        state.class_ms[h.klass] += passed
-        h.cost += passed * (state.classes[h.klass].usd_per_hour / 3_600_000.0)
+        state.class_ms[h.instance_class] += passed
+        h.cost += passed * (state.classes[h.instance_class].usd_per_hour / 3_600_000.0)
 
 
 @kernel
-def settle_instance(state: State, slot: int, now: int) -> None:
-    """Accrue an instance that is terminated, and the rounding up of its billed time."""
-    accrue_instance(state, slot, now)
+def settle_instance_cost(state: State, slot: int, now: int) -> None:
+    """Accrue the cost of an instance that is terminated, including the rounding of the billed time."""
+    accrue_instance_cost(state, slot, now)
     h = state.instances[slot]
-    if h.launched >= state.clock[WINDOW_START]:
-        extra = rounding(now - h.launched)
-        state.class_ms[h.klass] += extra
-        h.cost += extra * (state.classes[h.klass].usd_per_hour / 3_600_000.0)
+    if h.launched >= state.clock.window_start:
+        extra = billing_round_up(now - h.launched)
+        state.class_ms[h.instance_class] += extra
+        h.cost += extra * (state.classes[h.instance_class].usd_per_hour / 3_600_000.0)
 
 
 @kernel_entry
-def accrue_all(state: State, now: int, task_slots: Slots, instance_slots: Slots) -> None:
-    """Bring every live task's and instance's account up to `now`: the end of a cost period."""
+def accrue_all_costs(state: State, now: int, task_slots: Slots, instance_slots: Slots) -> None:
+    """Accrue the cost of all given tasks and instances up to `now`, at the end of a cost period."""
     for slot in task_slots:
         if state.tasks[slot].placed >= 0:
-            accrue_task(state, slot, now)
+            accrue_task_cost(state, slot, now)
     for slot in instance_slots:
-        accrue_instance(state, slot, now)
+        accrue_instance_cost(state, slot, now)
 
 
 @kernel_entry
-def read_times(state: State, now: int, times: Times) -> None:
-    """The task-milliseconds of each task set up to `now`: running, able to answer, asked but no longer able."""
-    for row in range(state.clock[SETS_USED]):
-        touch_set(state, row, now)
+def read_task_times(state: State, now: int, times: Times) -> None:
+    """Write the task-milliseconds of each task set up to `now` into `times`: running, ready, hung."""
+    for row in range(state.counters.sets_used):
+        integrate_task_set(state, row, now)
         s = state.sets[row]
         times[0, row], times[1, row], times[2, row] = s.running_area, s.ready_area, s.hung_area
 
 
 @kernel_entry
-def touch_all(state: State, now: int, instance_slots: Slots) -> None:
-    """Bring every area up to `now`: the end of a sample."""
+def integrate_all(state: State, now: int, instance_slots: Slots) -> None:
+    """Bring all areas up to `now`, at the end of a sample."""
     for service in range(state.services.size):
-        touch_service(state, service, now)
-    for row in range(state.clock[SETS_USED]):
-        touch_set(state, row, now)
+        integrate_service(state, service, now)
+    for row in range(state.counters.sets_used):
+        integrate_task_set(state, row, now)
     for provider in range(state.providers.size):
-        touch_provider(state, provider, now)
+        integrate_provider(state, provider, now)
     for slot in instance_slots:
         if state.instances[slot].registered >= 0:
-            touch_instance(state, slot, now)
+            integrate_instance(state, slot, now)

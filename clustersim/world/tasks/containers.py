@@ -1,13 +1,13 @@
-"""Tasks whose containers have lives of their own: the order in which they start, restart and end.
+"""Tasks whose containers have lifecycles of their own: the order in which they start, restart and exit.
 
-When such a task has got its place, `plan` knows from its luck when each container will begin, start, pass its
-health check and end, and therefore when the task is RUNNING, or that it never will be. Where the agent pulls an image
-only when the container's dependencies are met, it knows so much up to the first such pull, and goes on when that
-has begun. Later ends come back from the calendar: a restart policy may start the container again. Everything else
-of a task's life is in `lives`.
+When such a task is placed, `plan_containers` determines from its random draws when each container will begin, start,
+pass its health check and exit, and therefore when the task is RUNNING, or that it never will be. Where the agent
+pulls an image only when the container's dependencies are met, the plan reaches to the first such pull and is
+continued when that has begun. Later exits come back from the calendar, where a restart policy may start the container
+again. `lifecycle` handles everything else.
 
 Sources: botocore ContainerDefinition (essential, dependsOn, startTimeout, stopTimeout), ContainerDependency,
-ContainerRestartPolicy. Rows of CONTAINER are ordered so that a container's dependencies stand before it.
+ContainerRestartPolicy. Rows of CONTAINER are ordered so that dependencies come before the containers that need them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ from typing import Any
 
 from clustersim.engine.compiled import inlined, kernel
 from clustersim.engine.random_streams import uniform
-from clustersim.policy.tasks.health import container_unwell, earlier, first_pass, found_hung, outlasting
+from clustersim.policy.tasks.health import (
+    container_unhealthy_at,
+    earlier_instant,
+    first_passed_check,
+    first_seen_after_grace,
+    hang_detected_at,
+)
 from clustersim.vocabulary import NEVER, DependencyCondition, StoppedReason
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.random_durations import draw_duration
 from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
     CONTAINER_EXITS,
@@ -27,16 +35,15 @@ from clustersim.world.state.task_states import (
     TASK_HANGS,
     TASK_READY,
     TASK_STARTED,
-    TASK_UNWELL,
+    TASK_UNHEALTHY,
 )
-from clustersim.world.state.usage import draw, note
-from clustersim.world.tasks.health import leave_rotation, note_target_health
-from clustersim.world.tasks.image_pulls import NOT_PULLED, place_of, pull_on_host
+from clustersim.world.tasks.health import schedule_target_health, stop_requests
+from clustersim.world.tasks.image_pulls import NOT_PULLED, host_class_index, pull_on_host
 
-CELL_SHIFT = 32  # the subject of CONTAINER_EXITS: slot, and the container's position above it
+CONTAINER_SHIFT = 32  # the subject of CONTAINER_EXITS: the slot, and the position of the container above it
 EXIT_KILLED = 137
 
-# A container's luck, one address each: (task, purpose, attempt, restart).
+# Purposes of the random draws of a container; each draw has the address (task, purpose, attempt, restart).
 _STARTUP, _DURATION, _FAILURE, _HANG, _STOP, _BROKEN = range(6)
 
 _START = int(DependencyCondition.START)
@@ -50,185 +57,187 @@ _CANNOT_PULL = int(StoppedReason.CANNOT_PULL)
 
 @inlined
 def _address(purpose: int, attempt: int, restarts: int) -> int:
-    """The ordinal of a draw in a container's stream."""
+    """Return the ordinal of a draw in the random stream of a container."""
     return purpose + 8 * (attempt + 4_096 * restarts)
 
 
 @kernel
-def _drawn(state: State, row: int, c: Any, t: Any, purpose: int, restarts: int) -> int:
-    """A duration of distribution `row` for a container of a task; -1 where it has none."""
+def _draw_container_duration(state: State, row: int, c: Any, t: Any, purpose: int, restarts: int) -> int:
+    """Return a random duration of distribution `row` for a container of a task; -1 if there is no distribution."""
     if row < 0:
         return NEVER
-    return draw(state, row, c.key, t.ordinal, _address(purpose, t.attempt, restarts))
+    return draw_duration(state, row, c.key, t.ordinal, _address(purpose, t.attempt, restarts))
 
 
 @kernel
-def _met(cell: Any, condition: int) -> int:
-    """When a container has reached a condition; -1: it never will, unless it is started again."""
+def _condition_met_at(container: Any, condition: int) -> int:
+    """Return when a container reaches a condition; -1: never, unless it is started again."""
     if condition == _START:
-        return int(cell.started)
+        return int(container.started)
     if condition == _COMPLETE:
-        return int(cell.exits)
+        return int(container.exits_at)
     if condition == _SUCCESS:
-        return int(cell.exits) if cell.exit_code == 0 else NEVER
-    return int(cell.well)
+        return int(container.exits_at) if container.exit_code == 0 else NEVER
+    return int(container.healthy_at)
 
 
 @kernel
-def _run(state: State, slot: int, position: int, restarts: int) -> None:
-    """Fill a container's cell from the instant at which it began: start, own end, first passed check."""
+def _simulate_run(state: State, slot: int, position: int, restarts: int) -> None:
+    """Fill the state of a container from the instant at which it began: its start, own exit, first passed check."""
     t = state.tasks[slot]
     c = state.containers[state.sets[t.set].first_container + position]
-    cell = state.cells[slot, position]
-    cell.restarts = restarts
-    cell.started = cell.begun + max(0, _drawn(state, c.startup, c, t, _STARTUP, restarts))
-    ends = _drawn(state, c.duration, c, t, _DURATION, restarts)
-    breaks = _drawn(state, c.failure, c, t, _FAILURE, restarts)
-    cell.exits = NEVER
-    cell.exit_code = NEVER
-    cell.reason = _EXITED
+    container = state.container_states[slot, position]
+    container.restarts = restarts
+    container.started = container.begun + max(
+        0, _draw_container_duration(state, c.startup, c, t, _STARTUP, restarts)
+    )
+    ends = _draw_container_duration(state, c.duration, c, t, _DURATION, restarts)
+    breaks = _draw_container_duration(state, c.failure, c, t, _FAILURE, restarts)
+    container.exits_at = NEVER
+    container.exit_code = NEVER
+    container.reason = _EXITED
     if breaks >= 0 and (ends < 0 or breaks < ends):
-        cell.exits, cell.exit_code = cell.started + max(1, breaks), c.exit_code
-        cell.reason = c.failure_reason
+        container.exits_at, container.exit_code = container.started + max(1, breaks), c.exit_code
+        container.reason = c.failure_reason
     elif ends >= 0:
-        cell.exits, cell.exit_code = cell.started + ends, c.complete_code
-    cell.well = NEVER
+        container.exits_at, container.exit_code = container.started + ends, c.complete_code
+    container.healthy_at = NEVER
     if c.check_ms > 0:
-        passed = first_pass(c.check_ms, c.ready_ms)
-        if passed >= 0 and (cell.exits < 0 or cell.started + passed < cell.exits):
-            cell.well = cell.started + passed
+        passed = first_passed_check(c.check_ms, c.ready_ms)
+        if passed >= 0 and (container.exits_at < 0 or container.started + passed < container.exits_at):
+            container.healthy_at = container.started + passed
 
 
 @kernel
-def plan(state: State, slot: int, now: int) -> None:
-    """A placed task's containers begin, those first that others wait for: note when the task is RUNNING, or fails."""
+def plan_containers(state: State, slot: int, now: int) -> None:
+    """Plan the containers of a placed task and schedule when the task is RUNNING, or fails."""
     for position in range(state.sets[state.tasks[slot].set].containers):
-        state.cells[slot, position].begun = NEVER
-    _plan_on(state, slot, now)
+        state.container_states[slot, position].begun = NEVER
+    _continue_plan(state, slot, now)
 
 
 @kernel
-def _plan_on(state: State, slot: int, now: int) -> None:
-    """Plan every container that has not begun, up to the first that must pull its image then."""
+def _continue_plan(state: State, slot: int, now: int) -> None:
+    """Plan every container that has not begun, up to the first that must then pull its image."""
     s = state.sets[state.tasks[slot].set]
     first, pulls_at = NEVER, NEVER
     for position in range(s.containers):
-        if state.cells[slot, position].begun >= 0:
+        if state.container_states[slot, position].begun >= 0:
             continue
-        begun, failed = _waited(state, slot, position, now)
+        begun, failed = _find_begin(state, slot, position, now)
         if failed:
             _fail(state, slot, begun, _DEPENDENCY)
             return
         if begun < 0:
-            continue  # it waits for one that waits for its image
+            continue  # a dependency still waits for its image
         pull = state.containers[s.first_container + position].pull
-        if pull >= 0 and state.holds[slot, pull] == NOT_PULLED:
+        if pull >= 0 and state.pulled_versions[slot, pull] == NOT_PULLED:
             if first < 0 or begun < pulls_at:
                 first, pulls_at = position, begun
         elif not _begin(state, slot, position, begun):
             return
-    _note_running(state, slot, first, pulls_at)
+    _schedule_running(state, slot, first, pulls_at)
 
 
 @kernel
-def _note_running(state: State, slot: int, first: int, pulls_at: int) -> None:
-    """Note when the task is RUNNING, or that container `first` (-1: none) pulls at `pulls_at`; unless it has failed
-    by then."""
+def _schedule_running(state: State, slot: int, first: int, pulls_at: int) -> None:
+    """Schedule when the task is RUNNING, or when container `first` (-1: none) pulls; or its failure before that."""
     t = state.tasks[slot]
     s = state.sets[t.set]
-    then = pulls_at
+    due_at = pulls_at
     if first < 0:
         for position in range(s.containers):
-            then = max(then, state.cells[slot, position].started)
+            due_at = max(due_at, state.container_states[slot, position].started)
     for position in range(s.containers):
-        cell = state.cells[slot, position]
+        container = state.container_states[slot, position]
         essential = state.containers[s.first_container + position].essential
-        if essential and cell.begun >= 0 and 0 <= cell.exits <= then:
-            t.next_exit_code = cell.exit_code
-            _fail(state, slot, cell.exits, cell.reason)
+        if essential and container.begun >= 0 and 0 <= container.exits_at <= due_at:
+            t.next_exit_code = container.exit_code
+            _fail(state, slot, container.exits_at, container.reason)
             return
     if first < 0:
-        note(state, then, TASK_STARTED, slot, t.task_id)
+        schedule_entry(state, due_at, TASK_STARTED, slot, t.task_id)
     else:
-        note(state, then, CONTAINER_PULLS, slot + (first << CELL_SHIFT), t.task_id)
+        schedule_entry(state, due_at, CONTAINER_PULLS, slot + (first << CONTAINER_SHIFT), t.task_id)
 
 
 @kernel
 def _begin(state: State, slot: int, position: int, begun: int) -> bool:
-    """Let a container begin; False if it cannot be started, which then fails the task."""
+    """Let a container begin; return False if it cannot be started, which fails the task."""
     t = state.tasks[slot]
     c = state.containers[state.sets[t.set].first_container + position]
-    cell = state.cells[slot, position]
-    cell.begun = begun
-    _run(state, slot, position, 0)
+    container = state.container_states[slot, position]
+    container.begun = begun
+    _simulate_run(state, slot, position, 0)
     broken = uniform(c.key, t.ordinal, _address(_BROKEN, t.attempt, 0))
     if c.start_failure > 0.0 and broken < c.start_failure:
-        _fail(state, slot, cell.started, _START_FAILED)
+        _fail(state, slot, container.started, _START_FAILED)
         return False
     return True
 
 
 @kernel
 def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
-    """The dependencies of a container of a PENDING task are met: its image is pulled, then it begins."""
+    """Pull the image of a container of a PENDING task whose dependencies are met, then let it begin."""
     t = state.tasks[slot]
     pull = state.containers[state.sets[t.set].first_container + position].pull
-    there, t.sentence = pull_on_host(state, slot, pull, now)
+    available_at, t.sentence = pull_on_host(state, slot, pull, now)
     if t.sentence > 0:
-        _fail(state, slot, there, _CANNOT_PULL)
+        _fail(state, slot, available_at, _CANNOT_PULL)
         return
     if t.pull_started >= 0:
-        note(state, there, IMAGE_PULLED, slot, t.task_id)
-    if _begin(state, slot, position, there):
-        _plan_on(state, slot, now)
+        schedule_entry(state, available_at, IMAGE_PULLED, slot, t.task_id)
+    if _begin(state, slot, position, available_at):
+        _continue_plan(state, slot, now)
 
 
 @kernel
-def plan_settled(state: State, slot: int, now: int) -> None:
-    """The containers of a task that has been there for long: each ready and well by now, its own work ahead."""
+def plan_running_containers(state: State, slot: int, now: int) -> None:
+    """Plan the containers of a long-running task: each is ready and healthy by now, its own work still ahead."""
     s = state.sets[state.tasks[slot].set]
     for position in range(s.containers):
         c = state.containers[s.first_container + position]
-        cell = state.cells[slot, position]
+        container = state.container_states[slot, position]
         age = max(0, c.ready_ms)
         if c.check_ms > 0:
-            age = max(age, first_pass(c.check_ms, c.ready_ms))
-        cell.begun = now
-        _run(state, slot, position, 0)
-        lasts = cell.exits - cell.started
-        cell.started = now - age
-        if cell.exits >= 0:
-            cell.exits = now + max(1, lasts)
+            age = max(age, first_passed_check(c.check_ms, c.ready_ms))
+        container.begun = now
+        _simulate_run(state, slot, position, 0)
+        duration = container.exits_at - container.started
+        container.started = now - age
+        if container.exits_at >= 0:
+            container.exits_at = now + max(1, duration)
         if c.duration >= 0 and not c.essential:
-            cell.exits = NEVER  # it has done its work long ago
+            container.exits_at = NEVER  # it completed long ago
 
 
 @kernel
 def _fail(state: State, slot: int, at: int, reason: int) -> None:
-    """Note that a task stops before it was RUNNING."""
+    """Schedule that a task stops before RUNNING."""
     t = state.tasks[slot]
     t.next_reason = reason
-    note(state, at, START_FAILS, slot, t.task_id)
+    schedule_entry(state, at, START_FAILS, slot, t.task_id)
 
 
 @kernel
-def _waited(state: State, slot: int, position: int, now: int) -> tuple[int, bool]:
-    """When a container's dependencies are met; or when it gives up, since one is not within its startTimeout.
+def _find_begin(state: State, slot: int, position: int, now: int) -> tuple[int, bool]:
+    """Return when the dependencies of a container are met, and whether it fails instead.
 
-    NEVER while that is not known, as one of them has not begun.
+    It fails when a dependency is not met within its startTimeout; the instant is then that of the failure. NEVER: not
+    known yet, as a dependency has not begun.
     """
     s = state.sets[state.tasks[slot].set]
     c = state.containers[s.first_container + position]
     begun = now
     for row in range(c.needs_from, c.needs_to):
         other = state.dependencies[row, 0]
-        cell = state.cells[slot, other]
-        if cell.begun < 0:
+        container = state.container_states[slot, other]
+        if container.begun < 0:
             return NEVER, False
-        met = _met(cell, state.dependencies[row, 1])
-        limit = cell.begun + _start_timeout(state, slot, state.containers[s.first_container + other])
-        if state.dependencies[row, 1] == _SUCCESS and cell.exits >= 0 and cell.exit_code != 0:
-            return int(min(cell.exits, limit)), True
+        met = _condition_met_at(container, state.dependencies[row, 1])
+        limit = container.begun + _start_timeout(state, slot, state.containers[s.first_container + other])
+        if state.dependencies[row, 1] == _SUCCESS and container.exits_at >= 0 and container.exit_code != 0:
+            return int(min(container.exits_at, limit)), True
         if met < 0 or met > limit:
             return int(limit), True
         begun = max(begun, met)
@@ -237,89 +246,99 @@ def _waited(state: State, slot: int, position: int, now: int) -> tuple[int, bool
 
 @kernel
 def _start_timeout(state: State, slot: int, c: Any) -> int:
-    """How long others wait for a container: its startTimeout, else the agent's."""
+    """Return how long others wait for a container: its startTimeout, else that of the agent."""
     if c.start_timeout_ms >= 0:
         return int(c.start_timeout_ms)
-    return int(state.agents[place_of(state, slot)].start_timeout_ms)
+    return int(state.agents[host_class_index(state, slot)].start_timeout_ms)
 
 
 @kernel
-def note_lives(state: State, slot: int, now: int) -> None:
-    """The task is RUNNING: note the ends of its containers, and its health."""
+def schedule_container_ends(state: State, slot: int, now: int) -> None:
+    """Schedule the exits of the containers of a task that is now RUNNING, and its health."""
     t = state.tasks[slot]
     s = state.sets[t.set]
-    ready, hangs, passed, unwell = NEVER, NEVER, 0, NEVER
+    ready, hangs, passed, unhealthy = NEVER, NEVER, 0, NEVER
     checked = False
     for position in range(s.containers):
         c = state.containers[s.first_container + position]
-        cell = state.cells[slot, position]
-        if cell.exits > now:
-            note(state, cell.exits, CONTAINER_EXITS, slot + (position << CELL_SHIFT), t.task_id)
-        begun = cell.started - now  # at or before now: the checks have their own clock
+        container = state.container_states[slot, position]
+        if container.exits_at > now:
+            schedule_entry(
+                state, container.exits_at, CONTAINER_EXITS, slot + (position << CONTAINER_SHIFT), t.task_id
+            )
+        begun = container.started - now  # at or before now: checks are timed from the container's start
         hung = NEVER
         if c.hang >= 0 and c.ready_ms >= 0:
-            hung = begun + c.ready_ms + max(1, _drawn(state, c.hang, c, t, _HANG, 0))
-        if position == s.main:
+            hung = begun + c.ready_ms + max(1, _draw_container_duration(state, c.hang, c, t, _HANG, 0))
+        if position == s.main_container:
             ready = max(0, begun + c.ready_ms) if c.ready_ms >= 0 else NEVER
             hangs = hung
         if c.check_ms > 0 and c.essential:
             checked = True
-            after = first_pass(c.check_ms, c.ready_ms)
+            after = first_passed_check(c.check_ms, c.ready_ms)
             passed = NEVER if after < 0 or passed < 0 else max(passed, begun + after)
-            unwell = earlier(unwell, _unwell(c, begun, hung, after, s.grace_ms))
+            unhealthy = earlier_instant(unhealthy, _unhealthy_at(c, begun, hung, after, s.grace_ms))
     if hangs >= 0 and s.service >= 0:
-        note(state, now + hangs, TASK_HANGS, slot, t.task_id)
-    if unwell >= 0:
-        note(state, now + unwell, TASK_UNWELL, slot, t.task_id)
+        schedule_entry(state, now + hangs, TASK_HANGS, slot, t.task_id)
+    if unhealthy >= 0:
+        schedule_entry(state, now + unhealthy, TASK_UNHEALTHY, slot, t.task_id)
     if s.service >= 0 or checked:
-        note_target_health(state, slot, now, ready, hangs, passed, checked)
+        schedule_target_health(state, slot, now, ready, hangs, passed, checked)
 
 
 @kernel
-def _unwell(c: Any, begun: int, hung: int, after: int, grace_ms: int) -> int:
-    """When a container is UNHEALTHY and that counts (ms from RUNNING), by its check; -1: never."""
-    lost = container_unwell(c.check_ms, c.check_retries, c.check_start_ms, c.ready_ms)
-    unwell = NEVER
+def _unhealthy_at(c: Any, begun: int, hung: int, after: int, grace_ms: int) -> int:
+    """Return when the health check of a container fails and counts (ms from RUNNING); -1: never."""
+    lost = container_unhealthy_at(c.check_ms, c.check_retries, c.check_start_ms, c.ready_ms)
+    unhealthy = NEVER
     if lost >= 0:
-        unwell = outlasting(max(0, begun + lost), NEVER if after < 0 else begun + after, grace_ms)
+        unhealthy = first_seen_after_grace(
+            max(0, begun + lost), NEVER if after < 0 else begun + after, grace_ms
+        )
     if hung >= 0:
-        found = begun + found_hung(c.check_ms, c.check_retries, hung - begun)
-        unwell = earlier(unwell, outlasting(found, NEVER, grace_ms))
-    return unwell
+        detected = begun + hang_detected_at(c.check_ms, c.check_retries, hung - begun)
+        unhealthy = earlier_instant(unhealthy, first_seen_after_grace(detected, NEVER, grace_ms))
+    return unhealthy
 
 
 @kernel
 def ends_task(state: State, slot: int, position: int, now: int) -> bool:
-    """A container of a RUNNING task has ended: whether the task ends with it; its exit code is then noted.
+    """Handle the exit of a container of a RUNNING task; return whether the task ends with it.
 
-    With a restart policy a container that ran for restartAttemptPeriod, and whose exit code is not ignored,
-    begins again at once. A container that is not essential has no effect.
+    With a restart policy a container that ran for restartAttemptPeriod, and whose exit code is not ignored, begins
+    again at once. A container that is not essential has no effect. If the task ends, its exit code is recorded.
     """
     t = state.tasks[slot]
     s = state.sets[t.set]
     c = state.containers[s.first_container + position]
-    cell = state.cells[slot, position]
-    if cell.exits != now:
+    container = state.container_states[slot, position]
+    if container.exits_at != now:
         return False
-    if c.restarts and now - cell.started >= c.restart_period_ms and not _ignored(state, c, cell.exit_code):
-        cell.begun = now
-        _run(state, slot, position, cell.restarts + 1)
-        if cell.exits >= 0:
-            note(state, cell.exits, CONTAINER_EXITS, slot + (position << CELL_SHIFT), t.task_id)
-        if position == s.main and t.ready:
-            leave_rotation(state, slot, now)
+    if (
+        c.restarts
+        and now - container.started >= c.restart_period_ms
+        and not _is_ignored(state, c, container.exit_code)
+    ):
+        container.begun = now
+        _simulate_run(state, slot, position, container.restarts + 1)
+        if container.exits_at >= 0:
+            schedule_entry(
+                state, container.exits_at, CONTAINER_EXITS, slot + (position << CONTAINER_SHIFT), t.task_id
+            )
+        if position == s.main_container and t.ready:
+            stop_requests(state, slot, now)
             if c.ready_ms >= 0:
-                note(state, cell.started + c.ready_ms, TASK_READY, slot, t.task_id)
+                schedule_entry(state, container.started + c.ready_ms, TASK_READY, slot, t.task_id)
         return False
     if not c.essential:
         return False
-    t.next_exit_code, t.next_reason = cell.exit_code, cell.reason
+    t.next_exit_code, t.next_reason = container.exit_code, container.reason
     return True
 
 
 @kernel
-def _ignored(state: State, c: Any, code: int) -> bool:
-    """Whether a restart policy ignores an exit code."""
+def _is_ignored(state: State, c: Any, code: int) -> bool:
+    """Return whether a restart policy ignores an exit code."""
     for row in range(c.ignored_from, c.ignored_to):
         if state.exit_codes[row] == code:
             return True
@@ -327,32 +346,35 @@ def _ignored(state: State, c: Any, code: int) -> bool:
 
 
 @kernel
-def stopping_time(state: State, slot: int, now: int) -> int:
-    """How long SIGTERM and SIGKILL take for all containers: in the reverse order of their start.
+def compute_stopping_time(state: State, slot: int, now: int) -> int:
+    """Return how long SIGTERM and SIGKILL take for all containers (ms), in the reverse order of their start.
 
-    A container is asked to stop when those that depend on it are gone. Notes the exit code of the main one.
+    A container is asked to stop when those that depend on it have stopped. Records the exit code of the main
+    container.
     """
     t = state.tasks[slot]
     s = state.sets[t.set]
     longest = 0
     for position in range(s.containers):
-        state.cells[slot, position].begun = 0  # from here on: when it is asked to stop
+        state.container_states[
+            slot, position
+        ].begun = 0  # from here on: the instant at which it is asked to stop
     for position in range(s.containers - 1, -1, -1):
         c = state.containers[s.first_container + position]
-        cell = state.cells[slot, position]
-        takes, code = c.stop_timeout_ms, EXIT_KILLED
-        if takes < 0:
-            takes = state.agents[place_of(state, slot)].stop_timeout_ms
-        own = _drawn(state, c.stop, c, t, _STOP, 0)
-        if 0 <= cell.exits <= now:
-            takes, code = 0, cell.exit_code
-        elif 0 <= own <= takes:
-            takes, code = own, c.stop_exit_code
-        gone = cell.begun + takes
+        container = state.container_states[slot, position]
+        duration, code = c.stop_timeout_ms, EXIT_KILLED
+        if duration < 0:
+            duration = state.agents[host_class_index(state, slot)].stop_timeout_ms
+        own = _draw_container_duration(state, c.stop, c, t, _STOP, 0)
+        if 0 <= container.exits_at <= now:
+            duration, code = 0, container.exit_code
+        elif 0 <= own <= duration:
+            duration, code = own, c.stop_exit_code
+        gone = container.begun + duration
         longest = max(longest, gone)
-        if position == s.main:
+        if position == s.main_container:
             t.next_exit_code = code
         for row in range(c.needs_from, c.needs_to):
-            other = state.cells[slot, state.dependencies[row, 0]]
+            other = state.container_states[slot, state.dependencies[row, 0]]
             other.begun = max(other.begun, gone)
     return longest

@@ -1,10 +1,10 @@
-"""The pull of a task's images: what its containers ask of registries, and when their images are there.
+"""Image pulls of tasks: the requests of containers to registries, and when their images are available.
 
-The kernels that carry a pull out on the world's arrays. Whether a registry is asked, what must be moved and how
-long that takes is decided in `policy.images.image_pulls`, what a registry lets through in
-`policy.images.registry_rate_limits`, what the agent removes in `policy.images.image_cleanup`. A pull's end is known
-when it begins, since each line serves in the order of asking; so `lives` and `containers` note one entry of the
-calendar for it. What it is called when it fails is a sentence, made beforehand by `pull_rows`.
+These kernels carry out a pull on the arrays of the world. `policy.images.image_pulls` decides whether a registry is
+asked, what is transferred and how long it takes, `policy.images.registry_rate_limits` what a registry admits, and
+`policy.images.image_cleanup` what the agent removes. The end of a pull is known when it begins, since each transfer
+queue is first in, first out; so `startup` and `containers` schedule a single entry for it. The messages of failed
+pulls are written in advance by `build.pull_tables`.
 """
 
 from __future__ import annotations
@@ -13,30 +13,38 @@ import math
 from typing import Any
 
 from clustersim.engine.compiled import inlined, kernel
-from clustersim.policy.images.image_cache import NOTHING, bake, empty_host, leave, remove, shelve, take
-from clustersim.policy.images.image_cleanup import next_unused
+from clustersim.policy.images.image_cache import (
+    NO_VERSION,
+    acquire_layers,
+    add_image,
+    clear_image_cache,
+    preload_image,
+    release_layers,
+    remove_image,
+)
+from clustersim.policy.images.image_cleanup import next_removable_version
 from clustersim.policy.images.image_pulls import (
     FAIL,
     USE_CACHED,
-    Cold,
-    Pace,
-    asks,
-    fetch,
-    fetch_cold,
-    fits,
+    TransferRates,
+    UncachedPull,
+    choose_image_source,
+    fetch_layers,
+    fetch_uncached,
+    image_fits_on_disk,
+    image_ready_at,
     missing_layers,
-    ready_at,
-    settle,
+    needs_registry,
 )
 from clustersim.policy.images.pull_error_messages import PullFault
-from clustersim.policy.images.registry_rate_limits import admit, out_until
+from clustersim.policy.images.registry_rate_limits import admit_requests, outage_end
 from clustersim.vocabulary import NEVER
-from clustersim.world.state.tables import END, State
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import IMAGES_CLEANED
-from clustersim.world.state.usage import note
 
 NOT_PULLED = -1
-"""`State.holds` of a container whose image is not there yet."""
+"""`State.pulled_versions` of a container whose image is not available yet."""
 
 BY_ZONE, BY_HOST = 1, 2  # positions in `policy.images.registry_rate_limits.SOURCES`
 
@@ -46,72 +54,74 @@ _OUTAGE = int(PullFault.OUTAGE)
 _NO_CREDENTIALS = int(PullFault.NO_CREDENTIALS)
 _NO_SPACE = int(PullFault.NO_SPACE)
 _TIMEOUT = int(PullFault.TIMEOUT)
-_DENIED = len(PullFault)  # by IAM, which has words of its own
+_DENIED = len(PullFault)  # by IAM, which has its own messages
 
 
 @inlined
-def place_of(state: State, slot: int) -> int:
-    """The class of a placed task's instance; the last place is Fargate."""
-    host = state.tasks[slot].slot
-    return int(state.instances[host].klass) if host >= 0 else state.agents.size - 1
+def host_class_index(state: State, slot: int) -> int:
+    """Return the instance class of a placed task, which is its place in `State.denials`; the last place is Fargate."""
+    host = state.tasks[slot].instance_slot
+    return int(state.instances[host].instance_class) if host >= 0 else state.agents.size - 1
 
 
 @kernel
 def pull_upfront(state: State, slot: int, now: int) -> tuple[int, int]:
-    """Pull what a placed task needs before its first container begins: (when it is there, 0), or (when the
-    task gives up, the sentence that says why)."""
+    """Pull the images that a placed task needs before its first container begins.
+
+    Returns (when they are available, 0), or (when the task gives up, the number of its message).
+    """
     t = state.tasks[slot]
     s = state.sets[t.set]
-    if t.slot < 0:
+    if t.instance_slot < 0:
         return _pull_on_fargate(state, slot, now)
-    upfront = state.agents[place_of(state, slot)].upfront
-    there = now
+    upfront = state.agents[host_class_index(state, slot)].upfront
+    available_at = now
     for number in range(s.pulls):
-        if state.pulls[s.first_pull + number].waits and not upfront:
+        if state.pulls[s.first_pull + number].waits_for_containers and not upfront:
             continue
         ready, sentence = pull_on_host(state, slot, number, now)
         if sentence > 0:
             return ready, sentence
-        there = max(there, ready)
-    return there, 0
+        available_at = max(available_at, ready)
+    return available_at, 0
 
 
 @kernel
 def pull_on_host(state: State, slot: int, number: int, now: int) -> tuple[int, int]:
-    """Pull the image of a task's `number`-th listed container onto its instance; returns as `pull_upfront`."""
+    """Pull the image of a task's `number`-th listed container onto its instance; returns the same as `pull_upfront`."""
     t = state.tasks[slot]
     row = state.sets[t.set].first_pull + number
-    p, host, place = state.pulls[row], t.slot, place_of(state, slot)
+    p, host, place = state.pulls[row], t.instance_slot, host_class_index(state, slot)
     behavior = state.agents[place].behavior
-    held = state.shelves.held[host, p.image]
-    pulled_at = state.shelves.pulled_at[host, held] if held != NOTHING else NEVER
-    asked = asks(behavior, held, pulled_at)
+    held = state.image_cache.current_version[host, p.image]
+    pulled_at = state.image_cache.pulled_at[host, held] if held != NO_VERSION else NEVER
+    asked = needs_registry(behavior, held, pulled_at)
     at, fault, version = now, _NONE, held
     if asked:
         if t.pull_started < 0:
             t.pull_started = now
-        version = _wanted(state, row, now)
-        at, fault = _ask(state, slot, row, version, now)
+        version = _resolve_version(state, row, now)
+        at, fault = _request_image(state, slot, row, version, now)
         if fault == _NONE:
             at, fault = _fetch(state, host, row, version, at)
-    way = settle(behavior, held, asked, fault == _NONE)
-    if way == FAIL:
-        return at, _sentence(state, row, place, fault)
-    if way == USE_CACHED:
+    action = choose_image_source(behavior, held, asked, fault == _NONE)
+    if action == FAIL:
+        return at, _fault_sentence(state, row, place, fault)
+    if action == USE_CACHED:
         version = held
-        at = ready_at(state.stacks, state.shelves, host, held, at)
-    elif p.pins:
+        at = image_ready_at(state.image_layers, state.image_cache, host, held, at)
+    elif p.pins_version:
         p.version = version
-    state.holds[slot, number] = version
-    take(state.shelves, host, version, p.read_write)
+    state.pulled_versions[slot, number] = version
+    acquire_layers(state.image_cache, host, version, p.read_write)
     return int(at), 0
 
 
 @kernel
-def _wanted(state: State, row: int, now: int) -> int:
-    """The version that a pull asks for: the one its deployment has settled on, else what the tag means now.
+def _resolve_version(state: State, row: int, now: int) -> int:
+    """Return the version that a pull requests: the one its deployment has resolved, else what the tag refers to now.
 
-    ECS Developer Guide, container image resolution: the first task of a deployment that gets an image settles it.
+    ECS Developer Guide, container image resolution: the first task of a deployment that gets an image resolves it.
     """
     p = state.pulls[row]
     if p.version >= 0:
@@ -123,30 +133,32 @@ def _wanted(state: State, row: int, now: int) -> int:
 
 
 @kernel
-def _ask(state: State, slot: int, row: int, version: int, now: int) -> tuple[int, int]:
-    """Ask the registry for a version: (when it answers, 0), or (when the pull gives up, the fault)."""
-    t, p, place = state.tasks[slot], state.pulls[row], place_of(state, slot)
+def _request_image(state: State, slot: int, row: int, version: int, now: int) -> tuple[int, int]:
+    """Request a version from the registry: (when it answers, 0), or (when the pull gives up, the fault)."""
+    t, p, place = state.tasks[slot], state.pulls[row], host_class_index(state, slot)
     r = state.registries[p.registry]
     at = now
     begins = state.outage_begins[r.outage_from : r.outage_to]
-    until = out_until(begins, state.outage_ends[r.outage_from : r.outage_to], now)
+    until = outage_end(begins, state.outage_ends[r.outage_from : r.outage_to], now)
     if until >= 0:
         if until - now > r.timeout_ms:
             return int(now + r.timeout_ms), _OUTAGE
         at = until
     answer = int(at + r.latency_ms)
-    known = p.credentials or (t.slot >= 0 and state.agents[place].credentials)
+    known = p.credentials or (t.instance_slot >= 0 and state.agents[place].credentials)
     if state.versions[version].fault:
         return answer, int(state.versions[version].fault)
     if r.private and not known:
         return answer, _NO_CREDENTIALS
     if state.pull_denials[row, place] > 0:
         return answer, _DENIED
-    layers = state.stacks.first[version + 1] - state.stacks.first[version]
-    if t.slot >= 0:
-        layers = missing_layers(state.stacks, state.shelves, t.slot, version)
-    manifest = _admit(state, r.with_credentials if known else r.without, t, at, 1, r.patience_ms)
-    rest = _admit(state, r.layers, t, at, layers, r.patience_ms) if manifest >= 0 else NEVER
+    layers = state.image_layers.first[version + 1] - state.image_layers.first[version]
+    if t.instance_slot >= 0:
+        layers = missing_layers(state.image_layers, state.image_cache, t.instance_slot, version)
+    manifest = _admit(
+        state, r.limit_with_credentials if known else r.limit_without_credentials, t, at, 1, r.patience_ms
+    )
+    rest = _admit(state, r.layer_limit, t, at, layers, r.patience_ms) if manifest >= 0 else NEVER
     if rest < 0:
         return int(at + r.patience_ms), _TOO_MANY_REQUESTS
     return int(max(manifest, rest) + r.latency_ms), _NONE
@@ -154,34 +166,45 @@ def _ask(state: State, slot: int, row: int, version: int, now: int) -> tuple[int
 
 @kernel
 def _admit(state: State, limit: int, t: Any, at: int, amount: int, patience: int) -> int:
-    """When `amount` requests of a task pass a limit (-1: there is none); NEVER: they are refused."""
+    """Return when `amount` requests of a task pass a rate limit (-1: no limit); NEVER: they are refused."""
     if limit < 0:
         return at
-    of = state.limits[limit]
+    rate_limit = state.limits[limit]
     source = 0
-    if of.by == BY_ZONE:
+    if rate_limit.counted_by == BY_ZONE:
         source = t.zone
-    elif of.by == BY_HOST:
-        if t.slot < 0:
-            return at  # each Fargate task has an address of its own
-        source = t.slot
-    return admit(state.windows[limit], source, at, amount, of.limit, of.per_ms, patience)
+    elif rate_limit.counted_by == BY_HOST:
+        if t.instance_slot < 0:
+            return at  # each Fargate task has its own IP address
+        source = t.instance_slot
+    return admit_requests(
+        state.windows[limit], source, at, amount, rate_limit.limit, rate_limit.per_ms, patience
+    )
 
 
 @kernel
 def _fetch(state: State, host: int, row: int, version: int, begin: int) -> tuple[int, int]:
-    """Fetch what an instance lacks of a version and shelve it: (when it is there, 0), or (when it fails, the fault).
+    """Fetch what an instance lacks of a version: (when it is available, 0), or (when it fails, the fault).
 
-    What takes longer than the agent waits is there all the same when it is done: Docker goes on.
+    A fetch that takes longer than the agent waits still completes: Docker continues.
     """
     p = state.pulls[row]
-    r, agent = state.registries[p.registry], state.agents[state.instances[host].klass]
-    room = agent.disk - state.shelves.written[host] - p.read_write
-    if not fits(state.stacks, state.shelves, host, version, room):
+    r, agent = state.registries[p.registry], state.agents[state.instances[host].instance_class]
+    room = agent.disk - state.image_cache.container_bytes[host] - p.read_write
+    if not image_fits_on_disk(state.image_layers, state.image_cache, host, version, room):
         return begin, _NO_SPACE
-    pace = Pace(agent.network, r.source, r.shared, agent.unpack)
-    done = fetch(state.stacks, state.shelves, host, version, begin, pace, state.served, p.registry)
-    shelve(state.stacks, state.shelves, host, version, done)
+    pace = TransferRates(agent.network, r.bytes_per_ms, r.total_bytes_per_ms, agent.unpack)
+    done = fetch_layers(
+        state.image_layers,
+        state.image_cache,
+        host,
+        version,
+        begin,
+        pace,
+        state.registry_busy_until,
+        p.registry,
+    )
+    add_image(state.image_layers, state.image_cache, host, version, done)
     if done - begin > agent.pull_timeout_ms:
         return int(begin + agent.pull_timeout_ms), _TIMEOUT
     return int(done), _NONE
@@ -189,44 +212,53 @@ def _fetch(state: State, host: int, row: int, version: int, begin: int) -> tuple
 
 @kernel
 def _pull_on_fargate(state: State, slot: int, now: int) -> tuple[int, int]:
-    """Pull all images of a Fargate task, of which nothing is kept; returns as `pull_upfront`."""
+    """Pull all images of a Fargate task, which caches nothing; returns the same as `pull_upfront`."""
     t = state.tasks[slot]
-    s, place = state.sets[t.set], place_of(state, slot)
+    s, place = state.sets[t.set], host_class_index(state, slot)
     if s.pulls == 0:
         return now, 0
     t.pull_started = begin = now
     for number in range(s.pulls):
         row = s.first_pull + number
-        version = _wanted(state, row, now)
-        at, fault = _ask(state, slot, row, version, now)
+        version = _resolve_version(state, row, now)
+        at, fault = _request_image(state, slot, row, version, now)
         if fault != _NONE:
-            return at, _sentence(state, row, place, fault)
-        if state.pulls[row].pins:
+            return at, _fault_sentence(state, row, place, fault)
+        if state.pulls[row].pins_version:
             state.pulls[row].version = version
-        state.holds[slot, number] = version
+        state.pulled_versions[slot, number] = version
         begin = max(begin, at)
     agent = state.agents[place]
     done, stored = 0.0, 0.0
-    cold = Cold(0.0, 0.0, 0.0, 0.0)
+    cold = UncachedPull(0.0, 0.0, 0.0, 0.0)
     for number in range(s.pulls):
         p = state.pulls[s.first_pull + number]
         r = state.registries[p.registry]
-        pace = Pace(agent.network, r.source, r.shared, agent.unpack)
+        pace = TransferRates(agent.network, r.bytes_per_ms, r.total_bytes_per_ms, agent.unpack)
         sent = cold.sent
-        cold = fetch_cold(
-            state.stacks, state.holds[slot, number], state.seen, t.task_id, cold, pace, p.lazy_share
+        cold = fetch_uncached(
+            state.image_layers,
+            state.pulled_versions[slot, number],
+            state.layer_scratch,
+            t.task_id,
+            cold,
+            pace,
+            p.lazy_share,
         )
-        served = max(float(begin), state.served[p.registry]) + (cold.sent - sent) / r.shared
-        state.served[p.registry] = served
+        served = (
+            max(float(begin), state.registry_busy_until[p.registry])
+            + (cold.sent - sent) / r.total_bytes_per_ms
+        )
+        state.registry_busy_until[p.registry] = served
         done, stored = max(done, served), stored + p.read_write
-    if cold.stored + stored > s.ephemeral:
-        return begin, _sentence(state, s.first_pull, place, _NO_SPACE)
+    if cold.stored_bytes + stored > s.ephemeral_bytes:
+        return begin, _fault_sentence(state, s.first_pull, place, _NO_SPACE)
     return max(begin + math.ceil(cold.done), math.ceil(done)), 0
 
 
 @kernel
-def _sentence(state: State, row: int, place: int, fault: int) -> int:
-    """What ECS says of a failed pull."""
+def _fault_sentence(state: State, row: int, place: int, fault: int) -> int:
+    """Return the number of the message of a failed pull."""
     if fault == _DENIED:
         return int(state.pull_denials[row, place])
     if place == state.agents.size - 1:
@@ -236,80 +268,82 @@ def _sentence(state: State, row: int, place: int, fault: int) -> int:
     return int(state.pulls[row].host_words + fault)
 
 
-# --- what containers hold ----------------------------------------------------------------------------------
+# --- images of tasks --------------------------------------------------------------------------------------
 
 
 @kernel
-def forget_images(state: State, slot: int) -> None:
-    """A task that is placed has no image yet."""
+def clear_pulled_versions(state: State, slot: int) -> None:
+    """Reset the pulled images of a task that has just been placed."""
     for number in range(state.sets[state.tasks[slot].set].pulls):
-        state.holds[slot, number] = NOT_PULLED
+        state.pulled_versions[slot, number] = NOT_PULLED
 
 
 @kernel
-def put_down(state: State, slot: int, now: int) -> None:
-    """The containers of a task are gone: its instance may remove their images when the agent has waited."""
+def release_images(state: State, slot: int, now: int) -> None:
+    """Release the images of a task whose containers are gone; the agent may remove them once they are old enough."""
     t = state.tasks[slot]
     s = state.sets[t.set]
     for number in range(s.pulls):
-        version = state.holds[slot, number]
+        version = state.pulled_versions[slot, number]
         if version >= 0:
             read_write = state.pulls[s.first_pull + number].read_write
-            leave(state.shelves, t.slot, version, read_write, now)
+            release_layers(state.image_cache, t.instance_slot, version, read_write, now)
 
 
 @kernel
-def stock(state: State, slot: int, now: int) -> None:
-    """A task that has been there for long: its images lie on its instance, pulled long ago."""
+def add_cached_images(state: State, slot: int, now: int) -> None:
+    """Add the images of a long-running task to the cache of its instance, as pulled long ago."""
     t = state.tasks[slot]
     s = state.sets[t.set]
-    forget_images(state, slot)
+    clear_pulled_versions(state, slot)
     for number in range(s.pulls):
         row = s.first_pull + number
-        p, version = state.pulls[row], _wanted(state, row, now)
+        p, version = state.pulls[row], _resolve_version(state, row, now)
         if state.versions[version].fault:
-            continue  # it runs on what the registry has lost since
-        if p.pins:
+            continue  # it runs an image that the registry no longer has
+        if p.pins_version:
             p.version = version
-        state.holds[slot, number] = version
-        if t.slot >= 0:
-            bake(state.stacks, state.shelves, t.slot, version, now)
-            shelve(state.stacks, state.shelves, t.slot, version, now)
-            take(state.shelves, t.slot, version, p.read_write)
+        state.pulled_versions[slot, number] = version
+        if t.instance_slot >= 0:
+            preload_image(state.image_layers, state.image_cache, t.instance_slot, version, now)
+            add_image(state.image_layers, state.image_cache, t.instance_slot, version, now)
+            acquire_layers(state.image_cache, t.instance_slot, version, p.read_write)
 
 
 # --- instances ---------------------------------------------------------------------------------------------
 
 
 @kernel
-def furnish(state: State, host: int, now: int) -> None:
-    """A new instance has what its machine image brings, and an address that no registry knows."""
+def preload_images(state: State, host: int, now: int) -> None:
+    """Reset the image cache of a new instance to what its machine image contains, and its share of rate limits."""
     if state.versions.size == 0:
         return
-    empty_host(state.shelves, host)
-    agent = state.agents[state.instances[host].klass]
-    for position in range(agent.baked_from, agent.baked_to):
-        bake(state.stacks, state.shelves, host, state.baked[position], now)
+    clear_image_cache(state.image_cache, host)
+    agent = state.agents[state.instances[host].instance_class]
+    for position in range(agent.preloaded_from, agent.preloaded_to):
+        preload_image(state.image_layers, state.image_cache, host, state.preloaded[position], now)
     for limit in range(state.limits.size):
-        if state.limits[limit].by == BY_HOST:
+        if state.limits[limit].counted_by == BY_HOST:
             state.windows[limit, host, :] = 0
 
 
 @kernel
-def note_cleaning(state: State, host: int, now: int) -> None:
-    """Note the next clean-up of an instance's images, if its agent has any."""
-    wait = state.agents[state.instances[host].klass].cleanup_ms
-    if state.versions.size > 0 and wait >= 0 and now + wait < state.clock[END]:
-        note(state, now + wait, IMAGES_CLEANED, host, state.instances[host].instance_id)
+def schedule_image_cleanup(state: State, host: int, now: int) -> None:
+    """Schedule the next image cleanup of an instance, if its agent has one."""
+    wait = state.agents[state.instances[host].instance_class].cleanup_ms
+    if state.versions.size > 0 and wait >= 0 and now + wait < state.clock.end:
+        schedule_entry(state, now + wait, IMAGES_CLEANED, host, state.instances[host].instance_id)
 
 
 @kernel
 def clean_images(state: State, host: int, now: int) -> None:
-    """The agent's clean-up: some images that nobody uses go."""
-    agent = state.agents[state.instances[host].klass]
+    """Remove some unused images, as the agent's cleanup cycle does, and schedule the next cycle."""
+    agent = state.agents[state.instances[host].instance_class]
     for _ in range(agent.images_per_cycle):
-        version = next_unused(state.shelves, host, now, agent.minimum_age_ms, agent.container_wait_ms)
-        if version == NOTHING:
+        version = next_removable_version(
+            state.image_cache, host, now, agent.minimum_age_ms, agent.container_wait_ms
+        )
+        if version == NO_VERSION:
             break
-        remove(state.stacks, state.shelves, host, version)
-    note_cleaning(state, host, now)
+        remove_image(state.image_layers, state.image_cache, host, version)
+    schedule_image_cleanup(state, host, now)

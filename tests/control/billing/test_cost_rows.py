@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from clustersim.control.billing.resource_costs import ResourceAccounts
+from clustersim.control.billing.resource_costs import ResourceUsage
 from clustersim.record.schema import TABLES
 from clustersim.world.build import build_world as populate
-from clustersim.world.state.tables import FINISHED
-from tests.harness import MINUTE, Block, Ran, fargate_definition, job, on, provider, run, service, world
+from tests.harness import (
+    MINUTE,
+    Block,
+    FinishedRun,
+    fargate_definition,
+    job,
+    on,
+    provider,
+    run,
+    service,
+    world,
+)
 from tests.swarm.scenarios import draw
 
 MONEY = ("PricingQuantity", "BilledCost", "EffectiveCost")
@@ -20,15 +30,15 @@ BY_HALF_HOURS = {"costPeriod": "30m", "costPerResource": True}
 RATES = {"vcpuUsdPerHour": 0.04, "gbUsdPerHour": 0.004, "ephemeralGbUsdPerHour": 0.0001}
 
 
-def billed(ran: Ran, *columns: str, **where: object) -> dict[tuple[object, ...], float]:
-    """BilledCost by what `columns` say."""
-    found: Counter[tuple[object, ...]] = Counter()
+def billed(ran: FinishedRun, *columns: str, **where: object) -> dict[tuple[object, ...], float]:
+    """BilledCost by the values of `columns`."""
+    sums: Counter[tuple[object, ...]] = Counter()
     for row in ran.rows("costs", **where):
-        found[tuple(row[column] for column in columns)] += row["BilledCost"]
-    return dict(found)
+        sums[tuple(row[column] for column in columns)] += row["BilledCost"]
+    return dict(sums)
 
 
-def test_an_instance_and_its_volume_are_billed_to_who_has_a_part_in_them(tmp_path: Path) -> None:
+def test_an_instance_and_its_volume_are_billed_to_the_tasks_that_reserve_them(tmp_path: Path) -> None:
     """0.36 USD/h, of which each task reserves an eighth: in half an hour web's two pay 0.045, api's one 0.0225."""
     services = [service("web", 2), service("api", 1)]
     ran = run(world(services=services, initialState="running", sampling=BY_HALF_HOURS), tmp_path)
@@ -65,10 +75,10 @@ def test_instances_that_differ_in_an_attribute_alone_share_their_rows(tmp_path: 
 
 def test_a_fargate_task_is_billed_in_the_periods_it_lives_in(tmp_path: Path) -> None:
     """5 min before the half hour and 5:00.5 after it: the second half is billed 301 s, a begun second whole."""
-    asked = job(at="25m", duration="600500ms", launchType="FARGATE")
+    entry = job(at="25m", duration="600500ms", launchType="FARGATE")
     written = world(
         taskDefinitions=[fargate_definition(cpu=1024, memory=2048)],
-        runTasks=[asked],
+        runTasks=[entry],
         cluster={"fargateStartTime": "0s"},
         pricing={"fargate": RATES},
         sampling=BY_HALF_HOURS,
@@ -98,9 +108,9 @@ def test_what_a_commitment_covers_is_spread_in_proportion_and_its_rest_has_no_re
     ran = run(written, tmp_path)
     rows = ran.rows("costs", ResourceType="Instance")
     for number in (1, 2):
-        mine = [row for row in rows if row["ResourceId"] == f"container-instance/{number}"]
-        assert sum(row["BilledCost"] for row in mine) == pytest.approx(0.18)
-        assert sum(row["EffectiveCost"] for row in mine) == pytest.approx(0.18 + 0.1)
+        own = [row for row in rows if row["ResourceId"] == f"container-instance/{number}"]
+        assert sum(row["BilledCost"] for row in own) == pytest.approx(0.18)
+        assert sum(row["EffectiveCost"] for row in own) == pytest.approx(0.18 + 0.1)
     (fee,) = ran.rows("costs", ChargeCategory="Purchase")
     assert (fee["ResourceId"], fee["ResourceType"], fee["BilledCost"]) == (None, None, pytest.approx(0.2))
     assert fee["EffectiveCost"] == pytest.approx(0)
@@ -128,7 +138,7 @@ def test_rows_per_resource_come_to_the_rows_without_them(number: int, tmp_path: 
     assert len(parts.rows("costs")) > len(whole.rows("costs"))
 
 
-def _run_with(written: Block, trace: str, directory: Path, key: bool) -> Ran:
+def _run_with(written: Block, trace: str, directory: Path, key: bool) -> FinishedRun:
     directory = directory / str(key)
     directory.mkdir()
     (directory / "jobs.csv").write_text(trace, encoding="utf-8")
@@ -136,27 +146,27 @@ def _run_with(written: Block, trace: str, directory: Path, key: bool) -> Ran:
     return run(written | {"sampling": sampling}, directory, checked=False)
 
 
-def _sums(ran: Ran) -> dict[str, dict[tuple[object, ...], float]]:
-    """By what a row without resources is told apart by: each column of money, summed."""
-    found: dict[str, Counter[tuple[object, ...]]] = {name: Counter() for name in MONEY}
+def _sums(ran: FinishedRun) -> dict[str, dict[tuple[object, ...], float]]:
+    """Each column of money, summed by the columns that identify a row without resources."""
+    sums: dict[str, Counter[tuple[object, ...]]] = {name: Counter() for name in MONEY}
     for row in ran.rows("costs"):
         for name in MONEY:
-            found[name][tuple(row[column] for column in KEY)] += row[name]
-    return {name: dict(sums) for name, sums in found.items()}
+            sums[name][tuple(row[column] for column in KEY)] += row[name]
+    return {name: dict(counter) for name, counter in sums.items()}
 
 
-def test_lives_that_end_before_the_period_does_are_billed_though_their_chunk_was_emptied(
+def test_tasks_that_end_before_the_period_are_billed_though_their_buffer_was_emptied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room for a hundred finished tasks, and a day's period in which a thousand end."""
-    taken: list[int] = []
-    take = ResourceAccounts.take_chunks
+    finished_counts: list[int] = []
+    read_ended = ResourceUsage.read_ended
 
-    def seen(self: ResourceAccounts) -> None:
-        taken.append(int(self.world.state.clock[FINISHED]))
-        take(self)
+    def counting(self: ResourceUsage) -> None:
+        finished_counts.append(int(self.world.state.counters.finished_tasks))
+        read_ended(self)
 
-    monkeypatch.setattr(ResourceAccounts, "take_chunks", seen)
+    monkeypatch.setattr(ResourceUsage, "read_ended", counting)
     monkeypatch.setattr(populate, "CHUNK_ROWS", 100)
     written = world(
         capacityProviders=[provider(count=4)],
@@ -168,7 +178,7 @@ def test_lives_that_end_before_the_period_does_are_billed_though_their_chunk_was
         sampling={"costPerResource": True},
     )
     ran = run(written, tmp_path, checked=False)
-    assert sum(count > 0 for count in taken) > 1
+    assert sum(count > 0 for count in finished_counts) > 1
     tasks = ran.tasks(launch_type="FARGATE")
     assert billed(ran, "ResourceId", ResourceType="Task") == pytest.approx(
         {(f"task/{task['task_id']}",): task["cost_usd"] for task in tasks if task["cost_usd"]}

@@ -1,4 +1,4 @@
-"""Auto Scaling groups, as whole runs: what they launch where, what they give up, and what drains first."""
+"""Auto Scaling groups, as whole runs: launches by zone and type, terminations, and draining."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import HOUR, MINUTE, NODE, Block, Ran, job, provider, run, service, world
+from tests.harness import HOUR, MINUTE, NODE, Block, FinishedRun, job, provider, run, service, world
 
 CHEAP = {"spotUsdPerHour": 0.1}
 SMALL = {**NODE, "name": "test.small", "vcpus": 2, "usdPerHour": 0.2, **CHEAP}
@@ -26,7 +26,7 @@ def group(count: int = 1, **keys: Any) -> Block:
     return {"capacityProviders": [of], "instanceTypes": [{**NODE, **CHEAP}, SMALL], "failures": QUIET}
 
 
-def zones_at(ran: Ran, instant: int) -> dict[str, int]:
+def zones_at(ran: FinishedRun, instant: int) -> dict[str, int]:
     """The instances launched and not terminated at an instant, by the last letter of their zone."""
     return dict(
         Counter(
@@ -108,7 +108,7 @@ def test_next_type_is_tried_before_the_next_zone(tmp_path: Path) -> None:
 
 
 def test_next_zone_is_tried_where_no_type_is_left(tmp_path: Path) -> None:
-    """Nothing to be had in zone a: all three are launched into b and c."""
+    """No capacity in zone a: all three are launched into b and c."""
     lack = short(instanceType="test.node", availabilityZone="us-east-1a")
     written = world(services=[service(count=0)], actions=[set_capacity("3m", 3)])
     ran = run({**written, **group(0), "failures": lack}, tmp_path)
@@ -125,7 +125,7 @@ def test_balanced_only_stays_in_its_zone(tmp_path: Path) -> None:
     assert zones_at(ran, 13 * MINUTE) == {"a": 1, "b": 1, "c": 1}
 
 
-def test_what_cannot_be_launched_is_said_once_and_tried_each_minute(tmp_path: Path) -> None:
+def test_a_failed_launch_is_reported_once_and_retried_each_minute(tmp_path: Path) -> None:
     """No capacity from minute 2 to 12; asked for at 3:30, the retry at 12:30 is the first that succeeds."""
     written = world(services=[service(count=0)], actions=[set_capacity("210s", 2)])
     ran = run({**written, **group(0), "failures": short(capacityProvider="nodes")}, tmp_path)
@@ -137,7 +137,7 @@ def test_what_cannot_be_launched_is_said_once_and_tried_each_minute(tmp_path: Pa
     assert "(us-east-1a)" in message
 
 
-def test_spot_that_cannot_be_had_is_not_replaced_by_on_demand(tmp_path: Path) -> None:
+def test_unavailable_spot_is_not_replaced_by_on_demand(tmp_path: Path) -> None:
     """ECS and EC2 keep the options apart: on-demand gets its half, Spot's half waits."""
     lack = short(instanceType="test.node", purchaseOption="spot")
     written = world(services=[service(count=0)], actions=[set_capacity("3m", 4)])
@@ -157,7 +157,9 @@ def test_spot_that_cannot_be_had_is_not_replaced_by_on_demand(tmp_path: Path) ->
     [(["OldestInstance"], 2), (["NewestInstance"], 1), (["Default"], 1), (["ClosestToNextInstanceHour"], 1)],
     ids=str,
 )
-def test_termination_policy_decides_who_goes(tmp_path: Path, policies: list[str], kept: int) -> None:
+def test_termination_policy_decides_which_instance_goes(
+    tmp_path: Path, policies: list[str], kept: int
+) -> None:
     """One instance of the first instant, one of minute 20, in one zone. At minute 70 their next billing hours begin
     in 50 and in 10 minutes, so that the default policy takes the second."""
     actions = [set_capacity("20m", 2), set_capacity("70m", 1)]
@@ -177,7 +179,7 @@ def test_protected_instances_are_not_scaled_in(tmp_path: Path) -> None:
 
 
 def test_protection_can_be_taken_away(tmp_path: Path) -> None:
-    """SetInstanceProtection on one of three: the group that wants one less gives up just that."""
+    """SetInstanceProtection on one of three: the group, which has one too many, terminates just that."""
     free = {"instanceIds": ["2"], "autoScalingGroupName": "nodes", "protectedFromScaleIn": False}
     actions = [set_capacity("5m", 2), {"at": "10m", "setInstanceProtection": free}]
     written = world(services=[service(count=0)], actions=actions)
@@ -190,7 +192,7 @@ def test_protection_can_be_taken_away(tmp_path: Path) -> None:
 
 
 def test_managed_draining_replaces_tasks_before_the_instance_goes(tmp_path: Path) -> None:
-    """The default of a provider: the task on the instance given up is started elsewhere, healthy after 40 s, and
+    """The default of a provider: the task on the terminating instance is started elsewhere, healthy after 40 s, and
     only then stopped (1 s); then the instance is terminated."""
     ran = run(world(services=[service(count=2)], actions=[set_capacity("10m", 1)], **group(2)), tmp_path)
     stays, goes = sorted(ran.instances(), key=lambda each: each["terminated_at"] is not None)

@@ -1,4 +1,4 @@
-"""ECS Managed Instances, as whole runs: what is launched for whom, what it costs, and when it goes again."""
+"""ECS Managed Instances, as whole runs: launches for waiting tasks, costs, and removal."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_instances_end_with_the_addresses_of_their_subnet(tmp_path: Path) -> Non
     assert any("has no capacity" in message for message in ran.messages("INSTANCE_LAUNCH_FAILED"))
 
 
-def test_an_instance_is_launched_for_who_waits(tmp_path: Path) -> None:
+def test_an_instance_is_launched_for_a_waiting_task(tmp_path: Path) -> None:
     """One task: the small type is enough, is asked for at once and registers after 40 s."""
     ran = run(owned(duration="10m", services=[service(**HERE)]), tmp_path)
     (instance,), (task,) = ran.instances(), ran.tasks()
@@ -96,7 +96,7 @@ def test_the_cheapest_packing_is_bought(tmp_path: Path, count: int, types: dict[
     assert {each["availability_zone"] for each in ran.instances()} == {"us-east-1a"}
 
 
-def test_who_comes_while_an_instance_is_launched_takes_what_it_has_left(tmp_path: Path) -> None:
+def test_a_task_that_comes_during_a_launch_uses_its_spare_room(tmp_path: Path) -> None:
     """A task of 3 vCPU brings a large instance; one of 1 vCPU, 20 s later, waits for the same."""
     sizes = [definition("big", cpu=3072, memory=2048), definition("app", cpu=1024, memory=2048)]
     jobs = [job("big", taskDefinition="big", at="0s", **HERE), job("late", at="20s", **HERE)]
@@ -108,7 +108,7 @@ def test_who_comes_while_an_instance_is_launched_takes_what_it_has_left(tmp_path
     assert [task["placed_at"] for task in ran.tasks()] == [40 * SECOND] * 2
 
 
-def test_a_promise_broken_sends_the_task_elsewhere(tmp_path: Path) -> None:
+def test_a_lost_assignment_sends_the_task_elsewhere(tmp_path: Path) -> None:
     """The zone is gone while the instance is being launched: another is launched in another zone at once."""
     out = {"zoneOutages": [{"availabilityZone": "us-east-1a", "at": "20s", "duration": "1h"}]}
     ran = run(owned(duration="10m", failures=out, services=[service(**HERE)]), tmp_path)
@@ -119,7 +119,7 @@ def test_a_promise_broken_sends_the_task_elsewhere(tmp_path: Path) -> None:
     assert (task["created_at"], task["placed_at"]) == (0, 60 * SECOND)
 
 
-def test_a_waiting_task_that_is_stopped_is_promised_no_more(tmp_path: Path) -> None:
+def test_a_waiting_task_that_is_stopped_loses_its_assignment(tmp_path: Path) -> None:
     """The provisioning timeout (30 s) comes before the instance (40 s), which is then idle and goes."""
     cluster = {"provisioning": {"timeout": "30s", "limit": 500}}
     written = owned(duration="20m", cluster=cluster, runTasks=[job(at="0s", **HERE)])
@@ -129,18 +129,18 @@ def test_a_waiting_task_that_is_stopped_is_promised_no_more(tmp_path: Path) -> N
     assert instance["termination_reason"] == "idle"
 
 
-def test_tasks_that_no_type_can_hold_wait_and_it_is_said_once(tmp_path: Path) -> None:
+def test_tasks_that_fit_no_type_wait_and_it_is_reported_once(tmp_path: Path) -> None:
     """8 vCPU on types of 1 and 4."""
     written = owned(taskDefinitions=[definition(cpu=8192, memory=2048)], services=[service(count=2, **HERE)])
     ran = run({**written, "duration": "10m"}, tmp_path)
     assert ran.states() == {"PROVISIONING": 2}
     assert ran.messages("INSTANCE_LAUNCH_FAILED") == [
-        "(capacity-provider own) no instance type meets the requirements of the tasks that wait."
+        "(capacity-provider own) no instance type meets the requirements of the waiting tasks."
     ]
 
 
 def test_a_shortage_of_one_type_makes_way_for_another(tmp_path: Path) -> None:
-    """No small instance to be had: the large one is launched. When nothing is, it is tried again until it is."""
+    """No small instance is available: the large one is launched. Without any capacity, launches are retried."""
     lack = {"capacityShortages": [{"instanceType": "x.small", "at": "0s", "duration": "1h"}]}
     ran = run(owned(duration="5m", failures=lack, services=[service(**HERE)]), tmp_path / "other")
     assert [each["instance_type"] for each in ran.instances()] == ["x.large"]
@@ -182,7 +182,7 @@ def test_the_fee_can_be_set(tmp_path: Path) -> None:
     assert ran.summary["cost_usd"] == pytest.approx(0.10)
 
 
-# --- what goes again ---------------------------------------------------------------------------------------
+# --- removal ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_an_underutilized_instance_is_emptied_start_first(tmp_path: Path) -> Non
     written = {**four_in_one_zone(), "runTasks": []}
     ran = run(written, tmp_path)
     reasons = Counter(each["termination_reason"] for each in ran.instances())
-    assert reasons[None] + reasons["idle"] + reasons["underutilized"] == len(ran.instances())
+    assert reasons[None] + reasons["empty"] + reasons["underutilized"] == len(ran.instances())
     assert reasons["underutilized"] >= 1
     left = [each for each in ran.instances() if each["terminated_at"] is None]
     room = sum(4 if each["instance_type"] == "x.large" else 1 for each in left)
@@ -242,8 +242,8 @@ def test_on_the_fourteenth_day_an_instance_is_replaced(tmp_path: Path) -> None:
     entry = job(at="0s", **HERE)
     written = owned(duration="15d", sampling={"interval": "1h"}, services=[service(**HERE)], runTasks=[entry])
     ran = run(written, tmp_path, checked=False)
-    aged = [each for each in ran.instances() if each["termination_reason"] == "end of its lifetime"]
-    assert {each["draining_at"] for each in aged} == {14 * DAY}
+    retired = [each for each in ran.instances() if each["termination_reason"] == "end of its lifetime"]
+    assert {each["draining_at"] for each in retired} == {14 * DAY}
     (alone,) = ran.tasks(group="job")
     assert alone["stopping_at"] == 14 * DAY
     assert alone["stopped_reason"] == "Task stopped during instance draining"
@@ -282,24 +282,24 @@ def test_without_requirements_ecs_takes_what_fits_the_task(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("requirements", "said"),
+    ("requirements", "message"),
     [
         ({"allowedInstanceTypes": ["m6i.lagre"]}, "did you mean m6i.large"),
         ({"vCpuCount": {"min": 1000}}, "no instance type meets the requirements"),
         ({"acceleratorNames": ["t4"]}, None),
     ],
 )
-def test_what_is_wrong_with_requirements_is_said(
-    tmp_path: Path, requirements: Block, said: str | None
+def test_errors_in_requirements_are_reported(
+    tmp_path: Path, requirements: Block, message: str | None
 ) -> None:
     """A name that nothing has, a size that nothing has; what the catalogue does not know gets a warning."""
     written = owned(managed(instanceRequirements=requirements), services=[service(**HERE)])
-    if said is None:
+    if message is None:
         assert any("not simulated yet" in line for line in scenario_of(written, tmp_path).warnings)
         return
     with pytest.raises(ScenarioError) as refused:
         scenario_of(written, tmp_path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_running_from_the_first_instant(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Managed scaling beyond the worked examples, as whole runs: limits, warm-up, protection, what it does not see."""
+"""Managed scaling beyond the worked examples, as whole runs: limits, warm-up, protection, invisible demand."""
 
 from __future__ import annotations
 

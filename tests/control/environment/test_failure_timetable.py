@@ -1,4 +1,4 @@
-"""What breaks, is taken back or cannot be had, as whole runs: zones, shortages, Spot, retirement, agents."""
+"""Failures as whole runs: zone outages, shortages, Spot interruptions, task retirement, agent disconnects."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_fargate_spot_kills_after_the_stop_timeout_not_after_the_notice(
 
 
 def test_an_interrupted_task_is_no_failure_and_is_retried_though_it_exits_with_0(tmp_path: Path) -> None:
-    """Whatever the application says when it is told to stop, its work is not done."""
+    """Whatever its exit code after SIGTERM, its work is not done."""
     taken = shortage("10m", "5m", capacityProvider="FARGATE_SPOT", reclaim=True)
     polite = fargate_definition(behavior={"stopTime": "1s", "stopExitCode": 0})
     entry = job(at="0s", retries=9, capacityProviderStrategy=[on("FARGATE_SPOT")], duration="20m")
@@ -175,7 +175,7 @@ def test_beyond_the_vcpu_quota_a_service_has_events_and_no_rows(tmp_path: Path) 
 
 
 def test_a_spot_instance_goes_two_minutes_after_its_notice(tmp_path: Path) -> None:
-    """The agent is not told to drain (ECS_ENABLE_SPOT_INSTANCE_DRAINING is false): the task dies with the instance."""
+    """The agent is not configured to drain (ECS_ENABLE_SPOT_INSTANCE_DRAINING is false): the task ends with it."""
     failures = {"spotInterruptions": {"timeToInterruption": "20m"}}
     ran = run(world(services=[service()], failures=failures, **spot_group()), tmp_path)
     first, second, *_ = ran.instances()
@@ -190,7 +190,7 @@ def test_a_spot_instance_goes_two_minutes_after_its_notice(tmp_path: Path) -> No
 
 
 def test_with_spot_instance_draining_tasks_move_within_the_notice(tmp_path: Path) -> None:
-    """The agent is told to: the task is replaced on the other one before its own goes."""
+    """The agent is configured to drain: the task is replaced on the other one before its own goes."""
     taken = shortage("20m", "1h", instanceType="test.node", availabilityZone="us-east-1a", reclaim=True)
     keys = spot_group(3, ecsConfig={"ECS_ENABLE_SPOT_INSTANCE_DRAINING": "true"})
     ran = run(world(services=[service(count=3)], failures=taken, **keys), tmp_path)
@@ -220,8 +220,8 @@ def test_the_share_lost_in_a_month_becomes_a_rate(
     assert (shared == 0) if pool_share == 0 else (shared / len(lost) > 0.3)
 
 
-def test_a_type_without_a_published_band_is_said_not_to_be_interrupted(tmp_path: Path) -> None:
-    """Nobody publishes how often `test.node` is reclaimed: the run says so, and how to give a figure."""
+def test_a_type_without_a_published_rate_is_reported_as_never_interrupted(tmp_path: Path) -> None:
+    """No interruption rate of `test.node` is published: the run warns, and says how to set one."""
     keys = spot_group()
     keys["instanceTypes"] = [{**NODE, "spotUsdPerHour": 0.1}]
     (warning,) = run(world(services=[service()], **keys), tmp_path).scenario.warnings
@@ -230,7 +230,7 @@ def test_a_type_without_a_published_band_is_said_not_to_be_interrupted(tmp_path:
 
 
 def test_two_designs_meet_the_same_events_of_a_pool(tmp_path: Path) -> None:
-    """The timetable of a pool is a function of the seed and its name, not of who runs there."""
+    """The timetable of a pool is a function of the seed and its name, not of the instances in it."""
     failures = {"spotInterruptions": {"monthlyShare": 0.9, "poolShare": 1, "poolFraction": 1}}
     instants = []
     for number, count in enumerate((3, 6)):
@@ -311,7 +311,7 @@ def test_fargate_retires_a_service_task_start_first_and_stops_a_standalone_one(t
 
 
 def test_a_disconnected_agent_takes_no_task_and_loses_none(tmp_path: Path) -> None:
-    """From minute 10 to 15 the only instance cannot be told anything: what runs runs on, what comes is refused."""
+    """From minute 10 to 15 the only instance is unreachable: running tasks go on, new ones are refused."""
     away = {"agentDisconnects": {"timeToDisconnect": "10m", "duration": "5m"}}
     more = {"at": "12m", "updateService": {"service": "web", "desiredCount": 2}}
     late = job(at="12m", launchType="EC2", duration="1m")
@@ -332,14 +332,14 @@ def test_a_disconnected_agent_takes_no_task_and_loses_none(tmp_path: Path) -> No
     assert kinds == ["AGENT_DISCONNECTED", "AGENT_CONNECTED"]
 
 
-def test_every_silence_has_luck_of_its_own(tmp_path: Path) -> None:
-    """A month of an hour's connection and a random silence: no two silences are equally long."""
+def test_every_disconnect_has_a_random_duration_of_its_own(tmp_path: Path) -> None:
+    """A month of an hour's connection and a random disconnect: no two disconnects are equally long."""
     away = {"timeToDisconnect": "1h", "duration": {"distribution": "exponential", "mean": "10m"}}
     written = world(duration="1d", services=[service()], failures={"agentDisconnects": away})
     rows = run(written, tmp_path, checked=False).rows("events")
     lost = [row["time"] for row in rows if row["kind"] == "AGENT_DISCONNECTED"]
     back = [row["time"] for row in rows if row["kind"] == "AGENT_CONNECTED"]
-    silences = [end - begin for begin, end in zip(lost, back, strict=False)]
-    assert len(silences) > 15
-    assert len(set(silences)) == len(silences)
+    durations = [end - begin for begin, end in zip(lost, back, strict=False)]
+    assert len(durations) > 15
+    assert len(set(durations)) == len(durations)
     assert lost[0] == HOUR < DAY

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 
 from clustersim.control.load.traffic import Traffic
-from clustersim.policy.load.exact_tables import CHANGE, OPENED
-from clustersim.scenario.sections.scenario import Load, Routing, Series, Service, TargetGroup, TaskDefinition
+from clustersim.policy.load.exact_tables import REGISTERED, TargetChangeRow
+from clustersim.scenario.sections.scenario import Routing, Series, Service, TargetGroup, TaskDefinition
+from tests.harness import resolved_load
 
 MODEL = Path(__file__).parents[3] / "MODEL.md"
 CPU_TIME_S = 0.025
 REQUESTS = 2e6
 MINUTE = 60_000
 POINTS = 1.0  # of a percent: the table is rounded to whole ones
-TASK = TaskDefinition(family="web", revision=1, key="web:1", cpu=1_024, memory_mib=1_024, has_task_size=True)
+TASK = TaskDefinition(
+    family="web", revision=1, key="web:1", cpu=1_024, memory_mib=1_024, has_task_size=True, ephemeral_gib=20
+)
 
 
 class Times(NamedTuple):
@@ -35,8 +38,7 @@ class Times(NamedTuple):
 def measured(tasks: int, utilization: float, model: str, routing: Routing = "round_robin") -> Times:
     """A service at a constant rate, in metric periods of a minute and one sample."""
     rate = utilization * tasks / CPU_TIME_S
-    asked = Load(
-        kind="requests",
+    asked = resolved_load(
         model=model,
         series=Series(times_ms=np.zeros(1, np.int64), rates=np.array([rate])),
         cpu_time_ms=CPU_TIME_S * 1_000,
@@ -50,10 +52,13 @@ def measured(tasks: int, utilization: float, model: str, routing: Routing = "rou
         load=asked,
         target_groups=("web",),
     )
-    traffic = Traffic([service], [TASK], target_groups=[TargetGroup(name="web", routing=routing)])
-    traffic.open(0, 0, "web:1")
-    log = np.zeros(tasks, CHANGE)
-    log["kind"], log["slot"] = OPENED, np.arange(tasks)
+    group = TargetGroup(
+        name="web", routing=routing, deregistration_delay_ms=0, initial_health_checks=1, slow_start_ms=0
+    )
+    traffic = Traffic([service], [TASK], target_groups=[group])
+    traffic.open_backend(0, 0, "web:1")
+    log = np.zeros(tasks, TargetChangeRow.dtype)
+    log["kind"], log["slot"] = REGISTERED, np.arange(tasks)
     served = total_s = 0.0
     minutes = 60 if model == "fluid" else round(REQUESTS / rate / 60) + 1
     for minute in range(1, minutes + 1):

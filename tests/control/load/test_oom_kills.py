@@ -1,4 +1,4 @@
-"""Out-of-memory kills: who uses more than its limit at the end of a metric period, and what follows."""
+"""Out-of-memory kills: tasks beyond their limit at the end of a metric period, and their replacement."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness import MINUTE, Block, Ran, definition, job, run, service, world
+from tests.harness import MINUTE, Block, FinishedRun, definition, job, run, service, world
 
 KILLED = "OutOfMemoryError: Container killed due to memory usage"
 
 
-def hungry(directory: Path, per_second: Any, container: Block | None = None, **keys: Any) -> Ran:
+def hungry(directory: Path, per_second: Any, container: Block | None = None, **keys: Any) -> FinishedRun:
     """One task of a vCPU and 1,000 MiB: 300 MiB, and 50 MiB for each request of 1 s CPU in it."""
     load = {
         "requestsPerSecond": per_second,
@@ -38,7 +38,7 @@ def test_a_task_that_uses_more_than_its_memory_is_killed(tmp_path: Path) -> None
     assert ran.series("memory_utilization")[0] == (0, 100.0), "what is used beyond the limit is never seen"
 
 
-def test_a_calm_task_lives(tmp_path: Path) -> None:
+def test_a_task_within_its_memory_lives(tmp_path: Path) -> None:
     """Half busy, about one request is in it: 300 + 50 MiB and a little."""
     ran = hungry(tmp_path, 0.5)
     assert ran.states() == {"RUNNING": 1}

@@ -12,9 +12,21 @@ from typing import Any
 import pytest
 
 from clustersim.errors import ScenarioError
-from clustersim.policy.scaling.group_scaling import Size, decide_group
-from clustersim.policy.scaling.service_scaling import HOLD, IN, OUT, Bounds, Proposal
-from tests.harness import MINUTE, SECOND, Block, Ran, definition, job, on, provider, run, scenario_of, world
+from clustersim.policy.scaling.group_scaling import GroupSize, decide_group_capacity
+from clustersim.policy.scaling.service_scaling import HOLD, IN, OUT, CapacityBounds, ScalingProposal
+from tests.harness import (
+    MINUTE,
+    SECOND,
+    Block,
+    FinishedRun,
+    definition,
+    job,
+    on,
+    provider,
+    run,
+    scenario_of,
+    world,
+)
 
 
 def tracking(target: float, **more: Any) -> Block:
@@ -51,7 +63,7 @@ def busy(nodes: int, vcpus: float, *policies: Block, **group: Any) -> Block:
     )
 
 
-def activities(ran: Ran) -> list[tuple[int, int, int]]:
+def activities(ran: FinishedRun) -> list[tuple[int, int, int]]:
     """(instant, from, to) of every decision."""
     return [(row["time"], row["from_count"], row["to_count"]) for row in ran.rows("scaling_activities")]
 
@@ -77,7 +89,7 @@ def test_three_minutes_above_the_target_add_what_proportion_asks(tmp_path: Path)
 def test_below_seven_tenths_of_the_target_for_fifteen_minutes(
     vcpus: float, left: int, tmp_path: Path
 ) -> None:
-    """Two nodes, target 50: 36 % rings no alarm, 31 % asks for ceil(1.25) = 2, 19 % for ceil(0.75) = 1."""
+    """Two nodes, target 50: 36 % raises no alarm, 31 % asks for ceil(1.25) = 2, 19 % for ceil(0.75) = 1."""
     ran = run(busy(2, vcpus, tracking(50)), tmp_path)
     assert activities(ran) == ([] if left == 2 else [(15 * MINUTE, 2, 1)])
     assert len(ran.instances(terminated_at=None)) == left
@@ -127,11 +139,11 @@ def test_simple_scaling_waits_for_its_cooldown(tmp_path: Path) -> None:
         "alarm": alarm(20),
     }
     ran = run(busy(1, 3, policy, defaultInstanceWarmup=0), tmp_path)
-    # 75, 37.5 and 25 % of one, two and three nodes ring; 18.75 % of four does not.
+    # 75, 37.5 and 25 % of one, two and three nodes raise the alarm; 18.75 % of four does not.
     assert activities(ran) == [(1 * MINUTE, 1, 2), (6 * MINUTE, 2, 3), (11 * MINUTE, 3, 4)]
 
 
-def test_what_ec2_auto_scaling_has_and_we_do_not_is_refused(tmp_path: Path) -> None:
+def test_features_of_ec2_auto_scaling_that_are_not_simulated_are_refused(tmp_path: Path) -> None:
     network = tracking(50)
     network["targetTrackingConfiguration"]["predefinedMetricSpecification"] = {
         "predefinedMetricType": "ASGAverageNetworkIn"
@@ -159,10 +171,12 @@ def test_a_group_with_two_masters_is_warned_about(tmp_path: Path) -> None:
 
 def test_one_policy_that_holds_keeps_all_instances() -> None:
     """EC2 Auto Scaling: in only if all that track a target agree; the largest of what they ask counts."""
-    size, bounds = Size(10, 10, 10), Bounds(1, 20)
-    goes = [Proposal(0, IN, 6), Proposal(1, IN, 8)]
-    assert decide_group(size, goes, bounds) == (8, 1)
-    assert decide_group(size, [goes[0], Proposal(1, HOLD, 10)], bounds) is None
-    assert decide_group(size, [Proposal(0, OUT, 12), Proposal(1, OUT, 15)], bounds) == (15, 1)
-    assert decide_group(Size(10, 9, 9), goes, bounds) is None
-    assert decide_group(Size(10, 10, 9), goes, bounds) is None
+    size, bounds = GroupSize(10, 10, 10), CapacityBounds(1, 20)
+    goes = [ScalingProposal(0, IN, 6), ScalingProposal(1, IN, 8)]
+    assert decide_group_capacity(size, goes, bounds) == (8, 1)
+    assert decide_group_capacity(size, [goes[0], ScalingProposal(1, HOLD, 10)], bounds) is None
+    assert decide_group_capacity(
+        size, [ScalingProposal(0, OUT, 12), ScalingProposal(1, OUT, 15)], bounds
+    ) == (15, 1)
+    assert decide_group_capacity(GroupSize(10, 9, 9), goes, bounds) is None
+    assert decide_group_capacity(GroupSize(10, 10, 9), goes, bounds) is None

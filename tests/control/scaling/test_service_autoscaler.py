@@ -1,4 +1,4 @@
-"""Service Auto Scaling minute by minute: alarms, policies, cooldowns, bounds, what is recorded."""
+"""Service Auto Scaling minute by minute: alarms, policies, cooldowns, bounds, recorded activities."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from clustersim.control.scaling.cloudwatch_metrics import Measures
-from clustersim.control.scaling.service_autoscaler import Autoscaler
+from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
+from clustersim.control.scaling.service_autoscaler import ServiceAutoscaler
 from clustersim.engine.compiled import Array
 from clustersim.errors import ScenarioError
-from clustersim.policy.scaling.cloudwatch_metrics import Metric, Named
+from clustersim.policy.scaling.cloudwatch_metrics import Metric, MetricReference
 from clustersim.scenario.sections.scenario import (
     AutoScaling,
     ScheduledAction,
@@ -36,13 +36,13 @@ def stepping(steps: Any, kind: str = "ChangeInCapacity", **fields: Any) -> StepS
     return StepScaling(**{**known, **fields})
 
 
-class FixedMeasures:
-    """The measures of two services, set by hand."""
+class FixedMetrics:
+    """The metrics of two services, set by hand."""
 
     def __init__(self) -> None:
         self.values = np.full((len(Metric), 2), math.nan)
 
-    def column(self, named: Named, own: int) -> int:
+    def column(self, named: MetricReference, own: int) -> int:
         if named.owner is None:
             return own
         if named.owner not in ("web", "jobs"):
@@ -51,7 +51,7 @@ class FixedMeasures:
 
 
 class Cluster:
-    """One scaled service whose tasks run the instant they are wanted, and synthetic metrics."""
+    """One scaled service with synthetic metrics; its tasks run the instant they are desired."""
 
     def __init__(
         self, *policies: Any, count: int = 10, bounds: tuple[int, int] = (0, 100), **fields: Any
@@ -62,17 +62,17 @@ class Cluster:
             name="web", task_definition="w:1", desired_count=count, zones=("a",), auto_scaling=scaling
         )
         other = Service(name="jobs", task_definition="w:1", desired_count=1, zones=("a",))
-        self.measures = FixedMeasures()
+        self.metrics = FixedMetrics()
         self.rows: list[tuple[Any, ...]] = []
         self.causes: list[str] = []
         self.desired = np.array([count, 1])
         self.running = self.desired
         self.now_ms = 0
         self.tick_ms = tick_ms
-        measures = cast(Measures, self.measures)
-        self.scaler = Autoscaler([web, other], measures, self.carry_out, tick_ms)
+        metrics = cast(CloudWatchMetrics, self.metrics)
+        self.scaler = ServiceAutoscaler([web, other], metrics, self.apply_moves, tick_ms)
 
-    def carry_out(self, now_ms: int, moves: Array) -> None:
+    def apply_moves(self, now_ms: int, moves: Array) -> None:
         for service, before, after, number, value in moves.tolist():
             origin = self.scaler.origins[number]
             assert origin.target == f"service/{('web', 'jobs')[service]}"
@@ -86,8 +86,8 @@ class Cluster:
         """The desired count after each metric period in which the metric had the given value."""
         counts = []
         for value in values:
-            self.measures.values[metric, service] = value
-            self.measures.values[Metric.RUNNING_TASKS, :2] = self.running
+            self.metrics.values[metric, service] = value
+            self.metrics.values[Metric.RUNNING_TASKS, :2] = self.running
             self.now_ms += self.tick_ms
             self.scaler.tick(self.now_ms, self.running, self.desired, np.full(2, deploying, np.int64))
             counts.append(int(self.desired[0]))
@@ -113,13 +113,13 @@ def test_of_two_policies_the_larger_wins_out_and_both_must_want_in() -> None:
     """10 tasks, CPU 60 of 50 wants 12, memory 75 of 50 wants 15. Then CPU 30 wants in, memory 48 holds."""
     both = (tracking(), tracking("memory", metric="ECSServiceAverageMemoryUtilization"))
     cluster = Cluster(*both)
-    cluster.measures.values[Metric.MEMORY] = 75.0
+    cluster.metrics.values[Metric.MEMORY] = 75.0
     assert cluster.minutes(60, 60, 60) == [10, 10, 15]
     assert cluster.rows[0][2] == "memory"
     cluster = Cluster(*both)
-    cluster.measures.values[Metric.MEMORY] = 48.0
+    cluster.metrics.values[Metric.MEMORY] = 48.0
     assert cluster.minutes(*[30.0] * 40) == [10] * 40
-    cluster.measures.values[Metric.MEMORY] = 40.0
+    cluster.metrics.values[Metric.MEMORY] = 40.0
     assert cluster.minutes(*[30.0] * 15)[-1] == 8
 
 
@@ -267,19 +267,19 @@ def test_sixty_second_metrics_are_means_of_faster_ticks() -> None:
 def test_a_scheduled_action_sets_bounds_and_ignores_cooldowns() -> None:
     cluster = Cluster(tracking(), count=4, bounds=(2, 10))
     action = ScheduledAction(name="morning", schedule="cron(0 8 * * ? *)", min_capacity=6)
-    cluster.scaler.apply_scheduled(5, 0, action, 4)
+    cluster.scaler.apply_scheduled_action(5, 0, action, 4)
     assert cluster.rows[0][:4] == (5, "service/web", "morning", None)
     assert cluster.rows[0][5:] == (4, 6, "minimum capacity was set to 6")
     assert (cluster.scaler.bounds(0).minimum, cluster.scaler.bounds(0).maximum) == (6, 10)
     night = ScheduledAction(name="night", schedule="cron(0 20 * * ? *)", min_capacity=1, max_capacity=3)
-    cluster.scaler.apply_scheduled(9, 0, night, 6)
+    cluster.scaler.apply_scheduled_action(9, 0, night, 6)
     assert cluster.rows[1][5:] == (6, 3, "maximum capacity was set to 3")
-    cluster.scaler.apply_scheduled(10, 0, night, 3)
+    cluster.scaler.apply_scheduled_action(10, 0, night, 3)
     assert len(cluster.rows) == 2
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"),
+    ("policy", "message"),
     [
         (tracking(metric="Mystery"), "metric 'Mystery' is not simulated"),
         (tracking(custom_metric={"metrics": [{"id": "e", "expression": "m9"}]}), "'m9' is not the id"),
@@ -292,8 +292,8 @@ def test_a_scheduled_action_sets_bounds_and_ignores_cooldowns() -> None:
         (stepping((), alarm={**QUEUE, "period": 90}), "no multiple of the metric period"),
     ],
 )
-def test_what_is_not_simulated_is_an_error_that_names_the_policy(policy: Any, said: str) -> None:
-    with pytest.raises(ScenarioError, match=said) as caught:
+def test_what_is_not_simulated_is_an_error_that_names_the_policy(policy: Any, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message) as caught:
         Cluster(policy)
     assert caught.value.problems[0].startswith(f"services.web.autoScaling.policies.{policy.name}: ")
 

@@ -6,7 +6,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.harness import MINUTE, SECOND, Block, Ran, definition, job, on, provider, run, service, world
+from tests.harness import (
+    MINUTE,
+    SECOND,
+    Block,
+    FinishedRun,
+    definition,
+    job,
+    on,
+    provider,
+    run,
+    service,
+    world,
+)
 
 AGENT = definition("agent", cpu=128, memory=128)
 
@@ -25,7 +37,7 @@ def with_daemon(nodes: int = 3, duration: str = "1h", **more: Any) -> Block:
     return world(nodes, duration, taskDefinitions=definitions, services=services, **more)
 
 
-def per_instance(ran: Ran) -> Counter[int]:
+def per_instance(ran: FinishedRun) -> Counter[int]:
     """How many daemon tasks run on each instance at the end."""
     return Counter(
         task["container_instance_id"] for task in ran.tasks(service="agent", last_status="RUNNING")

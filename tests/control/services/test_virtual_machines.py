@@ -312,7 +312,7 @@ def test_machines_are_not_in_the_metrics_of_the_cluster(tmp_path: Path) -> None:
 
 
 def test_an_alarm_stops_an_instance_refresh(tmp_path: Path) -> None:
-    """Two machines: the first is replaced at 10:00, the alarm rings at 11:00, so the second keeps revision 1."""
+    """Two machines: the first is replaced at 10:00, the alarm is in ALARM at 11:00, so the second keeps revision 1."""
     alarm = {
         "alarmName": "few",
         "metricName": "RunningTaskCount",

@@ -1,4 +1,4 @@
-"""What RunTask will be asked for: a list of arrivals, each copy with luck of its own."""
+"""RunTask arrivals: each copy has random numbers of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clustersim.simulation import Simulation
 TRACE = "submit_s,duration_s,cpu,memory_mib,instances,group\n0,1,256,64,3,a\n0,1,256,64,2,b\n1,1,256,64,2,a\n"
 
 
-def test_no_two_copies_of_a_trace_share_their_luck(tmp_path: Path) -> None:
+def test_no_two_copies_of_a_trace_share_their_random_numbers(tmp_path: Path) -> None:
     """Rows of 3, 2 and 2 copies begin at 0, 3 and 5, whatever group they belong to: seven addresses in all."""
     (tmp_path / "jobs.csv").write_text(TRACE)
     (tmp_path / "jobs.yaml").write_text(

@@ -9,17 +9,24 @@ import numpy as np
 import pytest
 
 from clustersim.control.standalone_tasks import task_arrivals as arrivals
-from clustersim.control.standalone_tasks.task_arrivals import Arrivals, Kinds, Source, Timed, Traced
+from clustersim.control.standalone_tasks.task_arrivals import (
+    ArrivalSource,
+    TaskArrivals,
+    TraceArrivals,
+    TraceRowKinds,
+    UniformArrivals,
+)
 from clustersim.scenario.sections.scenario import TraceTable
-from clustersim.world.state.tables import ARRIVAL, ARRIVALS_LEFT, CLOCK_SIZE, NEXT_ARRIVAL
+from clustersim.world.state.counters import Counters
+from clustersim.world.state.tables import ArrivalRow
 
 
 class _State:
-    """What `load` sees of a world."""
+    """The part of a world that `load_next_block` uses."""
 
     def __init__(self) -> None:
-        self.clock = np.zeros(CLOCK_SIZE, np.int64)
-        self.arrivals = np.zeros(0, ARRIVAL)
+        self.counters = Counters()
+        self.arrivals = np.zeros(0, ArrivalRow.dtype)
 
     def _replace(self, arrivals: Any) -> _State:
         self.arrivals = arrivals
@@ -31,7 +38,7 @@ class _World:
     state: _State = field(default_factory=_State)
 
 
-def _sources() -> list[Source]:
+def _sources() -> list[ArrivalSource]:
     """Ten arrivals each 3 s, and a trace of two groups (task sets 2 and 1) with many rows at one instant."""
     submit = np.array([0, 0, 0, 0, 0, 2_000, 2_000, 9_000, 40_000])
     trace = TraceTable(
@@ -43,21 +50,21 @@ def _sources() -> list[Source]:
         groups=("x", "y"),
         group=np.array([0, 1, 0, 0, 1, 1, 1, 0, 0], np.uint8),
     )
-    kinds = Kinds(np.arange(4), 2, np.array([2, 2, 1, 1]), np.array([20, 21, 10, 11]))
-    values = {"duration": -2, "set": 0, "shape": 0, "copies": 2}
-    return [Timed(np.arange(10) * 3_000, values), Traced(trace, 6_000, kinds)]
+    kinds = TraceRowKinds(np.arange(4), 2, np.array([2, 2, 1, 1]), np.array([20, 21, 10, 11]))
+    values = {"duration": -2, "set": 0, "resource_shape": 0, "copies": 2}
+    return [UniformArrivals(np.arange(10) * 3_000, values), TraceArrivals(trace, 6_000, kinds)]
 
 
 def _all(world: Any) -> list[tuple[Any, ...]]:
     """Every row as the calendar sees it, block by block."""
-    given = Arrivals(_sources())
+    given = TaskArrivals(_sources())
     rows: list[tuple[Any, ...]] = []
     while True:
-        given.load(world)
-        assert world.state.clock[NEXT_ARRIVAL] == 0
+        given.load_next_block(world)
+        assert world.state.counters.next_arrival == 0
         rows += [tuple(row) for row in world.state.arrivals.tolist()]
-        assert world.state.clock[ARRIVALS_LEFT] == 19 - len(rows)
-        if not world.state.clock[ARRIVALS_LEFT]:
+        assert world.state.counters.arrivals_left == 19 - len(rows)
+        if not world.state.counters.arrivals_left:
             return rows
 
 
@@ -71,10 +78,10 @@ def test_blocks_of_any_length_are_the_same_rows(monkeypatch: pytest.MonkeyPatch,
 
 def test_rows_by_hand() -> None:
     """At 6 s: the timed one (set 0), then rows 1 and 4 of group y (set 1), rows 0, 2 and 3 of group x (set 2)."""
-    names = ARRIVAL.names or ()
+    names = ArrivalRow.dtype.names or ()
     rows = [dict(zip(names, row, strict=True)) for row in _all(_World())]
     at_six = [row for row in rows if row["at"] == 6_000]
-    assert [(row["set"], row["shape"], row["reference"]) for row in at_six] == [
+    assert [(row["set"], row["resource_shape"], row["reference"]) for row in at_six] == [
         (0, 0, -1),
         (1, 11, 1),
         (1, 11, 4),

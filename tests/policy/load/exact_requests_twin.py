@@ -1,7 +1,7 @@
-"""The plain twin of the exact model: it remembers every request of every task and looks at all of them each time.
+"""The plain-Python twin of the exact model: it keeps every request of every task, and counts over all of them.
 
-Nothing is kept in order of ends, no worker is inferred: a task has a list of workers with the instant at which
-each is free, and whatever is asked about an instant is found by counting.
+Nothing is kept in order of ends, and no worker is inferred: a task has a list of workers with the instant at which
+each is free, and the state at an instant is found by counting.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clustersim.engine.random_streams import sample, uniform
-from clustersim.policy.load import exact_tables as records
-from tests.policy.load.exact_stream import KEYS, Asked, Kind
+from clustersim.policy.load import exact_tables
+from tests.policy.load.exact_stream import KEYS, StreamSpec, TaskKind
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Request:
     arrival_s: float
     start_s: float
     finish_s: float
-    work_s: float  # negative: nobody works on it
+    work_s: float  # negative: it is not served
     busy: tuple[float, float, float] = (0.0, 0.0, 0.0)  # from, to, vCPUs
     fails: bool = False
     lost: bool = False
@@ -33,8 +33,8 @@ class Request:
 class Task:
     slot: int
     server: int
-    kind: Kind
-    since_s: float
+    kind: TaskKind
+    registered_s: float
     free_s: list[float]
     requests: list[Request] = field(default_factory=list)
     ramp_end_s: float = 0.0
@@ -46,28 +46,28 @@ class Task:
 
 
 class Twin:
-    """`asked`, request by request: `go` to an instant, `change` what befalls a task, `sums` over a period."""
+    """`spec`, request by request: `advance` to an instant, `change` a task, `sums` over a period."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.weights = [records.BY_TARGETS] * len(asked.kinds)
+    def __init__(self, spec: StreamSpec) -> None:
+        self.spec = spec
+        self.weights = [exact_tables.BY_TARGETS] * len(spec.kinds)
         self.tasks: dict[int, Task] = {}
-        self.gone: list[Task] = []
-        self.circles: dict[int, list[Task]] = {pool: [] for pool in range(1 + len(asked.kinds))}
+        self.ended: list[Task] = []
+        self.pools: dict[int, list[Task]] = {pool: [] for pool in range(1 + len(spec.kinds))}
         self.refused: list[float] = []  # instants
         self.lost: list[float] = []  # of those that waited too long or whose task ended
         self.arrivals: list[float] = []
-        self.at_s, self.need = 0.0, self.draw("arrival_key", 0)
+        self.at_s, self.remaining = 0.0, self.draw("arrival_key", 0)
 
     def draw(self, key: str, ordinal: int) -> float:
-        luck = float(uniform(KEYS[key] + 16 * self.asked.seed, 0, ordinal))
-        return -math.log(luck) if key == "arrival_key" else luck
+        u = float(uniform(KEYS[key] + 16 * self.spec.seed, 0, ordinal))
+        return -math.log(u) if key == "arrival_key" else u
 
     # --- arrivals ------------------------------------------------------------------------------------------
 
     def rate_until(self, at_s: float) -> tuple[float, float]:
-        """The rate at an instant, and the instant up to which it holds."""
-        rates, cycle = self.asked.rates, 0.0
+        """Return the rate at an instant, and the instant until which it applies."""
+        rates, cycle = self.spec.rates, 0.0
         period = rates.period_ms / 1_000
         while period and at_s >= cycle + period:
             cycle += period
@@ -79,7 +79,7 @@ class Twin:
         return rate, cycle + period if period else until
 
     def next_arrival(self, until_s: float) -> float:
-        at_s, need = self.at_s, self.need
+        at_s, need = self.at_s, self.remaining
         while at_s < until_s:
             rate, end_s = self.rate_until(at_s)
             if rate > 0 and at_s + need / rate < end_s:
@@ -88,38 +88,38 @@ class Twin:
             at_s = end_s
         return math.inf
 
-    def go(self, until_s: float) -> None:
-        """All requests before an instant."""
+    def advance(self, until_s: float) -> None:
+        """Simulate all requests before an instant."""
         while (at_s := self.next_arrival(until_s)) < until_s:
             self.serve(at_s, len(self.arrivals))
             self.arrivals.append(at_s)
-            self.at_s, self.need = at_s, self.draw("arrival_key", len(self.arrivals))
+            self.at_s, self.remaining = at_s, self.draw("arrival_key", len(self.arrivals))
 
     def serve(self, at_s: float, ordinal: int) -> None:
-        asked = self.asked
-        circle = self.circles[self.pool(ordinal)]
-        if not circle:
+        spec = self.spec
+        pool_tasks = self.pools[self.pool(ordinal)]
+        if not pool_tasks:
             self.refused.append(at_s)
             return
-        if asked.routing == records.LEAST_OUTSTANDING:
-            task = min(circle, key=lambda each: len(each.outstanding(at_s)))
+        if spec.routing == exact_tables.LEAST_OUTSTANDING:
+            task = min(pool_tasks, key=lambda each: len(each.outstanding(at_s)))
         else:
-            task = self.in_turn(circle, at_s)
-        while circle[-1] is not task:
-            circle.append(circle.pop(0))
-        values = np.array(asked.values or (0.0,))
-        drawn = float(sample(asked.code, asked.a, asked.b, values, self.draw("service_key", ordinal)))
-        self.send(task, ordinal, at_s, drawn)
+            task = self.next_in_turn(pool_tasks, at_s)
+        while pool_tasks[-1] is not task:
+            pool_tasks.append(pool_tasks.pop(0))
+        values = np.array(spec.values or (0.0,))
+        service_draw = float(sample(spec.code, spec.a, spec.b, values, self.draw("service_key", ordinal)))
+        self.send(task, ordinal, at_s, service_draw)
 
     def pool(self, ordinal: int) -> int:
         weighted = [(server, weight) for server, weight in enumerate(self.weights) if weight >= 0]
         if not weighted:
             return 0
         total = sum(weight for _, weight in weighted)
-        free = len(weighted) < len(self.weights)
-        if not free and total <= 0:
+        unweighted = len(weighted) < len(self.weights)
+        if not unweighted and total <= 0:
             return 1
-        point = self.draw("route_key", ordinal) * (1.0 if free else total)
+        point = self.draw("route_key", ordinal) * (1.0 if unweighted else total)
         for server, weight in weighted:
             if weight > 0:
                 point -= weight
@@ -127,18 +127,18 @@ class Twin:
                     return 1 + server
         return 0
 
-    def in_turn(self, circle: list[Task], at_s: float) -> Task:
-        for task in circle:
+    def next_in_turn(self, pool_tasks: list[Task], at_s: float) -> Task:
+        for task in pool_tasks:
             if task.ramp_end_s <= at_s:
                 return task
-            task.credit += max(0.0, 1.0 - (task.ramp_end_s - at_s) / self.asked.slow_start_s)
+            task.credit += max(0.0, 1.0 - (task.ramp_end_s - at_s) / self.spec.slow_start_s)
             if task.credit >= 1.0:
                 task.credit -= 1.0
                 return task
-        return circle[0]
+        return pool_tasks[0]
 
-    def send(self, task: Task, number: int, at_s: float, drawn: float) -> None:
-        timeout_s, kind = self.asked.timeout_s, task.kind
+    def send(self, task: Task, number: int, at_s: float, service_draw: float) -> None:
+        timeout_s, kind = self.spec.timeout_s, task.kind
         if task.hung:
             task.requests.append(Request(number, at_s, at_s, at_s + timeout_s, -1.0, fails=True))
             return
@@ -148,82 +148,82 @@ class Twin:
             self.lost.append(at_s)
             return
         busy = 1 + sum(each.start_s <= start_s < each.finish_s for each in task.requests)
-        alone_s = drawn * kind.scale
-        took_s = alone_s * max(1.0, kind.need, kind.need / kind.vcpu * busy)
-        finish_s, work_s = start_s + took_s, alone_s * kind.need
+        alone_s = service_draw * kind.scale
+        service_s = alone_s * max(1.0, kind.need, kind.need / kind.vcpu * busy)
+        finish_s, work_s = start_s + service_s, alone_s * kind.need
         task.free_s[worker] = finish_s
-        use = (start_s, finish_s, work_s / took_s if took_s else 0.0)
+        use = (start_s, finish_s, work_s / service_s if service_s else 0.0)
         task.requests.append(Request(number, at_s, start_s, finish_s, work_s, use))
-        task.requests[-1].denied = self.draw("denial_key", number) < kind.failing
+        task.requests[-1].denied = self.draw("denial_key", number) < kind.denied_share
 
     # --- changes -------------------------------------------------------------------------------------------
 
     def change(self, at_s: float, kind: int, slot: int, server: int, weight: float) -> None:
-        if kind == records.WEIGHED:
-            self.weigh(server, weight)
+        if kind == exact_tables.REWEIGHTED:
+            self.set_weight(server, weight)
             return
         task = self.tasks.get(slot)
-        if kind == records.OPENED:
-            self.open(at_s, slot, server)
-        elif task is not None and kind == records.HUNG:
+        if kind == exact_tables.REGISTERED:
+            self.register(at_s, slot, server)
+        elif task is not None and kind == exact_tables.HUNG:
             self.hang(task, at_s)
         elif task is not None:
-            for circle in self.circles.values():
-                if task in circle:
-                    circle.remove(task)
+            for pool_tasks in self.pools.values():
+                if task in pool_tasks:
+                    pool_tasks.remove(task)
                     task.ramp_end_s = 0.0
-            if kind == records.GONE:
+            if kind == exact_tables.ENDED:
                 self.end(task, at_s)
 
-    def open(self, at_s: float, slot: int, server: int) -> None:
+    def register(self, at_s: float, slot: int, server: int) -> None:
         task = self.tasks.get(slot)
         if task is None:
-            kind = self.asked.kinds[server]
+            kind = self.spec.kinds[server]
             task = self.tasks[slot] = Task(slot, server, kind, at_s, [0.0] * kind.workers)
-        elif any(task in circle for circle in self.circles.values()):
+        elif any(task in pool_tasks for pool_tasks in self.pools.values()):
             return
-        circle = self.circles[1 + task.server if self.weights[task.server] >= 0 else 0]
-        task.since_s, task.credit, task.hung, task.ramp_end_s = at_s, 0.0, False, 0.0
-        if self.asked.slow_start_s and any(o.since_s < at_s and o.ramp_end_s <= at_s for o in circle):
-            task.ramp_end_s = at_s + self.asked.slow_start_s
-        circle.append(task)
+        pool_tasks = self.pools[1 + task.server if self.weights[task.server] >= 0 else 0]
+        task.registered_s, task.credit, task.hung, task.ramp_end_s = at_s, 0.0, False, 0.0
+        if self.spec.slow_start_s and any(o.registered_s < at_s and o.ramp_end_s <= at_s for o in pool_tasks):
+            task.ramp_end_s = at_s + self.spec.slow_start_s
+        pool_tasks.append(task)
 
-    def weigh(self, server: int, weight: float) -> None:
+    def set_weight(self, server: int, weight: float) -> None:
         before = 1 + server if self.weights[server] >= 0 else 0
         self.weights[server] = weight
         after = 1 + server if weight >= 0 else 0
         if before != after:
-            moved = [task for task in self.circles[before] if task.server == server]
-            self.circles[before] = [task for task in self.circles[before] if task.server != server]
-            self.circles[after] += moved
+            moved = [task for task in self.pools[before] if task.server == server]
+            self.pools[before] = [task for task in self.pools[before] if task.server != server]
+            self.pools[after] += moved
 
     def hang(self, task: Task, at_s: float) -> None:
         task.hung = True
         for each in task.outstanding(at_s):
-            begun, _, vcpus = each.busy
-            each.busy = (begun, max(begun, at_s), vcpus)
+            begin, _, vcpus = each.busy
+            each.busy = (begin, max(begin, at_s), vcpus)
             each.start_s, each.work_s, each.fails = at_s, -1.0, True
-            each.finish_s = each.arrival_s + self.asked.timeout_s
+            each.finish_s = each.arrival_s + self.spec.timeout_s
             if each.finish_s <= at_s:
-                self.lose(each, at_s)
+                self.fail(each, at_s)
 
     def end(self, task: Task, at_s: float) -> None:
         for each in task.outstanding(at_s):
-            begun, ends, vcpus = each.busy
-            each.busy = (begun, max(begun, min(ends, at_s)), vcpus)
-            self.lose(each, at_s)
-        self.gone.append(self.tasks.pop(task.slot))
+            begin, ends, vcpus = each.busy
+            each.busy = (begin, max(begin, min(ends, at_s)), vcpus)
+            self.fail(each, at_s)
+        self.ended.append(self.tasks.pop(task.slot))
 
-    def lose(self, request: Request, at_s: float) -> None:
-        """A request ends with a change, which is the first of what happens in the period that begins there."""
+    def fail(self, request: Request, at_s: float) -> None:
+        """Fail a request by a change, which belongs to the period that starts at that instant."""
         request.finish_s, request.lost = at_s, True
         self.lost.append(at_s)
 
-    # --- what is said of a period --------------------------------------------------------------------------
+    # --- sums over a period --------------------------------------------------------------------------
 
     def sums(self, begin_s: float, end_s: float) -> dict[str, float]:
-        """The sums of `policy.load.exact_requests` from one instant (exclusive) to another (inclusive)."""
-        every = [each for task in (*self.tasks.values(), *self.gone) for each in task.requests]
+        """Return the sums of `policy.load.exact_requests` from one instant (exclusive) to another (inclusive)."""
+        every = [each for task in (*self.tasks.values(), *self.ended) for each in task.requests]
         ended = [each for each in every if begin_s < each.finish_s <= end_s and not each.lost]
         answered = [each for each in ended if not each.fails]
         lost = sum(begin_s <= at_s < end_s for at_s in self.lost)
@@ -235,10 +235,10 @@ class Twin:
             "failed": len(ended) - len(answered) + lost,
             "backlog": sum(len(task.outstanding(end_s)) for task in self.tasks.values()),
             "response_s": sum(each.finish_s - each.arrival_s for each in answered),
-            "inside_s": sum(_overlap(each.arrival_s, each.finish_s, begin_s, end_s) for each in every),
+            "in_system_s": sum(_overlap(each.arrival_s, each.finish_s, begin_s, end_s) for each in every),
             "busy_s": sum(_overlap(*each.busy[:2], begin_s, end_s) * each.busy[2] for each in every),
         }
 
 
-def _overlap(begun: float, ended: float, begin_s: float, end_s: float) -> float:
-    return max(0.0, min(ended, end_s) - max(begun, begin_s))
+def _overlap(begin: float, ended: float, begin_s: float, end_s: float) -> float:
+    return max(0.0, min(ended, end_s) - max(begin, begin_s))

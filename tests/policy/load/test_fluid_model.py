@@ -12,11 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.array_block import pointer
-from clustersim.policy.load import fluid_model as load
-from clustersim.policy.load import fluid_sampling as load_sample
-from clustersim.policy.load import fluid_tables as load_records
-from clustersim.policy.load import load_series as demand
-from clustersim.policy.load import response_times as response
+from clustersim.policy.load import fluid_model, fluid_sampling, fluid_tables, load_series, response_times
 
 
 @dataclass
@@ -31,9 +27,12 @@ class Bench:
 
     def __init__(self, minutes: list[float], **fields: Any) -> None:
         series = Series(np.arange(len(minutes), dtype=np.int64) * 60_000, np.array(minutes, np.float64))
-        cursors, times, rates = demand.flatten([series])
+        cursors, times, rates = load_series.flatten_series([series])
         readers = np.stack((cursors, cursors), axis=1)
-        self.flows, self.backends = np.zeros(1, load_records.FLOW), np.zeros(1, load_records.BACKEND)
+        self.flows, self.backends = (
+            np.zeros(1, fluid_tables.FlowRow.dtype),
+            np.zeros(1, fluid_tables.BackendRow.dtype),
+        )
         self.backends["next"] = -1
         known = {
             "vcpu": 1.0,
@@ -43,13 +42,13 @@ class Bench:
             "concurrency": 1.0,
         }
         for name, value in {**known, **fields}.items():
-            table = self.flows if name in (load_records.FLOW.names or ()) else self.backends
+            table = self.flows if name in (fluid_tables.FlowRow.dtype.names or ()) else self.backends
             table[0][name] = value
-        self.whole = np.zeros((1, response.BUCKETS))
-        histograms = np.zeros_like(self.whole)
-        self.passed = np.zeros((3, 1), np.int64)
-        task_sets = (np.zeros(1, np.int64), np.zeros((3, 1), np.int64), self.passed)
-        shares = (np.array([load_records.BY_TARGETS]), np.zeros(1, load_records.SUMS))
+        self.run_histograms = np.zeros((1, response_times.BUCKETS))
+        histograms = np.zeros_like(self.run_histograms)
+        self.elapsed = np.zeros((3, 1), np.int64)
+        task_sets = (np.zeros(1, np.int64), np.zeros((3, 1), np.int64), self.elapsed)
+        shares = (np.array([fluid_tables.BY_TARGETS]), np.zeros(1, fluid_tables.LoadSumsRow.dtype))
         parts = (
             self.flows,
             self.backends,
@@ -57,29 +56,29 @@ class Bench:
             times,
             rates,
             histograms,
-            self.whole,
+            self.run_histograms,
             *task_sets,
             *shares,
         )
-        self.load = pointer(load_records.Load(*parts))
-        load.derive(self.load, 0)
+        self.load = pointer(fluid_tables.LoadTables(*parts))
+        fluid_model.derive_backend(self.load, 0)
         self.now_ms = 0
 
     def minute(
         self, tasks: float, running: float | None = None, length_ms: int = 60_000, hung: float = 0.0
     ) -> Any:
-        """One period with so many tasks that answer; `running` are all, by default those that answer or hang."""
+        """Advance one period with that many ready tasks; `running` are all, by default the ready and the hung ones."""
         begin, self.now_ms = self.now_ms, self.now_ms + length_ms
         counts = (tasks + hung if running is None else running, tasks, hung)
-        self.passed[:, 0] = [round(count * length_ms) for count in counts]
-        load.tick(self.load, begin, self.now_ms)
+        self.elapsed[:, 0] = [round(count * length_ms) for count in counts]
+        fluid_model.advance_load(self.load, begin, self.now_ms)
         return self.flows[0]
 
     def sample(self) -> Any:
-        samples = np.zeros(1, load_sample.SAMPLE)
-        for name in load_sample.SAMPLE.names or ():
+        samples = np.zeros(1, fluid_sampling.LoadSampleRow.dtype)
+        for name in fluid_sampling.LoadSampleRow.dtype.names or ():
             samples[name] = np.nan
-        load_sample.close_sample(self.load, samples)
+        fluid_sampling.close_sample(self.load, samples)
         return samples[0]
 
 
@@ -105,7 +104,7 @@ def test_overload_holds_the_backlog_at_the_timeout_and_fails_the_rest() -> None:
     assert row["failed"] == pytest.approx(500.0)
 
 
-def test_a_backlog_is_worked_off_with_the_spare_capacity() -> None:
+def test_a_backlog_is_served_with_the_spare_capacity() -> None:
     """100 waiting, 4/s arriving, 10/s answered: the minute ends without a backlog, 340 served."""
     bench = Bench([20.0, 4.0])
     bench.minute(1)
@@ -115,7 +114,7 @@ def test_a_backlog_is_worked_off_with_the_spare_capacity() -> None:
     assert row["cpu_utilization"] == pytest.approx(340.0 / 6.0)
 
 
-def test_lost_capacity_fails_what_would_now_wait_too_long() -> None:
+def test_lost_capacity_fails_requests_that_would_now_time_out() -> None:
     """A backlog of 100 at half the capacity would wait 20 s.
 
     Half of it fails at once, then all of the excess.
@@ -154,7 +153,7 @@ def test_memory_never_exceeds_the_reservation() -> None:
     assert row["memory_utilization"] == 100.0
 
 
-def test_calm_response_times_are_those_of_m_m_1() -> None:
+def test_uncongested_response_times_are_those_of_m_m_1() -> None:
     """5/s on 10/s.
 
     Exponential with rate 5, so p50 = ln 2 / 5 and p99 = ln 100 / 5 (one hour: almost stationary).
@@ -165,7 +164,9 @@ def test_calm_response_times_are_those_of_m_m_1() -> None:
     sample = bench.sample()
     assert sample["response_time_p50_s"] == pytest.approx(math.log(2.0) / 5.0, rel=1e-3)
     assert sample["response_time_p99_s"] == pytest.approx(math.log(100.0) / 5.0, rel=1e-3)
-    assert response.histogram_quantile(bench.whole[0], 0.99) == pytest.approx(math.log(100.0) / 5.0, rel=0.03)
+    assert response_times.histogram_quantile(bench.run_histograms[0], 0.99) == pytest.approx(
+        math.log(100.0) / 5.0, rel=0.03
+    )
 
 
 def test_a_task_of_many_vcpus_is_as_many_servers() -> None:
@@ -174,10 +175,10 @@ def test_a_task_of_many_vcpus_is_as_many_servers() -> None:
     for _ in range(600):
         bench.minute(1)
     sample = bench.sample()
-    delayed = response.delay_probability(4, 0.8)
+    delayed = response_times.delay_probability(4, 0.8)
     assert delayed == pytest.approx(0.5964, abs=1e-4)
     assert delayed * 0.1 / (4 * 0.2) == pytest.approx(0.0746, abs=1e-4)
-    exact = response.response_quantile(0.9, delayed, 10.0, 8.0)
+    exact = response_times.response_quantile(0.9, delayed, 10.0, 8.0)
     assert sample["response_time_p90_s"] == pytest.approx(exact, rel=2e-3)
 
 
@@ -194,7 +195,7 @@ def test_response_times_under_overload_are_the_delays_of_the_backlog() -> None:
 
 
 def test_all_answered_requests_are_in_the_histogram() -> None:
-    """Overload, recovery and calm: the histogram's weight is arrivals less failures."""
+    """Overload, recovery and idle capacity: the histogram's weight is arrivals less failures."""
     bench = Bench([20.0, 4.0, 4.0])
     arrived = failed = 0.0
     for _ in range(3):
@@ -202,7 +203,7 @@ def test_all_answered_requests_are_in_the_histogram() -> None:
         arrived += row["requests"]
         failed += row["failed"]
     bench.sample()
-    assert bench.whole.sum() == pytest.approx(arrived - failed, rel=1e-9)
+    assert bench.run_histograms.sum() == pytest.approx(arrived - failed, rel=1e-9)
 
 
 def test_a_sample_is_any_number_of_ticks() -> None:
@@ -221,7 +222,7 @@ def test_a_sample_is_any_number_of_ticks() -> None:
     assert math.isnan(empty["response_time_p50_s"])
 
 
-def test_requests_that_cost_nothing_take_no_time() -> None:
+def test_requests_without_cpu_time_take_no_time() -> None:
     """No CPU time given: any task answers any number at once."""
     bench = Bench([1e6], cpu_time_s=0.0)
     row = bench.minute(1)
@@ -230,7 +231,7 @@ def test_requests_that_cost_nothing_take_no_time() -> None:
 
 
 def worker(minutes: list[float], **fields: Any) -> Bench:
-    known = {"kind": load_records.MESSAGES, "cpu_time_s": 0.0, "processing_s": 2.0, "concurrency": 4.0}
+    known = {"kind": fluid_tables.MESSAGES, "cpu_time_s": 0.0, "processing_s": 2.0, "concurrency": 4.0}
     return Bench(minutes, **{**known, **fields})
 
 
@@ -276,7 +277,7 @@ def test_workers_that_need_more_cpu_than_they_have_are_slower() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.0, 500.0), st.floats(0.0, 20.0)), min_size=1, max_size=12),
-    st.sampled_from([load_records.REQUESTS, load_records.MESSAGES]),
+    st.sampled_from([fluid_tables.REQUESTS, fluid_tables.MESSAGES]),
     st.floats(0.1, 8.0),
     st.floats(0.0, 120.0),
 )
@@ -302,9 +303,9 @@ def test_arrivals_are_served_failed_or_waiting(
         assert min(row["served"], row["failed"], row["backlog"]) >= 0.0
         for name in ("cpu_utilization", "memory_utilization"):
             assert math.isnan(row[name]) or 0.0 <= row[name] <= 100.0
-    assert math.isfinite(bench.whole.sum())
+    assert math.isfinite(bench.run_histograms.sum())
     sample = bench.sample()
-    if kind == load_records.REQUESTS and row["requests"] > 0.0:
+    if kind == fluid_tables.REQUESTS and row["requests"] > 0.0:
         p50, p99 = sample["response_time_p50_s"], sample["response_time_p99_s"]
         assert math.isnan(p50) or 0.0 <= p50 <= p99
 

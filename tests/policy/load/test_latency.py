@@ -1,4 +1,4 @@
-"""Histograms of response times: the bucket of a number, and the percentiles of what was counted."""
+"""Histograms of response times: the bucket of a number, and the percentiles of recorded times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clustersim.policy.load.latency import LATENCY_BUCKETS, bucket_start, latenc
 
 
 def plain_bucket(seconds: float) -> int:
-    """The twin: the last bucket that does not begin above the number."""
+    """Return the last bucket that does not begin above the number, by search."""
     starts = [0.0] + [2.0 ** (octave - 20) * (1 + step / 64) for octave in range(38) for step in range(64)]
     return max(bucket for bucket, start in enumerate(starts) if start <= seconds)
 
@@ -33,8 +33,8 @@ def test_buckets_are_at_most_a_64th_wide() -> None:
     assert all(a < b <= a * (1 + 1 / 64) for a, b in pairwise(starts[1:]))
 
 
-def test_equal_times_are_told_within_their_bucket() -> None:
-    """A thousand times 25 ms: every percentile is 25 ms to 1.6 %; of nothing there is none."""
+def test_equal_times_have_percentiles_within_their_bucket() -> None:
+    """A thousand times 25 ms: every percentile is 25 ms to 1.6 %; an empty histogram has none."""
     histogram = np.zeros(LATENCY_BUCKETS)
     assert math.isnan(latency_quantile(histogram, 0.5))
     histogram[latency_bucket(0.025)] = 1_000.0

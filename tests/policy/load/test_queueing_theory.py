@@ -15,7 +15,7 @@ import pytest
 from clustersim.engine.random_streams import CONSTANT, EXPONENTIAL, LOGNORMAL
 from clustersim.policy.load.exact_tables import LEAST_OUTSTANDING, ROUND_ROBIN
 from clustersim.policy.load.response_times import delay_probability
-from tests.policy.load.exact_stream import Asked, Exact, Kind, constant
+from tests.policy.load.exact_stream import ExactStream, StreamSpec, TaskKind, constant
 
 pytestmark = pytest.mark.compiled  # a hundred thousand requests each
 
@@ -24,9 +24,9 @@ STUDENT_99 = 2.861  # Student's t, 19 degrees of freedom, 99 % two-sided
 WITHIN = 0.01
 
 
-def mean_wait(requests: float, rate: float, tasks: int = 1, **asked: Any) -> tuple[float, float]:
+def mean_wait(requests: float, rate: float, tasks: int = 1, **spec: Any) -> tuple[float, float]:
     """The mean wait (s) of about so many requests, and half the width of its 99 % confidence interval."""
-    exact = Exact(Asked(constant(rate), **asked), slots=tasks)
+    exact = ExactStream(StreamSpec(constant(rate), **spec), slots=tasks)
     exact.open(tasks)
     step = round(1_000 * requests / rate / BATCHES)
     exact.period(step // 4)  # the queue fills up
@@ -37,9 +37,9 @@ def mean_wait(requests: float, rate: float, tasks: int = 1, **asked: Any) -> tup
     return float(np.mean(waits)), STUDENT_99 * float(np.std(waits, ddof=1)) / math.sqrt(BATCHES)
 
 
-def meets(found: tuple[float, float], theory: float) -> bool:
-    """Whether a mean is within 1 % of the theory, and the theory in the interval."""
-    mean, half = found
+def meets(result: tuple[float, float], theory: float) -> bool:
+    """Return whether a mean is within 1 % of the theory, and the theory in the interval."""
+    mean, half = result
     return abs(mean / theory - 1.0) < WITHIN and abs(mean - theory) <= half
 
 
@@ -50,13 +50,13 @@ def pollaczek_khinchine(rate: float, variance: float) -> float:
 
 @pytest.mark.parametrize("routing", [ROUND_ROBIN, LEAST_OUTSTANDING])
 def test_one_task_is_m_m_1(routing: int) -> None:
-    """Utilisation 0.7, service 1 s: rho / (1 - rho) = 2.333 s, however the load balancer chooses among one."""
+    """Utilisation 0.7, service 1 s: rho / (1 - rho) = 2.333 s, with either routing algorithm."""
     assert meets(mean_wait(2e7, 0.7, routing=routing), 0.7 / 0.3)
 
 
 def test_one_task_with_many_workers_is_m_m_c() -> None:
     """Four vCPUs at 80 %: the probability to wait is Erlang C, the wait then 1 / (4 - 3.2)."""
-    kind = Kind(vcpu=4.0, workers=4)
+    kind = TaskKind(vcpu=4.0, workers=4)
     assert meets(mean_wait(2e7, 3.2, kinds=[kind]), delay_probability(4, 0.8) / 0.8)
 
 
@@ -67,8 +67,8 @@ def test_fixed_service_times_are_m_d_1() -> None:
 
 def test_lognormal_service_times_are_m_g_1() -> None:
     """Sigma 0.8: the variance of a lognormal with mean 1 is exp(0.64) - 1 = 0.896; at 60 % the wait is 1.422 s."""
-    asked = {"code": LOGNORMAL, "a": math.exp(-0.32), "b": 0.8}
-    assert meets(mean_wait(2e7, 0.6, **asked), pollaczek_khinchine(0.6, math.expm1(0.64)))
+    spec = {"code": LOGNORMAL, "a": math.exp(-0.32), "b": 0.8}
+    assert meets(mean_wait(2e7, 0.6, **spec), pollaczek_khinchine(0.6, math.expm1(0.64)))
 
 
 def test_round_robin_among_four_is_erlang_arrivals_at_each() -> None:
@@ -84,15 +84,15 @@ def test_round_robin_among_four_is_erlang_arrivals_at_each() -> None:
 
 def test_least_outstanding_lies_between_round_robin_and_one_queue() -> None:
     """A choice among queues cannot beat one queue for all, and knowing the queues beats taking turns."""
-    asked = {"tasks": 4, "code": EXPONENTIAL}
-    turns, _ = mean_wait(4e6, 3.2, **asked)
-    least, _ = mean_wait(4e6, 3.2, **asked, routing=LEAST_OUTSTANDING)
+    spec = {"tasks": 4, "code": EXPONENTIAL}
+    turns, _ = mean_wait(4e6, 3.2, **spec)
+    least, _ = mean_wait(4e6, 3.2, **spec, routing=LEAST_OUTSTANDING)
     assert delay_probability(4, 0.8) / 0.8 < least < turns
 
 
 def test_percentiles_of_m_m_1_are_exponential() -> None:
     """Response times are exponential with mean 1 / (1 - 0.7): the buckets cost 1.6 % at most, chance 1 %."""
-    exact = Exact(Asked(constant(0.7)), slots=1)
+    exact = ExactStream(StreamSpec(constant(0.7)), slots=1)
     exact.open(1)
     exact.period(round(4e6 / 0.7 * 1_000))
     for share in (0.5, 0.9, 0.99):

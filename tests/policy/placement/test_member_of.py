@@ -9,28 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.policy.placement.constraint_program import FactRows, compile_constraints, holds
+from clustersim.policy.placement.constraint_program import FactRows, compile_constraints, program_holds
 from clustersim.policy.placement.hosts import AGENT_CONNECTED, INSTANCE_ID, REGISTERED_AT, RUNNING_TASKS
 from clustersim.policy.placement.member_of import (
-    Both,
-    Comparison,
+    Conjunction,
     ConstraintError,
-    Either,
-    Expression,
-    Instance,
+    ConstraintExpression,
+    DescribedInstance,
+    Disjunction,
     Negation,
+    Predicate,
     epoch_ms,
+    evaluate_constraint,
+    evaluate_static,
     is_static,
-    parse,
-    static_truth,
-    truth,
+    parse_constraint,
 )
 from clustersim.vocabulary import instance_name
 
 ZONE_A = {"ecs.instance-type": "g2.2xlarge", "ecs.availability-zone": "us-east-1a", "agentVersion": "1.9.0"}
 ZONE_D = {"ecs.instance-type": "g2.8xlarge", "ecs.availability-zone": "us-east-1d", "agentVersion": "1.14.5"}
-IDLE = Instance("i-abcd1234", epoch_ms("2018-02-12T23:59:59Z"), 0)
-BUSY = Instance("i-00000000000000007", epoch_ms("2018-02-13"), 1, groups=frozenset({"database"}))
+IDLE = DescribedInstance("i-abcd1234", epoch_ms("2018-02-12T23:59:59Z"), 0)
+BUSY = DescribedInstance("i-00000000000000007", epoch_ms("2018-02-13"), 1, groups=frozenset({"database"}))
 
 
 @pytest.mark.golden(37)
@@ -48,10 +48,10 @@ BUSY = Instance("i-00000000000000007", epoch_ms("2018-02-13"), 1, groups=frozens
 )
 def test_examples_on_classes(text: str, of_a: bool, of_d: bool) -> None:
     """The Developer Guide's examples; versions compare number by number, so 1.9.0 is below 1.14.5."""
-    expression = parse(text)
+    expression = parse_constraint(text)
     assert is_static(expression)
-    assert static_truth(expression, ZONE_A) is of_a
-    assert static_truth(expression, ZONE_D) is of_d
+    assert evaluate_static(expression, ZONE_A) is of_a
+    assert evaluate_static(expression, ZONE_D) is of_d
 
 
 @pytest.mark.golden(37)
@@ -66,10 +66,10 @@ def test_examples_on_classes(text: str, of_a: bool, of_d: bool) -> None:
 )
 def test_examples_on_instances(text: str, of_idle: bool, of_busy: bool) -> None:
     """The Developer Guide's examples about one instance; a date is its midnight in UTC."""
-    expression = parse(text)
+    expression = parse_constraint(text)
     assert not is_static(expression)
-    assert truth(expression, {}, IDLE) is of_idle
-    assert truth(expression, {}, BUSY) is of_busy
+    assert evaluate_constraint(expression, {}, IDLE) is of_idle
+    assert evaluate_constraint(expression, {}, BUSY) is of_busy
 
 
 @pytest.mark.parametrize(
@@ -94,50 +94,50 @@ def test_examples_on_instances(text: str, of_idle: bool, of_busy: bool) -> None:
 )
 def test_both_spellings_are_one_tree(words: str, signs: str) -> None:
     """Every operator has a word and a sign; parentheses and quotes change nothing."""
-    assert parse(words) == parse(signs)
+    assert parse_constraint(words) == parse_constraint(signs)
 
 
 def test_and_binds_before_or() -> None:
     """a or b and c is a or (b and c); not binds first of all."""
-    a, b, c = (Comparison(f"attribute:{name}", "exists", ()) for name in "abc")
+    a, b, c = (Predicate(f"attribute:{name}", "exists", ()) for name in "abc")
     text = "attribute:a exists or not attribute:b exists and attribute:c exists"
-    assert parse(text) == Either((a, Both((Negation(b), c))))
+    assert parse_constraint(text) == Disjunction((a, Conjunction((Negation(b), c))))
 
 
 @pytest.mark.parametrize(
-    ("text", "column", "says"),
+    ("text", "column", "message"),
     [
         ("runningTaskCount == 1", 1, "did you mean 'runningTasksCount'"),
         ("attribute:a exist", 13, "did you mean 'exists'"),
         ("attribute:a = x", 13, "did you mean '=='"),
         ("ecs.instance-type == x", 1, "attribute:ecs.instance-type"),
         ("attribute:ecs.availabilty-zone == x", 1, "did you mean 'ecs.availability-zone'"),
-        ("attribute:a == (x)", 16, "never inside one"),
-        ("attribute:a in [x, y", 21, "']' is expected"),
+        ("attribute:a == (x)", 16, "whole comparisons only"),
+        ("attribute:a in [x, y", 21, "expected ',' or ']'"),
         ("attribute:a in x", 16, "brackets"),
-        ("attribute:a == 'x", 16, "not closed"),
+        ("attribute:a == 'x", 16, "closing quote"),
         ("(attribute:a exists", 20, "column 1"),
-        ("attribute:a exists)", 19, "is expected"),
+        ("attribute:a exists)", 19, "expected 'and'"),
         ("attribute:a exists AND attribute:b exists", 20, "'and', 'or'"),
-        ("attribute:a exists and", 23, "a subject is expected"),
-        ("attribute:a", 12, "an operator is expected"),
+        ("attribute:a exists and", 23, "expected a subject"),
+        ("attribute:a", 12, "expected an operator"),
         ("attribute:a > 3", 13, "does not take"),
         ("agentConnected == yes", 19, "'true' or 'false'"),
-        ("runningTasksCount == many", 22, "no number"),
-        ("registeredAt < yesterday", 16, "no ISO date"),
-        ("agentVersion < new", 16, "no version"),
-        ("attribute:a =~ x(", 16, "no regular expression"),
+        ("runningTasksCount == many", 22, "not a number"),
+        ("registeredAt < yesterday", 16, "not an ISO date"),
+        ("agentVersion < new", 16, "not a version"),
+        ("attribute:a =~ x(", 16, "not a regular expression"),
         ("(" * 200, 101, "nested"),
         ("x" * 2_001, 2_001, "at most 2000"),
-        ("", 1, "a subject is expected"),
+        ("", 1, "expected a subject"),
     ],
 )
-def test_errors_know_their_column(text: str, column: int, says: str) -> None:
-    """What is wrong is said at its place, with what would be right."""
+def test_errors_have_column_and_problem(text: str, column: int, message: str) -> None:
+    """An error names its column, and what is expected there."""
     with pytest.raises(ConstraintError) as caught:
-        parse(text)
+        parse_constraint(text)
     assert caught.value.column == column
-    assert says in caught.value.problem
+    assert message in caught.value.problem
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_errors_know_their_column(text: str, column: int, says: str) -> None:
         ("agentVersion =~ '1\\.9\\..*'", True),
     ],
 )
-def test_truth_of_corner_cases(text: str, expected: bool) -> None:
-    """A missing attribute equals nothing; a regular expression fits the whole value; 1.9 is 1.9.0."""
-    assert static_truth(parse(text), ZONE_A) is expected
+def test_values_of_corner_cases(text: str, expected: bool) -> None:
+    """A missing attribute equals nothing; a regular expression matches the whole value; 1.9 equals 1.9.0."""
+    assert evaluate_static(parse_constraint(text), ZONE_A) is expected
 
 
 CLASSES: list[dict[str, str]] = [{"disk": "ssd"}, {"disk": "hdd"}, {}]
@@ -193,30 +193,33 @@ TEXTS = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=3), st.data())
-def test_programs_equal_plain_truth(texts: list[str], data: Any) -> None:
+def test_programs_equal_plain_evaluation(texts: list[str], data: Any) -> None:
     """A compiled set of constraints is true of a host exactly when each expression is in plain Python."""
-    expressions: list[Expression] = [parse(text) for text in texts]
+    expressions: list[ConstraintExpression] = [parse_constraint(text) for text in texts]
     rows = FactRows()
     start = epoch_ms("2026-01-01")
     compiled = compile_constraints(expressions, CLASSES, rows, GROUPS, start)
     facts = np.zeros((rows.count, 1), np.int64)
-    klass = data.draw(st.integers(0, 2))
-    number, registered, running = (data.draw(st.integers(0, most)) for most in (3, 2, 3))
+    instance_class = data.draw(st.integers(0, 2))
+    number, registered, running = (data.draw(st.integers(0, maximum)) for maximum in (3, 2, 3))
     connected = data.draw(st.booleans())
-    held = data.draw(st.sets(st.sampled_from(GROUPS)))
+    member_groups = data.draw(st.sets(st.sampled_from(GROUPS)))
     facts[INSTANCE_ID], facts[REGISTERED_AT] = number, registered * 1_000
     facts[RUNNING_TASKS], facts[AGENT_CONNECTED] = running, connected
     for group, row in rows.groups.items():
-        facts[row] = 2 * (group in held)
+        facts[row] = 2 * (group in member_groups)
     for row, matches in rows.matching(number):
         facts[row] = matches
-    instance = Instance(
-        instance_name(number), start + registered * 1_000, running, connected, frozenset(held)
+    instance = DescribedInstance(
+        instance_name(number), start + registered * 1_000, running, connected, frozenset(member_groups)
     )
-    kernel_says = compiled.allowed[klass] == 1 and (
-        len(compiled.program) == 0 or holds(compiled.program, compiled.truth, facts, klass, 0)
+    program_result = compiled.allowed[instance_class] == 1 and (
+        len(compiled.program) == 0
+        or program_holds(compiled.program, compiled.truth, facts, instance_class, 0)
     )
-    assert kernel_says == all(truth(expression, CLASSES[klass], instance) for expression in expressions)
+    assert program_result == all(
+        evaluate_constraint(expression, CLASSES[instance_class], instance) for expression in expressions
+    )
 
 
 def test_deep_alternation_needs_little_stack() -> None:
@@ -224,9 +227,9 @@ def test_deep_alternation_needs_little_stack() -> None:
     text = "runningTasksCount == 5"
     for level in range(40):
         text = f"(runningTasksCount == {level} {'and' if level % 2 else 'or'} {text})"
-    compiled = compile_constraints([parse(text)], [{}], FactRows())
-    depth = most = 0
+    compiled = compile_constraints([parse_constraint(text)], [{}], FactRows())
+    depth = maximum = 0
     for operation, _, _ in compiled.program:
         depth += 1 if operation < 4 else 0 if operation == 4 else -1
-        most = max(most, depth)
-    assert (depth, most) == (1, 2)
+        maximum = max(maximum, depth)
+    assert (depth, maximum) == (1, 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clustersim.policy.pricing.billed_time import (
     billed_seconds,
-    billed_seconds_of,
+    billed_seconds_column,
     fargate_hours,
     instance_usd,
     volume_usd,
@@ -29,7 +29,7 @@ ARM = Rates(0.03238, 0.00356)
 HOUR = 3_600
 
 
-def test_begun_seconds_count_whole_and_a_minute_at_least() -> None:
+def test_seconds_round_up_to_at_least_a_minute() -> None:
     """AWS Fargate and EC2 pricing: per second, rounded up, one minute minimum."""
     assert [billed_seconds(0, stop) for stop in (1, 20_000, 60_000, 60_001, 61_000)] == [60, 60, 60, 61, 61]
     assert billed_seconds(500, 1_500, minimum_s=0) == 1
@@ -104,13 +104,13 @@ span_lists = st.lists(st.integers(0, 10**9), min_size=1, max_size=20)
     spans=span_lists,
     minimum=st.integers(0, 300),
 )
-def test_columns_are_billed_like_their_rows(start: int, spans: list[int], minimum: int) -> None:
+def test_columns_equal_their_rows(start: int, spans: list[int], minimum: int) -> None:
     """The vectorised form is the scalar one, row by row."""
     starts = np.full(len(spans), start, np.int64)
     stops = starts + np.array(spans, np.int64)
 
     expected = [billed_seconds(start, start + span, minimum) for span in spans]
-    assert billed_seconds_of(starts, stops, minimum).tolist() == expected
+    assert billed_seconds_column(starts, stops, minimum).tolist() == expected
 
 
 @given(span=st.integers(0, 10**9), longer=st.integers(0, 10**6))

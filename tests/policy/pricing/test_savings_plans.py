@@ -1,4 +1,4 @@
-"""Reserved Instances and Savings Plans: who is covered, what is left, and that no cent is lost."""
+"""Reserved Instances and Savings Plans: covered usage, the remainder, and that the bill adds up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from clustersim.policy.pricing.savings_plans import (
     Bill,
     HourlyUsage,
-    ReservedInstances,
-    SavingsPlan,
-    SavingsPlanDiscount,
+    PlanDiscount,
+    ReservedInstanceTerms,
+    SavingsPlanTerms,
     Sku,
     UsageKind,
     apply_commitments,
@@ -24,16 +24,16 @@ FARGATE, SPOT = Sku(UsageKind.FARGATE), Sku(UsageKind.UNCOVERED)
 
 
 def usage_of(skus: tuple[Sku, ...], usd: list[list[float]], hours: list[list[float]]) -> HourlyUsage:
-    """Whole hours of usage."""
+    """Return usage of whole hours."""
     return HourlyUsage(skus, np.array(usd), np.array(hours), np.ones(len(usd)))
 
 
-def plan_of(usd: float, ec2: float, fargate: float) -> SavingsPlan:
-    return SavingsPlan(usd_per_hour=usd, discount=SavingsPlanDiscount(ec2=ec2, fargate=fargate))
+def plan_of(usd: float, ec2: float, fargate: float) -> SavingsPlanTerms:
+    return SavingsPlanTerms(usd_per_hour=usd, discount=PlanDiscount(ec2=ec2, fargate=fargate))
 
 
-def reservation_of(instance_type: str, count: int, usd: float) -> ReservedInstances:
-    return ReservedInstances(instance_type=instance_type, count=count, usd_per_hour=usd)
+def reservation_of(instance_type: str, count: int, usd: float) -> ReservedInstanceTerms:
+    return ReservedInstanceTerms(instance_type=instance_type, count=count, usd_per_hour=usd)
 
 
 def test_without_commitments_everything_is_billed_at_its_price() -> None:
@@ -44,7 +44,7 @@ def test_without_commitments_everything_is_billed_at_its_price() -> None:
     assert bill.total_usd == pytest.approx(0.3)
 
 
-def test_reserved_instances_cover_their_type_and_are_paid_for_unused() -> None:
+def test_reserved_instances_cover_their_type_and_are_charged_unused() -> None:
     """Two reserved m5.large at 0.06: hour one uses three (one left at 0.10), hour two one (0.06 wasted)."""
     reserved = [reservation_of("m5.large", 2, 0.06)]
     usage = usage_of((M5, C6, SPOT), [[0.3, 0.08, 0.04], [0.1, 0.08, 0.04]], [[3, 1, 1], [1, 1, 1]])
@@ -74,7 +74,7 @@ def test_the_plan_begins_where_the_discount_is_highest() -> None:
     assert other.plan_usd == pytest.approx(np.array([[1.0, 0.1]]))
 
 
-def test_what_a_plan_does_not_spend_in_an_hour_is_lost() -> None:
+def test_unspent_money_of_a_plan_is_lost_each_hour() -> None:
     """An idle hour does not help the next one: 0.5 USD are due in each."""
     usage = usage_of((FARGATE,), [[0.0], [1.0]], [[0], [0]])
     bill = apply_commitments(usage, plan_of(0.5, ec2=0.0, fargate=0.2))
@@ -111,15 +111,15 @@ def test_part_of_an_hour_is_charged_part_of_the_commitment() -> None:
     assert bill.billed_usd == pytest.approx(np.array([[0.05]]))
 
 
-def test_written_keys_are_the_scenario_s() -> None:
-    """`pricing.savingsPlan` and `pricing.reservedInstances` as written; a discount of all is refused."""
-    plan = SavingsPlan.model_validate({"usdPerHour": 0.5, "discount": {"ec2": 0.28, "fargate": 0.2}})
-    entry = ReservedInstances.model_validate({"instanceType": "m5.large", "count": 2, "usdPerHour": 0.06})
+def test_keys_are_those_of_the_scenario() -> None:
+    """`pricing.savingsPlan` and `pricing.reservedInstances` as written; a discount of 100 % is rejected."""
+    plan = SavingsPlanTerms.model_validate({"usdPerHour": 0.5, "discount": {"ec2": 0.28, "fargate": 0.2}})
+    entry = ReservedInstanceTerms.model_validate({"instanceType": "m5.large", "count": 2, "usdPerHour": 0.06})
 
     assert (plan.usd_per_hour, plan.discount.ec2, entry.count) == (0.5, 0.28, 2)
     for wrong in ({"usdPerHour": -1}, {"usdPerHour": 1, "discount": {"ec2": 1}}, {"usdPerHours": 1}):
         with pytest.raises(ValidationError):
-            SavingsPlan.model_validate(wrong)
+            SavingsPlanTerms.model_validate(wrong)
 
 
 money = st.floats(0, 1_000).map(lambda usd: round(usd, 6))
@@ -130,14 +130,16 @@ reserved_types = st.sampled_from(["m5.large", "c6i.large"])
 reservations = st.lists(st.builds(reservation_of, reserved_types, st.integers(1, 9), money), max_size=3)
 
 
-def bill_of(usd: list[list[float]], plan: SavingsPlan | None, reserved: list[ReservedInstances]) -> Bill:
+def bill_of(
+    usd: list[list[float]], plan: SavingsPlanTerms | None, reserved: list[ReservedInstanceTerms]
+) -> Bill:
     """Instances of 0.1 USD an hour, so that hours follow from money."""
     return apply_commitments(usage_of(KINDS, usd, (np.array(usd) / 0.1).tolist()), plan, reserved)
 
 
 @given(usd=rows, plan=plans, reserved=reservations)
-def test_no_money_is_lost_or_invented(
-    usd: list[list[float]], plan: SavingsPlan, reserved: list[ReservedInstances]
+def test_the_bill_adds_up(
+    usd: list[list[float]], plan: SavingsPlanTerms, reserved: list[ReservedInstanceTerms]
 ) -> None:
     """Covered and left over add up to the usage; used and unused to the fees; effective to billed."""
     bill = bill_of(usd, plan, reserved)
@@ -152,9 +154,9 @@ def test_no_money_is_lost_or_invented(
 
 @given(usd=rows, plan=plans, reserved=reservations, more=money)
 def test_a_larger_commitment_never_covers_less(
-    usd: list[list[float]], plan: SavingsPlan, reserved: list[ReservedInstances], more: float
+    usd: list[list[float]], plan: SavingsPlanTerms, reserved: list[ReservedInstanceTerms], more: float
 ) -> None:
-    """What is billed on top falls as the plan grows, and never rises by more reservations."""
+    """The remaining bill falls as the plan grows, and never rises with more reservations."""
     larger = plan.model_copy(update={"usd_per_hour": plan.usd_per_hour + more})
     bill = bill_of(usd, plan, reserved)
 
@@ -163,8 +165,8 @@ def test_a_larger_commitment_never_covers_less(
 
 
 @given(usd=rows, plan=plans, reserved=reservations)
-def test_hours_stand_alone(
-    usd: list[list[float]], plan: SavingsPlan, reserved: list[ReservedInstances]
+def test_hours_are_independent(
+    usd: list[list[float]], plan: SavingsPlanTerms, reserved: list[ReservedInstanceTerms]
 ) -> None:
     """The bill of many hours is that of each hour by itself: the columns are one loop over hours."""
     together = bill_of(usd, plan, reserved)

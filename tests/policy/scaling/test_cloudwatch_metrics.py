@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clustersim.policy.scaling.cloudwatch_metrics import Expression, Metric, Subject, metric_named
+from clustersim.policy.scaling.cloudwatch_metrics import Metric, MetricExpression, Subject, find_metric
 
 
 def stat(name: str, metric: str) -> dict[str, Any]:
@@ -19,7 +19,7 @@ TASKS = stat("m2", "RunningTaskCount")
 
 
 def value(text: str, queue: float, tasks: float) -> float:
-    expression = Expression([QUEUE, TASKS, {"id": "e1", "expression": text, "returnData": True}])
+    expression = MetricExpression([QUEUE, TASKS, {"id": "e1", "expression": text, "returnData": True}])
     return expression.value(lambda named: queue if named.metric == Metric.QUEUE_DEPTH else tasks)
 
 
@@ -46,52 +46,52 @@ def test_a_division_by_zero_and_missing_data_give_no_datapoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "said"),
+    ("queries", "message"),
     [
         ([], "empty"),
         ([QUEUE], "exactly one"),
         ([QUEUE, {"id": "e", "expression": "m1 / m9"}], "m9"),
         ([QUEUE, {"id": "e", "expression": "e + 1"}], "itself"),
-        ([QUEUE, {"id": "e", "expression": "m1 /"}], "no arithmetic"),
+        ([QUEUE, {"id": "e", "expression": "m1 /"}], "not an arithmetic"),
         ([QUEUE, {"id": "e", "expression": "m1 ** 2"}], "only"),
         ([QUEUE, {"id": "e", "expression": "RATE(m1)"}], "RATE"),
         ([QUEUE, {"id": "e", "expression": "m1.real"}], "m1.real"),
         ([stat("m", "Mystery"), {"id": "e", "expression": "m"}], "Mystery"),
     ],
 )
-def test_what_is_not_simulated_is_said(queries: list[dict[str, Any]], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        Expression(queries)
+def test_unsupported_queries_are_rejected(queries: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MetricExpression(queries)
 
 
 def test_the_twenty_second_metrics_are_the_same_metrics() -> None:
-    assert metric_named("ECSServiceAverageCPUUtilizationHighResolution") == (
+    assert find_metric("ECSServiceAverageCPUUtilizationHighResolution") == (
         Metric.CPU,
         Subject.SERVICE,
         None,
     )
-    assert metric_named("ECSServiceAverageMemoryUtilization") == (Metric.MEMORY, Subject.SERVICE, None)
-    assert metric_named("Mystery") is None
+    assert find_metric("ECSServiceAverageMemoryUtilization") == (Metric.MEMORY, Subject.SERVICE, None)
+    assert find_metric("Mystery") is None
 
 
 def dimension(name: str, value: str) -> list[dict[str, str]]:
     return [{"name": "ClusterName", "value": "prod"}, {"name": name, "value": value}]
 
 
-def test_dimensions_say_whose_metric_it_is() -> None:
-    """CPUUtilization is a service's, a group's or the cluster's; a target group is named by the end of its ARN."""
-    of_service = metric_named("CPUUtilization", dimension("ServiceName", "web"))
+def test_dimensions_name_the_owner_of_a_metric() -> None:
+    """CPUUtilization exists for services, groups and the cluster; a target group is named by the end of its ARN."""
+    of_service = find_metric("CPUUtilization", dimension("ServiceName", "web"))
     assert of_service == (Metric.CPU, Subject.SERVICE, "web")
-    of_group = metric_named("CPUUtilization", dimension("AutoScalingGroupName", "nodes"))
+    of_group = find_metric("CPUUtilization", dimension("AutoScalingGroupName", "nodes"))
     assert of_group == (Metric.CPU, Subject.GROUP, "nodes")
     cluster = [{"name": "ClusterName", "value": "prod"}]
-    assert metric_named("CPUReservation", cluster) == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)
-    balanced = metric_named("TargetResponseTime", dimension("TargetGroup", "targetgroup/front/0a1b"))
+    assert find_metric("CPUReservation", cluster) == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)
+    balanced = find_metric("TargetResponseTime", dimension("TargetGroup", "targetgroup/front/0a1b"))
     assert balanced == (Metric.RESPONSE_TIME, Subject.SERVICE, "front")
-    assert metric_named("MemoryReservation", dimension("ServiceName", "web")) is None
+    assert find_metric("MemoryReservation", dimension("ServiceName", "web")) is None
 
 
-def test_without_dimensions_it_is_ones_own() -> None:
-    """A policy of a group means the group's instances, one of a service the service's tasks."""
-    assert metric_named("CPUUtilization", (), Subject.GROUP) == (Metric.CPU, Subject.GROUP, None)
-    assert metric_named("CPUReservation") == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)
+def test_without_dimensions_the_owner_is_the_default() -> None:
+    """A policy of a group reads the group's instances, one of a service the service's tasks."""
+    assert find_metric("CPUUtilization", (), Subject.GROUP) == (Metric.CPU, Subject.GROUP, None)
+    assert find_metric("CPUReservation") == (Metric.CPU_RESERVATION, Subject.CLUSTER, None)

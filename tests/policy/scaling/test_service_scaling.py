@@ -1,4 +1,4 @@
-"""What scaling policies ask for: target tracking, steps, bounds, cooldowns (Application Auto Scaling)."""
+"""Proposals of scaling policies: target tracking, steps, bounds, cooldowns (Application Auto Scaling)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from clustersim.policy.scaling.service_scaling import (
     HOLD,
     IN,
     OUT,
-    Bounds,
+    CapacityBounds,
     Cooldown,
-    Proposal,
-    bounded,
-    decide,
-    round_percent,
-    scheduled_bounds,
-    step_adjustment,
+    ScalingProposal,
+    apply_scheduled_action,
+    clamp_to_bounds,
+    decide_service_scaling,
+    find_step_adjustment,
+    proportional_capacity,
+    round_percent_change,
     step_capacity,
-    target_tracking,
     target_tracking_capacity,
 )
 
-WIDE = Bounds(0, 1_000)
+WIDE = CapacityBounds(0, 1_000)
 MINUTE = 60_000
 
 
@@ -35,40 +35,40 @@ MINUTE = 60_000
 def test_target_tracking_scales_out_in_proportion_and_rounds_up(
     current: int, metric: float, target: float, expected: int
 ) -> None:
-    assert target_tracking_capacity(current, metric, target) == expected
+    assert proportional_capacity(current, metric, target) == expected
 
 
 @pytest.mark.golden(57)
-def test_target_tracking_adds_more_and_removes_less_than_asked() -> None:
-    """Three tasks: at 75 of 50 they lack 1.5, so two come; at 25 of 50 1.5 are idle, so one goes."""
-    assert target_tracking_capacity(3, 75.0, 50.0) == 5
-    assert target_tracking_capacity(3, 25.0, 50.0) == 2
+def test_target_tracking_rounds_up_in_both_directions() -> None:
+    """Three tasks: at 75 of 50 1.5 are missing, so two start; at 25 of 50 1.5 are idle, so one stops."""
+    assert proportional_capacity(3, 75.0, 50.0) == 5
+    assert proportional_capacity(3, 25.0, 50.0) == 2
 
 
 @pytest.mark.golden(58)
 def test_forty_percent_of_a_target_of_fifty_removes_a_fifth() -> None:
-    assert target_tracking(10, 40.0, 50.0, IN) == 8
+    assert target_tracking_capacity(10, 40.0, 50.0, IN) == 8
 
 
 @pytest.mark.golden(60)
 def test_the_largest_capacity_wins_and_one_that_holds_vetoes_a_scale_in() -> None:
     counts = (10, 10)
-    both = [Proposal(0, OUT, 12), Proposal(1, OUT, 15)]
-    decision = decide(0, counts, both, WIDE, Cooldown())
+    both = [ScalingProposal(0, OUT, 12), ScalingProposal(1, OUT, 15)]
+    decision = decide_service_scaling(0, counts, both, WIDE, Cooldown())
     assert decision is not None
     assert (decision.count, decision.policy) == (15, 1)
-    split = [Proposal(0, IN, 8), Proposal(1, HOLD, 12)]
-    assert decide(0, (12, 12), split, WIDE, Cooldown()) is None
+    split = [ScalingProposal(0, IN, 8), ScalingProposal(1, HOLD, 12)]
+    assert decide_service_scaling(0, (12, 12), split, WIDE, Cooldown()) is None
 
 
 @pytest.mark.golden(62)
 @pytest.mark.parametrize(("change", "expected"), [(12.7, 12), (0.67, 1), (-0.58, -1), (-6.67, -6), (0.0, 0)])
 def test_percent_changes_round_towards_zero_but_never_to_it(change: float, expected: int) -> None:
-    assert round_percent(change) == expected
+    assert round_percent_change(change) == expected
 
 
 @pytest.mark.golden(63)
-def test_the_least_magnitude_holds_for_percent() -> None:
+def test_the_minimum_adjustment_magnitude_applies_to_percent() -> None:
     """A quarter of 4 is 1, less than 2; the same downwards."""
     assert step_capacity(4, "PercentChangeInCapacity", 25, 2) == 6
     assert step_capacity(4, "PercentChangeInCapacity", -25, 2) == 2
@@ -83,14 +83,14 @@ def test_the_three_kinds_of_adjustment(kind: str, adjustment: int, current: int,
     assert step_capacity(current, kind, adjustment) == expected
 
 
-def test_a_step_never_asks_for_fewer_than_none() -> None:
+def test_a_step_capacity_is_never_negative() -> None:
     assert step_capacity(3, "ChangeInCapacity", -5) == 0
 
 
 def test_step_bounds_include_the_end_nearer_to_the_threshold() -> None:
     """Above the threshold [lower, upper), below it (lower, upper] (API: StepAdjustment)."""
     above = ((0.0, 10.0, 1), (10.0, 20.0, 2), (20.0, None, 3))
-    assert [step_adjustment(above, breach, upward=True) for breach in (0.0, 9.9, 10.0, 20.0, -1.0)] == [
+    assert [find_step_adjustment(above, breach, upward=True) for breach in (0.0, 9.9, 10.0, 20.0, -1.0)] == [
         1,
         1,
         2,
@@ -98,7 +98,7 @@ def test_step_bounds_include_the_end_nearer_to_the_threshold() -> None:
         None,
     ]
     below = ((-10.0, 0.0, -1), (None, -10.0, -2))
-    assert [step_adjustment(below, breach, upward=False) for breach in (0.0, -9.9, -10.0, 1.0)] == [
+    assert [find_step_adjustment(below, breach, upward=False) for breach in (0.0, -9.9, -10.0, 1.0)] == [
         -1,
         -1,
         -2,
@@ -106,10 +106,10 @@ def test_step_bounds_include_the_end_nearer_to_the_threshold() -> None:
     ]
 
 
-def test_rounding_of_floats_costs_no_task() -> None:
+def test_rounding_of_floats_adds_no_task() -> None:
     """3 x 0.7 / 0.1 is 20.999999999999996 and 7 x 1.1 / 0.7 is 11.000000000000002 in floats."""
-    assert target_tracking_capacity(3, 0.7, 0.1) == 21
-    assert target_tracking_capacity(7, 1.1, 0.7) == 11
+    assert proportional_capacity(3, 0.7, 0.1) == 21
+    assert proportional_capacity(7, 1.1, 0.7) == 11
 
 
 @pytest.mark.parametrize(
@@ -129,66 +129,73 @@ def test_bounds_never_move_the_count_against_the_direction(
     desired: int, capacity: int, direction: int, expected: int
 ) -> None:
     """ECS Developer Guide: desired counts outside of the bounds; here 4 to 20."""
-    assert bounded(desired, capacity, direction, Bounds(4, 20)) == expected
+    assert clamp_to_bounds(desired, capacity, direction, CapacityBounds(4, 20)) == expected
 
 
-def test_only_a_larger_scale_out_passes_the_cooldown_and_what_was_added_counts() -> None:
-    """+2 at minute 0; asked for +2 and +3 more at minute 1, the first does nothing, the second adds 1."""
-    first = decide(0, (10, 10), [Proposal(0, OUT, 12)], WIDE, Cooldown())
+def test_within_the_cooldown_only_the_excess_of_a_larger_scale_out_counts() -> None:
+    """+2 at minute 0; with +2 and +3 proposed at minute 1, the first does nothing, the second adds 1."""
+    first = decide_service_scaling(0, (10, 10), [ScalingProposal(0, OUT, 12)], WIDE, Cooldown())
     assert first is not None
     assert first.cooldown == Cooldown(300_000, 10, 2)
-    assert decide(MINUTE, (12, 12), [Proposal(0, OUT, 14)], WIDE, first.cooldown) is None
-    larger = decide(MINUTE, (12, 12), [Proposal(0, OUT, 15)], WIDE, first.cooldown)
+    assert (
+        decide_service_scaling(MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown) is None
+    )
+    larger = decide_service_scaling(MINUTE, (12, 12), [ScalingProposal(0, OUT, 15)], WIDE, first.cooldown)
     assert larger is not None
     assert larger.count == 13
     assert larger.cooldown == Cooldown(MINUTE + 300_000, 10, 3)
-    later = decide(5 * MINUTE, (12, 12), [Proposal(0, OUT, 14)], WIDE, first.cooldown)
+    later = decide_service_scaling(5 * MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown)
     assert later is not None
     assert later.count == 14
 
 
 def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_ends_it() -> None:
-    first = decide(0, (10, 10), [Proposal(0, IN, 8)], WIDE, Cooldown())
+    first = decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8)], WIDE, Cooldown())
     assert first is not None
     assert (first.count, first.cooldown.in_until_ms) == (8, 300_000)
-    assert decide(4 * MINUTE, (8, 8), [Proposal(0, IN, 6)], WIDE, first.cooldown) is None
-    out = decide(4 * MINUTE, (8, 8), [Proposal(0, OUT, 9)], WIDE, first.cooldown)
+    assert (
+        decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown) is None
+    )
+    out = decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, OUT, 9)], WIDE, first.cooldown)
     assert out is not None
-    again = decide(5 * MINUTE - 1, (9, 9), [Proposal(0, IN, 8)], WIDE, out.cooldown)
+    again = decide_service_scaling(5 * MINUTE - 1, (9, 9), [ScalingProposal(0, IN, 8)], WIDE, out.cooldown)
     assert again is not None
     assert again.count == 8
 
 
-def test_tasks_that_were_never_placed_are_not_asked_for_twice() -> None:
-    """The running count is the starting point: 10 running of 18 desired at 90 of 50 still want 18."""
-    assert decide(0, (10, 18), [Proposal(0, OUT, 18)], WIDE, Cooldown()) is None
+def test_tasks_that_were_never_placed_are_not_requested_twice() -> None:
+    """The running count is the starting point: 10 running of 18 desired at 90 of 50 still need 18."""
+    assert decide_service_scaling(0, (10, 18), [ScalingProposal(0, OUT, 18)], WIDE, Cooldown()) is None
 
 
 def test_a_policy_without_scale_in_neither_removes_nor_vetoes() -> None:
-    silent = Proposal(1, HOLD, 10, may_scale_in=False)
-    decision = decide(0, (10, 10), [Proposal(0, IN, 8), silent], WIDE, Cooldown())
+    silent = ScalingProposal(1, HOLD, 10, may_scale_in=False)
+    decision = decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8), silent], WIDE, Cooldown())
     assert decision is not None
     assert decision.count == 8
-    assert decide(0, (10, 10), [Proposal(0, IN, 8, may_scale_in=False)], WIDE, Cooldown()) is None
+    assert (
+        decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8, may_scale_in=False)], WIDE, Cooldown())
+        is None
+    )
 
 
 def test_a_step_policy_scales_in_by_itself() -> None:
-    """The agreement is one of target tracking policies; a step policy's alarm is its own reason."""
-    wants = [Proposal(0, HOLD, 10), Proposal(1, IN, 7, tracks_target=False)]
-    decision = decide(0, (10, 10), wants, WIDE, Cooldown())
+    """Only target tracking policies must agree; the alarm of a step policy suffices."""
+    wants = [ScalingProposal(0, HOLD, 10), ScalingProposal(1, IN, 7, tracks_target=False)]
+    decision = decide_service_scaling(0, (10, 10), wants, WIDE, Cooldown())
     assert decision is not None
     assert (decision.count, decision.policy) == (7, 1)
 
 
 def test_scheduled_bounds_move_the_desired_count_at_once() -> None:
-    assert scheduled_bounds(Bounds(2, 10), 6, None, 4) == (Bounds(6, 10), 6)
-    assert scheduled_bounds(Bounds(2, 10), None, 3, 4) == (Bounds(2, 3), 3)
-    assert scheduled_bounds(Bounds(2, 10), 1, 20, 4) == (Bounds(1, 20), 4)
+    assert apply_scheduled_action(CapacityBounds(2, 10), 6, None, 4) == (CapacityBounds(6, 10), 6)
+    assert apply_scheduled_action(CapacityBounds(2, 10), None, 3, 4) == (CapacityBounds(2, 3), 3)
+    assert apply_scheduled_action(CapacityBounds(2, 10), 1, 20, 4) == (CapacityBounds(1, 20), 4)
 
 
 proposals = st.lists(
     st.builds(
-        Proposal,
+        ScalingProposal,
         policy=st.integers(0, 3),
         direction=st.sampled_from([IN, HOLD, OUT]),
         capacity=st.integers(0, 60),
@@ -202,15 +209,15 @@ proposals = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(proposals, st.integers(0, 50), st.integers(0, 50), st.integers(0, 20), st.integers(0, 40))
-def test_a_decision_moves_towards_the_bounds_in_the_direction_asked(
-    wants: list[Proposal], running: int, desired: int, minimum: int, width: int
+def test_a_decision_moves_towards_the_bounds_in_its_direction(
+    wants: list[ScalingProposal], running: int, desired: int, minimum: int, width: int
 ) -> None:
     """A scale-out is never less than desired nor a new maximum.
 
     A scale-in the reverse, and only one of them.
     """
-    bounds = Bounds(minimum, minimum + width)
-    decision = decide(0, (running, desired), wants, bounds, Cooldown())
+    bounds = CapacityBounds(minimum, minimum + width)
+    decision = decide_service_scaling(0, (running, desired), wants, bounds, Cooldown())
     if decision is None:
         return
     assert decision.count != desired

@@ -1,4 +1,4 @@
-"""What IAM allows: the rules of the IAM User Guide, by example and by law."""
+"""Policy evaluation: the rules of the IAM User Guide, by example and as properties."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from clustersim.policy.tasks.iam_evaluation import (
     Call,
+    PolicyDecision,
     Statement,
-    Verdict,
-    applies,
+    evaluate_calls,
+    evaluate_policies,
     matches_action,
     matches_resource,
-    outcome,
-    verdict,
+    statement_applies,
 )
 
 BUCKET = "arn:aws:s3:::shop/photos/1.jpg"
@@ -79,25 +79,28 @@ def test_resources(pattern: str, resource: str, expected: bool) -> None:
 def test_an_explicit_deny_wins_in_any_order() -> None:
     deny = Statement(False, ("s3:DeleteObject",))
     for statements in ((ALLOW_S3, deny), (deny, ALLOW_S3)):
-        assert verdict(statements, "s3:DeleteObject", BUCKET) is Verdict.DENIED
-        assert verdict(statements, "s3:GetObject", BUCKET) is Verdict.ALLOWED
+        assert evaluate_policies(statements, "s3:DeleteObject", BUCKET) is PolicyDecision.DENIED
+        assert evaluate_policies(statements, "s3:GetObject", BUCKET) is PolicyDecision.ALLOWED
 
 
-def test_what_nobody_allows_is_denied() -> None:
-    assert verdict((), "s3:GetObject", BUCKET) is Verdict.NOT_ALLOWED
-    assert verdict((ALLOW_S3,), "sqs:SendMessage", "*") is Verdict.NOT_ALLOWED
-    assert verdict((Statement(False, ("s3:*",)),), "sqs:SendMessage", "*") is Verdict.NOT_ALLOWED
+def test_a_request_that_no_statement_allows_is_denied() -> None:
+    assert evaluate_policies((), "s3:GetObject", BUCKET) is PolicyDecision.NOT_ALLOWED
+    assert evaluate_policies((ALLOW_S3,), "sqs:SendMessage", "*") is PolicyDecision.NOT_ALLOWED
+    assert (
+        evaluate_policies((Statement(False, ("s3:*",)),), "sqs:SendMessage", "*")
+        is PolicyDecision.NOT_ALLOWED
+    )
 
 
-def test_not_action_and_not_resource_speak_of_everything_else() -> None:
+def test_not_action_and_not_resource_cover_everything_else() -> None:
     """Allow all but IAM; deny all but the shop's bucket."""
     statements = (
         Statement(True, not_actions=("iam:*",)),
         Statement(False, ("s3:*",), not_resources=("arn:aws:s3:::shop/*",)),
     )
-    assert verdict(statements, "iam:CreateUser", "*") is Verdict.NOT_ALLOWED
-    assert verdict(statements, "s3:GetObject", BUCKET) is Verdict.ALLOWED
-    assert verdict(statements, "s3:GetObject", "arn:aws:s3:::other/x") is Verdict.DENIED
+    assert evaluate_policies(statements, "iam:CreateUser", "*") is PolicyDecision.NOT_ALLOWED
+    assert evaluate_policies(statements, "s3:GetObject", BUCKET) is PolicyDecision.ALLOWED
+    assert evaluate_policies(statements, "s3:GetObject", "arn:aws:s3:::other/x") is PolicyDecision.DENIED
 
 
 def test_calls_fail_at_the_start_or_in_their_share_of_requests() -> None:
@@ -109,27 +112,27 @@ def test_calls_fail_at_the_start_or_in_their_share_of_requests() -> None:
         Call("sqs:ReceiveMessage", "*", False, 0.1),
         Call("s3:PutObject", BUCKET, False, 0.7),
     ]
-    found = outcome(calls, (ALLOW_S3,))
+    found = evaluate_calls(calls, (ALLOW_S3,))
     assert found.fatal == calls[1]
     assert found.failing_share == pytest.approx(0.55)
-    assert outcome(calls, None) == (None, 0.0)
-    assert outcome([], ()) == (None, 0.0)
+    assert evaluate_calls(calls, None) == (None, 0.0)
+    assert evaluate_calls([], ()) == (None, 0.0)
 
 
-WORDS = st.text("ab:*?/", max_size=8)
+TEXTS = st.text("ab:*?/", max_size=8)
 
 
-@given(WORDS, WORDS)
+@given(TEXTS, TEXTS)
 def test_a_pattern_without_wildcards_means_itself(pattern: str, text: str) -> None:
     plain = pattern.replace("*", "").replace("?", "")
     assert matches_resource(plain, text) == (plain == text)
     assert matches_action(plain, text) == (plain.lower() == text.lower())
 
 
-@given(WORDS, st.text("ab:/", max_size=10))
+@given(TEXTS, st.text("ab:/", max_size=10))
 def test_resources_match_no_more_than_plain_globbing_does(pattern: str, text: str) -> None:
     """Parts of an ARN only ever narrow what `*` and `?` mean elsewhere; in the resource they are the same."""
-    glob = "".join({"*": ".*", "?": "."}.get(letter) or re.escape(letter) for letter in pattern)
+    glob = "".join({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
     plain = re.fullmatch(glob, text, re.DOTALL) is not None
     assert not matches_resource(pattern, text) or plain
     assert matches_resource(f"a:b:c:d:e:{pattern}", f"a:b:c:d:e:{text}") == plain
@@ -152,10 +155,16 @@ STATEMENTS = st.builds(
     st.sampled_from(["s3:GetObject", "s3:PutObject", "sqs:SendMessage"]),
     st.sampled_from(["arn:aws:s3:::a/x", "arn:aws:s3:::b/x", "*"]),
 )
-def test_a_verdict_is_the_sum_of_its_statements(
+def test_a_decision_is_the_sum_of_the_statements(
     statements: list[Statement], action: str, resource: str
 ) -> None:
     """Any Deny that applies: denied; else any Allow: allowed; else not."""
-    speaking = [statement.allow for statement in statements if applies(statement, action, resource)]
-    expected = Verdict.DENIED if False in speaking else Verdict.ALLOWED if speaking else Verdict.NOT_ALLOWED
-    assert verdict(statements, action, resource) is expected
+    applying = [statement.allow for statement in statements if statement_applies(statement, action, resource)]
+    expected = (
+        PolicyDecision.DENIED
+        if False in applying
+        else PolicyDecision.ALLOWED
+        if applying
+        else PolicyDecision.NOT_ALLOWED
+    )
+    assert evaluate_policies(statements, action, resource) is expected

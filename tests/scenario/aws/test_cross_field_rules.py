@@ -1,4 +1,4 @@
-"""What AWS refuses between fields of one block, outside task definitions."""
+"""Tests of the rules between fields of one AWS block, except task definitions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clustersim.scenario.aws.block_validation import check_block
-from clustersim.scenario.text.document import Steps
+from clustersim.scenario.aws.block_validation import validate_block
+from clustersim.scenario.text.document import FieldPath
 
 TRACKING = {
     "TargetValue": 60.0,
@@ -16,11 +16,11 @@ TRACKING = {
 METRIC = {"MetricName": "Depth", "Namespace": "Shop", "Statistic": "Average"}
 
 
-def paths(operation: str, block: dict[str, Any]) -> set[Steps]:
-    return {problem.path for problem in check_block(operation, block).problems}
+def paths(operation: str, block: dict[str, Any]) -> set[FieldPath]:
+    return {problem.path for problem in validate_block(operation, block).problems}
 
 
-def placed(**fields: Any) -> set[Steps]:
+def placed(**fields: Any) -> set[FieldPath]:
     service = paths("ecs.CreateService", {"serviceName": "web", **fields})
     assert paths("ecs.RunTask", {"taskDefinition": "web", **fields}) == service
     return service
@@ -81,7 +81,7 @@ def test_fargate_takes_no_placement() -> None:
 def test_zone_rebalancing_needs_room_above_100_percent() -> None:
     """Specification, section 2.8."""
 
-    def problems(rebalancing: str, maximum: int) -> set[Steps]:
+    def problems(rebalancing: str, maximum: int) -> set[FieldPath]:
         deployment = {"maximumPercent": maximum}
         block = {
             "serviceName": "w",
@@ -169,7 +169,7 @@ def test_a_scalable_targets_limits_are_in_order() -> None:
     ],
 )
 def test_a_scaling_policy_has_the_configuration_of_its_type(
-    kind: str, fields: dict[str, Any], wanted: set[Steps]
+    kind: str, fields: dict[str, Any], wanted: set[FieldPath]
 ) -> None:
     block = {"PolicyName": "p", "PolicyType": kind, **fields}
     assert paths("application-autoscaling.PutScalingPolicy", block) == wanted

@@ -1,4 +1,4 @@
-"""Laws of imported files: what `aws ... --output json` prints can stand in a scenario as it is."""
+"""Tests of imported files: output of `aws ... --output json` is accepted in a scenario without edits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clustersim.scenario.aws.block_validation import check_block
-from clustersim.scenario.aws.describe_outputs import Imported, lay_over, load_import, policies_of
+from clustersim.scenario.aws.block_validation import validate_block
+from clustersim.scenario.aws.describe_outputs import ImportedBlocks, filter_by_service, import_blocks, overlay
 from clustersim.scenario.text.document import Document, read_document
 
 FILES = Path(__file__).parents[2] / "imports"
@@ -50,11 +50,11 @@ def written(path: Path, value: Any) -> Path:
     return path
 
 
-def services(path: Path, value: Any) -> Imported:
-    return load_import(written(path / "answer.json", value), "ecs.CreateService")
+def services(path: Path, value: Any) -> ImportedBlocks:
+    return import_blocks(written(path / "answer.json", value), "ecs.CreateService")
 
 
-def values(imported: Imported) -> list[Any]:
+def values(imported: ImportedBlocks) -> list[Any]:
     return [block.value for block in imported.blocks]
 
 
@@ -65,12 +65,12 @@ def values(imported: Imported) -> list[Any]:
 def test_answers_are_taken_as_aws_prints_them(file: str) -> None:
     """Contract, section 1: nothing has to be edited, and nothing in a whole answer is unknown."""
     section, names = ANSWERS[file]
-    imported = load_import(FILES / file, OPERATIONS[section])
-    assert not imported.document.faults
+    imported = import_blocks(FILES / file, OPERATIONS[section])
+    assert not imported.document.errors
     assert imported.problems == imported.warnings == ()
     assert [name_of(block.value) for block in imported.blocks] == names
     for block in imported.blocks:
-        checked = check_block(OPERATIONS[section], block.value, OWN.get(section, {}))
+        checked = validate_block(OPERATIONS[section], block.value, OWN.get(section, {}))
         assert checked.problems == checked.warnings == ()
 
 
@@ -82,7 +82,7 @@ def test_every_answer_of_the_folder_is_covered() -> None:
 def test_scenarios_over_answers_check_clean(path: Path) -> None:
     """Each scenario lays a few keys over an answer; the result is a right block of its operation."""
     scenario = read_document(path)
-    assert not scenario.faults
+    assert not scenario.errors
     items = [(section, item) for section in OPERATIONS for item in scenario.value.get(section, [])]
     for service in scenario.value["services"]:
         items += [("policies", policy) for policy in service.get("autoScaling", {}).get("policies", [])]
@@ -92,15 +92,15 @@ def test_scenarios_over_answers_check_clean(path: Path) -> None:
         bases = [{}]
         if "file" in item:
             used += 1
-            bases = values(load_import(FILES / item["file"], OPERATIONS[section]))
+            bases = values(import_blocks(FILES / item["file"], OPERATIONS[section]))
         for base in bases:
-            checked = check_block(OPERATIONS[section], lay_over(base, over), OWN.get(section, {}))
+            checked = validate_block(OPERATIONS[section], overlay(base, over), OWN.get(section, {}))
             assert checked.problems == checked.warnings == ()
     assert used > 0
 
 
 def test_read_only_fields_are_gone_and_the_rest_stays() -> None:
-    service = load_import(FILES / "describe-services.json", "ecs.CreateService").blocks[0].value
+    service = import_blocks(FILES / "describe-services.json", "ecs.CreateService").blocks[0].value
     assert not {"serviceArn", "deployments", "events", "runningCount", "createdAt", "status"} & set(service)
     assert service["taskDefinition"] == "arn:aws:ecs:us-east-1:123456789012:task-definition/web:7"
     assert service["capacityProviderStrategy"] == [{"capacityProvider": "general", "weight": 1, "base": 0}]
@@ -108,7 +108,9 @@ def test_read_only_fields_are_gone_and_the_rest_stays() -> None:
 
 def test_a_task_definition_keeps_its_revision() -> None:
     """Contract, section 3: a family's n-th is revision n, unless it says `revision`; an answer says it."""
-    block = load_import(FILES / "describe-task-definition.json", "ecs.RegisterTaskDefinition").blocks[0].value
+    block = (
+        import_blocks(FILES / "describe-task-definition.json", "ecs.RegisterTaskDefinition").blocks[0].value
+    )
     assert block["revision"] == 7
 
 
@@ -116,12 +118,12 @@ def test_the_standing_providers_are_not_created_again() -> None:
     """FARGATE and FARGATE_SPOT always exist, and describe-capacity-providers lists them."""
     text = (FILES / "describe-capacity-providers.json").read_text(encoding="utf-8")
     assert '"FARGATE_SPOT"' in text
-    imported = load_import(FILES / "describe-capacity-providers.json", "ecs.CreateCapacityProvider")
+    imported = import_blocks(FILES / "describe-capacity-providers.json", "ecs.CreateCapacityProvider")
     assert [block["name"] for block in values(imported)] == ["general"]
 
 
 def test_a_target_group_is_named_as_the_create_call_names_it() -> None:
-    block = load_import(FILES / "describe-target-groups.json", "elbv2.CreateTargetGroup").blocks[0].value
+    block = import_blocks(FILES / "describe-target-groups.json", "elbv2.CreateTargetGroup").blocks[0].value
     assert block["Name"] == "web"
     assert "TargetGroupName" not in block
 
@@ -141,7 +143,7 @@ def test_a_target_group_is_named_as_the_create_call_names_it() -> None:
 )
 def test_answers_inputs_and_lists_mean_the_same(tmp_path: Path, value: Any) -> None:
     imported = services(tmp_path, value)
-    assert [check_block("ecs.CreateService", block).value for block in values(imported)] == [
+    assert [validate_block("ecs.CreateService", block).value for block in values(imported)] == [
         {"serviceName": "web"}
     ]
     assert imported.problems == imported.warnings == ()
@@ -161,13 +163,13 @@ def test_unknown_fields_are_ignored_with_a_warning(tmp_path: Path) -> None:
     assert [warning.path for warning in imported.warnings] == [
         ("services", 0, "deploymentConfiguration", "speed")
     ]
-    assert imported.warnings[0].what == "unknown field, ignored"
+    assert imported.warnings[0].message == "unknown field, ignored"
 
 
 def test_what_aws_could_not_describe_is_said(tmp_path: Path) -> None:
     failure = {"arn": "arn:aws:ecs:us-east-1:123456789012:service/shop/gone", "reason": "MISSING"}
     imported = services(tmp_path, {"services": [{"serviceName": "web"}], "failures": [failure]})
-    assert "service/shop/gone is MISSING" in imported.warnings[0].what
+    assert "service/shop/gone is MISSING" in imported.warnings[0].message
 
 
 def test_an_answer_that_found_nothing_is_a_problem(tmp_path: Path) -> None:
@@ -178,16 +180,16 @@ def test_an_answer_that_found_nothing_is_a_problem(tmp_path: Path) -> None:
 def test_an_answer_of_another_call_is_a_problem(tmp_path: Path) -> None:
     imported = services(tmp_path, {"taskDefinition": {"family": "web"}, "tags": []})
     assert imported.blocks == ()
-    assert imported.problems[0].what == "an answer about taskDefinition"
-    assert imported.problems[0].right == "one about services"
+    assert imported.problems[0].message == "describe output of taskDefinition"
+    assert imported.problems[0].hint == "describe output of services"
 
 
 def test_a_warm_pool_is_named(tmp_path: Path) -> None:
     """It was made by another operation, so a create call could not say it; it would change behaviour."""
     group = {"AutoScalingGroupName": "g", "MinSize": 0, "MaxSize": 1, "WarmPoolConfiguration": {"MinSize": 1}}
     path = written(tmp_path / "groups.json", {"AutoScalingGroups": [group]})
-    imported = load_import(path, "autoscaling.CreateAutoScalingGroup")
-    assert [warning.what for warning in imported.warnings] == ["not simulated yet: warm pools"]
+    imported = import_blocks(path, "autoscaling.CreateAutoScalingGroup")
+    assert [warning.message for warning in imported.warnings] == ["not simulated yet: warm pools"]
     assert "WarmPoolConfiguration" not in imported.blocks[0].value
 
 
@@ -202,23 +204,23 @@ def test_what_is_no_block_is_a_problem_not_a_crash(tmp_path: Path, value: str) -
 def test_what_is_no_text_or_json_is_a_fault_with_a_place(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.json"
     path.write_bytes(content)
-    imported = load_import(path, "ecs.CreateService")
+    imported = import_blocks(path, "ecs.CreateService")
     assert imported.blocks == ()
-    assert imported.document.faults
-    assert all(line >= 1 and column >= 1 for line, column, _ in imported.document.faults)
+    assert imported.document.errors
+    assert all(line >= 1 and column >= 1 for line, column, _ in imported.document.errors)
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    assert "no such file" in load_import(tmp_path / "none.json", "ecs.CreateService").document.faults[0][2]
+    assert "no such file" in import_blocks(tmp_path / "none.json", "ecs.CreateService").document.errors[0][2]
 
 
 def test_a_block_finds_its_places_in_the_file(tmp_path: Path) -> None:
     """Problems of an imported block point into the file it came from."""
     text = '{"services": [\n  {"serviceName": "a"},\n  {"serviceName": "b",\n   "desiredCount": "2"}]}'
     first, second = services(tmp_path, text).blocks
-    assert first.place(("serviceName",))[:2] == (2, 4)
-    problem = check_block("ecs.CreateService", second.value).problems[0]
-    assert second.place(problem.path)[:2] == (4, 4)
+    assert first.locate(("serviceName",))[:2] == (2, 4)
+    problem = validate_block("ecs.CreateService", second.value).problems[0]
+    assert second.locate(problem.path)[:2] == (4, 4)
     assert first.sha256 == second.sha256
 
 
@@ -228,7 +230,7 @@ def test_a_block_finds_its_places_in_the_file(tmp_path: Path) -> None:
 def test_keys_are_laid_over_whatever_their_case() -> None:
     base = {"MinSize": 1, "Tags": [1, 2], "Policy": {"A": 1, "b": {"c": 2}}}
     over = {"minSize": 2, "tags": [3], "policy": {"B": {"d": 3}}, "load": {"x": 1}}
-    assert lay_over(base, over) == {
+    assert overlay(base, over) == {
         "minSize": 2,
         "tags": [3],
         "policy": {"A": 1, "B": {"c": 2, "d": 3}},
@@ -247,4 +249,4 @@ def test_policies_are_those_of_the_service() -> None:
             {"PolicyName": "c"},
         )
     )
-    assert [block.value["PolicyName"] for block in policies_of("web", blocks)] == ["a", "c"]
+    assert [block.value["PolicyName"] for block in filter_by_service("web", blocks)] == ["a", "c"]

@@ -1,4 +1,4 @@
-"""What RegisterTaskDefinition refuses, in ECS's own words (specification, section 10.4)."""
+"""Tests of the errors of RegisterTaskDefinition, in ECS's own words (specification, section 10.4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clustersim.scenario.aws.task_definition_rules import ecs_rules
+from clustersim.scenario.aws.task_definition_rules import check_task_definition
 
 Containers = list[dict[str, Any]]
 
@@ -15,7 +15,10 @@ def texts(*containers: dict[str, Any], **fields: Any) -> dict[tuple[str | int, .
     filled = [
         {"name": f"c{n}", "image": "i", "memory": 64, **container} for n, container in enumerate(containers)
     ]
-    return {problem.path: problem.what for problem in ecs_rules({"containerDefinitions": filled, **fields})}
+    return {
+        problem.path: problem.message
+        for problem in check_task_definition({"containerDefinitions": filled, **fields})
+    }
 
 
 def fargate(*containers: dict[str, Any], **fields: Any) -> dict[tuple[str | int, ...], str]:
@@ -29,13 +32,13 @@ def test_a_plain_task_definition_is_taken() -> None:
 
 def test_a_container_needs_memory_unless_the_task_has_it() -> None:
     bare = {"name": "app", "image": "i"}
-    problems = ecs_rules({"containerDefinitions": [bare]})
-    assert [problem.what for problem in problems] == [
+    problems = check_task_definition({"containerDefinitions": [bare]})
+    assert [problem.message for problem in problems] == [
         "Invalid setting for container 'app'. "
         "At least one of 'memory' or 'memoryReservation' must be specified."
     ]
-    assert not ecs_rules({"containerDefinitions": [bare], "memory": "512"})
-    assert not ecs_rules({"containerDefinitions": [{**bare, "memoryReservation": 64}]})
+    assert not check_task_definition({"containerDefinitions": [bare], "memory": "512"})
+    assert not check_task_definition({"containerDefinitions": [{**bare, "memoryReservation": 64}]})
 
 
 def test_a_container_needs_a_name_and_an_image() -> None:
@@ -47,7 +50,7 @@ def test_a_container_needs_a_name_and_an_image() -> None:
 
 def test_two_containers_cannot_share_a_name() -> None:
     assert texts({"name": "app"}, {"name": "app"}) == {
-        ("containerDefinitions", 1, "name"): "a second container named app"
+        ("containerDefinitions", 1, "name"): "a second container is named app"
     }
 
 
@@ -161,5 +164,5 @@ def test_containers_do_not_wait_in_a_circle(edges: dict[str, str], circle: str) 
         {"name": name, "dependsOn": [{"containerName": other, "condition": "START"} for other in others]}
         for name, others in edges.items()
     ]
-    wanted = [f"containers wait for each other: {circle}"] if circle else []
+    wanted = [f"containers depend on each other: {circle}"] if circle else []
     assert list(texts(*containers).values()) == wanted

@@ -1,4 +1,4 @@
-"""Fargate's sizes: which exist, and what ECS says of those that do not."""
+"""Tests of Fargate's task sizes, and of ECS's error for sizes that do not exist."""
 
 from __future__ import annotations
 

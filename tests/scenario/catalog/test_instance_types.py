@@ -1,4 +1,4 @@
-"""The catalogue: sizes, prices, what fills a gap, and what is said when something is not there."""
+"""Tests of the catalogue: sizes, prices, estimates of missing prices, and errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
-from clustersim.scenario.catalog.instance_types import Catalog, CatalogError, FargateFactors, FargateUse, load
+from clustersim.scenario.catalog.instance_types import (
+    Catalog,
+    CatalogError,
+    FargateFactors,
+    FargateUse,
+    load_catalog,
+)
 from clustersim.scenario.catalog.registered_memory import registered_memory_mib
 
-CATALOG = load()
+CATALOG = load_catalog()
 
 
 @pytest.mark.golden(33)
@@ -262,11 +268,11 @@ def test_half_a_spot_price_is_refused() -> None:
 
 def test_the_catalogue_is_read_once_and_needs_no_data_frames() -> None:
     """A scenario is validated in milliseconds: pandas and pyarrow stay unimported."""
-    assert load() is load()
-    assert isinstance(load(), Catalog)
+    assert load_catalog() is load_catalog()
+    assert isinstance(load_catalog(), Catalog)
     code = (
-        "import sys; from clustersim.scenario.catalog.instance_types import load; "
-        "load().instance_type('m5.large', 'us-east-1'); "
+        "import sys; from clustersim.scenario.catalog.instance_types import load_catalog; "
+        "load_catalog().instance_type('m5.large', 'us-east-1'); "
         "sys.exit(bool({'pandas', 'pyarrow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Images as people have them: inline, manifests, histories, tags that are pushed anew; and what is wrong with them.
+"""Tests of images: inline layers, manifests, histories, tags that are pushed again, and invalid files.
 
 The files of `tests/scenario/images` have the shapes that `docker manifest inspect` (with and without --verbose),
 `docker history`, `aws ecr batch-get-image` and OCI layouts have; the contents are made up.
@@ -17,19 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.errors import ScenarioError
-from clustersim.policy.images.image_cache import new_shelves
-from clustersim.policy.images.image_pulls import Cold, Pace, fetch, fetch_cold
-from clustersim.scenario.images.oci_manifests import layers_of
+from clustersim.policy.images.image_cache import new_image_cache
+from clustersim.policy.images.image_pulls import TransferRates, UncachedPull, fetch_layers, fetch_uncached
+from clustersim.scenario.images.oci_manifests import read_layers
 from clustersim.scenario.reader import read_scenario
 from clustersim.scenario.sections.scenario import Scenario
-from clustersim.scenario.text.document import read_document, read_text
+from clustersim.scenario.text.document import parse_document, read_document
 
 FILES = Path(__file__).parents[1] / "images"
 MIB = 2**20
 
 
 def written(images: Any, arch: str = "X86_64", image: str = "app", **sections: Any) -> dict[str, Any]:
-    """A scenario whose one task definition has one container of `image`."""
+    """Return a scenario with one task definition, which has one container of `image`."""
     definition = {
         "family": "web",
         "runtimePlatform": {"cpuArchitecture": arch},
@@ -41,7 +41,7 @@ def written(images: Any, arch: str = "X86_64", image: str = "app", **sections: A
 
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
-    """Reads a scenario beside copies of the files."""
+    """Read a scenario in a directory with copies of the files."""
     shutil.copytree(FILES, tmp_path, dirs_exist_ok=True)
 
     def reader(images: Any, *args: Any, **sections: Any) -> Scenario:
@@ -59,7 +59,7 @@ def problems(read: Any, images: Any, **sections: Any) -> list[str]:
 
 
 def layers(scenario: Scenario, image: int = 0, version: int = 0) -> list[tuple[int, int]]:
-    """(compressed, unpacked bytes) of a version's layers, base first."""
+    """Return (compressed, unpacked) bytes of a version's layers, base first."""
     rows = [scenario.images.layers[row] for row in scenario.images.images[image].versions[version].layers]
     return [(row.compressed_bytes, row.unpacked_bytes) for row in rows]
 
@@ -215,7 +215,7 @@ def test_a_tag_that_is_pushed_anew(read: Any) -> None:
     assert gone.versions[0].missing == "manifest"
     assert late.read_write_bytes == 10 * MIB
     assert (found.images.first_version(1), found.images.first_version(2)) == (2, 4)
-    assert found.images.stacks().image.tolist() == [0, 0, 1, 1, 2]
+    assert found.images.image_layers().image.tolist() == [0, 0, 1, 1, 2]
 
 
 def test_one_image_in_all_its_spellings(read: Any) -> None:
@@ -247,7 +247,7 @@ def test_images_that_are_not_listed_are_warned_about_once(read: Any) -> None:
     [
         ({}, "images.app: has no layers; add layers, size, manifest, history, or missing: true"),
         ({"layers": []}, "images.app.layers: "),
-        ({"size": 1, "missing": True}, "size and missing both say what it is made of"),
+        ({"size": 1, "missing": True}, "size and missing both define its layers"),
         ({"layers": [{"digest": "a"}]}, "images.app.layers[0]: has no size"),
         ({"layers": [{"digest": "a", "siz": 1}]}, "layers[0].siz: unknown field; did you mean size?"),
         ({"layers": [{"digest": "a", "size": "big"}]}, "'big' is not a size"),
@@ -265,7 +265,7 @@ def test_images_that_are_not_listed_are_warned_about_once(read: Any) -> None:
         ({"history": "shop-manifest.json"}, "shop-manifest.json:1:2: images.app.history: not JSON"),
         (
             {"manifest": "redis-docker-manifest.json", "history": "shop-history.jsonl"},
-            "4 lines add something, but",
+            "4 lines add content, but",
         ),
     ],
 )
@@ -281,7 +281,7 @@ def test_an_index_without_its_manifests_says_how_to_get_them(read: Any) -> None:
         read({"app": {"manifest": "nginx-list.json"}}, "ARM64")
     (line,) = caught.value.problems
     assert (
-        "nginx-list.json:27:10: manifests[2].digest: the manifest for arm64 is not here: sha256:fb75d785"
+        "nginx-list.json:27:10: manifests[2].digest: the manifest for arm64 was not found: sha256:fb75d785"
         in line
     )
     assert "or use docker manifest inspect --verbose" in line
@@ -291,17 +291,17 @@ def test_an_index_without_its_manifests_says_how_to_get_them(read: Any) -> None:
     ("manifest", "expected"),
     [
         ([], "s.yaml"),
-        ({"a": 1}, "m.json:1:1: images.app.manifest: is no manifest"),
-        (5, "is no manifest"),
+        ({"a": 1}, "m.json:1:1: images.app.manifest: is not a manifest"),
+        (5, "is not a manifest"),
         ({"schemaVersion": 2, "layers": []}, "m.json:1:22: layers: lists no layers"),
-        ({"layers": [{"digest": "x", "size": 1}]}, "m.json:1:14: layers[0].digest: is no digest"),
-        ({"layers": [{"digest": "sha256:a", "size": -1}]}, "layers[0].size: is no size in bytes"),
-        ({"layers": [{"digest": "sha256:a", "size": 1.5}]}, "is no size in bytes"),
-        ({"layers": [7]}, "layers[0]: is no layer"),
-        ({"manifests": 7}, "manifests: is no list"),
+        ({"layers": [{"digest": "x", "size": 1}]}, "m.json:1:14: layers[0].digest: is not a digest"),
+        ({"layers": [{"digest": "sha256:a", "size": -1}]}, "layers[0].size: is not a size in bytes"),
+        ({"layers": [{"digest": "sha256:a", "size": 1.5}]}, "is not a size in bytes"),
+        ({"layers": [7]}, "layers[0]: is not a layer"),
+        ({"manifests": 7}, "manifests: is not a list"),
         ({"manifests": [{"digest": 5}]}, "manifests[0]: names no manifest"),
-        ([{"Ref": "x"}], "holds no manifest"),
-        ({"images": []}, "holds no imageManifest"),
+        ([{"Ref": "x"}], "has no manifest"),
+        ({"images": []}, "has no imageManifest"),
         ({"images": [{"imageManifest": "{"}]}, "cannot be read"),
     ],
 )
@@ -337,8 +337,7 @@ def test_one_digest_has_one_size(read: Any) -> None:
         },
     )
     assert found == [
-        "s.yaml:11:3: images.job: layer base is not of the size that it has elsewhere; "
-        "50 MiB unpacked, 20 MiB compressed"
+        "s.yaml:11:3: images.job: layer base has another size elsewhere; 50 MiB unpacked, 20 MiB compressed"
     ]
 
 
@@ -348,7 +347,7 @@ def test_two_spellings_of_one_image_are_refused(read: Any) -> None:
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document."""
+    """Yield every path in a document."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     return [path, *(place for key, child in children for place in places(child, (*path, key)))]
 
@@ -377,7 +376,7 @@ JUNK = (
 def test_junk_in_a_manifest_is_read_or_refused_at_its_place(
     where: tuple[str, tuple[Any, ...]], junk: Any
 ) -> None:
-    """Whatever stands wherever in a manifest, the answer is layers, none for the architecture, or problems."""
+    """Any change of a manifest gives layers, none for the architecture, or problems; never an exception."""
     name, place = where
     document = json.loads(json.dumps(DOCUMENTS[name]))
     node = document
@@ -388,20 +387,20 @@ def test_junk_in_a_manifest_is_read_or_refused_at_its_place(
     else:
         document = junk
     child = read_document(FILES / "nginx-oci-manifest.json")
-    found = layers_of(read_text(json.dumps(document), name), "x86_64", lambda digest: child)
+    found = read_layers(parse_document(json.dumps(document), name), "x86_64", lambda digest: child)
     assert found.layers is None or all(layer.compressed >= 0 for layer in found.layers)
     assert found.layers is None or not found.problems
     for problem in found.problems:
-        assert found.document.place(problem.path)[2] >= len(problem.path) - 2, "it stands in the document"
+        assert found.document.locate(problem.path)[2] >= len(problem.path) - 2, "it stands in the document"
 
 
 # --- calibration -------------------------------------------------------------------------------------------
 
 
-def pace(scenario: Scenario, network_gbps: float) -> Pace:
-    """How fast a container instance with so much bandwidth pulls from ECR."""
+def pace(scenario: Scenario, network_gbps: float) -> TransferRates:
+    """Return the pull time from ECR of a container instance with the given bandwidth."""
     registry = scenario.registries[0]
-    return Pace(
+    return TransferRates(
         network=network_gbps * 1e9 / 8 / 1_000,
         source=registry.bandwidth,
         shared=registry.total_bandwidth,
@@ -415,10 +414,10 @@ def test_a_large_image_takes_ten_to_twenty_seconds_on_ec2(read: Any, size: str, 
     whole = float(size.removesuffix(" GiB")) * 1024
     parts = [{"digest": str(n), "size": whole * share} for n, share in enumerate((0.1, 0.5, 0.3, 0.1))]
     scenario = read({"app": {"layers": parts}})
-    stacks = scenario.images.stacks()
-    done = fetch(
+    stacks = scenario.images.image_layers()
+    done = fetch_layers(
         stacks,
-        new_shelves(1, 1, stacks),
+        new_image_cache(1, 1, stacks),
         0,
         0,
         scenario.registries[0].latency_ms,
@@ -431,12 +430,20 @@ def test_a_large_image_takes_ten_to_twenty_seconds_on_ec2(read: Any, size: str, 
 
 def fargate_start_ms(scenario: Any, lazy_share: float = 1.0) -> float:
     """Request to start of a task of the first image on Fargate, which itself takes 20 s (`fargateStartTime`)."""
-    pulls, registry, stacks = scenario.cluster.image_pulls, scenario.registries[0], scenario.images.stacks()
-    pace = Pace(
+    pulls, registry, stacks = (
+        scenario.cluster.image_pulls,
+        scenario.registries[0],
+        scenario.images.image_layers(),
+    )
+    pace = TransferRates(
         pulls.fargate_bandwidth, registry.bandwidth, registry.total_bandwidth, pulls.fargate_unpack_speed
     )
     seen = np.full(stacks.compressed.size, -1)
-    return 20_000 + registry.latency_ms + fetch_cold(stacks, 0, seen, 1, Cold(), pace, lazy_share).done
+    return (
+        20_000
+        + registry.latency_ms
+        + fetch_uncached(stacks, 0, seen, 1, UncachedPull(), pace, lazy_share).done
+    )
 
 
 def test_a_large_pytorch_image_on_fargate_with_and_without_soci(read: Any) -> None:

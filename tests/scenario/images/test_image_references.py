@@ -1,4 +1,4 @@
-"""References to images: Docker's reference grammar, and whose registry a host is."""
+"""Tests of image references: Docker's reference grammar, and the account and region of ECR hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.scenario.images.image_references import ImageName, ecr_host, in_full, named_host, parse
+from clustersim.scenario.images.image_references import (
+    ImageReference,
+    canonical_reference,
+    parse_ecr_host,
+    parse_reference,
+    registry_host,
+)
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -14,13 +20,13 @@ DIGEST = "sha256:" + "ab" * 32
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("nginx", ImageName("", "nginx", "latest", "")),
-        ("shop/web:1.2-rc", ImageName("", "shop/web", "1.2-rc", "")),
-        ("docker.io/library/nginx:1", ImageName("", "nginx", "1", "")),
-        ("localhost/web", ImageName("localhost", "web", "latest", "")),
-        ("reg.example:5000/a/b/c:x", ImageName("reg.example:5000", "a/b/c", "x", "")),
-        (f"public.ecr.aws/nginx/nginx@{DIGEST}", ImageName("public.ecr.aws", "nginx/nginx", "", DIGEST)),
-        (f"web:1@{DIGEST}", ImageName("", "web", "", DIGEST)),
+        ("nginx", ImageReference("", "nginx", "latest", "")),
+        ("shop/web:1.2-rc", ImageReference("", "shop/web", "1.2-rc", "")),
+        ("docker.io/library/nginx:1", ImageReference("", "nginx", "1", "")),
+        ("localhost/web", ImageReference("localhost", "web", "latest", "")),
+        ("reg.example:5000/a/b/c:x", ImageReference("reg.example:5000", "a/b/c", "x", "")),
+        (f"public.ecr.aws/nginx/nginx@{DIGEST}", ImageReference("public.ecr.aws", "nginx/nginx", "", DIGEST)),
+        (f"web:1@{DIGEST}", ImageReference("", "web", "", DIGEST)),
         ("", None),
         ("a b", None),
         ("web:", None),
@@ -28,9 +34,9 @@ DIGEST = "sha256:" + "ab" * 32
         ("a//b", None),
     ],
 )
-def test_the_parts_of_a_reference(reference: str, expected: ImageName | None) -> None:
+def test_the_parts_of_a_reference(reference: str, expected: ImageReference | None) -> None:
     """A host holds a dot or a colon or is localhost; no tag is latest; with a digest the tag says nothing."""
-    assert parse(reference) == expected
+    assert parse_reference(reference) == expected
 
 
 @given(
@@ -39,14 +45,20 @@ def test_the_parts_of_a_reference(reference: str, expected: ImageName | None) ->
     )
 )
 def test_the_full_spelling_is_its_own(reference: str) -> None:
-    full = in_full(reference)
-    assert in_full(full) == full
-    assert named_host(full) in (named_host(reference), "")
+    full = canonical_reference(reference)
+    assert canonical_reference(full) == full
+    assert registry_host(full) in (registry_host(reference), "")
 
 
 def test_hosts_of_private_ecr() -> None:
     """The account and the region stand in the host; China's and FIPS hosts too."""
-    assert ecr_host("123456789012.dkr.ecr.eu-west-1.amazonaws.com") == ("123456789012", "eu-west-1")
-    assert ecr_host("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com") == ("123456789012", "us-east-1")
-    assert ecr_host("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn") == ("123456789012", "cn-north-1")
-    assert ecr_host("public.ecr.aws") is None
+    assert parse_ecr_host("123456789012.dkr.ecr.eu-west-1.amazonaws.com") == ("123456789012", "eu-west-1")
+    assert parse_ecr_host("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com") == (
+        "123456789012",
+        "us-east-1",
+    )
+    assert parse_ecr_host("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn") == (
+        "123456789012",
+        "cn-north-1",
+    )
+    assert parse_ecr_host("public.ecr.aws") is None

@@ -75,12 +75,12 @@ def test_every_key(tmp_path: Path) -> None:
         (
             "model: exact, messagesPerSecond: 1, processingTime: 1s",
             "",
-            "load: model: exact is of requests, not of messages; leave model out, or write requestsPerSecond",
+            "load: model: exact applies to requests, not to messages; leave model out, or write requestsPerSecond",
         ),
         (
             f"{FLUID}, serviceTime: 80ms",
             "",
-            "load: serviceTime is of exact requests; add model: exact, or leave serviceTime out",
+            "load: serviceTime applies to exact requests only; add model: exact, or leave serviceTime out",
         ),
         (
             f"{EXACT}, serviceTime: 5ms",
@@ -103,13 +103,11 @@ def test_every_key(tmp_path: Path) -> None:
         (
             EXACT,
             "slowStart: 60s, loadBalancingAlgorithmType: least_outstanding_requests",
-            "slowStart is of round_robin only; leave slowStart or loadBalancingAlgorithmType out",
+            "slowStart applies to round_robin only; leave slowStart or loadBalancingAlgorithmType out",
         ),
     ],
 )
-def test_what_is_wrong_has_its_place_and_a_way_out(
-    tmp_path: Path, load: str, group: str, expected: str
-) -> None:
+def test_problems_have_a_location_and_a_hint(tmp_path: Path, load: str, group: str, expected: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         read(tmp_path, load, group or "healthCheckIntervalSeconds: 30")
     (problem,) = caught.value.problems
@@ -117,7 +115,7 @@ def test_what_is_wrong_has_its_place_and_a_way_out(
     assert expected in problem
 
 
-def test_what_makes_no_difference_is_said(tmp_path: Path) -> None:
+def test_keys_without_effect_are_warned_of(tmp_path: Path) -> None:
     """All targets of a fluid share one queue, so slow start and routing change nothing there."""
     for group in ("slowStart: 60s", "loadBalancingAlgorithmType: least_outstanding_requests"):
         (warning,) = read(tmp_path, FLUID, group).warnings
@@ -125,9 +123,9 @@ def test_what_makes_no_difference_is_said(tmp_path: Path) -> None:
         assert "add model: exact" in warning
 
 
-def test_what_is_not_simulated_is_said(tmp_path: Path) -> None:
+def test_the_third_routing_algorithm_is_not_simulated(tmp_path: Path) -> None:
     """The third algorithm of an ALB."""
     scenario = read(tmp_path, EXACT, "loadBalancingAlgorithmType: weighted_random")
     (warning,) = scenario.warnings
-    assert "weighted_random (round_robin takes its place) is not simulated yet" in warning
+    assert "weighted_random (round_robin replaces it) is not simulated yet" in warning
     assert scenario.target_groups[0].routing == "round_robin"

@@ -11,9 +11,9 @@ import pytest
 
 from clustersim.errors import ScenarioError
 from clustersim.policy.images.image_pulls import PREFER_CACHED
-from clustersim.policy.tasks.iam_evaluation import Call, Verdict, outcome, verdict
-from clustersim.policy.tasks.startup_authorization import CHECKS, first_refusal
-from clustersim.policy.tasks.subnet_addresses import ENDLESS
+from clustersim.policy.tasks.iam_evaluation import Call, PolicyDecision, evaluate_calls, evaluate_policies
+from clustersim.policy.tasks.startup_authorization import ACCESS_CHECKS, first_denial
+from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.scenario.reader import json_schema, read_scenario
 from clustersim.scenario.sections.scenario import Registry, Scenario
 
@@ -57,7 +57,7 @@ def read(tmp_path: Path) -> Any:
     return reader
 
 
-def problems(read: Any, written: dict[str, Any]) -> list[str]:
+def read_problems(read: Any, written: dict[str, Any]) -> list[str]:
     with pytest.raises(ScenarioError) as caught:
         read(written)
     return [line.rpartition("/s.yaml")[2] for line in caught.value.problems]
@@ -88,19 +88,19 @@ def test_policies_in_every_form(read: Any, tmp_path: Path, policy: Any) -> None:
     found = read(scenario(roles=[{"roleName": "shop", "policies": [policy]}]))
     statements = found.roles.statements("shop")
     assert statements is not None
-    assert verdict(statements, "s3:GetObject", "arn:aws:s3:::a/b") is Verdict.ALLOWED
-    assert verdict(statements, "sqs:SendMessage", "*") is Verdict.NOT_ALLOWED
+    assert evaluate_policies(statements, "s3:GetObject", "arn:aws:s3:::a/b") is PolicyDecision.ALLOWED
+    assert evaluate_policies(statements, "sqs:SendMessage", "*") is PolicyDecision.NOT_ALLOWED
     assert [each.path for each in found.inputs] == ["s.yaml", *([policy["file"]] if "file" in policy else [])]
 
 
-def test_a_role_that_is_not_listed_may_do_all_and_is_warned_about(read: Any) -> None:
+def test_an_unlisted_role_may_do_everything_and_is_warned_of(read: Any) -> None:
     task = {"taskRoleArn": "arn:aws:iam::111122223333:role/shpo", "executionRoleArn": "exec"}
     roles = [{"roleName": "shop"}, {"roleName": "exec", "managedPolicyArns": [EXECUTION_POLICY]}]
     found = read(scenario(task=task, roles=roles))
     assert found.roles.statements("shpo") is None
     assert found.task_definitions[0].access.task_role == "shpo"
     (warned,) = (line for line in found.warnings if "not listed" in line)
-    assert warned.endswith("role shpo is not listed, so it may do all; did you mean shop?")
+    assert warned.endswith("role shpo is not listed, so it may do everything; did you mean shop?")
     assert not any("not listed" in line for line in read(scenario(task=task)).warnings)
 
 
@@ -115,7 +115,7 @@ def test_a_role_that_is_not_listed_may_do_all_and_is_warned_about(read: Any) -> 
             {"Statement": [{**ALLOW, "Efect": "Allow"}]},
             "Statement[0].Efect: unknown element; did you mean Effect?",
         ),
-        ({"Statement": {**ALLOW, "Effect": "allow"}}, "Effect: 'allow' is no effect; Allow or Deny"),
+        ({"Statement": {**ALLOW, "Effect": "allow"}}, "Effect: 'allow' is not an effect; Allow or Deny"),
         (
             {"Statement": {"Effect": "Allow", "Resource": "*"}},
             "Statement: has no Action; either Action or NotAction",
@@ -124,14 +124,14 @@ def test_a_role_that_is_not_listed_may_do_all_and_is_warned_about(read: Any) -> 
         ({"Statement": {"Effect": "Allow", "Action": "*"}}, "has no Resource"),
         (
             {"Statement": {**ALLOW, "Action": ["s3:Get", "GetObject"]}},
-            "Action[1]: 'GetObject' is no action; like s3",
+            "Action[1]: 'GetObject' is not an action; like s3",
         ),
-        ({"Statement": {**ALLOW, "Resource": "my-bucket"}}, "Resource: 'my-bucket' is no ARN"),
+        ({"Statement": {**ALLOW, "Resource": "my-bucket"}}, "Resource: 'my-bucket' is not an ARN"),
         ({"Statement": {**ALLOW, "Principal": "*"}}, "Principal: a role's policy has no principal"),
-        ({"Statement": {**ALLOW, "Action": 5}}, "Action: is no text"),
-        ({"Statement": 5}, "Statement: is no statement"),
-        ({"Version": "2012", "Statement": ALLOW}, "Version: '2012' is no version; \"2012-10-17\""),
-        ({"Version": "2012-10-17"}, "holds no policy; a JSON document with a Statement"),
+        ({"Statement": {**ALLOW, "Action": 5}}, "Action: is not text"),
+        ({"Statement": 5}, "Statement: is not a statement"),
+        ({"Version": "2012", "Statement": ALLOW}, "Version: '2012' is not a version; \"2012-10-17\""),
+        ({"Version": "2012-10-17"}, "is not a policy; a JSON document with a Statement"),
         (
             {"Version": "2012-10-17", "Statement": {**ALLOW, "Resource": "arn:aws:s3:::${aws:username}/*"}},
             "the policy variable ${aws:username} is not simulated",
@@ -142,12 +142,12 @@ def test_a_role_that_is_not_listed_may_do_all_and_is_warned_about(read: Any) -> 
         ),
         ({"policyArn": "arn:aws:iam::111122223333:policy/own"}, "is not known here; give its document"),
         ({"file": "nope.json"}, "no such file"),
-        ({"file": 5}, "5 is no path"),
+        ({"file": 5}, "5 is not a path"),
     ],
 )
-def test_a_policy_is_wrong(read: Any, tmp_path: Path, policy: Any, expected: str) -> None:
+def test_an_invalid_policy_is_reported(read: Any, tmp_path: Path, policy: Any, expected: str) -> None:
     """In the scenario and in a file alike, at its place there."""
-    found = problems(read, scenario(roles=[{"roleName": "shop", "policies": [policy]}]))
+    found = read_problems(read, scenario(roles=[{"roleName": "shop", "policies": [policy]}]))
     assert any(expected in line for line in found), found
     if "Statement" in policy:
         (tmp_path / "bad.json").write_text(json.dumps(policy))
@@ -160,17 +160,20 @@ def test_variables_are_plain_text_in_the_old_version(read: Any) -> None:
     """IAM: policy variables are of version 2012-10-17; ${*} is an escaped wildcard there."""
     old = {"Statement": {**ALLOW, "Resource": "arn:aws:s3:::${aws:username}/x"}}
     statements = read(scenario(roles=[{"roleName": "r", "policies": [old]}])).roles.statements("r")
-    assert verdict(statements, "s3:GetObject", "arn:aws:s3:::${aws:username}/x") is Verdict.ALLOWED
+    assert (
+        evaluate_policies(statements, "s3:GetObject", "arn:aws:s3:::${aws:username}/x")
+        is PolicyDecision.ALLOWED
+    )
     new = {"Version": "2012-10-17", "Statement": {**ALLOW, "Resource": "arn:aws:s3:::a/${*}"}}
     statements = read(scenario(roles=[{"roleName": "r", "policies": [new]}])).roles.statements("r")
-    assert verdict(statements, "s3:GetObject", "arn:aws:s3:::a/*") is Verdict.ALLOWED
-    assert verdict(statements, "s3:GetObject", "arn:aws:s3:::a/long") is Verdict.NOT_ALLOWED
+    assert evaluate_policies(statements, "s3:GetObject", "arn:aws:s3:::a/*") is PolicyDecision.ALLOWED
+    assert evaluate_policies(statements, "s3:GetObject", "arn:aws:s3:::a/long") is PolicyDecision.NOT_ALLOWED
 
 
 # --- what a task needs -----------------------------------------------------------------------------------
 
 
-def test_what_the_start_of_a_task_asks_for(read: Any) -> None:
+def test_rights_that_the_start_of_a_task_needs(read: Any) -> None:
     """Secrets of both kinds, credentials of a registry, the log stream, and the image in ECR."""
     logs = {
         "logDriver": "awslogs",
@@ -196,11 +199,11 @@ def test_what_the_start_of_a_task_asks_for(read: Any) -> None:
         ("registry token", "*"),
         ("image", "arn:aws:ecr:us-west-2:111122223333:repository/shop/web"),
     ]
-    assert {need.kind for need in access.needs} <= {check.kind for check in CHECKS}
+    assert {need.kind for need in access.needs} <= {check.kind for check in ACCESS_CHECKS}
 
 
 def test_an_image_is_in_ecr_if_it_is_listed_there_or_its_host_says_so(read: Any) -> None:
-    """Contract: `images` is in ECR by default. An image that is not listed is not pulled, so nobody is asked."""
+    """Contract: `images` is in ECR by default. An image that is not listed is not pulled, so no right is needed."""
     kinds = lambda found: [need.kind for need in found.task_definitions[0].access.needs]  # noqa: E731
     assert kinds(read(scenario())) == []
     assert kinds(read(scenario(images={"web": {"size": 1}}))) == ["registry token", "image"]
@@ -217,18 +220,18 @@ def test_a_task_of_a_role_with_the_managed_policy_starts(read: Any) -> None:
         written = scenario(container, {"executionRoleArn": "exec"}, images={"web": {"size": 1}}, roles=roles)
         found = read(written)
         access = found.task_definitions[0].access
-        refusal = first_refusal(access.needs, True, found.roles.role("exec"), None, access.account)
+        refusal = first_denial(access.needs, True, found.roles.role("exec"), None, access.account)
         assert (refusal and refusal.action) == expected
 
 
 def test_without_a_name_instances_have_ecss_own_role(read: Any) -> None:
-    """Issue: the instance role may pull from ECR by default; one that is named and not listed may do all."""
+    """Issue: the instance role may pull from ECR by default; an unlisted role may do everything."""
     found = read(scenario(images={"web": {"size": 1}}))
     access = found.task_definitions[0].access
-    assert first_refusal(access.needs, False, None, found.roles.instance_role(None), access.account) is None
+    assert first_denial(access.needs, False, None, found.roles.instance_role(None), access.account) is None
     assert found.roles.instance_role("node").statements is None
     empty = read(scenario(images={"web": {"size": 1}}, roles=[{"roleName": "node"}]))
-    refusal = first_refusal(access.needs, False, None, empty.roles.instance_role("node"), access.account)
+    refusal = first_denial(access.needs, False, None, empty.roles.instance_role("node"), access.account)
     assert refusal is not None
 
 
@@ -245,23 +248,26 @@ def test_calls_of_an_application(read: Any) -> None:
         Call("s3:GetObject", "arn:aws:s3:::a/b", at_start=True),
         Call("sqs:SendMessage", "*", at_start=False, share=0.25),
     )
-    assert outcome(made, found.roles.statements("shop")) == (made[0], 0.25)
+    assert evaluate_calls(made, found.roles.statements("shop")) == (made[0], 0.25)
 
 
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ({"action": "GetObject", "resource": "*"}, "calls[0].action: 'GetObject' is no action"),
-        ({"action": "s3:Get*", "resource": "*"}, "'s3:Get*' is no action"),
-        ({"action": "s3:GetObject", "resource": "bucket"}, "calls[0].resource: 'bucket' is no resource"),
+        ({"action": "GetObject", "resource": "*"}, "calls[0].action: 'GetObject' is not an action"),
+        ({"action": "s3:Get*", "resource": "*"}, "'s3:Get*' is not an action"),
+        ({"action": "s3:GetObject", "resource": "bucket"}, "calls[0].resource: 'bucket' is not a resource"),
         ({"action": "s3:GetObject"}, "calls[0].resource: is missing"),
         ({"action": "s3:GetObject", "resource": "*", "when": "begin"}, "'begin' is not one of its values"),
-        ({"action": "s3:GetObject", "resource": "*", "when": "start", "share": 1}, "share is of requests"),
+        (
+            {"action": "s3:GetObject", "resource": "*", "when": "start", "share": 1},
+            "share applies to requests",
+        ),
         ({"action": "s3:GetObject", "resource": "*", "share": 20}, "write 0.2 for 20 %"),
     ],
 )
-def test_a_call_is_wrong(read: Any, call: Any, expected: str) -> None:
-    found = problems(read, scenario(behavior={"calls": [call]}))
+def test_an_invalid_call_is_reported(read: Any, call: Any, expected: str) -> None:
+    found = read_problems(read, scenario(behavior={"calls": [call]}))
     assert any(expected in line for line in found), found
 
 
@@ -272,7 +278,7 @@ def registry(scenario: Scenario, name: str) -> Registry:
     return next(each for each in scenario.registries if each.name == name)
 
 
-def test_registries_that_stand_by_themselves(read: Any) -> None:
+def test_builtin_registries(read: Any) -> None:
     """Published limits: Docker Hub 100 and 200 in 6 h, ECR Public 1 and 10 a second, ECR by its request quotas."""
     found = read(scenario())
     assert [each.name for each in found.registries] == ["ecr", "ecr-public", "docker-hub"]
@@ -280,7 +286,7 @@ def test_registries_that_stand_by_themselves(read: Any) -> None:
         (name, credentials): (limit.limit, limit.per_ms, limit.by)
         for name in ("ecr", "ecr-public", "docker-hub")
         for credentials in (False, True)
-        if (limit := registry(found, name).pulls(credentials)) is not None
+        if (limit := registry(found, name).pull_limit(credentials)) is not None
     }
     assert limits == {
         ("ecr", False): (2_000, 1_000, "account"),
@@ -291,12 +297,12 @@ def test_registries_that_stand_by_themselves(read: Any) -> None:
         ("docker-hub", True): (200, 21_600_000, "account"),
     }
     anonymous = read(scenario(registries=[{"name": "ecr-public", "authentication": "never"}]))
-    limit = registry(anonymous, "ecr-public").pulls(True)
+    limit = registry(anonymous, "ecr-public").pull_limit(True)
     assert limit is not None
     assert (limit.limit, limit.per_ms) == (1, 1_000)
 
 
-def test_an_entry_changes_what_it_names(read: Any) -> None:
+def test_an_entry_changes_only_its_keys(read: Any) -> None:
     entries = [
         {
             "name": "docker-hub",
@@ -318,9 +324,9 @@ def test_an_entry_changes_what_it_names(read: Any) -> None:
     images |= {"docker.io/library/redis": {"size": 1}, "public.ecr.aws/a/b": {"size": 1}}
     found = read(scenario(registries=entries, images=images))
     hub, corp = registry(found, "docker-hub"), registry(found, "corp")
-    limit = hub.pulls(False)
+    limit = hub.pull_limit(False)
     assert limit is not None
-    assert (limit.limit, limit.by, hub.pulls(True), hub.bandwidth) == (5, "account", None, 50_000.0)
+    assert (limit.limit, limit.by, hub.pull_limit(True), hub.bandwidth) == (5, "account", None, 50_000.0)
     assert (corp.bandwidth, corp.total_bandwidth, corp.latency_ms, corp.timeout_ms) == (
         50_000.0,
         1e6,
@@ -340,7 +346,7 @@ def test_an_entry_changes_what_it_names(read: Any) -> None:
         ({"name": "hub", "bandwith": 5}, "registries.hub.bandwith: unknown field; did you mean bandwidth?"),
         ({"name": "hub", "bandwidth": "fast"}, "'fast' is not a rate of data; write it like 400 Mbps"),
         ({"name": "hub", "bandwidth": "400"}, "write 400 Mbps"),
-        ({"name": "hub", "bandwidth": 0}, "0 moves nothing"),
+        ({"name": "hub", "bandwidth": 0}, "0 is less than a byte per second"),
         ({"name": "hub", "anonymousPulls": 5}, "registries.hub.anonymousPulls: 5 is not a mapping"),
         ({"name": "hub", "anonymousPulls": {"limit": 5}}, "anonymousPulls.per: is missing"),
         ({"name": "hub", "anonymousPulls": {"limit": 5, "per": 1, "by": "zon"}}, "did you mean zone?"),
@@ -351,8 +357,8 @@ def test_an_entry_changes_what_it_names(read: Any) -> None:
         ({"host": "x"}, "registries[0].name: is missing"),
     ],
 )
-def test_a_registry_is_wrong(read: Any, entry: Any, expected: str) -> None:
-    found = problems(read, scenario(registries=[entry]))
+def test_an_invalid_registry_is_reported(read: Any, entry: Any, expected: str) -> None:
+    found = read_problems(read, scenario(registries=[entry]))
     assert any(expected in line for line in found), found
 
 
@@ -428,23 +434,23 @@ def test_the_agents_defaults_and_settings(read: Any) -> None:
             {"ECS_IMAGE_PULL_BEHAVIOR": "cached"},
             "'cached' is not one of its values; did you mean prefer-cached?",
         ),
-        ({"ECS_RESERVED_PORTS": "22, 8080"}, "'22, 8080' is no JSON"),
-        ({"ECS_RESERVED_PORTS": [70_000]}, "70000 is no port"),
-        ({"ECS_INSTANCE_ATTRIBUTES": "[1]"}, "'[1]' are no attributes"),
+        ({"ECS_RESERVED_PORTS": "22, 8080"}, "'22, 8080' is not JSON"),
+        ({"ECS_RESERVED_PORTS": [70_000]}, "70000 is not a port"),
+        ({"ECS_INSTANCE_ATTRIBUTES": "[1]"}, "'[1]' is not a mapping of attributes"),
         ({"ECS_DISABLE_IMAGE_CLEANUP": "no"}, "'no' is not true or false"),
         ({"ECS_IMAGE_CLEANUP_INTERVAL": "soon"}, "'soon' is not a duration"),
         ({"ECS_NUM_IMAGES_DELETE_PER_CYCLE": "few"}, "'few' is not a whole number"),
     ],
 )
-def test_the_agents_settings_are_wrong(read: Any, config: Any, expected: str) -> None:
-    found = problems(read, scenario(autoScalingGroups=group(ecsConfig=config)))
+def test_invalid_agent_settings_are_reported(read: Any, config: Any, expected: str) -> None:
+    found = read_problems(read, scenario(autoScalingGroups=group(ecsConfig=config)))
     assert any("autoScalingGroups.g.ecsConfig" in line and expected in line for line in found), found
 
 
 # --- subnets -------------------------------------------------------------------------------------------------
 
 
-def test_subnets_give_what_aws_leaves_of_their_block(read: Any) -> None:
+def test_addresses_of_a_subnets_block(read: Any) -> None:
     subnets = [
         {"subnetId": "a", "availabilityZone": "us-east-1a", "cidrBlock": "10.0.0.0/28"},
         {"subnetId": "b", "availabilityZone": "us-east-1b"},
@@ -455,17 +461,17 @@ def test_subnets_give_what_aws_leaves_of_their_block(read: Any) -> None:
     found = read(written)
     assert [(subnet.name, subnet.zone, subnet.addresses) for subnet in found.subnets] == [
         ("a", "us-east-1a", 11),
-        ("b", "us-east-1b", ENDLESS),
+        ("b", "us-east-1b", UNLIMITED),
     ]
     assert (found.services[0].subnets, found.services[0].public_address) == (("a",), True)
     assert (found.groups[0].subnets, found.groups[0].zones) == (("a", "b"), ("us-east-1a", "us-east-1b"))
 
 
-def test_without_subnets_there_is_an_endless_one_in_each_zone(read: Any) -> None:
+def test_without_subnets_each_zone_has_an_unlimited_one(read: Any) -> None:
     """Contract, section 3: subnets."""
     found = read(scenario())
     assert [(subnet.zone, subnet.addresses) for subnet in found.subnets] == [
-        (zone, ENDLESS) for zone in found.zones
+        (zone, UNLIMITED) for zone in found.zones
     ]
     assert found.services[0].subnets == ()
 
@@ -473,21 +479,21 @@ def test_without_subnets_there_is_an_endless_one_in_each_zone(read: Any) -> None
 @pytest.mark.parametrize(
     ("blocks", "expected"),
     [
-        (["10.0.0.0/15"], "subnets.s0.cidrBlock: a subnet is not of the size /15; /16 to /28"),
-        (["10.0.0.0/29"], "a subnet is not of the size /29"),
-        (["10.0.0.5/24"], "10.0.0.5/24 is not the beginning of a block; 10.0.0.0/24"),
-        (["10.0.0.0"], "10.0.0.0 is not the beginning of a block"),
-        (["ten"], "'ten' is no CIDR block; like 10.0.0.0/20"),
-        (["10.0.0.0/33"], "is no CIDR block"),
+        (["10.0.0.0/15"], "subnets.s0.cidrBlock: a subnet cannot have the size /15; /16 to /28"),
+        (["10.0.0.0/29"], "a subnet cannot have the size /29"),
+        (["10.0.0.5/24"], "10.0.0.5/24 is not the first address of a block; 10.0.0.0/24"),
+        (["10.0.0.0"], "10.0.0.0 is not the first address of a block"),
+        (["ten"], "'ten' is not a CIDR block; like 10.0.0.0/20"),
+        (["10.0.0.0/33"], "is not a CIDR block"),
         (["10.0.0.0/16", "10.0.128.0/20"], "subnets.s1.cidrBlock: 10.0.128.0/20 overlaps with s0"),
     ],
 )
-def test_a_block_is_wrong(read: Any, blocks: list[str], expected: str) -> None:
+def test_an_invalid_cidr_block_is_reported(read: Any, blocks: list[str], expected: str) -> None:
     subnets = [
         {"subnetId": f"s{n}", "availabilityZone": "us-east-1a", "cidrBlock": block}
         for n, block in enumerate(blocks)
     ]
-    found = problems(read, scenario(subnets=subnets))
+    found = read_problems(read, scenario(subnets=subnets))
     assert any(expected in line for line in found), found
 
 
@@ -501,7 +507,7 @@ def test_the_schema_describes_images_registries_and_roles() -> None:
     assert {"from", "layers", "manifest", "history", "readWriteLayer"} <= set(
         schema["$defs"]["WrittenImage"]["properties"]
     )
-    assert "ECS_IMAGE_PULL_BEHAVIOR" in schema["$defs"]["EcsConfig"]["properties"]
+    assert "ECS_IMAGE_PULL_BEHAVIOR" in schema["$defs"]["WrittenEcsConfig"]["properties"]
     assert "anonymousPulls" in schema["$defs"]["WrittenRegistry"]["properties"]
     assert {"policies", "managedPolicyArns"} <= set(schema["$defs"]["WrittenRole"]["properties"])
     references = {part.split('"')[0] for part in json.dumps(schema).split('"#/$defs/')[1:]}

@@ -23,8 +23,8 @@ def read(tmp_path: Path, machines: Any, *definitions: Block, **more: Any) -> Sce
     return scenario_of(with_machines(machines, *definitions, **more), tmp_path)
 
 
-def problems(tmp_path: Path, machines: Any, *definitions: Block, **more: Any) -> list[str]:
-    """What is wrong, without file, line and column."""
+def read_problems(tmp_path: Path, machines: Any, *definitions: Block, **more: Any) -> list[str]:
+    """Return the problems of a scenario without file, line and column."""
     with pytest.raises(ScenarioError) as error:
         read(tmp_path, machines, *definitions, **more)
     return [line.split(": ", 1)[1] for line in error.value.problems]
@@ -70,7 +70,7 @@ def test_an_arm_application_gets_an_arm_machine(tmp_path: Path) -> None:
     assert kind_of(read(tmp_path, {}, arm)) == "c7g.large"
 
 
-def test_a_task_definition_for_fargate_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_fargate_task_definition_runs_on_a_machine(tmp_path: Path) -> None:
     """Network mode, compatibilities and images are ECS's; a machine has its own network and its own image."""
     fargate = definition(networkMode="awsvpc", requiresCompatibilities=["FARGATE"])
     scenario = read(tmp_path, {"instanceType": "m6i.large"}, fargate)
@@ -80,15 +80,15 @@ def test_a_task_definition_for_fargate_is_taken_as_it_is(tmp_path: Path) -> None
     assert [container.image for container in there.containers] == [None]
 
 
-def test_the_percents_of_an_instance_refresh_are_ec2s_unless_given(tmp_path: Path) -> None:
+def test_default_percents_of_an_instance_refresh(tmp_path: Path) -> None:
     (web,) = read(tmp_path, {}).services
     assert (web.deployment.minimum_healthy_percent, web.deployment.maximum_percent) == (90, 100)
     (web,) = read(tmp_path, {}, deploymentConfiguration={"minimumHealthyPercent": 50}).services
     assert (web.deployment.minimum_healthy_percent, web.deployment.maximum_percent) == (50, 100)
 
 
-def test_a_type_that_is_too_small_is_refused_with_one_that_is_not(tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, {"instanceType": "m6i.large"}, definition("app", 2048, 1024))
+def test_a_type_that_is_too_small_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    (line,) = read_problems(tmp_path, {"instanceType": "m6i.large"}, definition("app", 2048, 1024))
     assert line == (
         "services.web.virtualMachines.instanceType: app:1 and the guest operating system need 2112 CPU units and "
         "1424 MiB on x86_64 (64 units and 400 MiB are the guest's): m6i.large has 2048 and 8192 on x86_64; "
@@ -111,10 +111,10 @@ def test_a_type_that_is_too_small_is_refused_with_one_that_is_not(tmp_path: Path
         ({}, {"schedulingStrategy": "DAEMON"}, ".schedulingStrategy", "leave one of the two out"),
     ],
 )
-def test_what_is_refused_says_where_and_what_would_be_right(
+def test_problems_have_a_location_and_a_hint(
     tmp_path: Path, machines: Block, more: Block, place: str, words: str
 ) -> None:
-    (line,) = problems(tmp_path, machines, **more)
+    (line,) = read_problems(tmp_path, machines, **more)
     assert line.startswith(f"services.web{place}: ")
     assert words in line
 
@@ -127,18 +127,18 @@ def test_ec2_has_no_memory_to_scale_on(tmp_path: Path) -> None:
         "predefinedMetricSpecification": metric,
     }
     scaling = {"minCapacity": 1, "maxCapacity": 4, "policies": [policy]}
-    (line,) = problems(tmp_path, {}, autoScaling=scaling)
+    (line,) = read_problems(tmp_path, {}, autoScaling=scaling)
     assert "EC2 publishes no memory" in line
 
 
 def test_an_update_cannot_move_it_to_a_capacity_provider(tmp_path: Path) -> None:
     update = {"service": "web", "capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}
-    (line,) = problems(tmp_path, {}, keys={"actions": [{"at": "1m", "updateService": update}]})
+    (line,) = read_problems(tmp_path, {}, keys={"actions": [{"at": "1m", "updateService": update}]})
     assert line.startswith("actions[0].updateService.capacityProviderStrategy: web runs on virtual machines")
 
 
 def test_a_group_named_like_the_service_is_another(tmp_path: Path) -> None:
-    """The machines' group has a name that nobody writes, so an ECS cluster beside it stays as it is."""
+    """The machines' group has a name that no scenario uses, so an ECS cluster beside it stays as it is."""
     written = with_machines({})
     written["services"].append(service("other"))
     written["capacityProviders"][0]["name"] = "web"

@@ -1,4 +1,4 @@
-"""What is read of groups, providers and failures: defaults, wrong input of each kind, warnings."""
+"""Groups, providers and failures as read: defaults, invalid input of each kind, warnings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario.sections.capacity import ManagedScaling
-from clustersim.scenario.sections.failures import Interruptions
+from clustersim.scenario.sections.failures import SpotInterruptions
 from tests.harness import NODE, Block, on, provider, scenario_of, service, world
 
 
-def wrong(written: Block, directory: Path) -> str:
-    """What is said of a scenario that cannot be."""
+def read_error(written: Block, directory: Path) -> str:
+    """Return the message of the error that an invalid scenario raises."""
     with pytest.raises(ScenarioError) as refused:
         scenario_of(written, directory)
     return str(refused.value)
 
 
-def with_provider(inner: Block, **group: Any) -> Block:
-    """A world whose provider has these settings beside its group."""
+def world_with_provider(inner: Block, **group: Any) -> Block:
+    """Return a scenario whose provider has these settings beside its group."""
     of = provider(**group)
     of["autoScalingGroupProvider"] |= inner
     return world(capacityProviders=[of], services=[service()])
@@ -29,19 +29,19 @@ def with_provider(inner: Block, **group: Any) -> Block:
 
 def test_defaults_of_a_provider(tmp_path: Path) -> None:
     """No managed scaling, no protection, managed draining for 48 hours; the settings' own defaults are AWS's."""
-    (plain,) = scenario_of(with_provider({}), tmp_path).providers
+    (plain,) = scenario_of(world_with_provider({}), tmp_path).providers
     assert (plain.managed_scaling, plain.managed_termination_protection) == (None, False)
     assert (plain.managed_draining, plain.draining_timeout_ms) == (True, 48 * 3_600_000)
-    (scaled,) = scenario_of(with_provider({"managedScaling": {}}), tmp_path).providers
+    (scaled,) = scenario_of(world_with_provider({"managedScaling": {}}), tmp_path).providers
     assert scaled.managed_scaling == ManagedScaling()
     assert ManagedScaling() == ManagedScaling(
         target_capacity=100, minimum_step=1, maximum_step=10_000, warmup_ms=300_000
     )
 
 
-def test_protection_without_managed_scaling_does_nothing_and_it_is_said(tmp_path: Path) -> None:
+def test_protection_without_managed_scaling_is_warned_of(tmp_path: Path) -> None:
     """botocore, AutoScalingGroupProvider: it does not work then."""
-    scenario = scenario_of(with_provider({"managedTerminationProtection": "ENABLED"}), tmp_path)
+    scenario = scenario_of(world_with_provider({"managedTerminationProtection": "ENABLED"}), tmp_path)
     assert not scenario.providers[0].managed_termination_protection
     assert any("does nothing without managed scaling" in warning for warning in scenario.warnings)
 
@@ -84,7 +84,7 @@ def test_purchase_options(
 ) -> None:
     """Our own `purchaseOption`, or the mixed instances policy; its defaults are 0 and 100 %."""
     keys = {"instanceTypes": [{**NODE, "spotUsdPerHour": 0.1, "spotInterruption": 0.1}]}
-    (found,) = scenario_of({**with_provider({}, **group), **keys}, tmp_path).groups
+    (found,) = scenario_of({**world_with_provider({}, **group), **keys}, tmp_path).groups
     assert found.purchase_options == options
     assert (found.distribution.on_demand_base, found.distribution.on_demand_percent) == (base, percent)
 
@@ -97,15 +97,18 @@ def test_purchase_options(
         ({"purchaseOption": "spot"}, "test.node has no Spot price"),
     ],
 )
-def test_what_is_wrong_with_a_group(tmp_path: Path, group: Block, said: str) -> None:
+def test_an_invalid_group_is_reported(tmp_path: Path, group: Block, said: str) -> None:
     """Each with what would be right."""
-    assert said in wrong(with_provider({}, **group), tmp_path)
+    assert said in read_error(world_with_provider({}, **group), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("failures", "said"),
     [
-        ({"capacityShortages": [{"at": "1h", "duration": "1h"}]}, "of nothing; add capacityProvider: NAME"),
+        (
+            {"capacityShortages": [{"at": "1h", "duration": "1h"}]},
+            "names no capacity; add capacityProvider: NAME",
+        ),
         (
             {"capacityShortages": [{"capacityProvider": "noeds", "at": "1h", "duration": "1h"}]},
             "did you mean nodes?",
@@ -125,21 +128,24 @@ def test_what_is_wrong_with_a_group(tmp_path: Path, group: Block, said: str) -> 
         ({"capacityShortages": [{"capacityProvider": "nodes", "at": "1h"}]}, "duration"),
         (
             {"zoneOutages": [{"availabilityZone": "us-east-1z", "at": "1h", "duration": "1h"}]},
-            "us-east-1z is no zone of this scenario",
+            "us-east-1z is not a zone of this scenario",
         ),
         ({"spotInterruptions": "often"}, "catalogue, none or {timeToInterruption: ...}"),
         ({"spotInterruptions": {"monthlyShare": 7.5}}, "write 0.075 for 7.5 %"),
-        ({"spotInterruptions": {"monthlyShare": 1}}, "a share below 1"),
-        ({"spotInterruptions": {"poolFraction": 0}}, "a poolFraction above 0"),
-        ({"spotInterruptions": {"timeToInterruption": "2d", "poolShare": 0.5}}, "stands alone"),
+        ({"spotInterruptions": {"monthlyShare": 1}}, "monthlyShare must be below 1"),
+        ({"spotInterruptions": {"poolFraction": 0}}, "poolFraction must be above 0"),
+        (
+            {"spotInterruptions": {"timeToInterruption": "2d", "poolShare": 0.5}},
+            "timeToInterruption excludes other keys",
+        ),
         ({"spotInterruptions": {"timeToInteruption": "2d"}}, "did you mean timeToInterruption?"),
         ({"fargateTaskRetirement": {}}, "timeToRetirement"),
         ({"agentDisconnects": {"timeToDisconnect": "1d"}}, "duration"),
     ],
 )
-def test_what_is_wrong_with_failures(tmp_path: Path, failures: Block, said: str) -> None:
+def test_invalid_failures_are_reported(tmp_path: Path, failures: Block, said: str) -> None:
     """Each with its place and what would be right."""
-    found = wrong(world(services=[service()], failures=failures), tmp_path)
+    found = read_error(world(services=[service()], failures=failures), tmp_path)
     assert said in found
     assert "failures." in found
 
@@ -147,12 +153,12 @@ def test_what_is_wrong_with_failures(tmp_path: Path, failures: Block, said: str)
 def test_spot_interruptions_as_written(tmp_path: Path) -> None:
     """By the catalogue half of them as events of pools; a time of one's own stands for itself."""
 
-    def spot(failures: Block) -> Interruptions | None:
+    def spot(failures: Block) -> SpotInterruptions | None:
         return scenario_of(world(services=[service()], failures=failures), tmp_path).failures.spot
 
-    assert spot({}) == Interruptions(pool_share=0.5, pool_fraction=0.5)
+    assert spot({}) == SpotInterruptions(pool_share=0.5, pool_fraction=0.5)
     assert spot({"spotInterruptions": "none"}) is None
-    assert spot({"spotInterruptions": {"monthlyShare": 0.1, "poolShare": 0}}) == Interruptions(
+    assert spot({"spotInterruptions": {"monthlyShare": 0.1, "poolShare": 0}}) == SpotInterruptions(
         monthly_share=0.1, pool_share=0, pool_fraction=0.5
     )
     own = spot({"spotInterruptions": {"timeToInterruption": "2d"}})
@@ -167,5 +173,5 @@ def test_managed_instances_take_no_placement_strategy(tmp_path: Path) -> None:
     scenario = scenario_of(world(capacityProviders=[of], services=[here]), tmp_path)
     assert any("Managed Instances take no placementStrategy" in warning for warning in scenario.warnings)
     only_ec2 = {"taskDefinitions": [{**world()["taskDefinitions"][0], "requiresCompatibilities": ["EC2"]}]}
-    said = wrong(world(capacityProviders=[of], services=[here], **only_ec2), tmp_path)
+    said = read_error(world(capacityProviders=[of], services=[here], **only_ec2), tmp_path)
     assert "does not support launch_type MANAGED_INSTANCES" in said

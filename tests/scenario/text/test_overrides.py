@@ -1,4 +1,4 @@
-"""Laws of `--set PATH=VALUE`: paths by name and by position."""
+"""Tests of `--set PATH=VALUE`: paths by name and by position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.scenario.text.overrides import PathError, apply_override, item_names, parse_path, spell
+from clustersim.scenario.text.overrides import (
+    PathError,
+    apply_override,
+    format_path,
+    list_item_names,
+    parse_path,
+)
 
 DATA: dict[str, Any] = {
     "seed": 1,
@@ -25,7 +31,7 @@ DATA: dict[str, Any] = {
 def apply(text: str) -> tuple[dict[str, Any], str]:
     data = copy.deepcopy(DATA)
     _, _, problems = apply_override(data, text)
-    return data, "; ".join(f"{problem.what}; {problem.right}" for problem in problems)
+    return data, "; ".join(f"{problem.message}; {problem.hint}" for problem in problems)
 
 
 def test_lists_are_reached_by_the_name_of_the_item() -> None:
@@ -76,10 +82,10 @@ def test_the_case_of_a_field_is_free() -> None:
     [
         ("services.wbe.desiredCount=8", "there is no item named wbe; did you mean web?"),
         ("services.7.desiredCount=8", "there is no item 7; the list has 2"),
-        ("seed.x=1", "seed holds a plain value"),
+        ("seed.x=1", "seed is a plain value"),
         ("seed", "has no `=`"),
         ("=5", "is empty"),
-        ("a..b=5", "is no path at character 3"),
+        ("a..b=5", "is not a valid path at character 3"),
         ("a.=5", "ends with a dot"),
         ("seed=[1", "is not YAML"),
         ("seed={a: 1, a: 2}", "duplicate key"),
@@ -91,12 +97,12 @@ def test_a_path_that_leads_nowhere_says_so(text: str, message: str) -> None:
 
 
 def test_places_are_spelled_in_the_same_grammar() -> None:
-    """What a message names can be put into --set."""
-    assert spell(("services", 0, "desiredCount"), DATA) == "services.web.desiredCount"
-    assert spell(("services", 1, "load"), DATA) == 'services."api.v1".load'
-    assert spell(("taskDefinitions", 1, "cpu"), DATA) == 'taskDefinitions."web:2".cpu'
-    assert spell(("zones", 3), DATA) == "zones[3]"
-    assert item_names([{"name": "a"}, 5, {}]) == ["a", None, None]
+    """The path in an error message is valid for --set."""
+    assert format_path(("services", 0, "desiredCount"), DATA) == "services.web.desiredCount"
+    assert format_path(("services", 1, "load"), DATA) == 'services."api.v1".load'
+    assert format_path(("taskDefinitions", 1, "cpu"), DATA) == 'taskDefinitions."web:2".cpu'
+    assert format_path(("zones", 3), DATA) == "zones[3]"
+    assert list_item_names([{"name": "a"}, 5, {}]) == ["a", None, None]
 
 
 @given(st.text(max_size=30))

@@ -1,4 +1,4 @@
-"""Laws of quantities and distributions as people write them."""
+"""Tests of the quantities and distributions of a scenario file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from clustersim.engine import random_streams as chance
-from clustersim.scenario.sections.distributions import duration_distribution, mean_of
+from clustersim.scenario.sections.distributions import distribution_mean, parse_duration_distribution
 from clustersim.scenario.text import units
 
 
@@ -21,7 +21,7 @@ def refusal(read: Any, value: Any) -> str:
     with pytest.raises(PydanticCustomError) as caught:
         read(value)
     context = caught.value.context or {}
-    return f"{context['what']}; {context['right']}"
+    return f"{context['message']}; {context['hint']}"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def refusal(read: Any, value: Any) -> str:
 )
 def test_durations_are_milliseconds(text: Any, ms: int) -> None:
     """Contract, principle 4: 90s, 15m, 2h30m, 7d, or plain seconds."""
-    assert units.duration_ms(text) == ms
+    assert units.parse_duration_ms(text) == ms
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_durations_are_milliseconds(text: Any, ms: int) -> None:
 )
 def test_what_is_no_duration_says_what_would_be_one(value: Any, message: str) -> None:
     """A unit mistake is the likeliest mistake there is."""
-    assert message in refusal(units.duration_ms, value)
+    assert message in refusal(units.parse_duration_ms, value)
 
 
 @given(st.integers(0, units.MAX_MS))
 def test_every_whole_number_of_ms_can_be_written(ms: int) -> None:
     """No duration is lost to rounding."""
-    assert units.duration_ms(f"{ms}ms") == ms
+    assert units.parse_duration_ms(f"{ms}ms") == ms
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_no_value_makes_a_duration_reader_fail_otherwise(value: Any) -> None:
     """Bad input never gives a traceback."""
     with contextlib.suppress(PydanticCustomError):
-        assert 0 <= units.duration_ms(value) <= units.MAX_MS
+        assert 0 <= units.parse_duration_ms(value) <= units.MAX_MS
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_no_value_makes_a_duration_reader_fail_otherwise(value: Any) -> None:
 )
 def test_memory_is_mib(text: Any, mib: float) -> None:
     """A plain number is MiB; units are the ones of pydantic's ByteSize."""
-    assert units.memory_mib(text) == pytest.approx(mib, rel=1e-6)
+    assert units.parse_memory_mib(text) == pytest.approx(mib, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -101,26 +101,26 @@ def test_memory_is_mib(text: Any, mib: float) -> None:
     [("512", "write 512 MiB"), ("lots", "is not a size"), (-1, "negative"), (True, "is not a size")],
 )
 def test_what_is_no_size_is_refused(value: Any, message: str) -> None:
-    assert message in refusal(units.memory_mib, value)
+    assert message in refusal(units.parse_memory_mib, value)
 
 
 @pytest.mark.parametrize(
     ("read", "value", "message"),
     [
-        (units.count, True, "true is not a whole number"),
-        (units.count, "8", "write 8 without quotes"),
-        (units.count, 1.5, "1 or 2"),
-        (units.count, -1, "negative"),
-        (units.count, 2e9, "too large"),
-        (units.at_least_one, 0, "at least 1"),
-        (units.share, 50, "write 0.5 for 50 %"),
-        (units.share, -0.1, "from 0 to 1"),
-        (units.above_zero, 0, "above 0"),
-        (units.positive, float("nan"), "finite"),
-        (units.instant_ms, "yesterday", "2026-06-01T00:00:00Z"),
-        (units.instant_ms, 5, "is not an instant"),
-        (units.task_cpu_units, "much", "0.5 vCPU"),
-        (units.task_memory_mib, "1.5", "2 GB"),
+        (units.parse_count, True, "true is not a whole number"),
+        (units.parse_count, "8", "write 8 without quotes"),
+        (units.parse_count, 1.5, "1 or 2"),
+        (units.parse_count, -1, "negative"),
+        (units.parse_count, 2e9, "too large"),
+        (units.parse_at_least_one, 0, "at least 1"),
+        (units.parse_share, 50, "write 0.5 for 50 %"),
+        (units.parse_share, -0.1, "from 0 to 1"),
+        (units.parse_above_zero, 0, "above 0"),
+        (units.parse_non_negative, float("nan"), "finite"),
+        (units.parse_instant_ms, "yesterday", "2026-06-01T00:00:00Z"),
+        (units.parse_instant_ms, 5, "is not an instant"),
+        (units.parse_task_cpu, "much", "0.5 vCPU"),
+        (units.parse_task_memory_mib, "1.5", "2 GB"),
     ],
 )
 def test_what_is_no_number_says_why(read: Any, value: Any, message: str) -> None:
@@ -129,8 +129,8 @@ def test_what_is_no_number_says_why(read: Any, value: Any, message: str) -> None
 
 def test_task_sizes_are_units_and_mib() -> None:
     """ECS API, RegisterTaskDefinition: "1 vCPU" is 1024 units, "2GB" 2048 MiB."""
-    assert [units.task_cpu_units(text) for text in ("512", 512, "1 vCPU", ".5 vCPU")] == [512, 512, 1024, 512]
-    assert [units.task_memory_mib(text) for text in ("1024", "2GB", "0.5 GB", "2 gb")] == [
+    assert [units.parse_task_cpu(text) for text in ("512", 512, "1 vCPU", ".5 vCPU")] == [512, 512, 1024, 512]
+    assert [units.parse_task_memory_mib(text) for text in ("1024", "2GB", "0.5 GB", "2 gb")] == [
         1024,
         2048,
         512,
@@ -140,8 +140,8 @@ def test_task_sizes_are_units_and_mib() -> None:
 
 def test_instants_are_utc_unless_they_say_otherwise() -> None:
     """1970-01-02 is 86,400 seconds after the epoch."""
-    assert units.instant_ms("1970-01-02") == 86_400_000
-    assert units.instant_ms("1970-01-02T01:00:00+01:00") == 86_400_000
+    assert units.parse_instant_ms("1970-01-02") == 86_400_000
+    assert units.parse_instant_ms("1970-01-02T01:00:00+01:00") == 86_400_000
 
 
 KINDS = [
@@ -159,8 +159,8 @@ KINDS = [
 @pytest.mark.parametrize("written", KINDS, ids=lambda kind: "-".join(map(str, kind)))
 def test_mean_works_for_every_kind(written: dict[str, Any]) -> None:
     """The mean of what is sampled is the mean that was asked for (midpoint rule over the quantiles)."""
-    row = duration_distribution(written)
-    assert mean_of(row) == pytest.approx(10_000)
+    row = parse_duration_distribution(written)
+    assert distribution_mean(row) == pytest.approx(10_000)
     points = (np.arange(4_000) + 0.5) / 4_000
     values = np.array(row.values)
     sampled = np.mean([chance.sample(row.code, row.a, row.b, values, u) for u in points])
@@ -169,18 +169,18 @@ def test_mean_works_for_every_kind(written: dict[str, Any]) -> None:
 
 def test_parameters_become_ms() -> None:
     """lognormal: median in time, sigma a plain number; uniform: low and high in time."""
-    row = duration_distribution({"distribution": "lognormal", "median": "90s", "sigma": 0.3})
+    row = parse_duration_distribution({"distribution": "lognormal", "median": "90s", "sigma": 0.3})
     assert (row.code, row.a, row.b) == (chance.LOGNORMAL, 90_000, 0.3)
-    row = duration_distribution({"distribution": "uniform", "low": 1, "high": "2s"})
+    row = parse_duration_distribution({"distribution": "uniform", "low": 1, "high": "2s"})
     assert (row.code, row.a, row.b) == (chance.UNIFORM, 1_000, 2_000)
-    assert duration_distribution("5s").a == 5_000
-    row = duration_distribution({"distribution": "weibull", "shape": 1, "mean": "7s"})
+    assert parse_duration_distribution("5s").a == 5_000
+    row = parse_duration_distribution({"distribution": "weibull", "shape": 1, "mean": "7s"})
     assert row.a == pytest.approx(7_000)
 
 
 @pytest.mark.parametrize("name", ["sd", "stddev", "sigma"])
 def test_a_normal_takes_its_deviation_under_three_names(name: str) -> None:
-    row = duration_distribution({"distribution": "normal", "mean": "10s", name: "2s"})
+    row = parse_duration_distribution({"distribution": "normal", "mean": "10s", name: "2s"})
     assert (row.a, row.b) == (10_000, 2_000)
 
 
@@ -203,13 +203,13 @@ def test_a_normal_takes_its_deviation_under_three_names(name: str) -> None:
     ],
 )
 def test_what_is_no_distribution_says_what_would_be_one(written: Any, message: str) -> None:
-    assert message in refusal(duration_distribution, written)
+    assert message in refusal(parse_duration_distribution, written)
 
 
 def test_sigma_out_of_reason_is_refused() -> None:
     """A lognormal of sigma 50 has a mean of e^1250 medians."""
-    text = refusal(duration_distribution, {"distribution": "lognormal", "median": 1, "sigma": 50})
+    text = refusal(parse_duration_distribution, {"distribution": "lognormal", "median": 1, "sigma": 50})
     assert "too large" in text
     assert math.isfinite(
-        mean_of(duration_distribution({"distribution": "lognormal", "median": 1, "sigma": 5}))
+        distribution_mean(parse_duration_distribution({"distribution": "lognormal", "median": 1, "sigma": 5}))
     )

@@ -1,4 +1,4 @@
-"""Two parsers, one tree: what libyaml reads fast is what ruamel.yaml reads."""
+"""Tests that libyaml and ruamel.yaml give the same node tree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clustersim.scenario.text import yaml_nodes as nodes
-from clustersim.scenario.text.yaml_nodes import MAX_DEPTH, Node, TextFault, compose
+from clustersim.scenario.text.yaml_nodes import MAX_DEPTH, Node, YamlSyntaxError, parse_yaml
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted([*ROOT.glob("scenarios/**/*.y*ml"), *ROOT.glob("tests/imports/*")])
@@ -59,7 +59,7 @@ def plain(node: Node | None) -> Any:
 
 
 def columns(node: Node) -> list[int]:
-    """The columns of all nodes that have characters."""
+    """Return the columns of all nodes that are not empty."""
     if isinstance(node.value, str):
         return [node.column] if node.value else []
     inner = [each for pair in node.value for each in pair] if node.is_mapping else node.value
@@ -67,23 +67,23 @@ def columns(node: Node) -> list[int]:
 
 
 def by_ruamel(text: str) -> Any:
-    """What ruamel.yaml alone makes of a text: its tree, or its words."""
+    """Return the tree of a text by ruamel.yaml alone, or its error."""
     try:
-        return plain(nodes._compose_by_ruamel(text))
-    except TextFault as fault:
-        return fault.line, fault.column, fault.what
+        return plain(nodes._parse_with_ruamel(text))
+    except YamlSyntaxError as fault:
+        return fault.line, fault.column, fault.message
 
 
 def by_both(text: str) -> Any:
-    """What a text is read as."""
+    """Return the tree of a text, or its error."""
     try:
-        return plain(compose(text))
-    except TextFault as fault:
-        return fault.line, fault.column, fault.what
+        return plain(parse_yaml(text))
+    except YamlSyntaxError as fault:
+        return fault.line, fault.column, fault.message
 
 
 def test_this_suite_reads_by_libyaml() -> None:
-    """Else the laws below say nothing."""
+    """Otherwise the tests below would compare ruamel.yaml with itself."""
     assert yaml.__with_libyaml__
 
 
@@ -91,7 +91,7 @@ def test_this_suite_reads_by_libyaml() -> None:
 def test_every_scenario_and_import_is_one_tree(path: Path) -> None:
     """With every place, to the column."""
     text = path.read_text()
-    fast, slow = compose(text), nodes._compose_by_ruamel(text)
+    fast, slow = parse_yaml(text), nodes._parse_with_ruamel(text)
     assert fast is not None and slow is not None
     assert plain(fast) == plain(slow)
     assert columns(fast) == columns(slow)
@@ -113,7 +113,7 @@ def test_any_text_is_read_as_ruamel_reads_it(text: str) -> None:
 @pytest.mark.parametrize("mark", ["[", "- ", "{a: "])
 def test_deep_nesting_is_refused_and_not_followed(mark: str) -> None:
     """A hundred thousand levels end at the first too many; a parser that called itself would end the process."""
-    with pytest.raises(TextFault) as raised:
-        compose(mark * 100_000)
-    assert raised.value.what == nodes.TOO_DEEP
+    with pytest.raises(YamlSyntaxError) as raised:
+        parse_yaml(mark * 100_000)
+    assert raised.value.message == nodes.TOO_DEEP_ERROR
     assert raised.value.column == 1 + len(mark) * (MAX_DEPTH + 1)

@@ -1,4 +1,4 @@
-"""Laws of trace files: columns, units, order, and complaints with their line."""
+"""Tests of trace files: columns, units, order, and problems with their line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.scenario.traces.csv_columns import TraceError, read_counts, rotate
-from clustersim.scenario.traces.task_traces import read_tasks, unread_columns
+from clustersim.scenario.traces.csv_columns import TraceError, read_counts, rotate_series
+from clustersim.scenario.traces.task_traces import read_task_trace, unused_columns
 
 HEADER = "submit_s,duration_s,vcpu,memory_mib\n"
 
@@ -23,14 +23,14 @@ def trace(tmp_path: Path) -> Path:
 def complaints(path: Path, text: str) -> list[tuple[int, str, str]]:
     path.write_text(text)
     with pytest.raises(TraceError) as caught:
-        read_tasks(path)
+        read_task_trace(path)
     return caught.value.problems
 
 
 def test_units_become_ms_units_and_mib(trace: Path) -> None:
     """Half a vCPU is 512 units; memory is never less than what was asked."""
     trace.write_text(HEADER + "1.5,2,0.5,100.2\n")
-    tasks = read_tasks(trace)
+    tasks = read_task_trace(trace)
     assert (tasks.submit_ms[0], tasks.duration_ms[0]) == (1500, 2000)
     assert tasks.sizes[tasks.size[0]].tolist() == [512, 101, 0]
     assert (tasks.instances[0], tasks.groups) == (1, None)
@@ -40,7 +40,7 @@ def test_cpu_may_be_given_in_units(trace: Path) -> None:
     trace.write_text(
         "submit_s,duration_s,cpu,memory_mib,gpus,instances,group,reference_id\n0,1,256,64,2,3,a,r\n"
     )
-    tasks = read_tasks(trace)
+    tasks = read_task_trace(trace)
     assert tasks.sizes[tasks.size[0]].tolist() == [256, 64, 2]
     assert tasks.instances[0] == 3
     assert tasks.groups == ("a",)
@@ -51,7 +51,7 @@ def test_cpu_may_be_given_in_units(trace: Path) -> None:
 def test_rows_are_sorted_and_rows_of_one_instant_keep_their_order(trace: Path) -> None:
     """Contract, section 3."""
     trace.write_text("submit_s,duration_s,cpu,memory_mib,reference_id\n5,1,1,1,a\n1,1,1,1,b\n5,1,1,1,c\n")
-    tasks = read_tasks(trace)
+    tasks = read_task_trace(trace)
     assert tasks.submit_ms.tolist() == [1000, 5000, 5000]
     assert tasks.reference_id is not None
     assert tasks.reference_id.to_pylist() == ["b", "a", "c"]
@@ -60,7 +60,7 @@ def test_rows_are_sorted_and_rows_of_one_instant_keep_their_order(trace: Path) -
 def test_sizes_ascend_and_groups_come_with_their_first_rows(trace: Path) -> None:
     """Rows in order of time: y of (2, 9, 0), x of (2, 8, 1), y of (1, 9, 0)."""
     trace.write_text("submit_s,duration_s,cpu,memory_mib,gpus,group\n5,1,2,8,1,x\n1,1,2,9,0,y\n6,1,1,9,0,y\n")
-    tasks = read_tasks(trace)
+    tasks = read_task_trace(trace)
     assert tasks.group is not None
     assert (tasks.groups, tasks.group.tolist()) == (("y", "x"), [0, 1, 0])
     assert tasks.sizes.tolist() == [[1, 9, 0], [2, 8, 1], [2, 9, 0]]
@@ -72,7 +72,7 @@ def test_a_trace_of_many_batches_is_one_table_and_names_lines_of_all_of_them(tra
     rows = [f"{n},{n * 100},{1 + n % 3},64,g{n // 50_000},r{n}\n" for n in range(60_000)]
     head = "submit_s,duration_s,cpu,memory_mib,group,reference_id\n"
     trace.write_text(head + "".join(rows))
-    tasks = read_tasks(trace)
+    tasks = read_task_trace(trace)
     assert tasks.duration_ms.tolist() == [n * 100_000 for n in range(60_000)]
     assert tasks.sizes[tasks.size, 0].tolist() == [1 + n % 3 for n in range(60_000)]
     assert tasks.group is not None
@@ -118,15 +118,15 @@ def test_a_trace_that_cannot_be_used_says_why(trace: Path, text: str, line: int,
 
 def test_missing_and_binary_files_are_complaints(trace: Path) -> None:
     with pytest.raises(TraceError, match="no such file"):
-        read_tasks(trace)
+        read_task_trace(trace)
     trace.write_bytes(b"submit_s\xff\xfe,b\n1,2\n")
     with pytest.raises(TraceError, match="UTF-8"):
-        read_tasks(trace)
+        read_task_trace(trace)
 
 
 def test_unknown_columns_are_told(trace: Path) -> None:
     trace.write_text("submit_s,duration_s,vcpu,memory_mib,priority\n0,1,1,1,9\n")
-    assert unread_columns(trace) == ("priority",)
+    assert unused_columns(trace) == ("priority",)
 
 
 def test_counts_have_one_column_or_its_name(trace: Path) -> None:
@@ -140,7 +140,7 @@ def test_counts_have_one_column_or_its_name(trace: Path) -> None:
 
 def test_rotation_by_hand() -> None:
     """Rates 1, 2, 3 of ten each, seen from 15: five more of 2, then 3, then 1, then the rest of 2."""
-    times, rates = rotate(np.array([0, 10, 20]), np.array([1.0, 2.0, 3.0]), 30, 15)
+    times, rates = rotate_series(np.array([0, 10, 20]), np.array([1.0, 2.0, 3.0]), 30, 15)
     assert times.tolist() == [0, 5, 15, 25]
     assert rates.tolist() == [2, 3, 1, 2]
 
@@ -154,7 +154,7 @@ def test_rotation_by_hand() -> None:
 def test_rotation_is_a_shift_of_time(values: list[float], width: int, shift: int, instant: int) -> None:
     """The plain twin: the rate at t of the rotated series is the rate at t + shift of the original."""
     period = len(values) * width
-    times, rates = rotate(np.arange(len(values)) * width, np.array(values), period, shift)
+    times, rates = rotate_series(np.arange(len(values)) * width, np.array(values), period, shift)
     assert times[0] == 0
     assert (np.diff(times) > 0).all()
     at = rates[np.searchsorted(times, instant % period, side="right") - 1]

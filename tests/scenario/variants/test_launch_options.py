@@ -1,4 +1,4 @@
-"""What a scenario becomes under each option: the numbers by hand, what is kept, what cannot be."""
+"""Tests of the launch options: sizes calculated by hand, entries that stay unchanged, and obstacles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 
 from clustersim.errors import CannotRun, ScenarioError
-from clustersim.scenario.reader import Source
+from clustersim.scenario.reader import ScenarioSource
 from clustersim.scenario.sections.compare import OPTIONS
 from clustersim.scenario.sections.scenario import InstanceType, Scenario
-from clustersim.scenario.variants.launch_options import Option, together
-from clustersim.scenario.variants.right_sizing import Need, cheapest_fit, instances_for, room
-from clustersim.scenario.variants.scaled_load import scaled
+from clustersim.scenario.variants.launch_options import LaunchOption, merge_sentences
+from clustersim.scenario.variants.right_sizing import (
+    SizingDemand,
+    capacity_for_tasks,
+    count_instances,
+    find_cheapest_fit,
+)
+from clustersim.scenario.variants.scaled_load import scale_count
 from tests.harness import NODE, definition, fargate_definition, job, on, provider, service, world
 from tests.swarm.scenarios import draw
 
@@ -23,16 +28,16 @@ from tests.swarm.scenarios import draw
 def made(
     written: dict[str, Any], folder: Path, option: str, load: float = 1.0, **more: Any
 ) -> tuple[Scenario, list[str]]:
-    """The scenario under an option, and what was said of it."""
+    """Return the scenario under an option, and the sentences about its changes."""
     path = folder / "scenario.yaml"
     path.write_text(json.dumps(written), encoding="utf-8")
-    source = Source(path)
-    found = Option(option, load, source.scenario(), **more)
-    return source.scenario(rewrite=found.rewrite), found.changes
+    source = ScenarioSource(path)
+    found = LaunchOption(option, load, source.resolve(), **more)
+    return source.resolve(rewrite=found.rewrite), found.changes
 
 
 def nowhere(**keys: Any) -> dict[str, Any]:
-    """A workload that does not say where it runs."""
+    """Return a workload without capacity."""
     block = {"serviceName": "web", "taskDefinition": "app", "desiredCount": 4}
     return {"name": "test", "taskDefinitions": [definition()], "services": [block], **keys}
 
@@ -90,7 +95,7 @@ def test_what_runs_on_instances_stays_where_it_is(tmp_path: Path) -> None:
 
 
 def test_awsvpc_tasks_share_a_trunk(tmp_path: Path) -> None:
-    """Without it a large instance has interfaces for two of them; who says otherwise is heard."""
+    """Without it a large instance has interfaces for two of them; an explicit setting wins."""
     written = nowhere(taskDefinitions=[fargate_definition(cpu=256, memory=512)])
     assert made(written, tmp_path, "ecs-ec2")[0].cluster.awsvpc_trunking
     written["cluster"] = {"awsvpcTrunking": False}
@@ -107,7 +112,7 @@ def test_another_architecture_has_a_provider_of_its_own(tmp_path: Path) -> None:
 
 
 def test_types_that_were_asked_for_are_chosen_among(tmp_path: Path) -> None:
-    scenario, _ = made(nowhere(), tmp_path, "ecs-ec2", types=["r6i.large", "r6i.xlarge"])
+    scenario, _ = made(nowhere(), tmp_path, "ecs-ec2", instance_types=["r6i.large", "r6i.xlarge"])
     assert scenario.groups[0].instance_types == ("r6i.large",)
 
 
@@ -140,29 +145,44 @@ SMALL, LARGE = kind("small", 2048, 4096, 0.10), kind("large", 8192, 16_384, 0.40
 
 def test_first_fit_of_the_heaviest_first() -> None:
     """Two of 1,536 units open two instances of 2,048; the four of 256 fill what they leave."""
-    needs = [Need("b", 256, 256, count=4), Need("a", 1536, 1024, count=2)]
-    assert instances_for(room(SMALL, False), needs) == 2
-    assert instances_for(room(SMALL, False), [Need("c", 4096, 1)]) is None
-    assert instances_for(room(SMALL, False), [Need("alone", 1, 1, count=3, alone=True)]) == 3
+    needs = [SizingDemand("b", 256, 256, count=4), SizingDemand("a", 1536, 1024, count=2)]
+    assert count_instances(capacity_for_tasks(SMALL, False), needs) == 2
+    assert count_instances(capacity_for_tasks(SMALL, False), [SizingDemand("c", 4096, 1)]) is None
+    assert (
+        count_instances(
+            capacity_for_tasks(SMALL, False), [SizingDemand("alone", 1, 1, count=3, exclusive=True)]
+        )
+        == 3
+    )
 
 
 def test_network_interfaces_and_daemons_take_room() -> None:
     tight = kind("tight", 2048, 4096, 0.1, enis=2)
-    assert instances_for(room(tight, False), [Need("a", 128, 128, interfaces=1, count=6)]) == 3
-    daemon = [Need("agent", 1024, 512)]
-    assert instances_for(room(SMALL, False, daemon), [Need("a", 1024, 512, count=4)]) == 4
+    assert (
+        count_instances(
+            capacity_for_tasks(tight, False), [SizingDemand("a", 128, 128, network_interfaces=1, count=6)]
+        )
+        == 3
+    )
+    daemon = [SizingDemand("agent", 1024, 512)]
+    assert (
+        count_instances(capacity_for_tasks(SMALL, False, daemon), [SizingDemand("a", 1024, 512, count=4)])
+        == 4
+    )
 
 
 @pytest.mark.parametrize(("count", "name", "instances"), [(1, "small", 1), (8, "small", 4), (9, "small", 5)])
 def test_the_least_money_wins_and_of_equals_the_first(count: int, name: str, instances: int) -> None:
     """Eight tasks of 1 vCPU cost 4 x 0.10 or 1 x 0.40; with volumes at a cent an hour the one large is cheaper."""
-    needs = [Need("a", 1024, 1024, count=count)]
-    fit = cheapest_fit([SMALL, LARGE], needs, False, False)
+    needs = [SizingDemand("a", 1024, 1024, count=count)]
+    fit = find_cheapest_fit([SMALL, LARGE], needs, False, False)
     assert fit is not None
-    assert (fit.type.name, fit.instances) == (name, instances)
-    with_volumes = cheapest_fit([SMALL, LARGE], [Need("a", 1024, 1024, count=8)], False, False, (), 0.01)
+    assert (fit.instance_type.name, fit.instances) == (name, instances)
+    with_volumes = find_cheapest_fit(
+        [SMALL, LARGE], [SizingDemand("a", 1024, 1024, count=8)], False, False, (), 0.01
+    )
     assert with_volumes is not None
-    assert with_volumes.type.name == "large"
+    assert with_volumes.instance_type.name == "large"
 
 
 # --- Fargate -----------------------------------------------------------------------------------------------
@@ -203,7 +223,7 @@ def test_containers_without_a_task_size_are_added_up_by_their_limits(tmp_path: P
     scenario, said = made(nowhere(taskDefinitions=[written]), tmp_path, "ecs-fargate")
     (found,) = scenario.task_definitions
     assert (found.cpu, found.memory_mib, found.static_ports) == (512, 2048, ())
-    assert "app:1: host ports are the containers' own" in said
+    assert "app:1: host ports equal the container ports" in said
 
 
 def test_on_fargate_no_instances_are_left(tmp_path: Path) -> None:
@@ -225,7 +245,7 @@ def test_on_fargate_no_instances_are_left(tmp_path: Path) -> None:
         [item.capacity_provider for item in each.strategy] == ["FARGATE"] for each in scenario.services
     )
     assert scenario.services[0].placement_constraints == ()
-    assert "1 actions on instances are left out" in said
+    assert "1 actions on instances are removed" in said
 
 
 def test_a_mix_with_fargate_spot_is_kept_and_by_spot_it_is_spot(tmp_path: Path) -> None:
@@ -265,7 +285,7 @@ def test_daemons_and_standalone_tasks(tmp_path: Path) -> None:
     daemon = world(services=[service("agent", schedulingStrategy="DAEMON")])
     assert "agent is a daemon" in why(daemon, tmp_path, "ecs-fargate")
     assert "agent is a daemon" in why(daemon, tmp_path, "ec2")
-    assert "job is run task by task" in why(world(runTasks=[job()]), tmp_path, "ec2")
+    assert "job runs single tasks" in why(world(runTasks=[job()]), tmp_path, "ec2")
 
 
 # --- plain EC2 ---------------------------------------------------------------------------------------------
@@ -281,7 +301,7 @@ def test_each_copy_has_a_machine_of_the_cheapest_type(tmp_path: Path) -> None:
 
 
 def test_who_has_machines_keeps_their_type_and_leaves_them_under_ecs(tmp_path: Path) -> None:
-    """What is written of them says nothing about container instances."""
+    """The settings of virtual machines do not apply to container instances."""
     block = {"serviceName": "web", "taskDefinition": "app", "desiredCount": 4}
     written = nowhere(services=[{**block, "virtualMachines": {"instanceType": "m6i.xlarge"}}])
     assert made(written, tmp_path, "ec2")[0].groups[0].instance_types == ("m6i.xlarge",)
@@ -292,7 +312,7 @@ def test_who_has_machines_keeps_their_type_and_leaves_them_under_ecs(tmp_path: P
 
 def test_what_is_said_of_several_is_said_once() -> None:
     said = ["web:1: made for EC2 too", "web: on FARGATE", "no name", "worker: on FARGATE", "web: on FARGATE"]
-    assert together(said) == ["web:1: made for EC2 too", "web, worker: on FARGATE", "no name"]
+    assert merge_sentences(said) == ["web:1: made for EC2 too", "web, worker: on FARGATE", "no name"]
 
 
 # --- load --------------------------------------------------------------------------------------------------
@@ -303,7 +323,7 @@ def test_what_is_said_of_several_is_said_once() -> None:
     [(4, 0.5, 2), (3, 0.5, 2), (1, 0.1, 1), (0, 2, 0), (10, 0.1, 1), (7, 3, 21)],
 )
 def test_counts_follow_rounded_up(count: int, factor: float, counted: int) -> None:
-    assert scaled(count, factor) == counted
+    assert scale_count(count, factor) == counted
 
 
 def test_rates_and_counts_follow_the_load(tmp_path: Path) -> None:
@@ -363,7 +383,7 @@ def test_providers_of_a_written_scenario_are_those_of_the_option(tmp_path: Path)
 
 @pytest.mark.parametrize("number", range(12))
 def test_an_option_makes_a_sound_scenario_or_says_why_not(number: int, tmp_path: Path) -> None:
-    """Whatever the swarm draws: the reader never has to refuse what an option has made."""
+    """For all random scenarios the reader accepts the result of an option."""
     drawn = draw(7, number)
     drawn.write(tmp_path)
     for option in OPTIONS:

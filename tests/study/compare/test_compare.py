@@ -1,4 +1,4 @@
-"""Comparisons: the runs, what is made of them, and that they are the same whoever does them."""
+"""Comparisons: their runs, the figures computed from them, and the same bytes with any number of workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ import pytest
 
 import clustersim as cs
 from clustersim import stats
-from clustersim.study.compare.report import break_even_words, facts_of, notes_of, operations_words, wins
+from clustersim.study.compare.report import (
+    build_wins_section,
+    describe_break_evens,
+    describe_operations_price,
+    list_comparison_facts,
+    list_notes,
+)
 from clustersim.study.compare.result import BILL, SERVERS, Comparison
 from tests.harness import definition, job, service
 from tests.study.small import contents
@@ -96,7 +102,7 @@ def test_four_tasks_under_each_option_by_hand(done: Comparison) -> None:
     assert done.of_option(SERVERS, "ecs-fargate").mean == 0  # type: ignore[union-attr]
 
 
-def test_options_share_their_luck(tmp_path: Path) -> None:
+def test_options_have_common_random_numbers(tmp_path: Path) -> None:
     """The first copies fail at the same instants, whatever they run on."""
     path = save(tmp_path, workload())
     found = cs.compare(
@@ -119,7 +125,7 @@ def test_the_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_a_complete_comparison_is_taken_up_again_with_more_replications(tmp_path: Path) -> None:
-    """What is there counts, its figures included."""
+    """Earlier runs count, their figures included."""
     path = save(tmp_path, workload(duration="20m"))
     arguments: dict[str, Any] = {"options": ["ecs-fargate"], "loads": [1], "jobs": 1}
     cs.compare(path, replications=1, out=tmp_path / "a", **arguments)
@@ -133,7 +139,7 @@ def test_an_option_that_cannot_run_is_a_column_that_says_why(tmp_path: Path) -> 
     path = save(tmp_path, workload(duration="10m", runTasks=[job("nightly", capacityProviderStrategy=[])]))
     found = cs.compare(path, loads=[1], replications=1, jobs=1, out=tmp_path)
     assert found.options == ("ecs-ec2", "ecs-fargate")
-    assert "nightly is run task by task" in dict(notes_of(found))["ec2"]
+    assert "nightly runs single tasks" in dict(list_notes(found))["ec2"]
 
 
 # --- what is wrong -----------------------------------------------------------------------------------------
@@ -143,7 +149,7 @@ def test_an_option_that_cannot_run_is_a_column_that_says_why(tmp_path: Path) -> 
     ("arguments", "words"),
     [
         ({"options": ["fargate"]}, "--options: there is no option 'fargate'; did you mean ecs-fargate?"),
-        ({"options": []}, "--options: there are none"),
+        ({"options": []}, "--options: the list is empty"),
         ({"replications": 0}, "at least 1"),
         ({"loads": [0.0]}, "--loads: 0.0 is not above 0"),
         ({"set": ["duration=soon"]}, "duration"),
@@ -159,7 +165,7 @@ def test_wrong_requests(arguments: dict[str, Any], words: str, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_what_no_option_can_run_is_refused(tmp_path: Path) -> None:
+def test_a_workload_that_no_option_can_run_is_refused(tmp_path: Path) -> None:
     """64 vCPU: larger than any Fargate task and any type of the list; each option says so."""
     huge = workload(taskDefinitions=[definition(cpu=131_072, memory=1024)])
     with pytest.raises(cs.ScenarioError) as error:
@@ -172,7 +178,7 @@ def test_what_no_option_can_run_is_refused(tmp_path: Path) -> None:
 # --- what is made of the numbers ---------------------------------------------------------------------------
 
 
-def told(
+def made_up(
     costs: dict[tuple[str, float], list[float]], servers: dict[str, float], price: float = 0.0
 ) -> Comparison:
     """A comparison of these bills by option and load, one for each replication."""
@@ -187,7 +193,7 @@ def told(
                 rows[column].append(cell)
     listed = [{"option": each, "changes": [], "why_not": []} for each in options]
     manifest = {
-        "scenario": {"name": "told"},
+        "scenario": {"name": "made_up"},
         "design": {"paths": ["option", "load"], "sensitivity": False},
         "points": [{"values": list(each)} for each in costs],
         "comparison": {"options": listed, "loads": loads, "operations_usd_per_instance_month": price},
@@ -199,9 +205,9 @@ def told(
 SERVED = {"ecs-ec2": 2.0, "ecs-fargate": 0.0}
 
 
-def test_costs_meet_between_two_loads() -> None:
+def test_the_break_even_lies_between_two_loads() -> None:
     """$100 dearer at 1 x, $300 cheaper at 2 x: a quarter of the way, 1.25 x."""
-    found = told(
+    found = made_up(
         {
             ("ecs-ec2", 1.0): [200, 201, 202],
             ("ecs-ec2", 2.0): [300, 301, 302],
@@ -213,40 +219,40 @@ def test_costs_meet_between_two_loads() -> None:
     (change,) = found.break_evens()
     assert (change.below, change.above, change.load) == ("ecs-fargate", "ecs-ec2", pytest.approx(1.25))
     assert (
-        break_even_words(found)
+        describe_break_evens(found)
         == "ecs-ec2 from about 1.2 times the load on, ecs-fargate below (between 1 and 2)"
     )
 
 
-def test_the_price_of_operations_is_the_dearer_bill_by_server() -> None:
+def test_the_price_of_operations_is_the_additional_bill_per_server() -> None:
     """$80, $100 and $120 dearer with two servers fewer: $50, from 25 to 75 by Student's t (4.303 x 10 / sqrt 3)."""
-    found = told({("ecs-ec2", 1.0): [300, 300, 300], ("ecs-fargate", 1.0): [380, 400, 420]}, SERVED)
+    found = made_up({("ecs-ec2", 1.0): [300, 300, 300], ("ecs-fargate", 1.0): [380, 400, 420]}, SERVED)
     (price,) = found.operations_prices()
     assert (price.servers, price.fargate) == ("ecs-ec2", "ecs-fargate")
     assert (price.usd.mean, price.usd.low) == (pytest.approx(50), pytest.approx(50 - 24.84, abs=0.01))
-    assert "from $50.00 ±24.84 per server and month on" in operations_words(price)
+    assert "from $50.00 ±24.84 of operations per server and month on" in describe_operations_price(price)
 
 
 def test_with_a_price_the_cheapest_is_of_both_together() -> None:
     costs = {("ecs-ec2", 1.0): [300.0, 301.0], ("ecs-fargate", 1.0): [400.0, 401.0]}
-    assert told(costs, SERVED).cheapest() == "ecs-ec2"
-    assert told(costs, SERVED, price=60).cheapest() == "ecs-fargate"
+    assert made_up(costs, SERVED).cheapest() == "ecs-ec2"
+    assert made_up(costs, SERVED, price=60).cheapest() == "ecs-fargate"
 
 
-def test_a_winner_is_told_from_chance() -> None:
-    """In pairs: 10 dearer each time is told apart, as much as 10 on average but once 30 and once -10 is not."""
-    sure = told({("a", 1.0): [100, 200, 300], ("b", 1.0): [110, 210, 310.5]}, {"a": 1, "b": 1})
+def test_a_winner_needs_a_significant_difference() -> None:
+    """In pairs: 10 more in every replication is significant; 10 more on average, between 30 and -10, is not."""
+    sure = made_up({("a", 1.0): [100, 200, 300], ("b", 1.0): [110, 210, 310.5]}, {"a": 1, "b": 1})
     bill = next(each for each in sure.verdicts() if each.criterion.measure == BILL)
     assert (bill.winners, bill.next) == (("a",), "b")
-    luck = told({("a", 1.0): [100, 200, 300], ("b", 1.0): [130, 190, 310]}, {"a": 1, "b": 1})
-    bill = next(each for each in luck.verdicts() if each.criterion.measure == BILL)
+    noisy = made_up({("a", 1.0): [100, 200, 300], ("b", 1.0): [130, 190, 310]}, {"a": 1, "b": 1})
+    bill = next(each for each in noisy.verdicts() if each.criterion.measure == BILL)
     assert (bill.winners, bill.next) == (("a", "b"), None)
-    assert ("servers to manage", "no difference", "-") in wins(luck).rows
+    assert ("servers to manage", "no difference", "-") in build_wins_section(noisy).rows
 
 
-def test_facts_say_what_they_are_about(done: Comparison) -> None:
-    facts = dict(facts_of(done))
-    assert facts["runs"] == "18, 3 of each option and load, with the same luck"
+def test_the_facts_of_a_comparison(done: Comparison) -> None:
+    facts = dict(list_comparison_facts(done))
+    assert facts["runs"] == "18, 3 of each option and load, with the same random numbers"
     assert {"cheapest", "break-even load", "operations"} <= facts.keys()
     interval = done.of_option(BILL, "ecs-fargate")
     assert isinstance(interval, stats.Interval)

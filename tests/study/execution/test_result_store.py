@@ -15,8 +15,8 @@ import pytest
 from pyarrow.fs import FileSelector, FileSystem
 
 import clustersim as cs
-from clustersim.study.execution import worker as work
-from clustersim.study.execution.result_store import Store, place_of
+from clustersim.study.execution import worker
+from clustersim.study.execution.result_store import ObjectStore, open_store
 from tests.study.small import COUNT, contents, save, shop
 
 VARY: dict[str, Any] = {COUNT: [2, 4]}
@@ -75,7 +75,7 @@ def download(address: str, folder: Path) -> Path:
 
 
 def test_a_sweep_into_a_store_is_the_same_sweep(bucket: str, tmp_path: Path) -> None:
-    """File for file the bytes of one on disk; and it opens where it lies."""
+    """The bytes of all files are those of a sweep on disk; and it can be opened there."""
     scenario = save(tmp_path)
     found = sweep(scenario, bucket)
     assert found.path == f"{bucket.partition('?')[0]}/test"
@@ -87,25 +87,25 @@ def test_a_sweep_into_a_store_is_the_same_sweep(bucket: str, tmp_path: Path) -> 
     assert isinstance(again, cs.Sweep)
     assert again.summary.to_arrow().equals(found.summary.to_arrow())
     assert again.points == found.points
-    with pytest.raises(cs.ResultsError, match="copy one here"):
+    with pytest.raises(cs.ResultsError, match="copy one to this machine"):
         again.run(0, 0)
 
 
-def test_a_run_is_there_when_its_manifest_is(
+def test_a_run_without_a_manifest_does_not_count(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network goes while the second run is written: it does not count, and --resume does it again."""
+    """The network goes while the second run is written: it does not count, and --resume executes it again."""
     scenario = save(tmp_path)
-    real, written = Store.write, list[str]()
+    real, written = ObjectStore.write, list[str]()
 
-    def until_lost(self: Store, name: str, content: bytes) -> None:
+    def until_lost(self: ObjectStore, name: str, content: bytes) -> None:
         if name == "points/0/1/manifest.json":
-            raise cs.ResultsError(f"{self.shown} cannot be used for results: the network is gone")
+            raise cs.ResultsError(f"{self.location} cannot be used for results: the network is gone")
         written.append(name)
         real(self, name, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "write", until_lost)
+        patch.setattr(ObjectStore, "write", until_lost)
         with pytest.raises(cs.ResultsError, match="the network is gone"):
             sweep(scenario, bucket)
     run = [name for name in written if name.startswith("points/0/0/")]
@@ -134,38 +134,38 @@ def test_resuming_and_replacing(bucket: str, tmp_path: Path) -> None:
     assert json.loads(names["test/manifest.json"])["points"][0]["values"] == [3]
 
 
-def test_a_name_may_hold_what_an_address_may_not(bucket: str, tmp_path: Path) -> None:
+def test_a_name_may_have_characters_that_an_address_may_not(bucket: str, tmp_path: Path) -> None:
     """A scenario's name may have spaces and plus signs; a key before the bucket is never shown."""
     scenario = save(tmp_path, shop("5m", name="web shop+1, a=b"))
     found = sweep(scenario, bucket, replications=1)
     assert found.path.endswith("/results/web shop+1, a=b")
     assert "web shop+1, a=b/summary.arrow" in objects(bucket)
-    assert Store("s3://key:secret@bucket/folder/name?region=x").shown == "s3://bucket/folder/name"
+    assert ObjectStore("s3://key:secret@bucket/folder/name?region=x").location == "s3://bucket/folder/name"
 
 
 def test_nothing_else_is_replaced(bucket: str, tmp_path: Path) -> None:
-    """What is under the name and is no sweep of ours stays."""
+    """Files under the name that are not a sweep are kept."""
     files, base = FileSystem.from_uri(bucket)
     with files.open_output_stream(f"{base}/test/thesis.txt") as stream:
         stream.write(b"years of work")
-    with pytest.raises(cs.ResultsError, match="is no sweep of clustersim"):
+    with pytest.raises(cs.ResultsError, match="is not a sweep of clustersim"):
         sweep(save(tmp_path), bucket)
     assert objects(bucket) == {"test/thesis.txt": b"years of work"}
 
 
-def test_a_bucket_that_is_not_there(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said in one sentence, before anything runs."""
-    monkeypatch.setattr(work, "run_into", lambda *_, **__: pytest.fail("it ran"))
+def test_a_missing_bucket_is_reported(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reported in one sentence, before anything runs."""
+    monkeypatch.setattr(worker, "run_into", lambda *_, **__: pytest.fail("it ran"))
     missing = bucket.replace("s3://", "s3://missing-")
     with pytest.raises(cs.ResultsError) as caught:
         sweep(save(tmp_path, shop("5m")), missing)
     assert "\n" not in str(caught.value)
     for address in ("gopher://x/y", "s3://"):
-        with pytest.raises(cs.ResultsError, match="no place for results"):
-            place_of(address, "test")
+        with pytest.raises(cs.ResultsError, match="not a valid location for results"):
+            open_store(address, "test")
 
 
-def test_a_damaged_sweep_is_said(bucket: str, tmp_path: Path) -> None:
+def test_a_damaged_sweep_is_reported(bucket: str, tmp_path: Path) -> None:
     found = sweep(save(tmp_path, shop("5m")), bucket, replications=1)
     files, base = FileSystem.from_uri(bucket)
     address, _, options = bucket.partition("?")

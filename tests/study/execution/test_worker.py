@@ -21,8 +21,7 @@ import psutil
 import pytest
 
 import clustersim as cs
-from clustersim.study.execution import dask_cluster as cluster
-from clustersim.study.execution import dispatcher as dispatch
+from clustersim.study.execution import dask_cluster, dispatcher
 from tests.conftest import ROOT
 from tests.study.small import COUNT, RATE, contents, save, shop
 
@@ -63,12 +62,12 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def published(out: Path) -> int:
-    """How many runs are there; os.walk does not mind folders that are renamed under its feet."""
+    """The number of published runs; os.walk tolerates folders that are renamed meanwhile."""
     return sum(Path(at).parts[-3] == "points" and "manifest.json" in files for at, _, files in os.walk(out))
 
 
 def until(condition: object, seconds: float = 60) -> None:
-    """Waits for `condition()`."""
+    """Wait for `condition()`."""
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "waited in vain"
@@ -115,22 +114,22 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
 
 POISON = """\
 import os, signal
-from clustersim.study.execution import worker as work
+from clustersim.study.execution import worker
 
 def poisoned(scenario, target, **more):
     if target.parts[-2:] == ("1", "2"):
         with open({log!r}, "a") as log:
             log.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
-    work.real(scenario, target, **more)
+    worker.real(scenario, target, **more)
 
-if not hasattr(work, "real"):  # Dask loads this twice
-    work.real, work.run_into = work.run_into, poisoned
+if not hasattr(worker, "real"):  # Dask loads this twice
+    worker.real, worker.run_into = worker.run_into, poisoned
 """
 
 
 def test_a_poison_run_is_given_up_after_three_tries(tmp_path: Path) -> None:
-    """It kills every worker that takes it. It is named; all other runs are there; the command says so."""
+    """It kills every worker that executes it. The report names it; all other runs succeed."""
     log = tmp_path / "log"
     poison = tmp_path / "poison.py"
     poison.write_text(POISON.format(log=str(log)), encoding="utf-8")
@@ -147,7 +146,7 @@ def test_a_poison_run_is_given_up_after_three_tries(tmp_path: Path) -> None:
     assert log.read_text() == "x" * 3
     found = cs.open(tmp_path / "out" / "test")
     assert isinstance(found, cs.Sweep)
-    assert found.errors == ((1, 2, dispatch.GIVEN_UP),)
+    assert found.errors == ((1, 2, dispatcher.GIVEN_UP),)
     assert len(found.summary) == 20
 
 
@@ -162,7 +161,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     assert code == OTHER
     line = err.splitlines()[-1]
     assert "Traceback" not in err
-    assert line.startswith("interrupted; what is done is kept in ")
+    assert line.startswith("interrupted; finished runs are kept in ")
     assert line.endswith("--resume")
     assert 3 < published(out) < 120
     assert workers_of(process) == []
@@ -192,12 +191,12 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("3\n", "", 0)
 
 
-# --- a Dask cluster of somebody's --------------------------------------------------------------------------
+# --- a Dask cluster of the user ---------------------------------------------------------------------------
 
 
 @contextmanager
 def processes(*commands: Sequence[object]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that are gone at the end."""
+    """Processes that are killed at the end."""
     started = [
         subprocess.Popen(
             [sys.executable, "-m", *map(str, command)],
@@ -256,28 +255,30 @@ def test_a_real_cluster_of_two_workers(tmp_path: Path) -> None:
     assert contents(out) == quiet(scenario, tmp_path / "quiet", 12)
 
 
-def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is begun where there is nobody to do it."""
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
+def test_an_unreachable_scheduler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written without a cluster."""
+    monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     with pytest.raises(cs.ResultsError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         cs.sweep(save(tmp_path), vary={COUNT: [1]}, scheduler="tcp://127.0.0.1:9", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_workers_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version, or another disk: a sentence, and no results that do not belong together."""
+def test_workers_with_another_version_or_disk_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version, or another disk: an error of one sentence, and no mixed results."""
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch, "program_digest", lambda: "another")
-        with pytest.raises(cs.ResultsError, match="another clustersim or other libraries"):
+        patch.setattr(dispatcher, "program_digest", lambda: "another")
+        with pytest.raises(cs.ResultsError, match="another version of clustersim"):
             cs.sweep(save(tmp_path), vary={COUNT: [1]}, jobs=1, out=tmp_path / "one")
     with monkeypatch.context() as patch:
-        patch.setattr("clustersim.study.execution.result_store.Directory.read", lambda *_: None)
+        patch.setattr("clustersim.study.execution.result_store.LocalStore.read", lambda *_: None)
         with pytest.raises(cs.ResultsError, match="choose a directory that all workers share, or s3://"):
             cs.sweep(save(tmp_path), vary={COUNT: [1]}, jobs=1, out=tmp_path / "two")
 
 
 def test_threads_end_with_the_sweep(tmp_path: Path) -> None:
-    """In a notebook one sweep follows another: Dask keeps a few threads, and not a few more each time."""
+    """In a notebook one sweep follows another: Dask keeps a few threads, but not more each time."""
     counts = []
     for number in range(3):
         cs.sweep(save(tmp_path), vary={COUNT: [1]}, jobs=1, out=tmp_path / str(number))
@@ -286,9 +287,9 @@ def test_threads_end_with_the_sweep(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_nobody_else_can_reach_it(jobs: int) -> None:
-    """All that listens is for this machine; and two sweeps at once do not want the same port."""
-    with cluster.workers(jobs, None), cluster.workers(1, None):
+def test_the_cluster_listens_on_this_machine_only(jobs: int) -> None:
+    """All sockets listen on this machine only; and two sweeps at once do not use the same port."""
+    with dask_cluster.open_dask_client(jobs, None), dask_cluster.open_dask_client(1, None):
         here = psutil.Process()
         listening = [
             connection.laddr.ip

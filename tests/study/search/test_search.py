@@ -1,4 +1,4 @@
-"""The search: it finds what can be found by hand, says when nothing can be found, and takes the same course again."""
+"""The search finds the optimum known by hand, reports when there is none, and is reproducible."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.console import Console
 
 import clustersim as cs
 from clustersim.errors import ScenarioError
-from clustersim.study.execution.worker import Row, Task
-from clustersim.study.search.constraints import Objective, read_objectives
+from clustersim.study.execution.worker import RunRow, RunSpec
+from clustersim.study.search.constraints import Bound, parse_bounds
 from clustersim.study.search.search import Optimum
 from clustersim.study.search.search_report import print_optimum
-from clustersim.study.search.search_state import Goal, Tally
+from clustersim.study.search.search_state import SearchGoal, SearchState
 from tests.harness import definition, provider, service, world
 from tests.study.small import contents, save
 
@@ -64,19 +64,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Optimum:
 def test_the_cheapest_point_that_is_enough(found: Optimum) -> None:
     """Two nodes; one is cheaper and keeps no bound, three cost more."""
     assert found.values == {NODES: 2}
-    assert found.confirmed["cost_usd"].mean == pytest.approx(found.searched["cost_usd"])
+    assert found.confirmed["cost_usd"].mean == pytest.approx(found.search_means["cost_usd"])
     assert found.confirmed[AVAILABLE].n == 3
     assert found.confirmed[AVAILABLE].mean > 0.9
 
 
-def test_the_best_is_judged_by_luck_that_did_not_choose_it(found: Optimum) -> None:
-    """Replication 0 chose; 1 to 3 judge."""
+def test_the_best_point_is_confirmed_by_other_replications(found: Optimum) -> None:
+    """Replication 0 selects; 1 to 3 confirm."""
     assert found.point is not None
     run = {
         number: found.sweep.run(found.point, number).summary["services"]["web"]["availability"]
         for number in range(4)
     }
-    assert found.searched[AVAILABLE] == run[0]
+    assert found.search_means[AVAILABLE] == run[0]
     assert found.confirmed[AVAILABLE].mean == pytest.approx(np.mean([run[1], run[2], run[3]]))
     assert run[0] not in (run[1], run[2], run[3])
 
@@ -91,7 +91,7 @@ def test_its_directory_is_a_sweeps(found: Optimum) -> None:
 
 
 def test_the_same_course_again(found: Optimum, tmp_path: Path) -> None:
-    """Generations are of one size and told in order, so neither time nor workers play a part."""
+    """Generations have a fixed size and are reported in order, so timing and workers do not matter."""
     again = search(tmp_path)
     assert again.values == found.values
     assert contents(Path(again.sweep.path)) == contents(Path(found.sweep.path))
@@ -106,25 +106,25 @@ def test_resuming_runs_nothing_twice(tmp_path: Path) -> None:
         search(tmp_path, resume=True)
 
 
-def test_nothing_is_good_enough(tmp_path: Path) -> None:
-    """At start all tasks are missing, so nobody is available always: which bound is hardest, and how near it came."""
+def test_no_point_keeps_all_bounds(tmp_path: Path) -> None:
+    """At the start all tasks are missing, so availability cannot be 1: the hardest bound, and its closest miss."""
     bounds = [f"{AVAILABLE}>=1", "cost_usd<=100"]
     found = search(tmp_path, trials=8, subject_to=bounds)
     assert (found.point, found.values, found.confirmed) == (None, {}, {})
-    hardest, kept = found.nearest
-    assert hardest.objective.measure == AVAILABLE
+    hardest, kept = found.closest_misses
+    assert hardest.bound.measure == AVAILABLE
     assert 0.9 < hardest.mean < 1
-    assert kept.objective.miss(kept.mean) < 0
-    assert found.least_missing is not None
+    assert kept.bound.violation(kept.mean) < 0
+    assert found.closest_point is not None
     for terminal in (False, True):
         text = printed(found, terminal)
         assert "none: no point keeps all bounds" in text
-        assert "web available: never nearer than" in text
+        assert "web available: missed by at least" in text
         lines = [line for line in text.splitlines() if str(tmp_path) not in line]
         assert max(map(len, lines)) <= 80 or not terminal
 
 
-def test_a_small_space_is_looked_at_once(tmp_path: Path) -> None:
+def test_a_small_space_is_run_completely_once(tmp_path: Path) -> None:
     """Four combinations are four points, however many trials are allowed; lists and texts may be varied too."""
     vary = {NODES: [2, 3], CPU: ["1024", "2048"]}
     found = search(tmp_path, vary=vary, trials=500)
@@ -132,35 +132,35 @@ def test_a_small_space_is_looked_at_once(tmp_path: Path) -> None:
     assert found.values[NODES] == 2
 
 
-def test_points_that_are_no_scenario_are_left_out(tmp_path: Path) -> None:
-    """A desired capacity above the group's maximum is unsound only for some values of both."""
+def test_points_that_are_not_valid_scenarios_are_left_out(tmp_path: Path) -> None:
+    """A desired capacity above the group's maximum is invalid only for some values of both."""
     largest = NODES.replace("desiredCapacity", "maxSize")
     found = search(tmp_path, vary={NODES: [1, 2, 9], largest: [1, 4, 9]}, trials=40)
     assert found.values[NODES] == 2
-    assert found.unsound
-    assert "no sound scenarios" in printed(found)
+    assert found.invalid
+    assert "not valid scenarios" in printed(found)
 
 
-def test_luck_that_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A point that kept the bound by luck falls when it is run again, and the next best is taken."""
-    real = Tally.add
+def test_a_lucky_point_is_not_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point that kept the bound by chance is not confirmed, and the next best is taken."""
+    real = SearchState.add_run
 
-    def lucky(self: Tally, row: Row) -> None:
+    def add_lucky_run(self: SearchState, row: RunRow) -> None:
         # One node looks good enough in the search, and not afterwards.
-        if self.values[row.task.point] == (1,) and row.task.replication == 0:
+        if self.values[row.spec.point] == (1,) and row.spec.replication == 0:
             values = row.values.copy()
             values[row.names.index(AVAILABLE)] = 1.0
-            row = Row(row.task, row.seed, row.names, values, row.whole)
+            row = RunRow(row.spec, row.seed, row.names, values, row.whole)
         real(self, row)
 
-    monkeypatch.setattr(Tally, "add", lucky)
+    monkeypatch.setattr(SearchState, "add_run", add_lucky_run)
     found = search(tmp_path, vary={NODES: [1, 2, 3]})
     assert found.values == {NODES: 2}
-    assert found.fallen == 1
+    assert found.unconfirmed == 1
     assert "1 points kept the bounds in the search but not with fresh seeds" in printed(found)
 
 
-def test_what_it_prints(found: Optimum) -> None:
+def test_the_printed_report(found: Optimum) -> None:
     for terminal in (False, True):
         text = printed(found, terminal)
         for words in ("desiredCapacity=2", "fresh seeds", "web available", ">= 90.000%", "cost"):
@@ -170,26 +170,26 @@ def test_what_it_prints(found: Optimum) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "objective"),
+    ("text", "bound"),
     [
-        ("services.web.availability>=0.999", Objective("services.web.availability", True, 0.999)),
-        ("services.web.availability >= 99.9 %", Objective("services.web.availability", True, 0.999)),
-        ("cost_usd<=1e3", Objective("cost_usd", False, 1000.0)),
+        ("services.web.availability>=0.999", Bound("services.web.availability", True, 0.999)),
+        ("services.web.availability >= 99.9 %", Bound("services.web.availability", True, 0.999)),
+        ("cost_usd<=1e3", Bound("cost_usd", False, 1000.0)),
     ],
 )
-def test_bounds_as_they_are_written(text: str, objective: Objective) -> None:
-    (found,) = read_objectives([text])
-    assert found.bound == pytest.approx(objective.bound)
-    assert (found.measure, found.at_least) == (objective.measure, objective.at_least)
+def test_bounds_are_parsed(text: str, bound: Bound) -> None:
+    (found,) = parse_bounds([text])
+    assert found.limit == pytest.approx(bound.limit)
+    assert (found.measure, found.at_least) == (bound.measure, bound.at_least)
 
 
-def test_every_wrong_bound_at_once() -> None:
+def test_all_invalid_bounds_are_reported_at_once() -> None:
     with pytest.raises(ScenarioError) as caught:
-        read_objectives(["cost_usd", "cost_usd<5", "cost_usd>=x", ">=1", "cost_usd>=1.2.3"])
+        parse_bounds(["cost_usd", "cost_usd<5", "cost_usd>=x", ">=1", "cost_usd>=1.2.3"])
     assert len(caught.value.problems) == 5
 
 
-def test_a_measure_that_no_run_has_is_said_at_the_first_run(tmp_path: Path) -> None:
+def test_an_unknown_measure_is_reported_at_the_first_run(tmp_path: Path) -> None:
     with pytest.raises(cs.ResultsError, match="--subject-to: no run has the measure"):
         search(tmp_path, subject_to=["services.wbe.availability>=0.9"])
     with pytest.raises(
@@ -198,14 +198,14 @@ def test_a_measure_that_no_run_has_is_said_at_the_first_run(tmp_path: Path) -> N
         search(tmp_path, out="other", minimize="cost")
 
 
-def test_a_mean_that_is_not_there_keeps_no_bound() -> None:
-    """Runs that failed have no numbers; such a point is neither feasible nor the nearest."""
-    goal = Goal("cost_usd", (Objective(AVAILABLE, True, 0.9),), 1, 2, 2)
-    tally = Tally(goal)
-    tally.enter((1,), "a")
-    tally.add(Row(Task(0, 0), 0, error="ValueError: no"))
-    assert math.isnan(tally.means(0, goal.searching)["cost_usd"])
-    assert (tally.feasible(), tally.nearest(), tally.least_missing()) == ([], (), None)
+def test_a_missing_mean_keeps_no_bound() -> None:
+    """Runs that failed have no numbers; such a point is neither feasible nor the closest."""
+    goal = SearchGoal("cost_usd", (Bound(AVAILABLE, True, 0.9),), 1, 2, 2)
+    state = SearchState(goal)
+    state.add_point((1,), "a")
+    state.add_run(RunRow(RunSpec(0, 0), 0, error="ValueError: no"))
+    assert math.isnan(state.means(0, goal.search_replications)["cost_usd"])
+    assert (state.feasible_points(), state.closest_misses(), state.closest_point()) == ([], (), None)
 
 
 def test_optuna_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_cost_availability_and_what_ran_where_are_said(terminal) -> None:
     """By hand: 246.9 of 1,234.5 is 20%; 150,000 tasks in 1.5 s of CPU are 100,000 each second."""
     text = " ".join(" ".join(printed(SUMMARY, terminal=terminal)).split())
     for words in (
-        "$1,234.50, of it idle $246.90 (20%)",
+        "$1,234.50, including $246.90 idle (20%)",
         "1,680.0 instance hours, 12.0 Fargate GB hours",
         "CPU 71.2%, memory 40.0%",
         "150,000 created, 149,990 started, 149,000 stopped, 3 failed, 10 never placed",
@@ -85,7 +85,7 @@ def test_cost_availability_and_what_ran_where_are_said(terminal) -> None:
 
 def test_no_line_of_a_terminal_is_wider_than_eighty_columns() -> None:
     """Long names are cut, numbers never."""
-    long = "a-service-with-a-name-as-long-as-somebody-liked-to-type-it" * 3
+    long = "a-service-with-a-name-as-long-as-it-could-be-typed-at-all" * 3
     summary = SUMMARY | {
         "services": {long: SERVICE | {"running_mean": 123_456.7, "cost_usd": 1_234_567.89}},
         "run_tasks": {long: RUN_TASK | {"count": 10_000_000, "completed": 10_000_000}},
@@ -106,7 +106,7 @@ def test_almost_always_is_not_always() -> None:
     assert "service web: running 4.2, available 99.999%, healthy 100%, failed 0.001%, p99 250ms" in text
 
 
-def test_what_does_not_apply_is_left_out_of_plain_lines() -> None:
+def test_values_that_do_not_apply_are_left_out_of_plain_lines() -> None:
     """A service without load has no response time; a line for grep does not say so."""
     line = next(line for line in printed(SUMMARY, terminal=False) if line.startswith("service quiet"))
     assert line == "service quiet: running 1.0, cost $0.00"

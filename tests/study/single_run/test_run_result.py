@@ -118,7 +118,7 @@ def test_polars_reads_the_files_and_the_tables(tmp_path, fmt) -> None:
 
 
 @FORMATS
-def test_duckdb_asks_the_files(tmp_path, fmt) -> None:
+def test_duckdb_queries_the_files(tmp_path, fmt) -> None:
     """DuckDB takes Parquet as it is and Arrow files through a pyarrow dataset."""
     duckdb = pytest.importorskip("duckdb")
     publish(tmp_path / "web", fmt)
@@ -131,8 +131,8 @@ def test_duckdb_asks_the_files(tmp_path, fmt) -> None:
     assert found == [(0.5,)]
 
 
-def test_without_pandas_one_is_told_how_to_get_it(tmp_path, monkeypatch) -> None:
-    """pandas is an extra: a traceback about a missing module helps nobody."""
+def test_without_pandas_the_error_says_how_to_install_it(tmp_path, monkeypatch) -> None:
+    """pandas is an extra: a traceback about a missing module would not help."""
     publish(tmp_path / "web")
     real_import = builtins.__import__
 
@@ -147,7 +147,7 @@ def test_without_pandas_one_is_told_how_to_get_it(tmp_path, monkeypatch) -> None
 
 
 def test_verify_notices_a_changed_byte(tmp_path) -> None:
-    """What is archived must be provably what was simulated."""
+    """An archived result can be verified."""
     publish(tmp_path / "web")
     path = tmp_path / "web" / "tasks.arrow"
     content = bytearray(path.read_bytes())
@@ -208,26 +208,26 @@ def _sweep(target: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_nothing, "there is no such directory"),
+        (_nothing, "it does not exist"),
         (_no_manifest, r"it has no manifest\.json"),
         (_no_summary, r"it has no summary\.json"),
         (_no_table, "its manifest names the table costs"),
         (_cut_manifest, r"manifest\.json cannot be read"),
-        (_list_for_manifest, "it is no JSON object"),
-        (_later_schema, "schema version 2; this clustersim reads version 1"),
+        (_list_for_manifest, "it is not a JSON object"),
+        (_later_schema, "schema version 2; this version of clustersim reads version 1"),
         (_unnamed_table, "does not name the table container_instances"),
-        (_sweep, "holds many runs; open one of them"),
+        (_sweep, "has many runs; open one of them"),
     ],
 )
-def test_what_is_no_complete_run_is_said_in_one_sentence(tmp_path, make, words) -> None:
-    """The reader refuses what it cannot vouch for, and says what it is."""
+def test_an_incomplete_run_is_reported_in_one_sentence(tmp_path, make, words) -> None:
+    """The reader refuses an incomplete result and names the problem."""
     make(tmp_path / "web")
     with pytest.raises(ResultsError, match=words):
         open_run(tmp_path / "web")
 
 
 @FORMATS
-def test_a_cut_table_is_said_in_one_sentence(tmp_path, fmt) -> None:
+def test_a_truncated_table_is_reported_in_one_sentence(tmp_path, fmt) -> None:
     """A copy that was interrupted leaves a file without its end."""
     publish(tmp_path / "web", fmt)
     run = open_run(tmp_path / "web")

@@ -11,14 +11,14 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from clustersim.errors import ScenarioError
-from clustersim.scenario.sections.sweep import Choices, Range, varied
+from clustersim.scenario.sections.sweep import Choices, Range, parse_varied
 from clustersim.study.sweep.experimental_designs import (
     MAX_POINTS,
     Design,
     DesignError,
     lay_out,
     read_points,
-    value_in,
+    value_at,
 )
 
 PERCENT = Range(70, 100, integer=True)
@@ -66,9 +66,9 @@ def test_the_seed_makes_the_points(kind: str) -> None:
 
 
 def test_ranges_hold_their_ends_and_give_readable_numbers() -> None:
-    assert [value_in(PERCENT, u) for u in (0.0, 0.5, 0.999999, 1.0)] == [70, 85, 100, 100]
-    assert value_in(SHARE, 1 / 3) == 0.666667
-    whole = [value_in(Range(1, 3, integer=True), u) for u in np.linspace(0, 1, 3_000, endpoint=False)]
+    assert [value_at(PERCENT, u) for u in (0.0, 0.5, 0.999999, 1.0)] == [70, 85, 100, 100]
+    assert value_at(SHARE, 1 / 3) == 0.666667
+    whole = [value_at(Range(1, 3, integer=True), u) for u in np.linspace(0, 1, 3_000, endpoint=False)]
     assert Counter(whole) == {1: 1_000, 2: 1_000, 3: 1_000}
 
 
@@ -95,8 +95,8 @@ def test_designs_that_cannot_be_laid_out(design: Design, words: str) -> None:
     [
         ([], "empty"),
         ([4, 4], "twice"),
-        (8, "neither values nor a range"),
-        ({"from": 4}, "neither values nor a range"),
+        (8, "neither a list of values nor a range"),
+        ({"from": 4}, "neither a list of values nor a range"),
         ({"from": 4, "to": 4}, "not below"),
         ({"from": "70", "to": 100}, "write 70 without quotes"),
         ({"from": 1, "to": 2, "step": 1}, "no step"),
@@ -104,16 +104,16 @@ def test_designs_that_cannot_be_laid_out(design: Design, words: str) -> None:
         ({"from": 1, "to": 2, "integer": "yes"}, "true or false"),
     ],
 )
-def test_what_stands_for_no_path(value: object, words: str) -> None:
+def test_invalid_values_of_a_path(value: object, words: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
-        varied(value)
+        parse_varied(value)
     context = caught.value.context or {}
-    assert words in f"{context['what']}; {context['right']}"
+    assert words in f"{context['message']}; {context['hint']}"
 
 
 def test_true_is_not_one() -> None:
     """1 and true are equal to Python, and two values to a scenario."""
-    assert varied([1, True, 1.5]) == Choices((1, True, 1.5))
+    assert parse_varied([1, True, 1.5]) == Choices((1, True, 1.5))
 
 
 def write(folder: Path, text: str) -> Path:

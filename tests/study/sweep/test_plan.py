@@ -1,4 +1,4 @@
-"""A plan: what was asked for on the command line or in the file, and every point found sound before any runs."""
+"""The plan of a sweep: command line and file combine, and every point is validated before any runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import pytest
 
 from clustersim.errors import ResultsError, ScenarioError
 from clustersim.scenario.sections.sweep import Choices, Range
-from clustersim.study.sweep.plan import Plan, Request, check_ends, open_plan, read_plan
-from clustersim.study.sweep.varied_parameters import parse_vary, read_vary, split_values
+from clustersim.study.sweep.plan import (
+    SweepPlan,
+    SweepRequest,
+    check_range_ends,
+    open_varied_scenario,
+    plan_sweep,
+)
+from clustersim.study.sweep.varied_parameters import check_vary, parse_vary, split_values
 from tests.study.small import COUNT, RATE, save, shop
 
 
-def plan(folder: Path, block: Any = None, **request: Any) -> Plan:
+def plan(folder: Path, block: Any = None, **request: Any) -> SweepPlan:
     """The plan of the shop with this `sweep` block and these arguments; `vary` as on the command line."""
     if "vary" in request:
         request["vary"] = parse_vary(request["vary"])
     written = shop() if block is None else shop(sweep=block)
-    return read_plan(save(folder, written), Request(**request))
+    return plan_sweep(save(folder, written), SweepRequest(**request))
 
 
 def problems(folder: Path, block: Any = None, **request: Any) -> list[str]:
@@ -28,7 +34,7 @@ def problems(folder: Path, block: Any = None, **request: Any) -> list[str]:
     return [problem.replace(f"{folder}/", "") for problem in caught.value.problems]
 
 
-def values(found: Plan) -> list[tuple[Any, ...]]:
+def values(found: SweepPlan) -> list[tuple[Any, ...]]:
     return [point.values for point in found.points]
 
 
@@ -69,7 +75,7 @@ def test_every_wrong_argument_at_once() -> None:
     found = caught.value.problems
     assert [problem.split(":")[0] for problem in found] == ["--vary a", "--vary b", "--vary c", "--vary d"]
     with pytest.raises(ScenarioError) as caught:
-        read_vary({"a": [], "b": {"from": 2, "to": 1}})
+        check_vary({"a": [], "b": {"from": 2, "to": 1}})
     assert len(caught.value.problems) == 2
 
 
@@ -81,17 +87,17 @@ def test_the_block_says_what_is_varied(tmp_path: Path) -> None:
     assert found.paths == (COUNT, RATE)
     assert values(found) == [(2, 30), (2, 60), (3, 30), (3, 60)]
     assert found.replications == 4
-    assert [found.scenario(n).services[0].desired_count for n in range(4)] == [2, 2, 3, 3]
-    assert [found.scenario(n).run_tasks[0].arrivals_per_hour for n in range(4)] == [30, 60, 30, 60]
+    assert [found.read_scenario(n).services[0].desired_count for n in range(4)] == [2, 2, 3, 3]
+    assert [found.read_scenario(n).run_tasks[0].arrivals_per_hour for n in range(4)] == [30, 60, 30, 60]
 
 
-def test_the_command_line_takes_the_place_of_the_block(tmp_path: Path) -> None:
+def test_the_command_line_replaces_the_block(tmp_path: Path) -> None:
     block = {"design": "sobol", "points": 8, "vary": {COUNT: {"from": 1, "to": 9}}, "replications": 4}
     found = plan(tmp_path, block, vary=[f"{COUNT}=5"], replications=2)
     assert (values(found), found.replications) == ([(5,)], 2)
 
 
-def test_points_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_points_may_be_in_a_file(tmp_path: Path) -> None:
     """Named in the block, relative to the scenario; or on the command line."""
     (tmp_path / "points.csv").write_text(f"{COUNT},{RATE}\n1,10\n2,20\n", encoding="utf-8")
     for found in (
@@ -114,13 +120,13 @@ def test_a_sweep_leaves_the_scenario_as_it_is(tmp_path: Path) -> None:
     found = plan(tmp_path, vary=[f"{COUNT}=1,2,3"])
     assert found.base.services[0].desired_count == 4
     assert len({point.digest for point in found.points}) == 3
-    assert found.scenario(0).digest == found.points[0].digest
+    assert found.read_scenario(0).digest == found.points[0].digest
 
 
-def test_all_points_share_their_luck(tmp_path: Path) -> None:
+def test_all_points_have_the_same_seed(tmp_path: Path) -> None:
     """Common random numbers: one seed, however many points."""
     found = plan(tmp_path, vary=[f"{COUNT}=1,2,3"], seed=9)
-    assert {found.scenario(number).seed for number in range(3)} == {9}
+    assert {found.read_scenario(number).seed for number in range(3)} == {9}
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
@@ -135,10 +141,10 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
             "capacityProviderStrategy": written["runTasks"][0]["capacityProviderStrategy"],
         }
     ]
-    found = read_plan(save(tmp_path, written), Request())
+    found = plan_sweep(save(tmp_path, written), SweepRequest())
     trace.write_text("submit_s,duration_s,cpu,memory_mib\n1,3,256,512\n", encoding="utf-8")
     with pytest.raises(ResultsError, match="has changed while"):
-        found.scenario(0)
+        found.read_scenario(0)
 
 
 # --- what is wrong -----------------------------------------------------------------------------------------
@@ -154,7 +160,7 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
         ("seed=1,2", "--replications"),
         ("name=a,b", "cannot be varied"),
         ("sweep.replications=1,2", "cannot be varied"),
-        ("services..web=1", "is no path"),
+        ("services..web=1", "is not a valid path"),
         (f"{COUNT}={{from: 1, to: 2}}", "a grid needs values"),
     ],
 )
@@ -165,14 +171,14 @@ def test_a_wrong_point_is_an_error_before_anything_runs(tmp_path: Path, vary: st
     assert words in problem
 
 
-def test_a_problem_beside_the_varied_value_is_said_once(tmp_path: Path) -> None:
-    """It stands where the scenario has it, with the first values that bring it about."""
+def test_a_problem_outside_the_varied_value_is_reported_once(tmp_path: Path) -> None:
+    """It has its location in the scenario, and the first values that cause it."""
     (problem,) = problems(tmp_path, vary=["nothing.at.all=1", f"{RATE}=10,20,30"])
     assert problem.startswith("shop.yaml:1:1: nothing: unknown field")
     assert problem.endswith(f"(with nothing.at.all=1, {RATE}=10)")
 
 
-def test_a_wrong_point_of_the_block_has_its_place(tmp_path: Path) -> None:
+def test_an_invalid_point_of_the_block_has_its_location(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     save(tmp_path, shop())
     text = (
@@ -181,7 +187,7 @@ def test_a_wrong_point_of_the_block_has_its_place(tmp_path: Path) -> None:
     body = text.strip().removesuffix("}")
     path.write_text(body + ',\n"sweep": {"vary":\n  {"services.web.desiredCount":\n [1, -2]}}}\n')
     with pytest.raises(ScenarioError) as caught:
-        read_plan(path, Request())
+        plan_sweep(path, SweepRequest())
     (problem,) = caught.value.problems
     assert problem.startswith(f"{path}:3:4: sweep.vary.services.web.desiredCount: ")
 
@@ -197,13 +203,13 @@ def test_values_that_clash_only_with_each_other(tmp_path: Path) -> None:
 def test_many_problems_are_cut(tmp_path: Path) -> None:
     found = problems(tmp_path, vary=[f"{COUNT}={','.join(str(-n) for n in range(1, 31))}"])
     assert len(found) == 21
-    assert found[-1] == "... and 10 more of these"
+    assert found[-1] == "... and 10 more problems"
 
 
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ({"vary": {COUNT: 4}}, "neither values nor a range"),
+        ({"vary": {COUNT: 4}}, "neither a list of values nor a range"),
         ({"vary": {COUNT: []}}, "the list is empty"),
         ({"vary": [COUNT]}, "not a mapping"),
         ({"design": "random"}, "not one of its values"),
@@ -226,17 +232,17 @@ def test_a_run_checks_the_block_too(tmp_path: Path) -> None:
     """`clustersim validate` finds it without a sweep."""
     from clustersim.scenario.reader import read_scenario
 
-    with pytest.raises(ScenarioError, match="neither values nor a range"):
+    with pytest.raises(ScenarioError, match="neither a list of values nor a range"):
         read_scenario(save(tmp_path, shop(sweep={"vary": {COUNT: 4}})))
 
 
 def test_the_ends_of_a_search(tmp_path: Path) -> None:
-    """A search knows its points only when it has begun, so each path is tried at its ends before."""
+    """A search does not know its points beforehand, so each path is validated at its ends."""
     group = "capacityProviders.nodes.autoScalingGroupProvider.autoScalingGroup"
     path = save(tmp_path)
 
     def check(*vary: str) -> None:
-        check_ends(open_plan(path, Request(vary=parse_vary(vary))))
+        check_range_ends(open_varied_scenario(path, SweepRequest(vary=parse_vary(vary))))
 
     sizes = (
         f"{group}.minSize={{from: 2, to: 9, integer: true}}",

@@ -1,4 +1,4 @@
-"""Until intervals are narrow: rounds that depend on whole rounds, and an end that is sure to come."""
+"""Sequential stopping: rounds depend on whole rounds only, and it always ends."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ import pytest
 import clustersim as cs
 from clustersim import stats
 from clustersim.errors import ScenarioError
-from clustersim.study.execution.worker import Row, Task
-from clustersim.study.sweep.precision_stopping import MOST, Width, more_tasks, read_width
+from clustersim.study.execution.worker import RunRow, RunSpec
+from clustersim.study.sweep.precision_stopping import (
+    MAX_REPLICATIONS,
+    PrecisionTarget,
+    parse_precision_target,
+    plan_next_round,
+)
 from tests.study.small import COUNT, RATE, contents, save, shop
 
-COST = Width("cost", 0.02, relative=True)
+COST = PrecisionTarget("cost", 0.02, relative=True)
 
 
-def rows(*points: list[float]) -> list[Row]:
+def rows(*points: list[float]) -> list[RunRow]:
     """A row per value: of point 0, of point 1 ..."""
     return [
-        Row(Task(point, number), 0, ("cost",), np.array([value]), np.array([False]))
+        RunRow(RunSpec(point, number), 0, ("cost",), np.array([value]), np.array([False]))
         for point, values in enumerate(points)
         for number, value in enumerate(values)
     ]
@@ -30,13 +35,13 @@ def rows(*points: list[float]) -> list[Row]:
 @pytest.mark.parametrize(
     ("text", "width"),
     [
-        ("cost_usd=2%", Width("cost_usd", 0.02, True)),
-        ("services.web.availability=0.001", Width("services.web.availability", 0.001, False)),
-        (" run_tasks.a=b.cost_usd = 1e-3 % ", Width("run_tasks.a=b.cost_usd", 1e-5, True)),
+        ("cost_usd=2%", PrecisionTarget("cost_usd", 0.02, True)),
+        ("services.web.availability=0.001", PrecisionTarget("services.web.availability", 0.001, False)),
+        (" run_tasks.a=b.cost_usd = 1e-3 % ", PrecisionTarget("run_tasks.a=b.cost_usd", 1e-5, True)),
     ],
 )
-def test_widths_as_they_are_written(text: str, width: Width) -> None:
-    found = read_width(text)
+def test_precision_targets_are_parsed(text: str, width: PrecisionTarget) -> None:
+    found = parse_precision_target(text)
     assert (found.measure, found.relative) == (width.measure, width.relative)
     assert found.width == pytest.approx(width.width)
 
@@ -44,36 +49,36 @@ def test_widths_as_they_are_written(text: str, width: Width) -> None:
 @pytest.mark.parametrize(
     "text", ["cost_usd", "cost_usd=", "cost_usd=0", "=2%", "cost_usd=-1%", "cost_usd=1.2.3", "a=%"]
 )
-def test_what_is_no_width(text: str) -> None:
+def test_invalid_precision_targets(text: str) -> None:
     with pytest.raises(ValueError, match="write it like cost_usd=2%"):
-        read_width(text)
+        parse_precision_target(text)
 
 
 def test_only_points_that_need_more_get_more() -> None:
-    """Point 0 does not vary at all; point 1 needs more, but at most twice what it has: its spread is a guess."""
+    """Point 0 does not vary at all; point 1 needs more, but at most twice what it has: its variance is uncertain."""
     wild = [90.0, 110.0, 95.0, 105.0, 100.0]
     needed = stats.replications_for(wild, 0.02, relative=True)
     assert needed > 10
-    assert more_tasks(rows([100.0] * 5, wild), [COST]) == [Task(1, number) for number in range(5, 10)]
+    assert plan_next_round(rows([100.0] * 5, wild), [COST]) == [RunSpec(1, number) for number in range(5, 10)]
 
 
 def test_the_widest_measure_decides() -> None:
     wild = rows([99.0, 101.0, 100.0, 100.0, 100.0])
-    loose, tight = Width("cost", 10.0, False), Width("cost", 1.5, False)
-    assert more_tasks(wild, [loose]) == []
-    assert more_tasks(wild, [loose, tight]) == more_tasks(wild, [tight]) != []
+    loose, tight = PrecisionTarget("cost", 10.0, False), PrecisionTarget("cost", 1.5, False)
+    assert plan_next_round(wild, [loose]) == []
+    assert plan_next_round(wild, [loose, tight]) == plan_next_round(wild, [tight]) != []
 
 
-def test_what_can_never_be_narrow_ends() -> None:
+def test_targets_that_cannot_be_reached_end() -> None:
     """Runs that failed, a measure that is null, a mean of 0, and the most that is ever done."""
-    failed = [Row(Task(0, number), 0, error="ValueError") for number in range(5)]
-    assert more_tasks(failed, [COST]) == []
-    assert more_tasks(rows([-1.0, 1.0, -1.0, 1.0]), [COST]) == []
-    wild = rows([float(number % 7 + 1) for number in range(MOST)])
-    assert more_tasks(wild, [Width("cost", 1e-9, True)]) == []
+    failed = [RunRow(RunSpec(0, number), 0, error="ValueError") for number in range(5)]
+    assert plan_next_round(failed, [COST]) == []
+    assert plan_next_round(rows([-1.0, 1.0, -1.0, 1.0]), [COST]) == []
+    wild = rows([float(number % 7 + 1) for number in range(MAX_REPLICATIONS)])
+    assert plan_next_round(wild, [PrecisionTarget("cost", 1e-9, True)]) == []
 
 
-def test_a_sweep_goes_on_until_it_is_narrow(tmp_path: Path) -> None:
+def test_a_sweep_adds_replications_until_the_interval_is_narrow(tmp_path: Path) -> None:
     """And takes the same course when it is interrupted, and resumed with the same width."""
     asked: dict[str, Any] = {
         "vary": {COUNT: [2], RATE: [20, 60]},
@@ -101,7 +106,7 @@ def test_a_sweep_goes_on_until_it_is_narrow(tmp_path: Path) -> None:
     }
 
 
-def test_a_wrong_width_is_said(tmp_path: Path) -> None:
+def test_an_invalid_width_is_reported(tmp_path: Path) -> None:
     scenario = save(tmp_path, shop("5m"))
     with pytest.raises(ScenarioError, match="--until-width: 'cost_usd=wide'"):
         cs.sweep(scenario, vary={COUNT: [2]}, until_width={"cost_usd": "wide"}, out=tmp_path / "out")

@@ -1,4 +1,4 @@
-"""A sweep in one process: what it writes, what may be resumed, what is refused, how runs that fail are told."""
+"""A sweep in one process: its files, resuming, refusals, and failed runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pyarrow.dataset as ds
 import pytest
 
 import clustersim as cs
-from clustersim.study.execution import worker as workers_module
-from clustersim.study.execution.result_store import Directory, place_of
+from clustersim.study.execution import worker
+from clustersim.study.execution.result_store import LocalStore, open_store
 from clustersim.study.single_run.run_result import open_run
 from tests.study.small import COUNT, RATE, contents, save, shop
 
@@ -87,7 +87,7 @@ def flattened(prefix: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def test_a_run_of_a_sweep_is_a_run(done: cs.Sweep) -> None:
-    """Complete by itself, and made with the luck that its number says."""
+    """Complete by itself, with the random numbers of its replication."""
     run = done.run(3, 2)
     run.verify()
     assert (run.manifest["seed"], run.manifest["replication"]) == (0, 2)
@@ -95,7 +95,7 @@ def test_a_run_of_a_sweep_is_a_run(done: cs.Sweep) -> None:
     assert "sweep" not in run.manifest["scenario"]
 
 
-def test_the_manifest_says_what_it_takes_to_make_it_again(done: cs.Sweep) -> None:
+def test_the_manifest_has_all_that_reproduces_the_sweep(done: cs.Sweep) -> None:
     manifest = json.loads((Path(done.path) / "manifest.json").read_bytes())
     assert manifest["kind"] == "sweep"
     assert [point["values"] for point in manifest["points"]] == [list(values) for values in POINTS]
@@ -137,14 +137,14 @@ def test_it_opens_again(done: cs.Sweep, tmp_path: Path) -> None:
     assert isinstance(again, cs.Sweep)
     assert again.points == done.points == tuple({COUNT: count, RATE: rate} for count, rate in POINTS)
     assert repr(again).endswith("4 points, 12 runs>")
-    with pytest.raises(cs.ResultsError, match="there is no such directory"):
+    with pytest.raises(cs.ResultsError, match="it does not exist"):
         cs.open(tmp_path / "none")
 
 
 # --- what it says ------------------------------------------------------------------------------------------
 
 
-def test_points_share_their_luck(done: cs.Sweep) -> None:
+def test_points_have_common_random_numbers(done: cs.Sweep) -> None:
     """Jobs come at the same instants whatever the service's count: replication r is the same day everywhere."""
     created = [done.run(point, 1).tasks.to_pandas().query("group == 'batch'").created_at for point in (0, 2)]
     assert list(created[0]) == list(created[1])
@@ -167,7 +167,7 @@ def test_means_and_differences(done: cs.Sweep) -> None:
     assert (family.high - family.low > 0).all()
 
 
-def test_measures_that_are_not_there(done: cs.Sweep) -> None:
+def test_unknown_measures(done: cs.Sweep) -> None:
     with pytest.raises(cs.ResultsError, match="did you mean cost_usd"):
         done.means("cost_usdd")
     with pytest.raises(cs.ResultsError, match="only a sweep of the design sobol"):
@@ -200,7 +200,7 @@ def test_resuming_a_complete_sweep_changes_nothing(copy: tuple[Path, Path]) -> N
 
 
 def test_more_replications_are_added(copy: tuple[Path, Path], tmp_path: Path) -> None:
-    """What is there stays; the result is that of a sweep which was asked for all of them."""
+    """Earlier runs are kept; the result is that of a sweep with all replications."""
     scenario, out = copy
     found = sweep(scenario, out, resume=True, replications=4)
     assert found.manifest["timings"]["reused"] == 12
@@ -209,7 +209,7 @@ def test_more_replications_are_added(copy: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_fewer_replications_lose_none(copy: tuple[Path, Path]) -> None:
-    """Runs that are there count, also those that are not asked for any more."""
+    """Earlier runs count, also those that are no longer requested."""
     scenario, out = copy
     assert len(sweep(scenario, out, resume=True, replications=1).summary) == 12
 
@@ -255,12 +255,12 @@ def test_another_version_is_named(copy: tuple[Path, Path]) -> None:
         sweep(scenario, out, resume=True)
 
 
-def test_an_unfinished_sweep_is_neither_lost_nor_taken_up_unasked(
+def test_an_unfinished_sweep_is_kept_and_resumed_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk in the middle: what is done stays, --resume does the rest, the bytes are those of a quiet sweep."""
+    """A full disk in the middle: finished runs are kept, --resume executes the rest, with the usual bytes."""
     scenario = save(tmp_path)
-    real, left = workers_module.run_into, [5]
+    real, left = worker.run_into, [5]
 
     def until_full(*arguments: Any, **more: Any) -> None:
         if not left[0]:
@@ -269,12 +269,12 @@ def test_an_unfinished_sweep_is_neither_lost_nor_taken_up_unasked(
         real(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers_module, "run_into", until_full)
+        patch.setattr(worker, "run_into", until_full)
         with pytest.raises(cs.ResultsError, match="No space left on device"):
             sweep(scenario, tmp_path / "out")
     assert not (tmp_path / "out" / "test").exists(), "a result that exists is complete"
     assert len(list((tmp_path / "out" / ".test.sweep" / "points").glob("*/*"))) == 5
-    with pytest.raises(cs.ResultsError, match="go on with it by --resume, or remove it"):
+    with pytest.raises(cs.ResultsError, match="continue it with --resume, or remove it"):
         sweep(scenario, tmp_path / "out")
     found = sweep(scenario, tmp_path / "out", resume=True)
     assert found.manifest["timings"]["reused"] == 5
@@ -283,12 +283,12 @@ def test_an_unfinished_sweep_is_neither_lost_nor_taken_up_unasked(
 
 
 def test_killed_at_the_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it has its name it is unfinished, though its manifest is written; after that it is complete."""
+    """Before the rename it is unfinished, though its manifest is written; afterwards it is complete."""
     scenario, out = save(tmp_path), tmp_path / "out"
     sweep(scenario, tmp_path / "quiet")
-    for step in ("_sweep_up", "unlink"):
+    for step in ("_remove_leftovers", "unlink"):
         with monkeypatch.context() as patch:
-            owner = Directory if step == "_sweep_up" else Path
+            owner = LocalStore if step == "_remove_leftovers" else Path
             patch.setattr(owner, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 sweep(scenario, out)
@@ -298,8 +298,8 @@ def test_killed_at_the_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         shutil.rmtree(out)
 
 
-def test_a_run_of_other_terms_does_not_count(copy: tuple[Path, Path]) -> None:
-    """A directory in the right place is not enough: digest, seed, replication and versions have to agree."""
+def test_a_run_of_another_identity_does_not_count(copy: tuple[Path, Path]) -> None:
+    """The right directory is not enough: digest, seed, replication and versions have to agree."""
     scenario, out = copy
     before = contents(out)
     point = out / "test" / "points"
@@ -312,16 +312,16 @@ def test_a_run_of_other_terms_does_not_count(copy: tuple[Path, Path]) -> None:
 # --- places ------------------------------------------------------------------------------------------------
 
 
-def test_a_place_is_the_same_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_store_is_the_same_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of a cluster runs in another directory; what the user sees is what they wrote."""
     monkeypatch.chdir(tmp_path)
-    place = place_of("sweeps", "test")
-    assert isinstance(place, Directory)
-    assert (place.shown, place.growing) == ("sweeps/test", "sweeps/.test.sweep")
-    assert place.work == tmp_path / "sweeps" / ".test.sweep"
+    place = open_store("sweeps", "test")
+    assert isinstance(place, LocalStore)
+    assert (place.location, place.working_location) == ("sweeps/test", "sweeps/.test.sweep")
+    assert place.working_directory == tmp_path / "sweeps" / ".test.sweep"
 
 
-def test_a_new_sweep_takes_the_place_of_an_earlier_one(copy: tuple[Path, Path]) -> None:
+def test_a_new_sweep_replaces_an_earlier_one(copy: tuple[Path, Path]) -> None:
     scenario, out = copy
     found = sweep(scenario, out, vary={COUNT: [1]}, replications=1)
     assert len(found.summary) == 1
@@ -338,8 +338,8 @@ def test_nothing_but_a_sweep_is_replaced(copy: tuple[Path, Path], tmp_path: Path
     (tmp_path / "file" / "test").write_text("a file")
     for place, words in (
         (tmp_path / "runs", "is the result of a run"),
-        (tmp_path / "other", "is no sweep of clustersim"),
-        (tmp_path / "file", "there is a file of this name"),
+        (tmp_path / "other", "is not a sweep of clustersim"),
+        (tmp_path / "file", "a file of this name exists"),
         (out, "'notes.md', which would be lost"),
     ):
         before = contents(place)
@@ -352,7 +352,7 @@ def test_a_run_does_not_replace_a_sweep(copy: tuple[Path, Path]) -> None:
     scenario, out = copy
     with pytest.raises(cs.ResultsError, match="which would be lost"):
         cs.run(scenario, out=out)
-    with pytest.raises(cs.ResultsError, match="holds many runs"):
+    with pytest.raises(cs.ResultsError, match="has many runs"):
         open_run(out / "test")
 
 
@@ -360,8 +360,8 @@ def test_a_run_does_not_replace_a_sweep(copy: tuple[Path, Path]) -> None:
 
 
 def test_a_run_that_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its error in words, no numbers; all others are there, and the means are theirs. Resuming tries it again."""
-    scenario, real = save(tmp_path), workers_module.run_into
+    """It has an error and no numbers; the others are complete and give the means. Resuming retries it."""
+    scenario, real = save(tmp_path), worker.run_into
 
     def fail_at_times(scenario: Any, target: Path, **more: Any) -> None:
         if target.parts[-2:] in (("1", "0"), ("3", "2")):
@@ -369,7 +369,7 @@ def test_a_run_that_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         real(scenario, target, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers_module, "run_into", fail_at_times)
+        patch.setattr(worker, "run_into", fail_at_times)
         found = sweep(scenario, tmp_path / "out")
     assert found.errors == (
         (1, 0, "ZeroDivisionError: a wheel came off"),
@@ -387,11 +387,11 @@ def test_a_run_that_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert contents(tmp_path / "out") == contents(tmp_path / "quiet")
 
 
-def test_a_sweep_of_which_nothing_works_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_whose_runs_all_fail_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise ValueError("never")
 
-    monkeypatch.setattr(workers_module, "run_into", fail)
+    monkeypatch.setattr(worker, "run_into", fail)
     found = sweep(save(tmp_path), tmp_path / "out")
     assert (len(found.errors), found.measures) == (12, ())
     assert found.summary.to_arrow().column_names == ["point", "replication", "seed", "error", COUNT, RATE]

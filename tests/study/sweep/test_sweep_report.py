@@ -1,4 +1,4 @@
-"""The closing table and the page: what they say is what the table says, in eighty columns and without a network."""
+"""The report and the page of a sweep: figures of its table, in eighty columns and without a network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from rich.console import Console
 
 import clustersim as cs
 from clustersim import stats
-from clustersim.study.execution.worker import Row, Task
-from clustersim.study.pages.metric_labels import label, main_measures, short_paths, told, value_told
-from clustersim.study.sweep import page as pages
-from clustersim.study.sweep.page import page_of
-from clustersim.study.sweep.progress import Bar, Best
-from clustersim.study.sweep.runs_table import table_of
+from clustersim.study.execution.worker import RunRow, RunSpec
+from clustersim.study.pages import page_frame
+from clustersim.study.pages.measure_labels import (
+    format_interval,
+    format_varied_value,
+    measure_label,
+    select_main_measures,
+    shorten_paths,
+)
+from clustersim.study.sweep.page import render_sweep_page
+from clustersim.study.sweep.progress import BestPoint, ProgressBar
+from clustersim.study.sweep.runs_table import build_runs_table
 from clustersim.study.sweep.sweep_report import print_sweep
 from clustersim.study.sweep.sweep_result import Sweep
 
@@ -30,23 +36,23 @@ AVAILABLE, P99 = "services.web.availability", "services.web.response_time_p99_s"
 
 
 def made_up(points: list[tuple[Any, ...]], paths: tuple[str, ...] = (TARGET,), failed: int = 0) -> Sweep:
-    """A sweep of three replications: points cost 100, 90, 80 ... USD, less cost less available, one dollar of luck."""
+    """A sweep of three replications: points cost 100, 90, 80 ... USD, availability falls, one dollar of noise."""
     rows = []
     for point in range(len(points)):
         for replication in range(3):
-            luck = (-1.0, 0.0, 1.0)[replication]
+            noise = (-1.0, 0.0, 1.0)[replication]
             numbers = {
-                "cost_usd": 100.0 - 10 * point + luck,
+                "cost_usd": 100.0 - 10 * point + noise,
                 AVAILABLE: 0.9999 - 0.001 * point,
                 P99: 0.25,
                 "tasks_created": 7,
             }
             whole = np.array([isinstance(value, int) for value in numbers.values()])
-            row = Row(
-                Task(point, replication), 7, tuple(numbers), np.array(list(numbers.values()), float), whole
+            row = RunRow(
+                RunSpec(point, replication), 7, tuple(numbers), np.array(list(numbers.values()), float), whole
             )
             if len(rows) < failed:
-                row = Row(row.task, 7, error="ValueError: " + "no luck " * 20)
+                row = RunRow(row.spec, 7, error="ValueError: " + "no room " * 20)
             rows.append(row)
     manifest = {
         "scenario": {"name": "web-shop"},
@@ -57,7 +63,7 @@ def made_up(points: list[tuple[Any, ...]], paths: tuple[str, ...] = (TARGET,), f
         "points": [{"values": list(values)} for values in points],
         "page": "report.html",
     }
-    table = table_of(paths, dict(enumerate(points)), rows)
+    table = build_runs_table(paths, dict(enumerate(points)), rows)
     return Sweep("sweeps/web-shop", manifest, table)
 
 
@@ -71,7 +77,7 @@ TWO = [(80,), (100,)]
 MANY = [(10 + number, ["m6i.large", "c6i.large"][number % 2 :]) for number in range(30)]
 
 
-def test_the_table_says_what_there_is_to_know() -> None:
+def test_the_report_of_a_small_sweep() -> None:
     lines = printed(made_up(TWO))
     assert lines[0] == "runs        6 at 2 points"
     assert lines[1] == "least cost  $90.00 ±2.48 at point 1"  # t at 2 degrees 4.303, s = 1, n = 3
@@ -108,7 +114,7 @@ def test_a_second_measure_comes_before_the_difference() -> None:
 
 
 def test_lines_for_a_pipe() -> None:
-    """One fact each, the whole of it: nobody counts columns there."""
+    """One fact each, without a limit on columns."""
     lines = printed(made_up(TWO), terminal=False)
     assert (
         "point 1: targetCapacity 100, cost $90.00 ±2.48, vs 0 -$10.00 ±0.00, web available 99.890% ±0.000"
@@ -116,13 +122,13 @@ def test_lines_for_a_pipe() -> None:
     )
 
 
-def test_what_is_the_same_everywhere_is_no_column() -> None:
+def test_a_measure_without_variation_has_no_column() -> None:
     """The P99 of all points is one number; asked for, it is shown."""
     assert not any("p99" in line for line in printed(made_up(TWO)))
     assert any("p99" in line for line in printed(made_up(TWO), measures=[P99]))
 
 
-def test_failed_runs_are_told() -> None:
+def test_failed_runs_are_listed() -> None:
     lines = printed(made_up(TWO, failed=2))
     assert lines[0] == "runs        6 at 2 points, 2 failed"
     assert any(line.startswith("point 0, replication 1") for line in lines)
@@ -140,7 +146,7 @@ def test_another_base() -> None:
     lines = printed(made_up([(80,), (90,), (100,)]), base=1)
     assert "difference" in lines[3]
     assert "against point 1" in lines[3]
-    assert "all at once  1 points lower, 1 higher than point 1, 0 not told apart (Dunnett)" in lines
+    assert "all at once  1 points lower, 1 higher than point 1, 0 not significant (Dunnett)" in lines
 
 
 @pytest.mark.parametrize(
@@ -157,35 +163,41 @@ def test_another_base() -> None:
     ],
 )
 def test_figures(measure: str, mean: float, low: float, high: float, words: str) -> None:
-    """In the unit a person would choose; a share is rounded down, so that 100 % means always."""
-    assert told(measure, stats.Interval(mean, low, high, 3, 0.95, "t")) == words
+    """In a readable unit; a share is rounded down, so that 100 % means always."""
+    assert format_interval(measure, stats.Interval(mean, low, high, 3, 0.95, "t")) == words
 
 
 def test_differences_have_signs() -> None:
-    assert told("cost_usd", stats.Interval(-2.0, -3.0, -1.0, 3, 0.95, "t"), signed=True) == "-$2.00 ±1.00"
-    assert told("cost_usd", stats.Interval(2.0, 1.0, 3.0, 3, 0.95, "t"), signed=True) == "+$2.00 ±1.00"
-    assert told("cost_usd", stats.Interval(1e-15, 0.0, 2e-15, 3, 0.95, "t"), signed=True) == "same"
-    assert told("cost_usd", None) == "-"
+    assert (
+        format_interval("cost_usd", stats.Interval(-2.0, -3.0, -1.0, 3, 0.95, "t"), signed=True)
+        == "-$2.00 ±1.00"
+    )
+    assert (
+        format_interval("cost_usd", stats.Interval(2.0, 1.0, 3.0, 3, 0.95, "t"), signed=True)
+        == "+$2.00 ±1.00"
+    )
+    assert format_interval("cost_usd", stats.Interval(1e-15, 0.0, 2e-15, 3, 0.95, "t"), signed=True) == "same"
+    assert format_interval("cost_usd", None) == "-"
 
 
-def test_names_are_as_short_as_tells_them_apart() -> None:
-    assert short_paths([TARGET, KIND]) == ["targetCapacity", "instanceTypes"]
-    assert short_paths(["services.web.desiredCount", "services.api.desiredCount"]) == [
+def test_paths_are_shortened_as_far_as_they_stay_distinct() -> None:
+    assert shorten_paths([TARGET, KIND]) == ["targetCapacity", "instanceTypes"]
+    assert shorten_paths(["services.web.desiredCount", "services.api.desiredCount"]) == [
         "web.desiredCount",
         "api.desiredCount",
     ]
-    assert short_paths(["x.a", "a"]) == ["x.a", "a"]
-    assert (label("cost_usd"), label(P99), label("services.my.api.availability")) == (
+    assert shorten_paths(["x.a", "a"]) == ["x.a", "a"]
+    assert (measure_label("cost_usd"), measure_label(P99), measure_label("services.my.api.availability")) == (
         "cost",
         "web p99",
         "my.api available",
     )
-    assert value_told(["m6i.large", "c6i.large"]) == "m6i.large c6i.large"
-    assert value_told({"a": 1}) == '{"a": 1}'
-    assert len(value_told("x" * 100)) == 24
+    assert format_varied_value(["m6i.large", "c6i.large"]) == "m6i.large c6i.large"
+    assert format_varied_value({"a": 1}) == '{"a": 1}'
+    assert len(format_varied_value("x" * 100)) == 24
 
 
-def test_what_is_shown_first() -> None:
+def test_the_main_measures() -> None:
     names = [
         "tasks_created",
         P99,
@@ -194,7 +206,7 @@ def test_what_is_shown_first() -> None:
         "services.api.availability",
         "cost_usd",
     ]
-    assert main_measures(names) == [
+    assert select_main_measures(names) == [
         "cost_usd",
         AVAILABLE,
         "services.api.availability",
@@ -215,7 +227,7 @@ def specs(html: str) -> dict[str, Any]:
 
 def test_the_page_opens_offline() -> None:
     """Nothing is fetched: no address of a script, a style or a picture; and what is shown is escaped."""
-    page = page_of(made_up([("<b>a</b>",), ("</script>",)], ("services.web.taskDefinition",)))
+    page = render_sweep_page(made_up([("<b>a</b>",), ("</script>",)], ("services.web.taskDefinition",)))
     outside = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)\s*=|@import|url\(", outside)
     assert page.count("<script>") == page.count("</script>") == 2
@@ -225,7 +237,7 @@ def test_the_page_opens_offline() -> None:
 
 
 def test_each_measure_over_each_path_and_the_front() -> None:
-    page = page_of(
+    page = render_sweep_page(
         made_up([(a, b) for a in (80, 90, 100) for b in (["m6i.large"], ["c6i.large"])], (TARGET, KIND))
     )
     charts = specs(page)
@@ -238,84 +250,84 @@ def test_each_measure_over_each_path_and_the_front() -> None:
     assert all(row["low0"] < row["mean0"] < row["high0"] for row in rows)
 
 
-def test_the_front_is_what_nothing_beats() -> None:
+def test_the_pareto_front() -> None:
     """In the made-up sweep cheaper is always less available: every point is on the front. A dearer twin is not."""
-    from clustersim.study.sweep.charts import front_chart
+    from clustersim.study.sweep.charts import pareto_chart
 
-    spec = front_chart(made_up([(80,), (90,), (100,)]), "cost_usd", AVAILABLE)
+    spec = pareto_chart(made_up([(80,), (90,), (100,)]), "cost_usd", AVAILABLE)
     assert spec is not None
     values = json.dumps(spec)
     assert values.count('"front": true') == 3
-    same = front_chart(made_up([(80,), (90,), (100,)]), "cost_usd", P99)
+    same = pareto_chart(made_up([(80,), (90,), (100,)]), "cost_usd", P99)
     assert json.dumps(same).count('"front": true') == 1
 
 
-def test_what_a_measure_depends_on() -> None:
+def test_the_sensitivity_chart() -> None:
     """Two base points of one path: A, B, and A with the path of B, so six points in all; a bar per order."""
     points = [(number,) for number in (80, 90, 100, 85, 100, 85)]
     sweep = made_up(points)
     sweep.manifest["design"].update(design="sobol", points=2, sensitivity=True)
-    page = page_of(sweep)
+    page = render_sweep_page(sweep)
     assert "<h2>What cost depends on</h2>" in page
     assert "share of the variance of cost" in page
     assert any(line.startswith("variance of") for line in printed(sweep))
 
 
 def test_the_page_is_the_same_bytes_again() -> None:
-    assert page_of(made_up(TWO)) == page_of(made_up(TWO))
+    assert render_sweep_page(made_up(TWO)) == render_sweep_page(made_up(TWO))
 
 
-def test_failed_runs_stand_on_the_page() -> None:
-    page = page_of(made_up(TWO, failed=2))
+def test_failed_runs_are_on_the_page() -> None:
+    page = render_sweep_page(made_up(TWO, failed=2))
     assert "Runs that failed" in page
-    nothing = page_of(made_up(TWO, failed=6))
+    nothing = render_sweep_page(made_up(TWO, failed=6))
     assert specs(nothing) == {}, "no chart, and no crash, where nothing worked"
 
 
 def test_without_its_libraries_there_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "find_spec", lambda name: None if name == "altair" else object())
-    assert not pages.can_make_pages()
+    monkeypatch.setattr(page_frame, "find_spec", lambda name: None if name == "altair" else object())
+    assert not page_frame.can_make_pages()
     sweep = made_up(TWO)
     sweep.manifest["page"] = None
-    assert printed(sweep)[-1] == "charts: pip install 'clustersim[report]' makes a page of them"
+    assert printed(sweep)[-1] == "charts: pip install 'clustersim[report]' adds a page with charts"
 
 
-def test_the_bundle_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making it takes seconds; where nothing can be kept it is made again."""
+def test_the_vega_bundle_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundling takes seconds; without a writable cache it is repeated."""
     import vl_convert
 
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda **_: "let a = '</script>'")
     monkeypatch.setenv("CLUSTERSIM_CACHE_DIR", str(tmp_path / "cache"))
-    assert pages._bundle() == "let a = '<\\/script>'"
+    assert page_frame._load_vega_bundle() == "let a = '<\\/script>'"
     (kept,) = (tmp_path / "cache").iterdir()
     kept.write_text("kept")
-    assert pages._bundle() == "kept"
+    assert page_frame._load_vega_bundle() == "kept"
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLUSTERSIM_CACHE_DIR", str(tmp_path / "file"))
-    assert pages._bundle() == "let a = '<\\/script>'"
+    assert page_frame._load_vega_bundle() == "let a = '<\\/script>'"
 
 
 # --- progress ----------------------------------------------------------------------------------------------
 
 
 def test_the_best_so_far() -> None:
-    best = Best((TARGET,), [(80,), (100,)])
-    assert best.told() == ""
+    best = BestPoint((TARGET,), [(80,), (100,)])
+    assert best.describe() == ""
     for point, cost in ((0, 5.0), (1, 4.0), (1, 8.0)):
-        best.add(Row(Task(point, 0), 0, ("cost_usd",), np.array([cost]), np.array([False])))
-    best.add(Row(Task(1, 0), 0, error="no"))
-    assert best.told() == "best $5.00 targetCapacity=80"
+        best.add(RunRow(RunSpec(point, 0), 0, ("cost_usd",), np.array([cost]), np.array([False])))
+    best.add(RunRow(RunSpec(1, 0), 0, error="no"))
+    assert best.describe() == "best $5.00 targetCapacity=80"
 
 
-def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     clock = iter(range(0, 1_000, 6))
     monkeypatch.setattr("clustersim.study.sweep.progress.time.monotonic", lambda: float(next(clock)))
-    with Bar(Console(file=text), quiet=False) as bar:
-        bar.begin("shop", ["careful: :100:5:"], (TARGET,), [(80,)])
-        bar.total(4)
+    with ProgressBar(Console(file=text), quiet=False) as bar:
+        bar.start("shop", ["careful: :100:5:"], (TARGET,), [(80,)])
+        bar.runs_expected(4)
         for number in range(4):
-            bar.done(Row(Task(0, number), 0, ("cost_usd",), np.array([4.0]), np.array([False])))
+            bar.run_finished(RunRow(RunSpec(0, number), 0, ("cost_usd",), np.array([4.0]), np.array([False])))
     lines = text.getvalue().splitlines()
     assert lines[0] == "warning: careful: :100:5:"
     assert lines[1:] == [
@@ -326,12 +338,12 @@ def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch: pytest.Monk
 
 def test_a_bar_on_a_terminal() -> None:
     text = io.StringIO()
-    with Bar(Console(file=text, force_terminal=True, width=80), quiet=False) as bar:
-        bar.checking(0.5)
-        bar.begin("shop", [], (TARGET,), [(80,)])
-        bar.total(1)
-        bar.done(Row(Task(0, 0), 0, ("cost_usd",), np.array([4.0]), np.array([False])))
-        bar.best("best of all")
+    with ProgressBar(Console(file=text, force_terminal=True, width=80), quiet=False) as bar:
+        bar.points_checked(0.5)
+        bar.start("shop", [], (TARGET,), [(80,)])
+        bar.runs_expected(1)
+        bar.run_finished(RunRow(RunSpec(0, 0), 0, ("cost_usd",), np.array([4.0]), np.array([False])))
+        bar.best_changed("best of all")
     assert "1/1" in text.getvalue()
     assert "best of all" in text.getvalue()
     assert isinstance(cs.stats.mean_interval([1.0, 2.0]), stats.Interval)

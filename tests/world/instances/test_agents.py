@@ -1,4 +1,4 @@
-"""Settings of the container agent that change what an instance is or how its tasks start and stop."""
+"""Settings of the container agent that change an instance or how its tasks start and stop."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness import SECOND, Block, Ran, definition, job, provider, run, service, world
+from tests.harness import SECOND, Block, FinishedRun, definition, job, provider, run, service, world
 
 
-def with_agent(directory: Path, config: Block, **keys: Any) -> Ran:
-    """A node whose agent has this configuration."""
+def with_agent(directory: Path, config: Block, **keys: Any) -> FinishedRun:
+    """Run a node whose agent has this configuration."""
     return run(world(capacityProviders=[provider(ecsConfig=config)], **keys), directory)
 
 
@@ -50,7 +50,7 @@ def test_reserved_ports_are_taken(config: Block, port: int, placed: bool, tmp_pa
     assert placed or task["wait_reason"] == "RESOURCE:PORTS"
 
 
-def test_attributes_of_the_agent_are_seen_by_constraints(tmp_path: Path) -> None:
+def test_constraints_see_attributes_of_the_agent(tmp_path: Path) -> None:
     """ECS_INSTANCE_ATTRIBUTES, as text of JSON."""
     rule = {"type": "memberOf", "expression": "attribute:disk == ssd"}
     ran = with_agent(
@@ -65,7 +65,7 @@ def test_attributes_of_the_agent_are_seen_by_constraints(tmp_path: Path) -> None
     ("own", "killed"), [({}, 90), ({"stopTimeout": 10}, 10), ({"stopTimeout": 120}, 120)]
 )
 def test_containers_without_a_stop_timeout_have_the_agents(own: Block, killed: int, tmp_path: Path) -> None:
-    """Who ignores SIGTERM is killed after 90 s; a container's own stopTimeout wins."""
+    """A container that ignores SIGTERM is killed after 90 s; its own stopTimeout has precedence."""
     ran = with_agent(
         tmp_path,
         {"ECS_CONTAINER_STOP_TIMEOUT": "90s"},
@@ -79,7 +79,7 @@ def test_containers_without_a_stop_timeout_have_the_agents(own: Block, killed: i
 
 @pytest.mark.parametrize(("config", "starts"), [({}, False), ({"ECS_CONTAINER_START_TIMEOUT": "5m"}, True)])
 def test_a_dependency_has_the_agents_start_timeout(config: Block, starts: bool, tmp_path: Path) -> None:
-    """init works for 4 min: longer than the 3 min that others wait for it, unless the agent is told otherwise."""
+    """init works for 4 min: longer than the 3 min that others wait for it, unless the agent is configured otherwise."""
     waits = [{"containerName": "init", "condition": "SUCCESS"}]
     containers = [
         {"name": "main", "image": "app", "memory": 100, "dependsOn": waits},

@@ -1,4 +1,4 @@
-"""Queues of waiting tasks against Python lists."""
+"""Queues of waiting tasks, compared with Python lists."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue
-from clustersim.world.state.tables import WAITING_SHAPES, WAITING_TASKS
-from clustersim.world.state.task_states import new_task
+from clustersim.world.state.task_states import create_task
 from clustersim.world.state.world import World
 from tests.world.small import JOB, WEB, small_world
 
@@ -19,18 +18,18 @@ TASKS = 12
 
 
 @pytest.fixture
-def of(tmp_path: Path) -> World:
+def cluster(tmp_path: Path) -> World:
     """A world with a dozen tasks of two shapes, none of which waits."""
     made = small_world(tmp_path)
     for n in range(TASKS):
         row = (WEB, JOB)[n % 2]
-        new_task(made.core, row, int(made.state.sets[row]["first_lane"]), made.first_shape[row], n, 0)
+        create_task(made.core, row, int(made.state.sets[row]["first_item"]), made.first_shape[row], n, 0)
     return made
 
 
-def _line(of: World, shape: int) -> list[int]:
-    """The slots in a queue from head to tail, both ways compared."""
-    tasks, q = of.state.tasks, of.state.shapes[shape]
+def _line(cluster: World, shape: int) -> list[int]:
+    """Return the slots in a queue from head to tail; both directions are compared."""
+    tasks, q = cluster.state.tasks, cluster.state.shapes[shape]
     forth, slot = [], int(q["head"])
     while slot >= 0:
         forth.append(slot)
@@ -46,26 +45,26 @@ def _line(of: World, shape: int) -> list[int]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(toggles=st.lists(st.integers(0, TASKS - 1), max_size=40))
-def test_a_queue_is_a_list_that_anybody_may_leave(of: World, toggles: list[int]) -> None:
-    """Each toggle lets a task join, or leave from wherever it stands."""
-    slots = of.live_tasks()
-    twin: dict[int, list[int]] = {of.first_shape[row]: [] for row in (WEB, JOB)}
+def test_a_task_may_leave_its_queue_at_any_position(cluster: World, toggles: list[int]) -> None:
+    """Each toggle lets a task join, or leave from any position."""
+    slots = cluster.live_tasks()
+    twin: dict[int, list[int]] = {cluster.first_shape[row]: [] for row in (WEB, JOB)}
     for n in toggles:
         slot = int(slots[n])
-        line = twin[int(of.state.tasks[slot]["shape"])]
+        line = twin[int(cluster.state.tasks[slot]["resource_shape"])]
         if slot in line:
-            leave_queue(of.core, slot)
+            leave_queue(cluster.core, slot)
             line.remove(slot)
         else:
-            join_queue(of.core, slot)
+            join_queue(cluster.core, slot)
             line.append(slot)
-    clock = of.state.clock
-    assert {shape: _line(of, shape) for shape in twin} == twin
-    assert clock[WAITING_TASKS] == sum(len(line) for line in twin.values())
-    listed = set(of.state.waiting_shapes[: clock[WAITING_SHAPES]].tolist())
+    counters = cluster.state.counters
+    assert {shape: _line(cluster, shape) for shape in twin} == twin
+    assert counters.waiting_tasks == sum(len(line) for line in twin.values())
+    listed = set(cluster.state.waiting_shapes[: counters.waiting_shapes].tolist())
     assert listed == {shape for shape, line in twin.items() if line}
     for line in twin.values():
         for slot in line:
-            leave_queue(of.core, slot)
-    assert clock[WAITING_TASKS] == clock[WAITING_SHAPES] == 0
-    assert all(of.state.shapes[shape]["position"] == NEVER for shape in twin)
+            leave_queue(cluster.core, slot)
+    assert counters.waiting_tasks == counters.waiting_shapes == 0
+    assert all(cluster.state.shapes[shape]["position"] == NEVER for shape in twin)

@@ -1,4 +1,4 @@
-"""Containers with lives of their own, as whole runs: who waits for whom, who ends the task, who is started again.
+"""Containers with lifecycles of their own, in whole runs: dependencies, the end of the task, restarts.
 
 Two containers in most examples: `main` takes 5 s to start, `side` begins with the task and takes 2 s.
 """
@@ -18,11 +18,11 @@ CHECK = {"command": ["CMD-SHELL", "true"], "interval": 10}
 
 def two(side: Block, side_life: Block, main: Block | None = None, main_life: Block | None = None) -> Block:
     """A task definition of `main` and `side`, and how they behave."""
-    lives = {
+    behaviors = {
         "main": {"startupTime": "5s", **(main_life or {})},
         "side": {"startupTime": "2s", **side_life},
     }
-    app = definition(behavior={"containers": lives}, container=main or {})
+    app = definition(behavior={"containers": behaviors}, container=main or {})
     app["containerDefinitions"].append({"name": "side", "image": "side", "essential": False, **side})
     return app
 
@@ -56,7 +56,7 @@ def test_a_container_waits_for_the_condition_of_another(
     assert row["started_at"] == seconds * SECOND
 
 
-def test_who_waits_for_nobody_starts_at_once(tmp_path: Path) -> None:
+def test_a_container_without_dependencies_starts_at_once(tmp_path: Path) -> None:
     assert once(two({}, {}), tmp_path)["started_at"] == 5 * SECOND
 
 
@@ -68,8 +68,8 @@ def test_a_condition_that_cannot_be_met_any_more_stops_the_task(tmp_path: Path) 
     assert "depends on" in row["stopped_reason"]
 
 
-def test_the_start_timeout_of_who_is_waited_for_gives_up(tmp_path: Path) -> None:
-    """botocore, ContainerDefinition.startTimeout: 8 s for a side container that needs 12 s to do its work."""
+def test_a_dependency_not_met_within_its_start_timeout_fails_the_task(tmp_path: Path) -> None:
+    """botocore, ContainerDefinition.startTimeout: 8 s for a side container that needs 12 s to complete."""
     side = {"startTimeout": 8}
     row = once(two(side, {"duration": "10s", "exitCode": 0}, waiting("SUCCESS")), tmp_path)
     assert (row["started_at"], row["stopped_at"]) == (None, 8 * SECOND)
@@ -144,8 +144,8 @@ def test_behaviour_of_containers_that_do_not_exist_is_refused(tmp_path: Path) ->
         scenario_of(world(taskDefinitions=[app], services=[service()]), tmp_path)
 
 
-def test_luck_of_one_container_is_not_that_of_another(tmp_path: Path) -> None:
-    """Two containers of one distribution fail at different instants; a third beside them changes neither."""
+def test_random_draws_of_containers_are_independent(tmp_path: Path) -> None:
+    """Two containers with one distribution fail at different instants; a third beside them changes neither."""
     life = {"timeToFailure": {"distribution": "exponential", "mean": "2m"}, "exitCode": 7}
     app = two({"essential": True}, life, {}, {**life, "exitCode": 8})
     first = once(app, tmp_path, duration="1h")

@@ -16,7 +16,7 @@ from tests.harness import (
     MINUTE,
     SECOND,
     Block,
-    Ran,
+    FinishedRun,
     definition,
     fargate_definition,
     job,
@@ -42,7 +42,7 @@ def pulled(task: Block) -> tuple[Any, Any, Any]:
     return task["pull_started_at"], task["pull_stopped_at"], task["started_at"]
 
 
-def ends(ran: Ran) -> list[tuple[int, str]]:
+def ends(ran: FinishedRun) -> list[tuple[int, str]]:
     """(instant, reason) of every task that stopped."""
     return [(t["stopped_at"], t["stopped_reason"]) for t in ran.tasks() if t["stopped_at"] is not None]
 
@@ -105,8 +105,8 @@ def test_a_hosts_network_is_shared_by_the_pulls_on_it(tmp_path: Path) -> None:
     assert done == pytest.approx([moved + 1_000, 2 * moved + 1_000], abs=2)
 
 
-def test_with_an_instance_goes_what_it_had(tmp_path: Path) -> None:
-    """The next one in its place is cold again."""
+def test_a_new_instance_has_an_empty_cache(tmp_path: Path) -> None:
+    """The instance that replaces a terminated one in its slot is cold again."""
     ran = run(
         world(
             capacityProviders=nodes(launchTime="30s"),
@@ -122,7 +122,7 @@ def test_with_an_instance_goes_what_it_had(tmp_path: Path) -> None:
 
 
 def test_preloaded_images_come_with_the_machine_image(tmp_path: Path) -> None:
-    """`prefer-cached` then asks nobody, so there is no pull; `once` asks, as no task has pulled it yet."""
+    """`prefer-cached` then asks no registry, so there is no pull; `once` asks, as no task has pulled the image yet."""
     for behavior, expected in (("prefer-cached", (None, None, 0)), ("once", (0, ASKED, ASKED))):
         groups = nodes(behavior=behavior, preloadedImages=["app"])
         written = world(capacityProviders=groups, images=IMAGES, runTasks=two_jobs({}))
@@ -144,7 +144,7 @@ def test_an_image_that_is_not_listed_needs_no_pull(tmp_path: Path) -> None:
     assert any("not listed, so without a pull: app" in line for line in ran.scenario.warnings)
 
 
-# --- the way to RUNNING ----------------------------------------------------------------------------------
+# --- from placement to RUNNING ---------------------------------------------------------------------------------
 
 
 def test_network_then_images_then_containers(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_network_then_images_then_containers(tmp_path: Path) -> None:
         ),
         tmp_path,
     )
-    begin, there = 5 * SECOND, 5 * SECOND + ASKED + APP_MS
-    assert pulled(ran.tasks()[0]) == (begin, there, there + 3 * SECOND)
+    begin, pulled_at = 5 * SECOND, 5 * SECOND + ASKED + APP_MS
+    assert pulled(ran.tasks()[0]) == (begin, pulled_at, pulled_at + 3 * SECOND)
 
 
 def test_fargate_keeps_nothing_and_bills_from_the_pull(tmp_path: Path) -> None:
@@ -177,16 +177,16 @@ def test_fargate_keeps_nothing_and_bills_from_the_pull(tmp_path: Path) -> None:
         tmp_path,
     )
     for task, at in zip(ran.tasks(), (0, 5 * MINUTE), strict=True):
-        begun, there, started = pulled(task)
-        assert (begun - at, started) == (20 * SECOND, there)
-        assert there - begun == pytest.approx(ASKED + 1_124 / 30 * SECOND, abs=40)
+        begun, pulled_at, started = pulled(task)
+        assert (begun - at, started) == (20 * SECOND, pulled_at)
+        assert pulled_at - begun == pytest.approx(ASKED + 1_124 / 30 * SECOND, abs=40)
         assert task["stopped_at"] - begun == pytest.approx(90_000, abs=100)
         hour = 0.25 * 0.04048 + 0.5 * 0.004445
         assert task["cost_usd"] == pytest.approx(hour * 90 / 3600, rel=0.02)
     assert ran.summary["fargate_vcpu_hours"] == pytest.approx(2 * 0.25 * 90 / 3600, rel=0.02)
 
 
-def test_who_is_stopped_during_a_pull_has_not_ended_it(tmp_path: Path) -> None:
+def test_a_task_stopped_during_a_pull_has_not_ended_it(tmp_path: Path) -> None:
     """The agent finishes what it began: the next task finds the layers."""
     ran = run(
         world(
@@ -213,7 +213,7 @@ def dependent(condition: str = "SUCCESS") -> Block:
 
 @pytest.mark.parametrize("upfront", [False, True])
 def test_a_dependent_container_pulls_when_its_dependencies_are_met(upfront: bool, tmp_path: Path) -> None:
-    """init: 10.74 + 0.5 s, 30 s of work; main then pulls 100 MiB in 1.5 s; or all first, if the agent is told to."""
+    """init: 10.74 + 0.5 s, 30 s of work; main then pulls 100 MiB in 1.5 s; or all first, as the agent is configured."""
     config = {"ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT": upfront}
     ran = run(
         world(
@@ -244,7 +244,9 @@ def test_a_dependent_container_whose_image_is_missing_stops_the_task_then(tmp_pa
 # --- how a pull fails ------------------------------------------------------------------------------------
 
 
-def refused(images: Block, registries: list[Block], fargate: bool, tmp_path: Path, **keys: Any) -> Ran:
+def refused(
+    images: Block, registries: list[Block], fargate: bool, tmp_path: Path, **keys: Any
+) -> FinishedRun:
     """One standalone task that cannot pull; Fargate takes 20 s first."""
     tasks = [fargate_definition() if fargate else definition()]
     where = {"launchType": "FARGATE"} if fargate else {}
@@ -263,10 +265,10 @@ def refused(images: Block, registries: list[Block], fargate: bool, tmp_path: Pat
         ({"size": "100 GiB"}, {}, ASKED, "no space left on device"),
     ],
 )
-def test_a_pull_fails_as_ecs_says_it(
+def test_a_pull_fails_with_the_message_of_ecs(
     image: Block, registry: Block, after: int | None, words: str, fargate: bool, tmp_path: Path
 ) -> None:
-    """CannotPullContainerError, TaskFailedToStart, no start; the text names image or registry."""
+    """CannotPullContainerError, TaskFailedToStart, no start; the message names the image or the registry."""
     hub = {"name": "hub", "host": "hub.example.com", **registry}
     ran = refused({"app": {**image, "registry": "hub"}}, [hub], fargate, tmp_path)
     task = ran.tasks()[0]
@@ -319,7 +321,7 @@ def test_each_host_has_a_limit_of_its_own_where_registries_see_addresses(tmp_pat
 
 
 @pytest.mark.parametrize(("behavior", "started"), [("default", True), ("always", False)])
-def test_an_outage_is_outlived_on_the_cache_by_default_only(
+def test_only_the_default_behavior_survives_an_outage_on_the_cache(
     behavior: str, started: bool, tmp_path: Path
 ) -> None:
     """The agent asks for a minute; `default` then takes what it has, `always` gives up."""
@@ -399,9 +401,7 @@ def test_a_missing_image_throttles_a_service_and_trips_the_breaker(tmp_path: Pat
         ({"ECS_IMAGE_PULL_BEHAVIOR": "prefer-cached"}, None),
     ],
 )
-def test_the_agent_removes_what_nobody_has_used_for_long(
-    config: Block, took: int | None, tmp_path: Path
-) -> None:
+def test_the_agent_removes_images_unused_for_long(config: Block, took: int | None, tmp_path: Path) -> None:
     """Pulled at 0, its container gone at 21.74 s: held for 3 h more, then the cycle at 3.5 h takes it."""
     written = world(
         duration="5h",
@@ -481,7 +481,7 @@ def test_a_deployment_keeps_the_version_of_its_first_task(tmp_path: Path) -> Non
     assert ran.messages("SERVICE_DEPLOYMENT_COMPLETED")[-1].endswith("deployment completed.")
 
 
-def test_without_version_consistency_and_with_run_task_a_tag_means_what_it_means(tmp_path: Path) -> None:
+def test_without_version_consistency_and_with_run_task_a_tag_is_resolved_anew(tmp_path: Path) -> None:
     """The service's second task and the standalone one pull v2, each where it is not yet."""
     loose = definition(container={"versionConsistency": "disabled"})
     ran = run(
@@ -502,7 +502,7 @@ def test_without_version_consistency_and_with_run_task_a_tag_means_what_it_means
     ("behavior", "asked"), [("default", True), ("always", True), ("once", False), ("prefer-cached", False)]
 )
 def test_once_and_prefer_cached_run_the_version_they_have(behavior: str, asked: bool, tmp_path: Path) -> None:
-    """The tag has moved: only who asks the registry learns of it."""
+    """The tag has moved: only an agent that asks the registry resolves it anew."""
     ran = run(
         world(
             capacityProviders=nodes(behavior=behavior),
@@ -516,7 +516,7 @@ def test_once_and_prefer_cached_run_the_version_they_have(behavior: str, asked: 
 
 
 def test_a_deployment_that_began_before_the_push_takes_the_first_version_it_gets(tmp_path: Path) -> None:
-    """There is nothing to pull until 5 min; the throttled service then settles on what is there."""
+    """There is nothing to pull until 5 min; the throttled service then resolves the first version it gets."""
     images = {"app": [{"from": "5m", "size": "1 GiB"}, {"from": "30m", "size": "2 GiB"}]}
     ran = run(
         world(

@@ -1,4 +1,4 @@
-"""Roles in whole runs: who is asked when a task starts, and what an application makes of a call that is denied."""
+"""Roles in whole runs: the permissions checked when a task starts, and how an application reacts to a denied call."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def test_on_fargate_the_execution_role_is_asked_before_during_and_after_the_pull
 
 def test_on_ec2_the_instance_role_pulls_and_the_execution_role_reads_secrets(tmp_path: Path) -> None:
     """`exec` may do nothing: that does not stop a pull, as ECS's own instance role may, but it stops a secret."""
-    nobody = [role("exec")]
-    pulls = started(tmp_path / "image", {}, fargate=False, roles=nobody)
+    no_rights = [role("exec")]
+    pulls = started(tmp_path / "image", {}, fargate=False, roles=no_rights)
     assert pulls["started_at"] == ASKED + PULL_MS
     secret = {"secrets": [{"name": "A", "valueFrom": SECRET}]}
-    stopped = started(tmp_path / "secret", secret, fargate=False, roles=nobody)
+    stopped = started(tmp_path / "secret", secret, fargate=False, roles=no_rights)
     assert (stopped["stopped_at"], stopped["pull_started_at"]) == (0, None)
     assert "AWS Secrets Manager" in stopped["stopped_reason"]
 
@@ -152,7 +152,7 @@ def test_a_call_at_the_start_that_is_denied_ends_the_application(apart: bool, tm
 
 
 def test_a_call_that_is_allowed_changes_nothing(tmp_path: Path) -> None:
-    """Also that of a role which is not listed: it may do all."""
+    """The same holds for a role that is not listed: it may do everything."""
     for name in ("task", "unlisted"):
         ran = run(
             world(

@@ -1,4 +1,4 @@
-"""Addresses of subnets in whole runs: who takes one, what happens where none is left, and what closes a zone.
+"""Addresses of subnets in whole runs: their use, their exhaustion, and zones without a subnet.
 
 A /28 has 11 addresses to give: 16 less the five that AWS keeps.
 """
@@ -14,7 +14,7 @@ from tests.harness import (
     MINUTE,
     SECOND,
     Block,
-    Ran,
+    FinishedRun,
     definition,
     fargate_definition,
     job,
@@ -38,7 +38,7 @@ SMALL = subnet("a", "10.0.0.0/28")
 LARGE = subnet("b", "10.0.1.0/24")
 
 
-def on_fargate(directory: Path, *subnets: Block, **keys: Any) -> Ran:
+def on_fargate(directory: Path, *subnets: Block, **keys: Any) -> FinishedRun:
     return run(
         world(
             nodes=0, cluster=CLUSTER, subnets=list(subnets), taskDefinitions=[fargate_definition()], **keys
@@ -47,8 +47,8 @@ def on_fargate(directory: Path, *subnets: Block, **keys: Any) -> Ran:
     )
 
 
-def test_an_exhausted_subnet_stops_fargate_tasks_in_its_words(tmp_path: Path) -> None:
-    """RunTask has accepted them; the interface cannot be made, and the row says so, without a place."""
+def test_an_exhausted_subnet_stops_fargate_tasks_with_its_own_message(tmp_path: Path) -> None:
+    """RunTask has accepted them; the interface cannot be created, and the row says so, without a placement."""
     many = job("many", ADDRESSES + 2, launchType="FARGATE")
     public = {"subnets": ["subnet-a"], "assignPublicIp": "ENABLED"}
     ran = on_fargate(
@@ -168,8 +168,8 @@ def test_groups_and_awsvpc_tasks_stay_in_zones_that_have_a_subnet(tmp_path: Path
     assert used == {"us-east-1a", "us-east-1b"}
 
 
-def test_with_its_zone_a_subnet_loses_everybody(tmp_path: Path) -> None:
-    """Instances and Fargate tasks of a closed zone are gone, and their addresses are free when it opens."""
+def test_a_lost_zone_frees_the_addresses_of_its_subnets(tmp_path: Path) -> None:
+    """Instances and Fargate tasks of a closed zone are lost, and their addresses are free when it opens."""
     ran = run(
         world(
             4,

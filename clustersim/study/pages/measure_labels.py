@@ -1,7 +1,7 @@
-"""The measures of a sweep in words: which of them matter, what they are called, how a figure is written.
+"""Labels and formats of measures: the main ones, their names, and how their figures are written.
 
-Decides labels, units and digits. Must not know statistics. The closing table, the progress bar and the page
-use it, so that a figure looks the same wherever it stands.
+Decides labels, units and digits. Must not know how a figure was computed. Reports, the progress bar and pages use
+it, so that a figure looks the same everywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from clustersim import stats
 
-_CHOSEN = (
+_MAIN_MEASURES = (
     "cost_usd",
     "services.*.availability",
     "services.*.response_time_p99_s",
@@ -21,9 +21,9 @@ _CHOSEN = (
     "run_tasks.*.makespan_s",
     "services.*.availability_healthy",
 )
-"""What people ask first, in that order."""
+"""Patterns of the measures that are shown by default, in this order."""
 
-_WORDS = {
+_LABELS = {
     "cost_usd": "cost",
     "availability": "available",
     "availability_healthy": "healthy",
@@ -34,35 +34,35 @@ _WORDS = {
     "makespan_s": "makespan",
 }
 _SHARES = ("availability", "availability_healthy", "jobs_completed")
-NOTHING = 1e-9  # a difference that only the order of additions has made
-MAX_VALUE = 24  # characters of a varied value
+ROUNDING_ERROR = 1e-9  # differences below come from the order of additions
+MAX_VALUE_LENGTH = 24  # characters of a varied value
 
 
-def main_measures(names: Iterable[str]) -> list[str]:
-    """The measures that are shown unless others are asked for; `names` are all there are."""
+def select_main_measures(names: Iterable[str]) -> list[str]:
+    """Return the measures among `names` that are shown by default."""
     names = list(names)
-    found = []
-    for pattern in _CHOSEN:
+    measures = []
+    for pattern in _MAIN_MEASURES:
         head, star, tail = pattern.partition("*")
-        found += [n for n in names if n == pattern or (star and n.startswith(head) and n.endswith(tail))]
-    return found
+        measures += [n for n in names if n == pattern or (star and n.startswith(head) and n.endswith(tail))]
+    return measures
 
 
 def is_share(measure: str) -> bool:
-    """Whether a measure is a share of time, from 0 to 1."""
+    """Return whether a measure is a share, from 0 to 1."""
     return measure.rpartition(".")[2] in _SHARES
 
 
-def label(measure: str) -> str:
-    """A measure in few words: `web p99` for `services.web.response_time_p99_s`."""
+def measure_label(measure: str) -> str:
+    """Return the label of a measure: `web p99` for `services.web.response_time_p99_s`."""
     head, _, last = measure.rpartition(".")
     owner = head.partition(".")[2]
-    word = _WORDS.get(last, last.replace("_", " "))
+    word = _LABELS.get(last, last.replace("_", " "))
     return f"{owner} {word}" if owner else word
 
 
-def short_paths(paths: Sequence[str]) -> list[str]:
-    """Paths by as few of their last fields as tell them apart."""
+def shorten_paths(paths: Sequence[str]) -> list[str]:
+    """Shorten paths to as few of their last fields as keep them distinct."""
     parts = [path.split(".") for path in paths]
     for length in range(1, max(map(len, parts), default=1) + 1):
         short = [".".join(part[-length:]) for part in parts]
@@ -71,42 +71,45 @@ def short_paths(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def value_told(value: Any) -> str:
-    """A varied value as a cell: a list of plain words without its brackets."""
+def format_varied_value(value: Any) -> str:
+    """Format a varied value: a list of texts without brackets, other values as JSON, at most MAX_VALUE_LENGTH."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         text = " ".join(value)
     elif isinstance(value, str):
         text = value
     else:
         text = f"{value:g}" if isinstance(value, float) else json.dumps(value)
-    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"
 
 
-def told(measure: str, interval: stats.Interval | None, *, signed: bool = False) -> str:
-    """`$332.41 ±0.42`: a mean and half the width of its interval, in the unit of the measure."""
+def format_interval(measure: str, interval: stats.Interval | None, *, signed: bool = False) -> str:
+    """Format a mean and half the width of its interval in the unit of the measure, like `$332.41 ±0.42`.
+
+    `signed` is for differences: they have a sign, or are `same`. None gives `-`.
+    """
     if interval is None:
         return "-"
-    if signed and abs(interval.mean) < NOTHING and not interval.half_width > NOTHING:
+    if signed and abs(interval.mean) < ROUNDING_ERROR and not interval.half_width > ROUNDING_ERROR:
         return "same"
     if is_share(measure):
-        return _with_half(interval, 100.0, 3, "%", signed=signed, down=not signed)
+        return _format_with_half_width(interval, 100.0, 3, "%", signed=signed, round_down=not signed)
     last = measure.rpartition(".")[2]
     if "usd" in measure:
         digits = 2 if max(abs(interval.mean), interval.half_width) >= 0.1 or interval.mean == 0 else 4
-        return _with_half(interval, 1.0, digits, "", "$", signed=signed)
+        return _format_with_half_width(interval, 1.0, digits, "", "$", signed=signed)
     if last.endswith("_s"):
         scale, unit = _time_unit(max(abs(interval.mean), 0.0))
-        return _with_half(interval, scale, 2 if unit != "ms" else 0, unit, signed=signed)
+        return _format_with_half_width(interval, scale, 2 if unit != "ms" else 0, unit, signed=signed)
     digits = 0 if interval.mean == int(interval.mean) or abs(interval.mean) >= 1_000 else 2
-    return _with_half(interval, 1.0, digits, "", signed=signed)
+    return _format_with_half_width(interval, 1.0, digits, "", signed=signed)
 
 
-def figure(measure: str, value: float) -> str:
-    """A single number as `told` writes a mean."""
-    return told(measure, stats.Interval(value, math.nan, math.nan, 1, 0.95, "t"))
+def format_value(measure: str, value: float) -> str:
+    """Format a single number as `format_interval` formats a mean."""
+    return format_interval(measure, stats.Interval(value, math.nan, math.nan, 1, 0.95, "t"))
 
 
-def _with_half(
+def _format_with_half_width(
     interval: stats.Interval,
     scale: float,
     digits: int,
@@ -114,10 +117,10 @@ def _with_half(
     before: str = "",
     *,
     signed: bool,
-    down: bool = False,
+    round_down: bool = False,
 ) -> str:
     mean = interval.mean * scale
-    if down:  # 100 % means always, not nearly always
+    if round_down:  # rounded down, so that 100 % means always
         mean = math.floor(mean * 10**digits) / 10**digits
     sign = "-" if mean < 0 else "+" if signed and mean > 0 else ""
     text = f"{sign}{before}{abs(mean):,.{digits}f}{after}"

@@ -1,4 +1,4 @@
-"""Worked examples of a task's life, as whole runs: healthy, stopped, drained, crashing, never starting."""
+"""Worked examples of the lifecycle of a task, as whole runs: healthy, stopped, drained, crashing, never starting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_task_without_checks_is_healthy_after_40_seconds(tmp_path: Path) -> None
 
 @pytest.mark.golden(13)
 def test_rolling_update_waits_for_the_40_seconds(tmp_path: Path) -> None:
-    """minimumHealthyPercent 100: the old task leaves at the instant its successor counts as healthy."""
+    """minimumHealthyPercent 100: the old task stops at the instant its replacement becomes healthy."""
     change = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
     written = world(
         taskDefinitions=[definition(), definition(cpu=256)],
@@ -46,10 +46,10 @@ def test_rolling_update_waits_for_the_40_seconds(tmp_path: Path) -> None:
     ],
     ids=["ignored", "handled", "handled, own code"],
 )
-def test_sigterm_and_what_follows(
+def test_stop_timeout_and_exit_codes(
     tmp_path: Path, behavior: dict[str, Any], seconds: int, exit_code: int
 ) -> None:
-    """SIGTERM ignored: SIGKILL after the default stopTimeout of 30 s, exit 137; handled: its own time and code."""
+    """SIGTERM ignored: SIGKILL after the default stopTimeout of 30 s, exit 137; handled: its own time and exit code."""
     down = {"at": "10m", "updateService": {"service": "web", "desiredCount": 0}}
     ran = run(world(services=[service(behavior=behavior)], actions=[down]), tmp_path)
     (task,) = ran.tasks()
@@ -57,12 +57,12 @@ def test_sigterm_and_what_follows(
     assert task["stopped_at"] == 10 * MINUTE + seconds * SECOND
     assert task["exit_code"] == exit_code
     assert task["stop_code"] == "ServiceSchedulerInitiated"
-    assert ran.summary["tasks_failed"] == 0, "somebody asked for it"
+    assert ran.summary["tasks_failed"] == 0, "a user stopped it"
 
 
 @pytest.mark.golden(79)
 def test_drain_leaves_a_standalone_task_alone(tmp_path: Path) -> None:
-    """botocore, UpdateContainerInstancesState: standalone tasks on a DRAINING instance run on to their end."""
+    """botocore, UpdateContainerInstancesState: standalone tasks on a DRAINING instance run to their end."""
     drain = {
         "at": "5m",
         "updateContainerInstancesState": {"containerInstances": ["1"], "status": "DRAINING"},
@@ -100,7 +100,7 @@ def test_crash_after_running_is_never_throttled(tmp_path: Path) -> None:
 
 @pytest.mark.golden(80)
 def test_start_failure_is_throttled_up_to_27_minutes(tmp_path: Path) -> None:
-    """Tasks that never reach RUNNING are launched ever more rarely, but never given up.
+    """Tasks that never reach RUNNING are launched at growing intervals, without end.
 
     AWS publishes only the longest pause; the steps are ours (MODEL.md): 10 s, doubled each time.
     """

@@ -1,5 +1,6 @@
-"""What compiled code does for calm services is what the scheduler would have done: the plain twin of
-`world.scheduling.steady_services`.
+"""Compiled code handles steady services with the same results as the service scheduler.
+
+The scheduler is the plain twin of `world.scheduling.steady_services`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import pytest
 
 from clustersim.control.services.scheduler import Scheduler
 from clustersim.control.services.service_state import ServiceRecord
-from tests.harness import Block, Ran, run, service, world
+from tests.harness import Block, FinishedRun, run, service, world
 from tests.swarm.scenarios import draw
 
 START = {"distribution": "lognormal", "median": "8s", "sigma": 0.4}
@@ -43,7 +44,7 @@ def _scaled_service(name: str, behavior: Block) -> Block:
 
 
 def _scaled() -> Block:
-    """Services that scale out and in with their load, some of whose tasks fail, start badly or are protected."""
+    """Services that scale with their load; some have tasks that fail, fail to start or are protected."""
     behaviors: list[Block] = [
         {"startupTime": START},
         {"startupTime": START, "timeToFailure": {"distribution": "exponential", "mean": "20m"}},
@@ -54,40 +55,44 @@ def _scaled() -> Block:
     return world(nodes=6, duration="24h", services=[*services, service("still", 3, behavior=behaviors[1])])
 
 
-def _by_the_scheduler_alone(patch: pytest.MonkeyPatch) -> None:
-    """No service is ever left to compiled code."""
+def _disable_compiled_services(patch: pytest.MonkeyPatch) -> None:
+    """Leave no service to compiled code."""
 
     def keep(self: Scheduler, record: ServiceRecord) -> None:
         pass
 
-    patch.setattr(Scheduler, "_release", keep)
+    patch.setattr(Scheduler, "_hand_over", keep)
 
 
-def _told(ran: Ran) -> tuple[Block, list[str]]:
-    """The digests of all tables but that of events, and the events in an order of their own."""
+def _tables_and_events(ran: FinishedRun) -> tuple[Block, list[str]]:
+    """Return the digests of all tables but events, and the sorted events."""
     digests = ran.digests()
     del digests["events"]
     return digests, sorted(str(row) for row in ran.rows("events"))
 
 
-def test_calm_services_fare_as_with_the_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tables; the events as a set, since those of compiled code are told in batches."""
-    calm = run(_scaled(), tmp_path / "calm", checked=False)
-    _by_the_scheduler_alone(monkeypatch)
+def test_steady_services_have_the_results_of_the_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tables are compared; events without their order, since compiled code emits them in batches."""
+    steady = run(_scaled(), tmp_path / "steady", checked=False)
+    _disable_compiled_services(monkeypatch)
     alone = run(_scaled(), tmp_path / "alone", checked=False)
-    assert len(calm.rows("scaling_activities")) > 60
-    assert _told(calm) == _told(alone)
+    assert len(steady.rows("scaling_activities")) > 60
+    assert _tables_and_events(steady) == _tables_and_events(alone)
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_so_they_do_in_scenarios_of_the_swarm(
+def test_swarm_scenarios_have_the_results_of_the_scheduler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Six of seed 11, whatever they draw."""
+    """Six scenarios of seed 11."""
     written = draw(11, number)
-    for name in ("calm", "alone"):
+    for name in ("steady", "alone"):
         (tmp_path / name).mkdir()
         written.write(tmp_path / name)
-    calm = run(written.written, tmp_path / "calm", checked=False)
-    _by_the_scheduler_alone(monkeypatch)
-    assert _told(run(written.written, tmp_path / "alone", checked=False)) == _told(calm)
+    steady = run(written.written, tmp_path / "steady", checked=False)
+    _disable_compiled_services(monkeypatch)
+    assert _tables_and_events(run(written.written, tmp_path / "alone", checked=False)) == _tables_and_events(
+        steady
+    )

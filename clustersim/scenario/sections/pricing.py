@@ -1,0 +1,82 @@
+"""The section `pricing`: what replaces or completes the price catalogue, and the prices that a run uses.
+
+Decides its shape and defaults. Must not know the catalogue or what is launched; `resolve.scenario` combines them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from clustersim.scenario.sections.resolved_section import ResolvedSection
+from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.units import AtLeastOne, NonNegative, Share
+
+
+class WrittenDiscount(WrittenSection):
+    """Shares off the on-demand price of usage that a savings plan covers."""
+
+    ec2: Share = 0.0
+    fargate: Share = 0.0
+
+
+class WrittenSavingsPlan(WrittenSection):
+    """`savingsPlan`: a commitment per hour."""
+
+    usd_per_hour: NonNegative
+    discount: WrittenDiscount = WrittenDiscount()
+
+
+class SavingsPlan(ResolvedSection):
+    """A commitment per hour in USD, and the discounts (0 to 1) that eligible usage gets under it."""
+
+    usd_per_hour: float
+    ec2_discount: float
+    fargate_discount: float
+
+
+class WrittenReservedInstances(WrittenSection):
+    """An entry of `reservedInstances`: `count` instances of a type, paid for whether they run or not."""
+
+    instance_type: str
+    count: AtLeastOne
+    usd_per_hour: NonNegative
+
+
+class WrittenOperations(WrittenSection):
+    """`operations`: the cost of looking after servers; part of no bill, `compare` reports it beside the bill."""
+
+    usd_per_instance_month: NonNegative = 0.0
+
+
+class FargatePrice(ResolvedSection):
+    """The list prices of one Fargate architecture in the scenario's region, USD."""
+
+    arch: str
+    spot: bool
+    vcpu_usd_per_hour: float
+    gb_usd_per_hour: float
+    ephemeral_gb_usd_per_hour: float
+
+
+class WrittenPricing(WrittenSection):
+    """`pricing`: prices that replace or complete those of the catalogue."""
+
+    fargate_spot_factor: Share = 0.33
+    fargate: FreeMapping | None = None
+    savings_plan: WrittenSavingsPlan | None = None
+    reserved_instances: list[WrittenReservedInstances] = Field(default_factory=list)
+    ebs_usd_per_gib_month: NonNegative = 0.08
+    managed_instances_fee: Share = 0.12
+    operations: WrittenOperations = WrittenOperations()
+
+
+class Pricing(ResolvedSection):
+    """The prices of the scenario's region; `fargate` holds the architectures and purchase options in use."""
+
+    fargate: tuple[FargatePrice, ...]
+    fargate_spot_factor: float
+    savings_plan: SavingsPlan | None
+    reserved_instances: tuple[dict[str, Any], ...]
+    ebs_usd_per_gib_month: float
