@@ -42,10 +42,13 @@ def item(numbers: Array, index: int) -> int:
 
 def _alarm_fires() -> int:
     """Call a small entry, whose result is that of its arithmetic."""
-    table = np.zeros(1, alarms.ALARM)
+    table = np.zeros(1, alarms.AlarmRow.dtype)
     table["window"] = table["needed"] = table["period_ticks"] = 1
     words = [np.zeros(1, np.int64) for _ in range(6)]
-    return alarms.evaluate(pointer(alarms.Watch(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5
+    return (
+        alarms.evaluate_alarms(pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), *words)), 0)
+        + 5
+    )
 
 
 @pytest.fixture
@@ -127,8 +130,8 @@ def test_a_failing_kernel_tells_its_name_and_its_cause(back_end: BackEnd, tmp_pa
         with pytest.raises(KernelError) as failure:
             stop_tasks(world.core, np.array([slot]), 0, *BY_SCHEDULER)
     message = str(failure.value)
-    assert message.startswith("kernel stop_tasks failed: RuntimeError: an illegal transition of a task")
-    assert repr(failure.value.__cause__) == "RuntimeError('an illegal transition of a task')"
+    assert message.startswith("kernel stop_tasks failed: RuntimeError: illegal state transition of a task")
+    assert repr(failure.value.__cause__) == "RuntimeError('illegal state transition of a task')"
     if back_end is BackEnd.PROGRAM:
         assert "(task_states.py:" in message
         assert message.endswith("CLUSTERSIM_KERNELS=python shows the traceback")
@@ -137,15 +140,15 @@ def test_a_failing_kernel_tells_its_name_and_its_cause(back_end: BackEnd, tmp_pa
 def test_a_failure_of_the_checked_program_is_an_error_with_its_cause() -> None:
     """A row that names a slot beyond the table: the plain program would read whatever lies there."""
     numbers = np.zeros(0, np.int64)
-    table = np.zeros(1, alarms.ALARM)
+    table = np.zeros(1, alarms.AlarmRow.dtype)
     table["window"] = table["needed"] = table["period_ticks"] = 1
-    watch = pointer(alarms.Watch(table, np.ones((1, 0)), np.zeros(0), *[numbers for _ in range(6)]))
+    watch = pointer(alarms.AlarmTables(table, np.ones((1, 0)), np.zeros(0), *[numbers for _ in range(6)]))
     for back_end in (BackEnd.CHECKED, BackEnd.PYTHON):
         with (
             using(back_end),
-            pytest.raises(KernelError, match="kernel evaluate failed: IndexError") as failure,
+            pytest.raises(KernelError, match="kernel evaluate_alarms failed: IndexError") as failure,
         ):
-            alarms.evaluate(watch, 0)
+            alarms.evaluate_alarms(watch, 0)
         assert isinstance(failure.value.__cause__, IndexError)
 
 
