@@ -1,13 +1,13 @@
 """The choice of how kernels are run: compiled as one program, by numba one by one, or as plain Python.
 
     CLUSTERSIM_KERNELS=program   one compiled program, kept in the cache (the default; `engine.program`)
-    CLUSTERSIM_KERNELS=numba     numba's own `njit(cache=True)` (`engine.numba_kernels`)
-    CLUSTERSIM_KERNELS=checked   the same, and an index beyond an array raises
+    CLUSTERSIM_KERNELS=checked   such a program in which an index beyond an array raises
+    CLUSTERSIM_KERNELS=numba     numba's own `njit(cache=True)`, one by one (`engine.numba_kernels`)
     CLUSTERSIM_KERNELS=python    Python functions, for debuggers, coverage and tracebacks (`engine.python_kernels`)
 
 Results are the same bytes. The variable is read once, when the first kernel is defined, and worker processes inherit
-it. Where the program cannot be made, or the compiler is newer than any it was tested with, a process falls back to
-`numba` by itself, with one line in the log.
+it. Where a program cannot be made, or the compiler is newer than any it was tested with, numba compiles kernels one
+by one in its place, and one line in the log says so.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class BackEnd(StrEnum):
     """A way to run kernels, by its name in CLUSTERSIM_KERNELS."""
 
     PROGRAM = "program"
-    NUMBA = "numba"
     CHECKED = "checked"
+    NUMBA = "numba"
     PYTHON = "python"
 
 
@@ -42,6 +42,7 @@ def from_environment(environment: Mapping[str, str]) -> BackEnd:
 
 
 _current = from_environment(os.environ)
+_lost = False  # the program: it could not be made or loaded in this process
 
 
 def current() -> BackEnd:
@@ -55,12 +56,20 @@ def select(back_end: BackEnd) -> None:
     _current = back_end
 
 
+def uses_program() -> bool:
+    """Return whether entries are called in a compiled program."""
+    return not _lost and _current in (BackEnd.PROGRAM, BackEnd.CHECKED)
+
+
 def fall_back(reason: str) -> None:
-    """Take `numba` in place of the program from now on, and say why in the log."""
-    _log.warning(
-        "the compiled program cannot be used (%s): kernels are compiled by numba one by one, which starts slower; "
-        "%s=numba silences this",
-        reason,
-        VARIABLE,
-    )
-    select(BackEnd.NUMBA)
+    """Let numba compile kernels one by one in place of the program from now on, and say why in the log."""
+    global _lost  # noqa: PLW0603  (of a process, too)
+    if not _lost:
+        _log.warning(
+            "the compiled program cannot be used (%s): numba compiles kernels one by one, which takes minutes once; "
+            "%s=%s silences this",
+            reason,
+            VARIABLE,
+            BackEnd.NUMBA,
+        )
+    _lost = True

@@ -98,7 +98,7 @@ class Entry(Kernel):
             self._fault = ctypes.c_void_p()
             self._why = ctypes.byref(self._fault)
             self._is_bool = result is bool
-        if backends.current() is not BackEnd.PROGRAM:
+        if not backends.uses_program():
             return False
         try:
             address = program.address(self.symbol, self.program)

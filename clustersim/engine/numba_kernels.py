@@ -1,8 +1,8 @@
-"""Kernels compiled by numba one by one: the back ends `numba` and `checked`, by numba's supported names alone.
+"""Kernels compiled by numba one by one: the back end `numba`, by numba's supported names alone.
 
 Imported only where something is compiled. A kernel is an ordinary `njit(cache=True)` function that calls others;
-numba is told of two types: pointers to a block of arrays, and kernels. Tests that call an inner kernel while the rest
-is the compiled program call it this way, too. `engine.build` types kernels with the same rules (`compiling`).
+numba is told of two types: pointers to a block of arrays, and kernels. Inner kernels that a test calls are compiled
+this way, too, in the back end `checked` with checks of bounds. `engine.build` types kernels by the same rules.
 """
 
 from __future__ import annotations

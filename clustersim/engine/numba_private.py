@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from numba.extending import infer_getattr, lower_getattr_generic
 from clustersim.engine.numba_kernels import (
     ARITHMETIC,
     KernelLike,
+    Maker,
     PointerType,
     argument_type,
     compiling,
@@ -79,28 +80,33 @@ class KernelCompiler(CompilerBase):
         return [sequence]
 
 
-def _dispatcher_in_program(kernel: KernelLike) -> Any:
-    """Make a kernel's dispatcher in the program.
+def _maker(boundscheck: bool) -> Maker:
+    """Return a function that makes a kernel's dispatcher in the program.
 
     `_nrt` is numba's name for the counting of references, which costs fifty times the work of a small kernel
     (measured: 600 ns against 5); a kernel that makes an array does not compile without it.
     """
-    return _decorate(
-        _nrt=False,
-        forceinline=kernel.inline,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        pipeline_class=KernelCompiler,
-        **ARITHMETIC,
-    )(kernel.function)
+
+    def make(kernel: KernelLike) -> Any:
+        return _decorate(
+            _nrt=False,
+            boundscheck=boundscheck,
+            forceinline=kernel.inline,
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+            pipeline_class=KernelCompiler,
+            **ARITHMETIC,
+        )(kernel.function)
+
+    return make
 
 
-def one_object(entries: dict[str, tuple[KernelLike, list[Any], Any]]) -> bytes:
+def one_object(entries: Mapping[str, tuple[KernelLike, list[Any], Any]], *, boundscheck: bool) -> bytes:
     """Compile entries, (kernel, kinds of parameters, kind of result) each by its symbol, into one object file."""
     with global_compiler_lock:
         codegen = cpu_target.target_context.codegen()
         written = codegen._create_empty_module("clustersim")
-        with _written_into(written), _calls_typed_once(), compiling(_dispatcher_in_program):
+        with _written_into(written), _calls_typed_once(), compiling(_maker(boundscheck)):
             compiled = {symbol: _compiled(*entry) for symbol, entry in entries.items()}
     module = _llvm.parse_assembly(_normalize(str(written)))
     for symbol, entry in compiled.items():

@@ -27,12 +27,17 @@ TESTED_UP_TO = {"numba": (0, 68), "llvmlite": (0, 50)}
 
 def path(program: str = KERNELS) -> Path:
     """Return where a program of this version is, or will be."""
-    return object_cache.cache_folder() / f"{program}-{digest(program)}.program"
+    checked = "-checked" if _is_checked() else ""
+    return object_cache.cache_folder() / f"{program}{checked}-{digest(program)}.program"
+
+
+def _is_checked() -> bool:
+    return backends.current() is BackEnd.CHECKED
 
 
 def is_cold() -> bool:
     """Return whether a run will first make its program, which takes some fifteen seconds (the user is told)."""
-    if backends.current() is not BackEnd.PROGRAM:
+    if not backends.uses_program():
         return False
     try:
         return not path().exists()
@@ -42,11 +47,7 @@ def is_cold() -> bool:
 
 def prepare() -> None:
     """Make the program of a run if it is not kept yet: before workers start, which would each make it again."""
-    if (
-        backends.current() is BackEnd.PROGRAM
-        and object_cache.usable_folder()
-        and object_cache.read(path()) is None
-    ):
+    if backends.uses_program() and is_cold():
         try:
             _make(KERNELS)
         except KernelError as error:
@@ -58,15 +59,15 @@ def address(symbol: str, program: str) -> int:
 
     Raise KernelError where the program cannot be made here.
     """
-    found = int(_engine(program).get_function_address(symbol))
+    found = int(_engine(program, _is_checked()).get_function_address(symbol))
     if not found:
         raise LookupError(f"the program of {program} has no function {symbol}")
     return found
 
 
 @cache
-def _engine(program: str) -> Any:
-    """Load a program; it stays for the life of the process."""
+def _engine(program: str, checked: bool) -> Any:
+    """Load a program, with checks of bounds or without; it stays for the life of the process."""
     import llvmlite.binding as llvm
 
     _refuse_untested()
@@ -99,6 +100,7 @@ def _make(program: str) -> bytes:
     _refuse_untested()
     # -P: not whatever clustersim the current directory may hold, but the one whose sources the name is a digest of.
     command = [sys.executable, "-P", "-m", "clustersim.engine.build", program]
+    command += ["checked"] if _is_checked() else []
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), backends.VARIABLE: BackEnd.PROGRAM}
     done = subprocess.run(command, env=where, capture_output=True, check=False)
     if done.returncode:

@@ -12,6 +12,7 @@ an index beyond an array, a whole number that does not fit where it is stored, a
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -67,7 +68,9 @@ class Table(dict[Any, Any]):
         self.records = array.reshape(-1)
         if array.size and not np.shares_memory(self.records, array):
             raise TypeError("an array of records must be contiguous")
-        self.columns = [_column(self.records[name]) for name in array.dtype.names or ()]
+        self.written = [self.records[name] for name in array.dtype.names or ()]
+        self.read = [_readable(column) for column in self.written]
+        self.owner: object = array  # of the memory, kept alive
         self._row_class = _row_class(array.dtype)
 
     def __missing__(self, index: Any) -> Any:
@@ -105,11 +108,12 @@ class Table(dict[Any, Any]):
 class Row:
     """A reference to one record; subclasses have a property for each field."""
 
-    __slots__ = ("_columns", "_number", "_table")  # no names that a field may have
+    __slots__ = ("_number", "_read", "_table", "_written")  # no names that a field may have
 
     def __init__(self, table: Table, number: int) -> None:
         self._table = table
-        self._columns = table.columns
+        self._read = table.read
+        self._written = table.written
         self._number = number
 
     def __repr__(self) -> str:
@@ -126,18 +130,18 @@ def _row_class(dtype: np.dtype[Any]) -> type[Row]:
 
 def _property(field: int) -> property:
     def read(row: Row) -> Any:
-        return row._columns[field][0][row._number]
+        return row._read[field][row._number]
 
     def write(row: Row, value: Any) -> None:
-        row._columns[field][1][row._number] = value
+        row._written[field][row._number] = value
 
     return property(read, write)
 
 
-def _column(array: np.ndarray[Any, Any]) -> tuple[Any, np.ndarray[Any, Any]]:
-    """Return a column to read and one to write: a memoryview gives Python's whole numbers, and fast."""
-    narrow = array.dtype.kind in "ib" or (array.dtype.kind == "u" and array.itemsize < 8)
-    return (memoryview(cast(Any, array)) if narrow and array.ndim == 1 else array), array
+def _readable(column: np.ndarray[Any, Any]) -> Any:
+    """Return a column to read from: of whole numbers a memoryview, which gives Python's, and fast."""
+    signed_or_narrow = column.dtype.kind in "ib" or (column.dtype.kind == "u" and column.itemsize < 8)
+    return memoryview(cast(Any, column)) if signed_or_narrow and column.ndim == 1 else column
 
 
 def view(value: Any) -> Any:
@@ -152,11 +156,21 @@ def view(value: Any) -> Any:
         narrow = value.dtype.kind in "iu" and value.itemsize < 8
         return value.view(NarrowNumbers if narrow else Numbers)
     if isinstance(value, np.void):
-        return Table(np.ndarray((1,), value.dtype, value.data))[0]
+        return _row_of(value)
     if isinstance(value, tuple):
         viewed = [view(each) for each in value]
         return type(value)(*viewed) if hasattr(value, "_fields") else tuple(viewed)
     return value
+
+
+def _row_of(record: np.void) -> Row:
+    """Return a row for one record that a caller took from an array; numpy exports its memory for reading only."""
+    address = np.frombuffer(record.data, np.uint8).ctypes.data
+    memory: Any = (ctypes.c_char * record.nbytes).from_address(address)
+    table = Table(np.frombuffer(memory, record.dtype))
+    table.owner = record
+    row: Row = table[0]
+    return row
 
 
 class _CMath(SimpleNamespace):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.back_ends import kernels_in_python
+
+__all__ = ["kernels_in_python"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-golden", action="store_true", default=False, help="store new golden summaries")

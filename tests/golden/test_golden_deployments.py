@@ -274,6 +274,7 @@ def test_without_rollback_a_failed_deployment_stays_and_starts_nothing(tmp_path:
     assert ran.states(revision=1) == {"RUNNING": 1}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("reset", "state"), [(True, "IN_PROGRESS"), (False, "FAILED")])
 def test_a_task_that_becomes_healthy_resets_the_failure_count_unless_disabled(
     reset: bool, state: str, tmp_path: Path

@@ -49,6 +49,7 @@ def test_service_of_1000_takes_two_minutes(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden(68)
+@pytest.mark.compiled
 def test_ten_services_start_ten_times_as_fast(tmp_path: Path) -> None:
     """Each service has its own rate: ten services of 100 start much faster than one of 1,000."""
     services = [service(f"web-{n}", 100, **ON_FARGATE) for n in range(10)]

@@ -16,6 +16,7 @@ from tests.harness import run
 
 RUNS = Path(__file__).parent / "runs"
 DIGITS = 6  # significant digits, so that a difference in the last bit of a logarithm does not count
+SLOW = ("jobs",)  # in plain Python
 
 
 def rounded(value: Any) -> Any:
@@ -25,7 +26,15 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-@pytest.mark.parametrize("scenario", sorted(RUNS.glob("*.yaml")), ids=lambda path: path.stem)
+def _scenarios() -> list[Any]:
+    """Every scenario, by its name."""
+    return [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.compiled] if path.stem in SLOW else [])
+        for path in sorted(RUNS.glob("*.yaml"))
+    ]
+
+
+@pytest.mark.parametrize("scenario", _scenarios())
 def test_summary_is_the_stored_one(scenario: Path, tmp_path: Path, renew_golden: bool) -> None:
     ran = run(scenario.read_text(encoding="utf-8"), tmp_path)
     actual = rounded(ran.summary) | {"rows": {name: len(table) for name, table in ran.run.tables.items()}}

@@ -5,6 +5,7 @@ The long run is `python -m tests.swarm --seed 1 --count 200`; `--mutate` plants 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import pytest
 from clustersim.control.billing.cost_ledger import CostLedger
 from clustersim.control.results.series_sampler import SeriesSampler
 from clustersim.control.results.task_table_writer import TaskTableWriter
+from clustersim.engine.backends import BackEnd
+from clustersim.engine.compiled import using
+from clustersim.study.single_run.run import run_scenario
+from tests.harness import scenario_of
 from tests.swarm.__main__ import MUTATIONS, ROOT, check_scenario
 from tests.swarm.scenarios import FEATURES, count_features, draw
 
@@ -25,6 +30,27 @@ def test_a_random_scenario_keeps_every_law(number: int, tmp_path: Path) -> None:
     violations, _, tasks = check_scenario(SEED, number, tmp_path)
     assert not violations
     assert tasks >= 200
+
+
+@pytest.mark.parametrize(
+    ("back_end", "number"),
+    [(BackEnd.CHECKED, 2), (BackEnd.CHECKED, 4), (BackEnd.PYTHON, 5), (BackEnd.PYTHON, 11)],
+)
+def test_every_back_end_writes_the_same_tables(back_end: BackEnd, number: int, tmp_path: Path) -> None:
+    """An index beyond an array, and a whole number that does not fit, would end these runs.
+
+    numba's own functions take two minutes to compile: `CLUSTERSIM_KERNELS=numba python -m tests.swarm --seed 1`.
+    """
+    digests = []
+    for name in (BackEnd.PROGRAM, back_end):
+        drawn = draw(SEED, number)
+        drawn.write(tmp_path)
+        with using(name):
+            ran = run_scenario(scenario_of(drawn.written, tmp_path), tmp_path / name, checked=False)
+        files = [path for path in sorted(ran.path.iterdir()) if path.name != "manifest.json"]
+        digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
+    assert len(digests[0]) >= 10
+    assert digests[0] == digests[1]
 
 
 def test_every_feature_is_on_in_a_tenth_and_off_in_a_tenth_of_the_scenarios() -> None:

@@ -17,6 +17,8 @@ from clustersim.policy.load.exact_tables import LEAST_OUTSTANDING, ROUND_ROBIN
 from clustersim.policy.load.response_times import delay_probability
 from tests.policy.load.exact_stream import ExactStream, StreamSpec, TaskKind, constant
 
+pytestmark = pytest.mark.compiled  # a hundred thousand requests each
+
 BATCHES = 20
 STUDENT_99 = 2.861  # Student's t, 19 degrees of freedom, 99 % two-sided
 WITHIN = 0.01

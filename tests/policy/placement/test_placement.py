@@ -349,6 +349,7 @@ def test_index_equals_scan(seed: int, key_row: int, zones_first: bool) -> None:
     assert run_history(seed, rules, True, key_row, 60) == run_history(seed, rules, False, key_row, 60)
 
 
+@pytest.mark.compiled
 def test_index_serves_large_clusters_like_the_scan() -> None:
     """Thousands of hosts, so that blocks split and merge: 3,000 placements, 1,500 removals, all equal."""
     runs = []
