@@ -13,8 +13,6 @@ from clustersim.control.events.event_buffer import EventBuffer
 from clustersim.control.events.failure_events import (
     PLACEMENT_FAILURE,
     instance_message,
-    network_failure_message,
-    task_message,
 )
 from clustersim.engine.compiled import Array
 from clustersim.policy.placement.placement_failure import placement_failure_message
@@ -128,11 +126,6 @@ class EventLog:
         message = placement_failure_message(self._services[service], code, name)
         self._write(now, service, PLACEMENT_FAILURE, message, instance_id=instance_id)
 
-    def log_network_failure(self, now: int, service: int, task_id: int, reason: str) -> None:
-        """Log that a task was placed but got no network there."""
-        message = network_failure_message(self._service_name(service), reason)
-        self._write(now, service, PLACEMENT_FAILURE, message, task_id=task_id)
-
     def log_instance(self, now: int, kind: str, instance_id: int, text: str) -> None:
         """Log an event of a container instance."""
         self._write(now, NEVER, kind, instance_message(instance_id, text), instance_id=instance_id)
@@ -145,12 +138,6 @@ class EventLog:
     def log_pool(self, now: int, kind: str, pool: str, text: str) -> None:
         """Log an event of an Auto Scaling group or a provider of Managed Instances."""
         self._write(now, NEVER, kind, f"({pool}) {text}")
-
-    def log_task(self, now: int, kind: str, service: int, task_id: int, text: str) -> None:
-        """Log an event of a task."""
-        self._write(
-            now, service, kind, task_message(self._service_name(service), task_id, text), task_id=task_id
-        )
 
     def log_quota(self, now: int, message: str) -> None:
         """Log that an AWS quota that does not stop the run was exceeded."""

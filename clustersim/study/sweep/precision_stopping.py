@@ -78,20 +78,3 @@ def present_values(rows: Sequence[RunRow], measure: str) -> list[float]:
     """Return the values of a measure, of the runs that have it."""
     values = [row.value(measure) for row in rows]
     return [value for value in values if not np.isnan(value)]
-
-
-def find_wide_points(
-    rows: Sequence[RunRow], targets: Sequence[PrecisionTarget]
-) -> dict[PrecisionTarget, list[int]]:
-    """Return, by target, the points at MAX_REPLICATIONS whose interval is still too wide."""
-    by_point: dict[int, list[RunRow]] = {}
-    for row in rows:
-        by_point.setdefault(row.spec.point, []).append(row)
-    too_wide: dict[PrecisionTarget, list[int]] = {}
-    for target in targets:
-        for point, point_rows in by_point.items():
-            if len(point_rows) >= MAX_REPLICATIONS and _replications_needed(
-                point_rows, target, len(point_rows)
-            ) > len(point_rows):
-                too_wide.setdefault(target, []).append(point)
-    return too_wide
