@@ -110,7 +110,6 @@ class SeriesSampler:
             "memory_area",
             "registered_cpu_area",
             "registered_memory_area",
-            "instance_area",
         ):
             self.world.state.providers[name] = 0
         self._open(now)

@@ -344,7 +344,7 @@ def _reserved_ports(kinds: Sequence[tuple[InstancePool, InstanceType]], ports: l
 def _usage_tables(groups: int, classes: int, zones: int) -> dict[str, Any]:
     """Return the usage of a cost period, all zero."""
     return {
-        "weight_ms": np.zeros((groups, classes), np.int64),
+        "weight_ms": np.zeros((groups, classes)),
         "fargate_ms": np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
         "class_ms": np.zeros(classes, np.int64),
     }

@@ -149,11 +149,12 @@ class ProviderRow(Record):
     memory: Int64
     registered_cpu: Int64
     registered_memory: Int64
-    cpu_area: Int64
-    memory_area: Int64
-    registered_cpu_area: Int64
-    registered_memory_area: Int64
-    instance_area: Int64
+    cpu_area: Float64
+    """Reserved CPU units x ms; a whole number, exact up to 2^53, as the three below."""
+    memory_area: Float64
+    """Reserved MiB x ms."""
+    registered_cpu_area: Float64
+    registered_memory_area: Float64
     usd_per_hour: Float64
     """Of what is billed now."""
 
@@ -274,7 +275,7 @@ class State(NamedTuple):
         Array, np.int64, 2
     ]  # scratch for choosing tasks to stop, see `policy.placement.scale_in_victims`
     placement_failures: Annotated[Array, np.int64, 1]  # [wait reason]: how often
-    weight_ms: Annotated[Array, np.int64, 2]  # [group, class]: reserved weight x ms since the period began
+    weight_ms: Annotated[Array, np.float64, 2]  # [group, class]: reserved weight x ms since the period began
     fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
     class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms since the period began
     class_ports: Annotated[Array, np.uint64, 2]  # [class, word]: host ports reserved by the agent

@@ -1,9 +1,10 @@
 """Time integrals of counts, and accrued cost.
 
-An *area* is a count multiplied by the ms for which it held. Areas are exact integers and are brought up to date just
-before the count changes. Cost is accrued as weight x ms per payer and instance class, so that nothing is lost to
-rounding before the bill of a cost period is written. This module decides nothing: the kernels of tasks and instances
-call it at each change, the series sampler and the cost ledger at the end of each period.
+An *area* is a count multiplied by the ms for which it held, brought up to date just before the count changes. Areas are
+whole numbers; those of a capacity provider, which 64 bits may not hold, are floats, exact up to 2^53. Cost is accrued
+as weight x ms per payer and instance class, likewise, before the bill of a cost period is written. This module
+decides nothing: the kernels of tasks and instances call it at each change, the series sampler and the cost ledger at
+the end of each period.
 """
 
 from __future__ import annotations
@@ -56,11 +57,11 @@ def integrate_provider(state: State, provider: int, now: int) -> None:
     passed = now - p.integrated_until
     if passed <= 0:
         return
-    p.cpu_area += p.cpu * passed
-    p.memory_area += p.memory * passed
-    p.registered_cpu_area += p.registered_cpu * passed
-    p.registered_memory_area += p.registered_memory * passed
-    p.instance_area += p.instances * passed
+    length = np.float64(passed)  # 1,000 instances of 1.5 TiB for 90 days are more MiB x ms than 64 bits hold
+    p.cpu_area += p.cpu * length
+    p.memory_area += p.memory * length
+    p.registered_cpu_area += p.registered_cpu * length
+    p.registered_memory_area += p.registered_memory * length
     p.integrated_until = now
 
 
@@ -96,7 +97,7 @@ def accrue_task_cost(state: State, slot: int, until: int) -> None:
         return
     k = state.instances[t.instance_slot].instance_class
     weight = WEIGHT_PER_CPU_UNIT * t.cpu + WEIGHT_PER_MIB * t.memory
-    state.weight_ms[group, k] += weight * passed
+    state.weight_ms[group, k] += np.float64(weight) * passed
     c = state.classes[k]
     t.cost += weight * passed * (c.usd_per_hour / 3_600_000.0 / c.weight)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.policy.pricing.billed_time import billed_seconds
 from clustersim.world.instances.lifecycle import end_instance
-from clustersim.world.state.usage import accrue_all_costs, integrate_service
+from clustersim.world.state.usage import accrue_all_costs, integrate_all, integrate_service
 from tests.harness import HOUR, MINUTE, SECOND
 from tests.world.small import run_task, settle, small_world
 
@@ -80,3 +81,15 @@ def test_time_outside_the_window_costs_nothing(tmp_path: Path) -> None:
     assert cluster.state.class_ms.sum() == 5 * MINUTE
     accrue_all_costs(cluster.core, 40 * MINUTE, cluster.live_tasks(), cluster.live_instances())
     assert cluster.state.class_ms.sum() == 20 * MINUTE
+
+
+def test_reservation_areas_of_a_large_fleet_do_not_overflow(tmp_path: Path) -> None:
+    """1,000 instances of 1.5 TiB for 90 days: 1,572,864,000 MiB x 7,776,000,000 ms is 1.22e19, beyond 2^63."""
+    cluster = small_world(tmp_path, nodes=1)
+    memory, days = 1_000 * 1_572_864, 90 * 24 * HOUR
+    provider = cluster.state.providers[0]
+    for column in ("memory", "registered_memory"):
+        provider[column] = memory
+    integrate_all(cluster.core, days, np.zeros(0, np.int64))
+    for column in ("memory_area", "registered_memory_area"):
+        assert float(provider[column]) == pytest.approx(memory * days, rel=1e-12)
