@@ -69,6 +69,9 @@ def main() -> None:
     gc.set_threshold(100_000)  # most Python objects of a run live until its end: collect rarely
     try:
         app()
+    except BrokenPipeError:  # the reader of the output has gone: `clustersim schema | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except UsageError as error:
         typer.echo(str(error), err=True)
         raise SystemExit(INVALID_INPUT) from None

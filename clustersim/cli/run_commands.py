@@ -35,6 +35,9 @@ def run_command(
     """Simulate each scenario into DIR/NAME/ and print a short table."""
     from clustersim.record.publication import check_target
 
+    if "://" in str(out) or str(out).startswith(("s3:/", "https:/", "http:/")):
+        message = f"--out {out}: `run` writes to a directory; a sweep can write to s3://, or copy the results"
+        exit_with_error(message, INVALID_INPUT)
     scenarios = _read_all(scenario, set_, seed, quiet)
     try:
         for each in scenarios:

@@ -78,6 +78,9 @@ STUDY_SECTIONS = ("sweep", "compare")
 
 RewriteDocument = Callable[[Diagnostics], None]
 """A function that changes the data of a scenario in place; the result is validated like any other document."""
+PRIVATE_FIELDS = {"environment", "environmentfiles", "secrets", "secretoptions", "repositorycredentials"}
+"""Fields of container definitions and overrides, in lower case, that no manifest holds."""
+
 StudyModel = TypeVar("StudyModel", WrittenSweep, WrittenCompare)
 
 _PLAIN_NAME = re.compile(r"\w[\w .+@=,-]{0,119}")
@@ -250,11 +253,25 @@ def _availability_zones(diagnostics: Diagnostics, file: WrittenScenario) -> tupl
 
 
 def _resolved_document(data: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> dict[str, Any]:
-    """Return the document with all defaults filled in; a file with this content gives the same run."""
+    """Return the document with all defaults filled in; a file with this content gives the same run.
+
+    Environment variables and secrets of containers change nothing in a run and are left out: people publish manifests.
+    """
     merged = _merge(DEFAULTS, {key: value for key, value in data.items() if key not in STUDY_SECTIONS})
+    _drop_private_fields(merged)
     merged["name"] = name
     merged["availabilityZones"] = list(zones)
     return merged
+
+
+def _drop_private_fields(value: Any) -> None:
+    """Remove the fields that hold values of environment variables or names of secrets, wherever they stand."""
+    if isinstance(value, dict):
+        for key in [key for key in value if str(key).lower() in PRIVATE_FIELDS]:
+            del value[key]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _drop_private_fields(child)
 
 
 def _merge(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

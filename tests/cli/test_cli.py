@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,41 @@ def test_defect_within_the_run_leaves_no_result(
     result = call("run", scenario, "--out", tmp_path / "out", "--quiet")
     assert isinstance(result.exception, RuntimeError)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/results", "https://example.org/results"])
+def test_run_refuses_an_address_as_its_directory(
+    scenario: Path, out: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """It would make a directory named `s3:`."""
+    monkeypatch.chdir(tmp_path)
+    result = call("run", scenario, "--out", out)
+    assert result.exit_code == WRONG
+    assert "writes to a directory" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [scenario.name]
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    """`clustersim schema | head -1`: the reader has gone, and nothing is wrong."""
+    command = f"{sys.executable} -m clustersim schema"
+    script = f"{command} 2>&1 >&3 | cat >&2; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", f"exec 3> >(head -c 1 >/dev/null); sleep 0.5; {script}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(cs.__file__).parents[1],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_more_rows_than_allowed_are_refused_with_their_number(scenario: Path) -> None:
+    """1 ms for 5 minutes is 300,000 rows: more than 100,000, if those are the most."""
+    limits = ("--set", "sampling.interval=1ms", "--set", "sampling.maxRows=100000")
+    refused = call("validate", scenario, *limits)
+    assert refused.exit_code == WRONG
+    assert "300,000 rows, more than 100,000" in refused.stderr
+    assert call("validate", scenario, "--set", "sampling.interval=1ms").exit_code == DONE
+    weeks = call("validate", scenario, "--set", "sampling.interval=1ms", "--set", "duration=7d")
+    assert weeks.exit_code == WRONG
+    assert "604,800,000 rows, more than 50,000,000" in weeks.stderr

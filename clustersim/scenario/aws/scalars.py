@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 
@@ -25,8 +26,12 @@ def _to_string(value: Any) -> str:
     raise ScalarTypeError(f"{describe_value(value)}, not text", f'text in quotes: "{_format_yaml(value)}"')
 
 
-def _to_integer(value: Any) -> int:
+def _to_integer(value: Any, bits: int = 32) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
+        if not -(1 << bits - 1) <= value < 1 << bits - 1:
+            largest = (1 << bits - 1) - 1
+            message = f"{describe_value(value)}, not a whole number of {bits} bits"
+            raise ScalarTypeError(message, f"a whole number up to {largest}")
         return int(value)
     hint = "a whole number"
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value):
@@ -62,7 +67,7 @@ def _to_timestamp(value: Any) -> str | float:
 SCALAR_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "string": _to_string,
     "integer": _to_integer,
-    "long": _to_integer,
+    "long": partial(_to_integer, bits=64),
     "double": _to_double,
     "float": _to_double,
     "boolean": _to_boolean,

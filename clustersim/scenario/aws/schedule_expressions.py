@@ -5,8 +5,10 @@ know what is started then. The `resolve` modules validate expressions with `chec
 `control.standalone_tasks.run_tasks` and `simulation` call `fire_times`.
 
 Fields of cron (EventBridge User Guide: cron expressions): minutes, hours, day of month, month, day of week
-(1 is Sunday), year; one of the two days is `?`. A rate fires at once and then at every interval (EventBridge
-Scheduler User Guide: a rate without a start date starts immediately).
+(1 is Sunday), year; one of the two days is `?`. Where clocks change, a local time that does not exist is skipped, and
+one that occurs twice fires once, the first time (EventBridge Scheduler User Guide: daylight saving time). A rate
+fires at once and then at every interval (EventBridge Scheduler User Guide: a rate without a start date starts
+immediately).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from clustersim.vocabulary import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER
 
 _RATE_UNITS = {"minute": MS_PER_MINUTE, "hour": MS_PER_HOUR, "day": MS_PER_DAY}
 _YEAR_RANGE = (1970, 2199)  # EventBridge
+_LONGEST_CLOCK_CHANGE = timedelta(hours=3)  # how far before the first instant local times are looked at
 _DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
@@ -172,16 +175,20 @@ def _parse_years(body: str, field: str) -> frozenset[int] | None:
 
 
 def _iter_cron_times(body: str, begin_ms: int, end_ms: int, timezone: str) -> Iterator[int]:
+    """Yield epoch ms; croniter steps through local times without a zone, so that each occurs once."""
     five, years = _parse_cron(body)
-    begin = datetime.fromtimestamp(begin_ms / MS_PER_SECOND, UTC) - timedelta(milliseconds=1)
-    steps = croniter(five, begin.astimezone(_load_zone(timezone)), max_years_between_matches=30)
+    zone = _load_zone(timezone)
+    begin = datetime.fromtimestamp(begin_ms / MS_PER_SECOND, UTC).astimezone(zone).replace(tzinfo=None)
+    steps = croniter(five, begin - _LONGEST_CLOCK_CHANGE, max_years_between_matches=30)
     while True:
         try:
-            instant: datetime = steps.get_next(datetime)
+            local: datetime = steps.get_next(datetime)
         except CroniterError:  # a day that never comes, such as 30 February
             return
+        instant = local.replace(tzinfo=zone)
         epoch = round(instant.timestamp()) * MS_PER_SECOND
         if epoch >= end_ms:
             return
-        if epoch >= begin_ms and (years is None or instant.year in years):
+        exists = instant.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == local
+        if epoch >= begin_ms and exists and (years is None or local.year in years):
             yield epoch

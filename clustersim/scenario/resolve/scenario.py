@@ -150,11 +150,30 @@ def _resolve_cluster(context: Context) -> Cluster:
 
 def _resolve_sampling(context: Context) -> Sampling:
     written = context.file.sampling
+    _check_row_count(context)
     return Sampling(
         interval_ms=written.interval,
         cost_period_ms=written.cost_period,
         cost_per_resource=written.cost_per_resource,
     )
+
+
+def _check_row_count(context: Context) -> None:
+    """Report an interval or a cost period that would make a table longer than `sampling.maxRows`."""
+    file = context.file
+    written = file.sampling
+    series = max(len(file.services), len(file.capacity_providers), 1)
+    for key, width, rows_each, table in (
+        ("interval", written.interval, series, "service_series or capacity_provider_series"),
+        ("costPeriod", written.cost_period, 1, "costs"),
+    ):
+        rows = 0 if width is None else rows_each * -(-file.duration // width)
+        if rows > written.max_rows:
+            context.diagnostics.add_problem(
+                ("sampling", key),
+                f"{table} would have {rows:,} rows, more than {written.max_rows:,}",
+                f"a longer {key}, or sampling.maxRows: {rows}",
+            )
 
 
 def _resolve_pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:

@@ -41,6 +41,7 @@ class WrittenSampling(WrittenSection):
     interval: PositiveDurationMs | None = None
     cost_period: PositiveDurationMs = MS_PER_DAY
     cost_per_resource: bool = False
+    max_rows: Count = 50_000_000
 
 
 class WrittenScenario(WrittenSection):

@@ -481,3 +481,12 @@ def test_a_thousand_services_take_less_than_a_second() -> None:
     for _ in range(1000):
         validate_block("ecs.CreateService", block)
     assert time.perf_counter() - began < 1.0
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, -(2**31) - 1])
+def test_a_whole_number_beyond_the_bits_of_the_api_is_an_error(value: int) -> None:
+    """It would overflow where it is stored."""
+    problem = only(
+        "ecs.RegisterTaskDefinition", task(containerDefinitions=[{**CONTAINER, "stopTimeout": value}])
+    )
+    assert "32 bits" in problem.message

@@ -66,7 +66,7 @@ def test_a_rate_counts_from_the_birth_of_its_schedule() -> None:
 
 
 def test_time_zones_follow_the_clock_on_the_wall() -> None:
-    """2 o'clock in New York is 7:00 UTC in winter; that Sunday it does not exist and fires an hour on."""
+    """4 o'clock in New York is 9:00 UTC in winter and 8:00 UTC in summer."""
     found = fired("cron(0 4 * * ? *)", "2026-03-07", "2026-03-10", "America/New_York")
     assert found == ["03-07T09:00", "03-08T08:00", "03-09T08:00"]
 
@@ -100,3 +100,25 @@ def test_what_is_no_schedule_is_refused(expression: str, message: str) -> None:
 def test_a_zone_that_is_none_is_refused() -> None:
     with pytest.raises(ScheduleError, match="not a time zone"):
         check_schedule_expression("rate(1 day)", "Mars/Base")
+
+
+def test_a_local_time_that_does_not_exist_is_skipped() -> None:
+    """On 29 March 2026 Berlin's clocks go from 2:00 to 3:00: 2:30 does not fire, 3:00 fires once."""
+    begin, end = ms("2026-03-28T12:00"), ms("2026-03-30T12:00")
+    assert fire_times("cron(30 2 * * ? *)", begin, end, "Europe/Berlin").tolist() == [ms("2026-03-30T00:30")]
+    three = fire_times("cron(0 3 * * ? *)", begin, end, "Europe/Berlin").tolist()
+    assert three == [ms("2026-03-29T01:00"), ms("2026-03-30T01:00")]
+
+
+def test_a_local_time_that_occurs_twice_fires_once() -> None:
+    """On 25 October 2026 Berlin's clocks go from 3:00 back to 2:00: 2:30 fires in summer time (0:30 UTC) only."""
+    begin, end = ms("2026-10-24T12:00"), ms("2026-10-25T12:00")
+    assert fire_times("cron(30 2 * * ? *)", begin, end, "Europe/Berlin").tolist() == [ms("2026-10-25T00:30")]
+    hourly = fire_times("cron(0 * * * ? *)", ms("2026-10-24T23:30"), ms("2026-10-25T02:30"), "Europe/Berlin")
+    assert hourly.tolist() == [ms("2026-10-25T00:00"), ms("2026-10-25T02:00")]
+
+
+def test_a_schedule_that_begins_in_the_repeated_hour_waits_for_the_next_time() -> None:
+    """From 1:15 UTC on, the second 2:15 of Berlin, 2:30 has fired already."""
+    begin, end = ms("2026-10-25T01:15"), ms("2026-10-26T12:00")
+    assert fire_times("cron(30 2 * * ? *)", begin, end, "Europe/Berlin").tolist() == [ms("2026-10-26T01:30")]

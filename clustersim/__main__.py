@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m clustersim`."""
+
+from clustersim.cli import main
+
+main()
