@@ -1,9 +1,9 @@
-"""When a concern acts: alarms over SimPy, one event per instant and concern, in a written order.
+"""Agendas: the instants at which each concern acts, as SimPy events in a fixed order.
 
-Every concern has one agenda. `wake_now` asks it to act at the present instant, `wake_at` at a later one; asked
-twice for one instant it acts once. The rank is the SimPy priority of its alarms, so concerns due at the same
-instant act in the order of `simulation.ORDER`. A concern may wake an earlier one within an instant; rounds
-per instant are bounded. Knows nothing of ECS.
+Every concern has one agenda. `wake_now` schedules it at the current instant, `wake_at` at a later one; scheduled
+twice for one instant, it acts once. The rank is the SimPy priority of its events, so concerns due at the same
+instant act in the order of `simulation.ORDER`. A concern may wake an earlier one within an instant; the number of
+rounds per instant is limited. This module has no dependency on ECS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS_PER_INSTANT = 1_000
 
 
 class _Alarm:
-    """What SimPy's queue holds for an agenda: the smallest object that its `step` accepts as an event."""
+    """An entry of SimPy's queue: the smallest object that its `step` accepts as an event."""
 
     __slots__ = ("_ok", "_value", "callbacks", "defused")
 
@@ -32,7 +32,7 @@ class _Alarm:
 
 
 class Agenda:
-    """The due instants of one concern, and the function that acts at them."""
+    """The due instants of one concern, and the function that is called at them."""
 
     def __init__(self, env: simpy.Environment, rank: int, name: str, act: Callable[[int], None]) -> None:
         self.env = env
@@ -45,11 +45,11 @@ class Agenda:
         self._rounds = 0
 
     def wake_now(self) -> None:
-        """Act at the present instant, once, when the concern's rank comes."""
+        """Act once at the current instant, in the order of ranks."""
         self.wake_at(int(self.env.now))
 
     def wake_at(self, at_ms: int) -> None:
-        """Act at `at_ms`, which may not lie in the past; asking again for the same instant changes nothing."""
+        """Act at `at_ms`, which must not be in the past; a second call for the same instant has no effect."""
         if at_ms in self._due:
             return
         delay = at_ms - int(self.env.now)
@@ -72,6 +72,6 @@ class Agenda:
 
 
 def next_instant(env: simpy.Environment, end_ms: int) -> int:
-    """The instant of the next SimPy event, at most `end_ms`: nobody can observe the clock before it."""
+    """Return the instant of the next SimPy event, at most `end_ms`: no Python code can read the clock before it."""
     ahead = env.peek()
     return end_ms if math.isinf(ahead) else min(int(ahead), end_ms)

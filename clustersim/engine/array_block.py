@@ -1,13 +1,13 @@
-"""One pointer to many arrays: how a kernel is given a whole world.
+"""Pointers to blocks of arrays: one argument gives a kernel all tables.
 
 A kernel that takes forty arrays costs ten microseconds a call, seconds to compile, and a reference count per
 array and call. `Pointer` lays the descriptors of the arrays of a NamedTuple (numpy arrays, or NamedTuples of
 such) into one block of memory; a kernel gets its address, and `state.tasks` in a kernel reads the descriptor
-from there. No reference is counted: the Python side keeps the arrays alive, and makes a new `Pointer` when one
-was replaced. Kernels may write into arrays, never replace them.
+from there. References are not counted: Python keeps the arrays alive, and makes a new `Pointer` after one was
+replaced. Kernels may write into arrays but cannot replace them.
 
-A class of such tuples says what its arrays are, `tasks: Annotated[Array, TASK, 1]`: compiled code is made for
-just these, so `Pointer` refuses others. Knows neither ECS nor the compiler.
+The class of such tuples declares its arrays, as in `tasks: Table[Task]`; compiled code is specialised for these types,
+so `Pointer` rejects others. This module depends neither on ECS nor on the compiler.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ DESCRIPTOR_WORDS = 5  # owner, parent, number of items, item size, address; then
 
 
 class ArrayKind(NamedTuple):
-    """What an array is, as compiled code must know it: always C-contiguous."""
+    """The type of an array for compiled code: dtype and number of dimensions, always C-contiguous."""
 
     dtype: np.dtype[Any]
     dimensions: int
 
     @property
     def words(self) -> int:
-        """The length of its descriptor."""
+        """The length of its descriptor, in words."""
         return DESCRIPTOR_WORDS + 2 * self.dimensions
 
     def holds(self, array: np.ndarray[Any, Any]) -> bool:
-        """Whether `array` is of this kind."""
+        """Return True if `array` is of this kind."""
         contiguous = bool(array.flags.c_contiguous)
         return array.dtype == self.dtype and array.ndim == self.dimensions and contiguous
 
 
 class Field(NamedTuple):
-    """A field of a block: an array, scalars, or a tuple of such fields, which follow one another."""
+    """A field of a block: an array, scalars, or a tuple of such fields, stored one after the other."""
 
     name: str
     kind: ArrayKind | type
@@ -50,7 +50,7 @@ class Field(NamedTuple):
 
 
 def array_kind(hint: Any) -> ArrayKind | None:
-    """The kind that `Annotated[Array, dtype, dimensions]` declares; None for anything else."""
+    """Return the kind that `Annotated[Array, dtype, dimensions]` declares; None for anything else."""
     extras = getattr(hint, "__metadata__", None)
     if extras is None or len(extras) != 2:
         return None
@@ -59,7 +59,7 @@ def array_kind(hint: Any) -> ArrayKind | None:
 
 @cache
 def layout(block: type) -> tuple[Field, ...]:
-    """The fields of a class of tuples, in order."""
+    """Return the fields of a class of tuples, in order."""
     fields = []
     words = 0
     for name, hint in get_type_hints(block, include_extras=True).items():
@@ -80,7 +80,7 @@ def _words_of(kind: ArrayKind | type) -> int:
 
 
 class Pointer:
-    """The address of the arrays of `values`, a NamedTuple; pass it to kernels in its place."""
+    """The address of the arrays of `values`, a NamedTuple; it is passed to kernels instead of the tuple."""
 
     __slots__ = ("_block", "_values", "_viewed", "address", "of")
 
@@ -92,19 +92,19 @@ class Pointer:
         self._viewed: Any = None
 
     def viewed(self, view: Callable[[Any], Any]) -> Any:
-        """Return the tuple behind the pointer as `view` shows it, made once."""
+        """Return `view` of the tuple behind the pointer, computed once."""
         if self._viewed is None:
             self._viewed = view(self._values)
         return self._viewed
 
 
 def pointer(values: tuple[Any, ...]) -> Any:
-    """A `Pointer` that the checker of types takes for `values` itself, as kernels do."""
+    """Return a `Pointer`, typed as `values` itself because kernels use it like the tuple."""
     return Pointer(values)
 
 
 def _words(values: tuple[Any, ...]) -> list[int]:
-    """The descriptors of all arrays of a tuple."""
+    """Return the descriptors of all arrays of a tuple."""
     words: list[int] = []
     for field, value in zip(layout(type(values)), values, strict=True):
         if isinstance(field.kind, ArrayKind):
@@ -120,6 +120,6 @@ def _words(values: tuple[Any, ...]) -> list[int]:
 
 
 def descriptor(array: np.ndarray[Any, Any]) -> list[int]:
-    """An array as compiled code holds it: no owner, sizes, address, shape, strides."""
+    """Return the words that describe an array to compiled code: no owner, sizes, address, shape, strides."""
     address = array.ctypes.data  # not by __array_interface__, which spells out the fields of a record
     return [0, 0, array.size, array.itemsize, address, *array.shape, *array.strides]

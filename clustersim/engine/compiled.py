@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -44,6 +45,7 @@ class Kernel:
         self.__name__ = function.__name__
         self.__module__ = function.__module__
         self._as_function: Callable[..., Any] | None = None
+        self._call_in_python: Callable[[tuple[Any, ...]], Any] | None = None
 
     @property
     def as_function(self) -> Callable[..., Any]:
@@ -60,9 +62,11 @@ class Kernel:
 
     def _called_alone(self, arguments: tuple[Any, ...]) -> Any:
         if backends.current() is BackEnd.PYTHON:
-            from clustersim.engine.python_kernels import call
+            if self._call_in_python is None:
+                from clustersim.engine.python_kernels import call
 
-            return call(self.as_function, arguments)
+                self._call_in_python = partial(call, self.as_function)
+            return self._call_in_python(arguments)
         from clustersim.engine import numba_kernels
 
         numba_kernels.register_kernels(Kernel)
@@ -205,15 +209,15 @@ def _pointed(asked: Entry, kind: type, value: Any) -> Pointer:
 
 
 def kernel(function: Function) -> Function:
-    """An inner kernel."""
+    """Mark a function as an inner kernel."""
     return Kernel(function)  # type: ignore[return-value]
 
 
 def inlined(function: Function) -> Function:
-    """An inner kernel whose small body every call site should hold itself."""
+    """Mark a function as an inner kernel whose small body is copied into every call site."""
     return Kernel(function, inline=True)  # type: ignore[return-value]
 
 
 def kernel_entry(function: Function) -> Function:
-    """A kernel that Python calls."""
+    """Mark a function as a kernel that Python calls."""
     return Entry(function)  # type: ignore[return-value]

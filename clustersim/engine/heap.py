@@ -1,9 +1,9 @@
-"""The compiled heap of due entries: what will happen, and in which order.
+"""The compiled heap of due entries: scheduled changes in order of time.
 
 A 4-ary heap on one int64 matrix, a row per entry: (instant in ms, order, subject, serial). Entries of one
 instant come out by `order`, whose high bits are the rank of the kind of entry and whose low bits count the
-insertions: a total order, written down once. Entries are never removed early: who pops one compares `serial`
-with its subject's and drops it when the subject has moved on. Knows nothing of tasks. The calendar calls it.
+insertions: a total order. Entries are never removed early: the caller that pops one compares `serial` with its
+subject's and drops the entry when they differ. This module does not depend on tasks; the calendar calls it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ RANK_SHIFT = 48
 
 
 def new_heap(capacity: int) -> Array:
-    """An empty heap with room for `capacity` entries."""
+    """Return an empty heap with room for `capacity` entries."""
     return np.zeros((capacity, 4), np.int64)
 
 
 @kernel
 def push(heap: Array, size: int, at: int, order: int, subject: int, serial: int) -> None:
-    """Put an entry into a heap that holds `size` entries (the caller counts)."""
+    """Add an entry to a heap that holds `size` entries (the caller counts)."""
     hole = size
     while hole > 0:
         parent = (hole - 1) >> 2
@@ -40,7 +40,7 @@ def push(heap: Array, size: int, at: int, order: int, subject: int, serial: int)
 
 @kernel
 def pop(heap: Array, size: int) -> None:
-    """Remove the first entry of a heap that holds `size` entries: read row 0 before."""
+    """Remove the first entry of a heap that holds `size` entries; the caller reads row 0 before."""
     last = size - 1
     at = heap[last, 0]
     order = heap[last, 1]

@@ -1,9 +1,8 @@
-"""Luck with an address: a draw is a function of (seed, replication, stream, entity, ordinal).
+"""Counter-based random numbers: each draw is a pure function of (seed, replication, stream, entity, ordinal).
 
-Nothing here counts how often it was called, so adding a service or changing a policy leaves every other
-entity's luck where it was (common random numbers). Streams are named; the name, never a position in the
-file, makes the key. Kernels call `uniform` and `sample`; the mixing function must not change silently:
-a change is a new version of the results.
+There is no state, so adding a service or changing a policy leaves the draws of every other entity unchanged (common
+random numbers). A stream's key is derived from its name, not from a position in the file. Kernels call `uniform` and
+`sample`; a change of the mixing function changes all results and requires a new version of them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 from clustersim.engine.compiled import inlined, kernel
 
 GENERATOR = "splitmix64-address/1, numpy Philox"
-"""What a manifest says of the luck: another generator means other numbers."""
+"""The name of the generator in manifests; another generator gives other numbers."""
 
 CONSTANT, EXPONENTIAL, LOGNORMAL, UNIFORM, NORMAL, WEIBULL, EMPIRICAL = range(7)
 DISTRIBUTION_CODES = {
@@ -32,13 +31,13 @@ DISTRIBUTION_CODES = {
 
 
 def stream_key(seed: int, replication: int, name: str) -> np.uint64:
-    """The 64-bit key of the stream `name` in replication `replication` of `seed`."""
+    """Return the 64-bit key of the stream `name` in replication `replication` of `seed`."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(replication, zlib.crc32(name.encode())))
     return np.uint64(sequence.generate_state(1, np.uint64)[0])
 
 
 def clashing_names(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of stream names that would share a key (CRC-32 is short): the caller must refuse them."""
+    """Return pairs of stream names that would share a key (CRC-32 is short); the caller must reject them."""
     seen: dict[int, str] = {}
     clashes = []
     for name in names:
@@ -50,7 +49,7 @@ def clashing_names(names: Sequence[str]) -> list[tuple[str, str]]:
 
 @inlined
 def _mix(z: np.uint64) -> np.uint64:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit."""
+    """Apply the finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit affects every output bit."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -58,7 +57,7 @@ def _mix(z: np.uint64) -> np.uint64:
 
 @kernel
 def uniform(key: np.uint64, entity: int, ordinal: int) -> float:
-    """A uniform number in the open interval (0, 1), the same for the same address for ever."""
+    """Return a uniform number in the open interval (0, 1), always the same for the same arguments."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     z = _mix(np.uint64(key) + golden * (np.uint64(entity) + np.uint64(1)))
     z = _mix(z + golden * (np.uint64(ordinal) + np.uint64(1)))
@@ -67,7 +66,7 @@ def uniform(key: np.uint64, entity: int, ordinal: int) -> float:
 
 @kernel
 def normal_quantile(p: float) -> float:
-    """The quantile of the standard normal distribution (Wichura 1988, AS 241 PPND7; absolute error below 1e-6).
+    """Return the quantile of the standard normal distribution (Wichura 1988, AS 241 PPND7; absolute error below 1e-6).
 
     Valid for p in (0, 1).
     """
@@ -92,7 +91,7 @@ def normal_quantile(p: float) -> float:
 
 @kernel
 def sample(code: int, a: float, b: float, values: np.ndarray, u: float) -> float:
-    """The quantile at `u` of the distribution `(code, a, b, values)`; never negative."""
+    """Return the quantile at `u` of the distribution `(code, a, b, values)`, at least 0."""
     if code == CONSTANT:
         x = a
     elif code == EXPONENTIAL:

@@ -1,7 +1,7 @@
-"""Sentences put together in compiled code, of texts known before and of whole numbers.
+"""String formatting in compiled code, from constant texts and integers.
 
-Decides how texts lie in memory and how a number is spelled. What is said is the caller's: a kernel puts one piece
-after the other onto a page of bytes, and a page without bytes only counts them.
+A caller writes one piece after the other into a buffer of bytes, the page; with an empty page the functions only
+return the positions, so that the length can be computed first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Page = Annotated[Array, np.uint8, 1]
 
 
 class Texts(NamedTuple):
-    """Texts by number: `letters[ends[n] : ends[n + 1]]` are the bytes (UTF-8) of text `n`."""
+    """Constant texts by number: `letters[ends[n] : ends[n + 1]]` are the bytes (UTF-8) of text `n`."""
 
     letters: Annotated[Array, np.uint8, 1]
     ends: Annotated[Array, np.int64, 1]
 
 
 def texts(words: Iterable[str]) -> Texts:
-    """These texts, numbered from 0."""
+    """Return these texts, numbered from 0."""
     encoded = [word.encode() for word in words]
     ends = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(each) for each in encoded], out=ends[1:])
@@ -33,7 +33,7 @@ def texts(words: Iterable[str]) -> Texts:
 
 @kernel
 def put(page: Page, at: int, known: Texts, number: int) -> int:
-    """Put text `number` onto the page; where the next piece begins."""
+    """Write text `number` into the page; return the position of the next piece."""
     first, end = known.ends[number], known.ends[number + 1]
     if page.size:
         for letter in range(first, end):
@@ -43,7 +43,7 @@ def put(page: Page, at: int, known: Texts, number: int) -> int:
 
 @kernel
 def put_number(page: Page, at: int, number: int) -> int:
-    """Put a whole number, not negative, onto the page in decimals; where the next piece begins."""
+    """Write a non-negative integer into the page in decimal digits; return the position of the next piece."""
     digits = 1
     rest = number // 10
     while rest > 0:

@@ -72,13 +72,13 @@ def test_equals_a_sorted_list(seed: int, key_row: int, spread: int) -> None:
             bucket = int(rng.integers(2))
             need = rng.integers(0, max(2, spread), RESOURCES).reshape(RESOURCES, 1)
             need[GPU:] //= 4
+            least, required = int(need[key_row, 0]) << SLOT_BITS, packed_room(need[:, 0], key_row)
             fitting = sorted(
                 (int(free[key_row, slot]) << SLOT_BITS) | slot
                 for slot in slots_inside[bucket]
                 if free[key_row, slot] >= need[key_row, 0]
-                and room_covers(packed_room(free[:, slot], key_row), packed_room(need[:, 0], key_row))
+                and room_covers(packed_room(free[:, slot], key_row), required)
             )
-            least, required = int(need[key_row, 0]) << SLOT_BITS, packed_room(need[:, 0], key_row)
             key = index_next(pool, directory, bucket, least, BIG, required)
             assert key == (fitting[0] if fitting else BIG)
     grown_pool, grown = grow_index(pool, directory, 3 * capacity)
