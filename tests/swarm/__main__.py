@@ -3,9 +3,12 @@
     python -m tests.swarm --seed 1 --count 200
     python -m tests.swarm --seed 1 --only 17              # repeat one of them
     python -m tests.swarm --seed 1 --count 200 --mutate lost-memory
+    python -m tests.swarm --mutate all                    # every planted bug, and which of them survive
+    python -m tests.swarm --seed fresh --count 2000       # other scenarios each time; the seed is printed
 
 With `--mutate` it runs against a copy of clustersim with a planted bug, and succeeds when the bug is found, which shows
-that the swarm would find such a bug. Exit code 0: no violations, or the planted bug was found; 1 otherwise.
+that the swarm would find such a bug. Bugs that keep every law of the swarm have a test of the suite that finds them:
+it is run in place of the swarm. Exit code 0: no violations, or every planted bug was found; 1 otherwise.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -26,10 +30,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug to plant: `right` occurs once in the package and is replaced by `wrong`."""
+    """A bug to plant: `right` occurs once in the package and is replaced by `wrong`.
+
+    `test` is what finds it, where the swarm cannot: a file of tests, and a part of the test's name.
+    """
 
     right: str
     wrong: str
+    test: tuple[str, str] | None = None
 
 
 MUTATIONS = {
@@ -109,6 +117,36 @@ MUTATIONS = {
     "minimum-of-61-seconds": Mutation(
         "max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"
     ),
+    "target-without-grace": Mutation(
+        "first_seen_after_grace(lost, recovered, s.grace_ms)",
+        "first_seen_after_grace(lost, recovered, 0)",
+        ("tests/world/tasks/test_health.py", "grace_period"),
+    ),
+    "stopping-tasks-counted": Mutation(
+        "(by == 0 or (t.state >= PENDING and t.stopping < 0))",
+        "(by == 0 or t.state >= PENDING)",
+        ("tests/world/scheduling/test_provisioning.py", "a_stopping_task_does_not_count"),
+    ),
+    "late-scale-in": Mutation(
+        "now < alarm_tables.in_until[target]",
+        "now <= alarm_tables.in_until[target]",
+        ("tests/control/scaling/test_service_autoscaler.py", "scale_in_waits_for_its_cooldown"),
+    ),
+    "late-scale-in-of-several": Mutation(
+        "now_ms < cooldown.in_until_ms",
+        "now_ms <= cooldown.in_until_ms",
+        ("tests/policy/scaling/test_service_scaling.py", "a_scale_in_waits_for_its_cooldown"),
+    ),
+    "late-alarm": Mutation(
+        "now_ms < tables.in_until[target]",
+        "now_ms <= tables.in_until[target]",
+        ("tests/control/scaling/test_service_autoscaler.py", "scale_in_waits_for_its_cooldown"),
+    ),
+    "reserved-more": Mutation(
+        "percent: Array = 100.0 * (now[area]",
+        "percent: Array = 101.0 * (now[area]",
+        ("tests/control/results/test_series_sampler.py", "reservations"),
+    ),
 }
 
 
@@ -144,16 +182,34 @@ def check_scenario(seed: int, number: int, directory: Path) -> tuple[list[str], 
 def main(arguments: list[str]) -> int:
     """Run the swarm and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.swarm", description="random scenarios, checked")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=_seed, default=1, help="a number, or 'fresh' for a new one")
     parser.add_argument("--count", type=int, default=200, help="scenarios")
     parser.add_argument("--only", type=int, help="repeat this one")
-    parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="plant a bug, which must be found")
+    parser.add_argument(
+        "--mutate", choices=[*sorted(MUTATIONS), "all"], help="plant a bug, which must be found"
+    )
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
     options = parser.parse_args(arguments)
+    if options.mutate == "all":
+        return _run_all_mutated(options.seed, options.count)
     if options.mutate:
         return _run_mutated(options.mutate, options.seed, options.count)
     numbers = range(options.count) if options.only is None else [options.only]
     return _check_all(options.seed, list(numbers), options.keep_going)
+
+
+def _seed(text: str) -> int:
+    """Return a seed from the command line."""
+    return secrets.randbelow(2**31) if text == "fresh" else int(text)
+
+
+def _run_all_mutated(seed: int, count: int) -> int:
+    """Plant every bug in turn; return 0 when all of them were found, and say which were not."""
+    survivors = [name for name in sorted(MUTATIONS) if _run_mutated(name, seed, count)]
+    print(
+        f"{len(MUTATIONS)} planted bugs, {len(survivors)} of them not found: {', '.join(survivors) or 'none'}"
+    )
+    return 1 if survivors else 0
 
 
 def _check_all(seed: int, numbers: list[int], keep_going: bool) -> int:
@@ -200,14 +256,26 @@ def _run_mutated(name: str, seed: int, count: int) -> int:
         for path, source in sources.items():
             if mutation.right in source:
                 path.write_text(source.replace(mutation.right, mutation.wrong), encoding="utf-8")
-        command = [sys.executable, "-m", "tests.swarm", "--seed", str(seed), "--count", str(count)]
-        environment = {**os.environ, "PYTHONPATH": copy}
-        done = subprocess.run(command, cwd=copy, env=environment, check=False, text=True, capture_output=True)
-    print(done.stdout, done.stderr, sep="")
-    seen = re.search(r"scenario (\d+) of seed \d+ has violations", done.stdout)
-    found = seen is not None and _passes_unmutated(seed, int(seen[1]))
-    print(f"the planted bug {name} was {'found' if found else 'NOT found'}")
+        if mutation.test is None:
+            done = _run_in(copy, "tests.swarm", "--seed", str(seed), "--count", str(count))
+        else:
+            shutil.copy(ROOT / "pyproject.toml", copy)
+            done = _run_in(copy, "pytest", mutation.test[0], "-k", mutation.test[1])
+    print(done.stdout, done.stderr, sep="", flush=True)
+    if mutation.test is None:
+        seen = re.search(r"scenario (\d+) of seed \d+ has violations", done.stdout)
+        found = seen is not None and _passes_unmutated(seed, int(seen[1]))
+    else:
+        found = re.search(r"^FAILED .*(Error|assert)", done.stdout, re.MULTILINE) is not None
+    print(f"the planted bug {name} was {'found' if found else 'NOT found'}", flush=True)
     return 0 if found else 1
+
+
+def _run_in(copy: str, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module in a copy of the sources."""
+    command = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, "PYTHONPATH": copy}
+    return subprocess.run(command, cwd=copy, env=environment, check=False, text=True, capture_output=True)
 
 
 def _passes_unmutated(seed: int, number: int) -> bool:

@@ -156,6 +156,9 @@ def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_ends_it() -> None:
     assert (
         decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown) is None
     )
+    at_its_end = decide_service_scaling(5 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown)
+    assert at_its_end is not None
+    assert at_its_end.count == 6
     out = decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, OUT, 9)], WIDE, first.cooldown)
     assert out is not None
     again = decide_service_scaling(5 * MINUTE - 1, (9, 9), [ScalingProposal(0, IN, 8)], WIDE, out.cooldown)

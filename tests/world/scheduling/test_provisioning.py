@@ -1,14 +1,19 @@
-"""Queued tasks: their order, overtaking, and placement failures."""
+"""Queued tasks: their order, overtaking, and placement failures; which tasks count when a host is chosen."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from clustersim.vocabulary import NEVER, StopCode, TaskState, WaitReason
+import numpy as np
+import pytest
+
+from clustersim.engine.compiled import Array
+from clustersim.vocabulary import NEVER, StopCode, StoppedReason, TaskState, WaitReason
 from clustersim.world.checks.invariants import check_invariants
+from clustersim.world.scheduling.commands import stop_tasks
 from clustersim.world.state.world import World
-from tests.harness import MINUTE, SECOND, definition, job, service
-from tests.world.small import JOB, run_task, settle, small_world
+from tests.harness import MINUTE, SECOND, Block, definition, job, service
+from tests.world.small import JOB, run_task, settle, small_world, start_service
 
 BIG = 2  # the second entry's task set
 
@@ -105,3 +110,40 @@ def test_a_launch_type_does_not_wait(tmp_path: Path) -> None:
     assert [run_task(cluster, 0, NEVER, JOB) >= 0 for _ in range(10)] == [True] * 8 + [False] * 2
     assert cluster.state.counters.waiting_tasks == 0
     assert cluster.state.placement_failures[WaitReason.RESOURCE_CPU] == 2
+
+
+DISTINCT = {"placementConstraints": [{"type": "distinctInstance"}]}
+SPREAD = {"placementStrategy": [{"type": "spread", "field": "instanceId"}]}
+BY_SCHEDULER = int(StopCode.ServiceSchedulerInitiated), int(StoppedReason.SCALING_ACTIVITY)
+
+
+def _hosts(cluster: World, slots: Array) -> list[int]:
+    return [int(host) for host in cluster.state.tasks["instance_slot"][slots]]
+
+
+@pytest.mark.parametrize("strategy", [SPREAD, {}], ids=["spread", "default"])
+def test_a_stopping_task_does_not_count_for_the_spread_over_instances(
+    strategy: Block, tmp_path: Path
+) -> None:
+    """Of two tasks on each of two instances of a zone one instance's stop: the next two tasks start there."""
+    cluster = small_world(
+        tmp_path, 2, availabilityZones=["us-east-1a"], services=[service("web", 0, **strategy)]
+    )
+    slots = start_service(cluster, 4)
+    hosts = _hosts(cluster, slots)
+    last = max(hosts)  # on a tie the first is chosen
+    assert sorted(hosts) == [min(hosts)] * 2 + [last] * 2
+    stopping = slots[np.array(hosts) == last]
+    stop_tasks(cluster.core, stopping, 0, *BY_SCHEDULER)
+    assert _states(cluster, *stopping) == [TaskState.STOPPING] * 2
+    assert _hosts(cluster, start_service(cluster, 2)) == [last] * 2
+
+
+def test_a_stopping_task_does_not_count_for_distinct_instance(tmp_path: Path) -> None:
+    """While the only task of the service stops, its instance takes the next; a third has to wait for that one."""
+    cluster = small_world(tmp_path, 1, services=[service("web", 0, **DISTINCT)])
+    first = start_service(cluster, 1)
+    stop_tasks(cluster.core, first, 0, *BY_SCHEDULER)
+    second = start_service(cluster, 1)
+    assert _hosts(cluster, second) == _hosts(cluster, first)
+    assert _states(cluster, *start_service(cluster, 1)) == [TaskState.PROVISIONING]
