@@ -18,6 +18,7 @@ from clustersim.engine.backends import BackEnd
 from clustersim.engine.compiled import ENTRIES, Array, kernel, using
 from clustersim.errors import KernelError, UsageError
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
+from clustersim.policy.scaling.service_scaling import TargetTables, new_cooldowns
 from clustersim.vocabulary import StopCode, StoppedReason, TaskState
 from clustersim.world.scheduling.commands import stop_tasks
 from tests.world.small import small_world, start_service
@@ -45,8 +46,11 @@ def _alarm_fires() -> int:
     table = np.zeros(1, alarms.AlarmRow.dtype)
     table["window"] = table["needed"] = table["period_ticks"] = 1
     words = [np.zeros(1, np.int64) for _ in range(6)]
+    targets = TargetTables(*words[:5], new_cooldowns(1))
     return (
-        alarms.evaluate_alarms(pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), *words)), 0)
+        alarms.evaluate_alarms(
+            pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), targets, words[5])), 0
+        )
         + 5
     )
 
@@ -142,7 +146,8 @@ def test_a_failure_of_the_checked_program_is_an_error_with_its_cause() -> None:
     numbers = np.zeros(0, np.int64)
     table = np.zeros(1, alarms.AlarmRow.dtype)
     table["window"] = table["needed"] = table["period_ticks"] = 1
-    watch = pointer(alarms.AlarmTables(table, np.ones((1, 0)), np.zeros(0), *[numbers for _ in range(6)]))
+    targets = TargetTables(*[numbers for _ in range(5)], new_cooldowns(0))
+    watch = pointer(alarms.AlarmTables(table, np.ones((1, 0)), np.zeros(0), targets, numbers))
     for back_end in (BackEnd.CHECKED, BackEnd.PYTHON):
         with (
             using(back_end),

@@ -14,11 +14,14 @@ import numpy as np
 from clustersim.engine.program import is_cold, path
 from clustersim.engine.array_block import pointer
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
+from clustersim.policy.scaling.service_scaling import TargetTables, new_cooldowns
 cold = is_cold()
 table = np.zeros(1, alarms.AlarmRow.dtype)
 table["window"] = table["needed"] = table["period_ticks"] = 1
 words = [np.zeros(1, np.int64) for _ in range(6)]
-value = alarms.evaluate_alarms(pointer(alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), *words)), 0) + 5
+targets = TargetTables(*words[:5], new_cooldowns(1))
+tables = alarms.AlarmTables(table, np.ones((1, 1)), np.zeros(1), targets, words[5])
+value = alarms.evaluate_alarms(pointer(tables), 0) + 5
 print(cold, value, is_cold(), "numba" in sys.modules)
 """
 ROOT = Path(__file__).parent.parent.parent

@@ -79,7 +79,9 @@ MUTATIONS = {
         "if state.item_zones[item_row, z] == 0:",
     ),
     "half-a-group": Mutation("most = max(1, (desired + 1) // 2 - 1)", "most = max(1, desired - 1)"),
-    "beyond-max": Mutation("wanted = min(wanted, group.max_size)", "wanted = max(wanted, 0)"),
+    "beyond-max": Mutation(
+        "wanted = clamp_to_bounds(desired, wanted, OUT, *bounds)", "wanted = max(wanted, 0)"
+    ),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
     "unprotected-instance": Mutation(
         'self.world.state.instances["non_daemon_tasks"][slots] > 0',
@@ -128,18 +130,13 @@ MUTATIONS = {
         ("tests/world/scheduling/test_provisioning.py", "a_stopping_task_does_not_count"),
     ),
     "late-scale-in": Mutation(
-        "now < alarm_tables.in_until[target]",
-        "now <= alarm_tables.in_until[target]",
-        ("tests/control/scaling/test_service_autoscaler.py", "scale_in_waits_for_its_cooldown"),
-    ),
-    "late-scale-in-of-several": Mutation(
-        "now_ms < cooldown.in_until_ms",
-        "now_ms <= cooldown.in_until_ms",
+        "now < cooldown.in_until or",
+        "now <= cooldown.in_until or",
         ("tests/policy/scaling/test_service_scaling.py", "a_scale_in_waits_for_its_cooldown"),
     ),
     "late-alarm": Mutation(
-        "now_ms < tables.in_until[target]",
-        "now_ms <= tables.in_until[target]",
+        "now < targets.cooldowns[target].in_until",
+        "now <= targets.cooldowns[target].in_until",
         ("tests/control/scaling/test_service_autoscaler.py", "scale_in_waits_for_its_cooldown"),
     ),
     "reserved-more": Mutation(

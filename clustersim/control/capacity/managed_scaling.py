@@ -25,6 +25,8 @@ from clustersim.policy.scaling.capacity_provider_reservation import (
     scale_in_step,
     target_capacity,
 )
+from clustersim.policy.scaling.service_scaling import clamp_to_bounds
+from clustersim.policy.scaling.target_tracking import IN, OUT
 from clustersim.scenario.sections.capacity import ManagedScaling as Settings
 from clustersim.vocabulary import NEVER, RESOURCES
 from clustersim.world.scheduling.capacity_demand import ProviderDemandRow, count_provider_demand
@@ -118,16 +120,17 @@ class ManagedScalingController:
         """
         target = provider.settings.target_capacity
         group = self.world.scenario.groups[provider.group]
+        bounds = group.min_size, group.max_size
         desired = self.groups.desired[provider.group]
         wanted = target_capacity(point, target)
         provider.low_datapoints = provider.low_datapoints + 1 if is_low(point, target) else 0
         if is_high(point, target):
             warming = provider.newest >= 0 and now - provider.newest < provider.settings.warmup_ms
-            wanted = min(wanted, group.max_size)
+            wanted = clamp_to_bounds(desired, wanted, OUT, *bounds)
             if not warming and wanted > desired:
                 self._set_desired(provider, point, wanted, "AlarmHigh", now)
         elif provider.low_datapoints >= LOW_DATAPOINTS:
-            wanted = max(scale_in_step(desired, wanted), group.min_size)
+            wanted = clamp_to_bounds(desired, scale_in_step(desired, wanted), IN, *bounds)
             if wanted < desired:
                 self._set_desired(provider, point, wanted, "AlarmLow", now)
 

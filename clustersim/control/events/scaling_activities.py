@@ -63,8 +63,8 @@ class ScalingActivityLog:
         self._causes = np.zeros(0, np.int64)
 
     def add_service_scaling(self, now: int, moves: Array, origins: Sequence[Origin]) -> None:
-        """Add decisions of Service Auto Scaling: rows of `policy.scaling.target_tracking_kernel.MOVE`, with their
-        `origins`.
+        """Add decisions of Service Auto Scaling: rows of `target_tracking_kernel.ScalingMoveRow`, with
+        their `origins`.
         """
         if self._numbers.size < len(origins):
             self._number_origins(origins)

@@ -26,7 +26,8 @@ from clustersim.policy.scaling.cloudwatch_metrics import (
     Subject,
     find_metric,
 )
-from clustersim.policy.scaling.service_scaling import find_step_adjustment, step_capacity
+from clustersim.policy.scaling.service_scaling import TargetTables, new_cooldowns
+from clustersim.policy.scaling.step_scaling import find_step_adjustment, step_capacity
 from clustersim.scenario.sections.scenario import StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND, NEVER
 
@@ -159,21 +160,16 @@ class AlarmTable:
 
     # --- evaluating ----------------------------------------------------------------------------------------
 
-    def finish(self, min_capacity: Int64s, max_capacity: Int64s, in_until: Int64s) -> None:
+    def finish(self, min_capacity: Int64s, max_capacity: Int64s) -> None:
         """Build the arrays of the kernel; the limits are per target and are read at every evaluation."""
         self.rows = as_table(alarms.AlarmRow, self._rows)
         self._custom = np.full(len(self._expressions), np.nan)
         self._actionable = np.zeros(len(self._rows), np.int64)
-        counts = np.zeros(min_capacity.size, np.int64), np.zeros(min_capacity.size, np.int64)
+        running, desired, deploying = (np.zeros(min_capacity.size, np.int64) for _ in range(3))
+        cooldowns = new_cooldowns(min_capacity.size)
+        self.targets = TargetTables(min_capacity, max_capacity, running, desired, deploying, cooldowns)
         self.watch = alarms.AlarmTables(
-            self.rows,
-            self._metrics.values,
-            self._custom,
-            min_capacity,
-            max_capacity,
-            in_until,
-            *counts,
-            self._actionable,
+            self.rows, self._metrics.values, self._custom, self.targets, self._actionable
         )
         self._watch = pointer(self.watch)
 
@@ -185,11 +181,11 @@ class AlarmTable:
         for position, (expression, cells) in enumerate(self._expressions):
             read = {named: float(values[cell]) for named, cell in cells.items()}
             self._custom[position] = expression.value(read.__getitem__)
-        self.watch.running[:], self.watch.desired[:] = running, desired
+        self.targets.running[:], self.targets.desired[:] = running, desired
         count = alarms.evaluate_alarms(self._watch, now_ms)
         return self._actionable[:count]
 
-    def targets(self, positions: Int64s) -> list[int]:
+    def targets_of(self, positions: Int64s) -> list[int]:
         """Return the targets of these alarms, each once, ascending."""
         return sorted(set(self.rows["target"][positions].tolist()))
 

@@ -38,7 +38,7 @@ class CloudWatchAlarms:
                 problems.append(f"alarms.{name}: {problem}")
         if problems:
             raise ScenarioError(problems)
-        self._table.finish(NO_TARGETS, NO_TARGETS, NO_TARGETS)
+        self._table.finish(NO_TARGETS, NO_TARGETS)
 
     def evaluate(self, now_ms: int) -> bool:
         """Evaluate a metric period; return whether any alarm is in ALARM."""

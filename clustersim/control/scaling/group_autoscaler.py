@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 
@@ -17,17 +17,25 @@ from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.events.scaling_activities import Origin, RecordActivity
 from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
+from clustersim.engine.records import new_table
 from clustersim.errors import ScenarioError
-from clustersim.policy.scaling import service_scaling
 from clustersim.policy.scaling.cloudwatch_metrics import GROUP_METRICS, Subject
 from clustersim.policy.scaling.group_scaling import GroupSize, decide_group_capacity
+from clustersim.policy.scaling.service_scaling import CapacityBounds, ProposalRow
+from clustersim.policy.scaling.target_tracking import (
+    HOLD,
+    IN,
+    LOW_SHARE_GROUP,
+    OUT,
+    target_tracking_capacity,
+)
 from clustersim.scenario.sections.scenario import AutoScalingGroup, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 from clustersim.world.state.world import World
 
 SetCapacity = Callable[[int, int, str], None]
 """The callback that sets a capacity: (group, desired capacity, cause)."""
-BoundsOf = Callable[[int], service_scaling.CapacityBounds]
+BoundsOf = Callable[[int], CapacityBounds]
 """The capacities between which the policies of a group may move it."""
 
 
@@ -76,7 +84,7 @@ class GroupAutoscaler:
             raise ScenarioError(problems)
         self._min_capacity = np.array([group.min_size for group in groups], np.int64)
         self._max_capacity = np.array([group.max_size for group in groups], np.int64)
-        self._alarms.finish(self._min_capacity, self._max_capacity, np.full(len(groups), NEVER, np.int64))
+        self._alarms.finish(self._min_capacity, self._max_capacity)
 
     def tick(self, now: int) -> None:
         """Evaluate the metric period that ends at `now`."""
@@ -88,7 +96,7 @@ class GroupAutoscaler:
         for group in self._policies:  # scheduled actions may have changed them
             bounds = self._bounds(group)
             self._min_capacity[group], self._max_capacity[group] = bounds.minimum, bounds.maximum
-        for group in self._alarms.targets(self._alarms.evaluate(now, warm, desired)):
+        for group in self._alarms.targets_of(self._alarms.evaluate(now, warm, desired)):
             self._decide(now, group, sizes[group])
 
     def _group_sizes(self, now: int) -> list[GroupSize]:
@@ -105,15 +113,9 @@ class GroupAutoscaler:
     def _decide(self, now: int, group: int, size: GroupSize) -> None:
         """Combine the proposals of all policies of a group that has an actionable alarm, and set its capacity."""
         policies = self._policies[group]
-        proposals = [
-            self._propose(position, policy, size)
-            for position, policy in enumerate(policies)
-            if not (
-                isinstance(policy.rule, StepScaling)
-                and policy.rule.simple
-                and now < self._simple_until[group]
-            )
-        ]
+        proposals = new_table(ProposalRow, len(policies))
+        for policy, proposal in zip(policies, proposals, strict=True):
+            self._propose(policy, size, proposal, now < self._simple_until[group])
         settings = self.world.scenario.groups[group]
         decided = decide_group_capacity(size, proposals, self._bounds(group))
         if decided is None:
@@ -132,35 +134,37 @@ class GroupAutoscaler:
         origin = Origin(f"autoScalingGroup/{settings.name}", chosen.rule.name, chosen.metric, cause)
         self.record(now, origin, value, size.desired, count)
 
-    def _propose(
-        self, position: int, policy: _GroupPolicy, size: GroupSize
-    ) -> service_scaling.ScalingProposal:
-        """Return the capacity that one policy proposes by the state of its alarms, counting warm instances."""
+    def _propose(self, policy: _GroupPolicy, size: GroupSize, proposal: ProposalRow, cools: bool) -> None:
+        """Write the proposal of one policy by the state of its alarms, counting warm instances.
+
+        A policy of simple scaling asks for nothing while the group cools down from one.
+        """
         rule = policy.rule
         value = self._alarms.value(policy.high)
         breaching = self._alarms.in_alarm(policy.high) and not math.isnan(value)
-        if isinstance(rule, StepScaling):
-            capacity = size.desired
-            if breaching:
-                base = size.desired if rule.simple else size.warm
-                stepped = self._alarms.capacity_after_step(policy.high, rule, base)
-                if stepped > base:
-                    capacity = max(stepped, size.desired)
-                elif stepped < base:
-                    capacity = min(stepped, size.desired)
-            direction = (capacity > size.desired) - (capacity < size.desired)
-            return service_scaling.ScalingProposal(position, direction, capacity, tracks_target=False)
-        direction = service_scaling.HOLD
-        if breaching:
-            direction = service_scaling.OUT
-        elif self._alarms.in_alarm(policy.low) and not math.isnan(value):
-            direction = service_scaling.IN
-        capacity = size.desired
-        if direction != service_scaling.HOLD:
-            capacity = service_scaling.target_tracking_capacity(size.warm, value, rule.target, direction)
-        return service_scaling.ScalingProposal(
-            position, direction, capacity, may_scale_in=not rule.disable_scale_in
-        )
+        capacity, direction = size.desired, HOLD
+        proposal["may_scale_in"] = True
+        match rule:
+            case TargetTracking():
+                proposal["tracks_target"], proposal["may_scale_in"] = True, not rule.disable_scale_in
+                if breaching:
+                    direction = OUT
+                elif self._alarms.in_alarm(policy.low) and not math.isnan(value):
+                    direction = IN
+                if direction != HOLD:
+                    capacity = target_tracking_capacity(size.warm, value, rule.target, direction)
+            case StepScaling():
+                if breaching and not (rule.simple and cools):
+                    base = size.desired if rule.simple else size.warm
+                    stepped = self._alarms.capacity_after_step(policy.high, rule, base)
+                    if stepped > base:
+                        capacity = max(stepped, size.desired)
+                    elif stepped < base:
+                        capacity = min(stepped, size.desired)
+                direction = (capacity > size.desired) - (capacity < size.desired)
+            case _:
+                assert_never(rule)
+        proposal["direction"], proposal["capacity"] = direction, capacity
 
     def _metric_owner(
         self, number: int, group: AutoScalingGroup, policy: TargetTracking | StepScaling
@@ -185,7 +189,5 @@ class GroupAutoscaler:
                 name = str((policy.alarm or {}).get("alarmName") or policy.name)
                 rows.append(_GroupPolicy(policy, added[1], added[0], NEVER, name))
             return
-        high, low, metric = self._alarms.add_target_tracking(
-            owner, policy, MS_PER_MINUTE, service_scaling.LOW_SHARE_GROUP
-        )
+        high, low, metric = self._alarms.add_target_tracking(owner, policy, MS_PER_MINUTE, LOW_SHARE_GROUP)
         rows.append(_GroupPolicy(policy, metric, high, low, f"TargetTracking-{group.name}"))

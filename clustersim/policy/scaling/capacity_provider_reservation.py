@@ -2,17 +2,19 @@
 
 The reservation is M / N x 100: instances needed over instances running (ECS Developer Guide: managed scaling
 behavior). Target tracking derives the desired capacity from it: at once when it is above the target, after 15 low
-datapoints when it is below. Pure arithmetic on whole numbers, so that nothing is lost to rounding;
-`control.capacity.managed_scaling` counts and acts.
+datapoints when it is below. Pure arithmetic on counts; `control.capacity.managed_scaling` counts and acts.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from clustersim.policy.scaling.target_tracking import proportional_capacity
+
 FIRST_SCALE_OUT = 2
 """The instances of the first scale-out of an empty group, for any number of waiting tasks."""
 EMPTY_PERCENT = 200.0
+FULL_PERCENT = 100.0
 LOW_DATAPOINTS = 15
 
 
@@ -59,15 +61,18 @@ def reservation_datapoint(
     else:
         required = busy
     if running == 0:
-        return Datapoint(required, 0, 100.0 if required == 0 else EMPTY_PERCENT)
-    return Datapoint(required, running, 100.0 * required / running)
+        return Datapoint(required, 0, FULL_PERCENT if required == 0 else EMPTY_PERCENT)
+    return Datapoint(required, running, FULL_PERCENT * required / running)
 
 
 def target_capacity(point: Datapoint, target: int) -> int:
-    """Return the capacity at which the reservation would be `target` percent: ceil(N x reservation / target)."""
+    """Return the capacity at which the reservation would be `target` percent: ceil(N x reservation / target).
+
+    N x reservation is M at 100 percent, a whole number, so that nothing is lost to rounding.
+    """
     if point.running == 0:
         return 0 if point.needed == 0 else FIRST_SCALE_OUT
-    return -(-100 * point.needed // target)
+    return proportional_capacity(point.needed, FULL_PERCENT, target)
 
 
 def is_high(point: Datapoint, target: int) -> bool:

@@ -16,6 +16,8 @@ import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.records import Float64, Int64, RandomKey, Record, Table
+from clustersim.policy.scaling.service_scaling import TargetTables
+from clustersim.policy.scaling.target_tracking import IN, OUT, target_tracking_capacity
 
 GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL = range(4)
 COMPARISONS = {
@@ -90,16 +92,12 @@ class AlarmRow(Record):
 
 
 class AlarmTables(NamedTuple):
-    """All alarms of one kind of target, the metrics they read, and the limits of each target."""
+    """All alarms of one kind of target, the metrics they read, and the targets they scale."""
 
     alarms: Table[AlarmRow]
     metrics: Annotated[Array, np.float64, 2]  # [Metric, subject]; NaN: no datapoint
     custom: Annotated[Array, np.float64, 1]  # values of metric math expressions
-    floor: Annotated[Array, np.int64, 1]  # minimum capacity
-    ceiling: Annotated[Array, np.int64, 1]
-    in_until: Annotated[Array, np.int64, 1]  # end (ms) of the scale-in cooldown
-    running: Annotated[Array, np.int64, 1]  # current counts of each target
-    desired: Annotated[Array, np.int64, 1]
+    targets: TargetTables
     actionable: Annotated[Array, np.int64, 1]  # output: positions of the alarms that could act now, ascending
 
 
@@ -113,8 +111,10 @@ def _add_to_datapoint(alarm: Any, value: float) -> bool:
             alarm.aggregate = min(alarm.aggregate, value)
         elif alarm.statistic == MAXIMUM:
             alarm.aggregate = max(alarm.aggregate, value)
-        else:
+        elif alarm.statistic in (AVERAGE, SUM):
             alarm.aggregate += value
+        else:
+            raise RuntimeError("unknown statistic of an alarm")
         alarm.points += 1
     alarm.tick += 1
     if alarm.tick < alarm.period_ticks:
@@ -147,8 +147,10 @@ def _update_state(alarm: Any) -> None:
         breach = value >= alarm.threshold
     elif alarm.comparison == LESS:
         breach = value < alarm.threshold
-    else:
+    elif alarm.comparison == LESS_OR_EQUAL:
         breach = value <= alarm.threshold
+    else:
+        raise RuntimeError("unknown comparison of an alarm")
     alarm.breaches = (alarm.breaches << np.uint64(1)) | np.uint64(1 if breach else 0)
     alarm.seen = min(alarm.seen + 1, alarm.window)
     breaching = 0
@@ -160,24 +162,38 @@ def _update_state(alarm: Any) -> None:
 
 
 @kernel
-def _could_act(alarm: Any, running: int, desired: int, floor: int, ceiling: int) -> bool:
+def starts_from_zero(running: int, desired: int, value: float) -> bool:
+    """Return whether a service without any task scales out: after one datapoint above 0 (ECS Developer Guide)."""
+    return running == 0 and desired == 0 and value > 0.0
+
+
+@kernel
+def _could_act(alarm: Any, targets: TargetTables, now: int) -> bool:
     """Return whether the alarm's policy could change the desired count now; not if that is at its bound.
 
-    A service without any task scales out after one datapoint above 0 (ECS Developer Guide).
+    A scale-in of target tracking waits for its cooldown.
     """
-    value = alarm.value
+    target, value = alarm.target, alarm.value
+    running, desired = targets.running[target], targets.desired[target]
+    floor, ceiling = targets.floor[target], targets.ceiling[target]
+    if alarm.role == WATCH:
+        return False
     if alarm.role == STEP:
         blocked = (alarm.direction > 0 and desired >= ceiling) or (alarm.direction < 0 and desired <= floor)
-        return alarm.state == IN_ALARM and not blocked
-    if math.isnan(value):
-        return False
+        return bool(alarm.state == IN_ALARM and not blocked)
     if alarm.role == TRACKING_HIGH:
+        if math.isnan(value):
+            return False
         if desired == 0 and running == 0:
-            return value > 0.0 and ceiling > 0
-        proposed = max(math.ceil(running * value / alarm.tracked - 1e-9), running + 1)
-        return alarm.state == IN_ALARM and desired < ceiling and max(proposed, floor) > desired
-    proposed = math.ceil(running * value / alarm.tracked - 1e-9)
-    return alarm.state == IN_ALARM and desired > floor and proposed < desired
+            return bool(starts_from_zero(running, desired, value) and ceiling > 0)
+        proposed = target_tracking_capacity(running, value, alarm.tracked, OUT)
+        return bool(alarm.state == IN_ALARM and desired < ceiling and max(proposed, floor) > desired)
+    if alarm.role == TRACKING_LOW:
+        if math.isnan(value) or now < targets.cooldowns[target].in_until:
+            return False
+        proposed = target_tracking_capacity(running, value, alarm.tracked, IN)
+        return bool(alarm.state == IN_ALARM and desired > floor and proposed < desired)
+    raise RuntimeError("unknown role of an alarm")
 
 
 @kernel_entry
@@ -192,12 +208,7 @@ def evaluate_alarms(tables: AlarmTables, now_ms: int) -> int:
         if not _add_to_datapoint(alarm, value):
             continue
         _update_state(alarm)
-        target = alarm.target
-        if target < 0:
-            continue
-        cooling = alarm.role == TRACKING_LOW and now_ms < tables.in_until[target]
-        counts = tables.running[target], tables.desired[target]
-        if not cooling and _could_act(alarm, *counts, tables.floor[target], tables.ceiling[target]):
+        if alarm.target >= 0 and _could_act(alarm, tables.targets, now_ms):
             tables.actionable[actionable_count] = index
             actionable_count += 1
     return actionable_count

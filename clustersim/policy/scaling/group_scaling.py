@@ -4,16 +4,22 @@ Pure arithmetic of EC2 Auto Scaling on counts. It differs from that of services:
 capacity but not in the metric, a scale-out adds only what they do not provide, and there is no scale-in before they are
 warm. It must not know alarms or instances. `control.scaling.group_autoscaler` calls it.
 
-Rules (EC2 Auto Scaling User Guide: target tracking, step and simple scaling, default instance warm-up): the largest
-capacity wins; target tracking scales in only if all target tracking policies that may scale in agree.
+Rules (EC2 Auto Scaling User Guide: target tracking, step and simple scaling, default instance warm-up): the choice
+among policies and the bounds are those of `service_scaling`; the warm-up takes the place of cooldowns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from clustersim.policy.scaling.service_scaling import OUT, CapacityBounds, ScalingProposal, largest_scale_in
+from clustersim.engine.records import Table
+from clustersim.policy.scaling.service_scaling import (
+    CapacityBounds,
+    ProposalRow,
+    choose_proposal,
+    clamp_to_bounds,
+)
+from clustersim.policy.scaling.target_tracking import IN
 
 
 class GroupSize(NamedTuple):
@@ -30,21 +36,17 @@ def is_scaling_out(size: GroupSize) -> bool:
 
 
 def decide_group_capacity(
-    size: GroupSize, proposals: Sequence[ScalingProposal], bounds: CapacityBounds
+    size: GroupSize, proposals: Table[ProposalRow], bounds: CapacityBounds
 ) -> tuple[int, int] | None:
-    """Return (desired capacity, position of the policy it comes from), or None if nothing changes.
+    """Return (desired capacity, position of the proposal it comes from), or None if nothing changes.
 
     `proposals` includes every target tracking policy, also those that hold: each of them vetoes a scale-in.
     """
-    scale_outs = [proposal for proposal in proposals if proposal.direction == OUT]
-    if scale_outs:
-        chosen = max(scale_outs, key=lambda proposal: proposal.capacity)
-        count = min(chosen.capacity, bounds.maximum)
-        return (count, chosen.policy) if count > size.desired else None
-    if is_scaling_out(size):
+    chosen = choose_proposal(proposals, proposals.size)
+    if chosen < 0:
         return None
-    scale_in = largest_scale_in(proposals)
-    if scale_in is None:
+    direction, capacity = int(proposals[chosen]["direction"]), int(proposals[chosen]["capacity"])
+    if direction == IN and is_scaling_out(size):
         return None
-    count = max(scale_in.capacity, bounds.minimum)
-    return (count, scale_in.policy) if count < size.desired else None
+    count = clamp_to_bounds(size.desired, capacity, direction, bounds.minimum, bounds.maximum)
+    return None if count == size.desired else (count, chosen)

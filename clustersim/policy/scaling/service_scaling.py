@@ -1,8 +1,9 @@
-"""Scaling decisions of a service: target tracking, step scaling, cooldowns, bounds.
+"""Scaling decisions on the proposals of several policies: the choice among them, cooldowns, bounds.
 
-Pure arithmetic of Application Auto Scaling on counts and metric values: it must not know alarms, services, or the
-clock except for the instant passed to it. `control.scaling.service_autoscaler` calls it for the few policies whose
-alarm is in ALARM.
+Pure arithmetic on counts: it must not know alarms, metrics, services, or the clock except for the instant passed to it.
+Services with a single target tracking policy are decided for in compiled code (`target_tracking_kernel`), those with
+others in Python (`control.scaling.service_autoscaler`), groups in `control.scaling.group_autoscaler`: all by these
+functions.
 
 Rules (ECS Developer Guide: service auto scaling; Application Auto Scaling User Guide: target tracking, step scaling):
 the running count is the starting point; the largest capacity wins; target tracking scales in only if all target
@@ -12,23 +13,15 @@ it, which counts as done; a scale-out ends the scale-in cooldown.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
+import numpy as np
+
+from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.records import Count, Flag, Int64, Milliseconds, Record, Table, new_table
+from clustersim.policy.scaling.target_tracking import IN, OUT
 from clustersim.vocabulary import NEVER
-
-IN, HOLD, OUT = -1, 0, 1
-
-LOW_SHARE_SERVICE = 0.9
-"""The threshold of AlarmLow of a service's target tracking policy, as a share of the target (observed on AWS)."""
-LOW_SHARE_GROUP = 0.7
-"""The same for a policy of an EC2 Auto Scaling group."""
-
-# A float that misses a whole number by rounding (3 * 0.1 * 10) must not add a task.
-_ROUNDING = 1e-9
-
-ScalingStep = tuple[float | None, float | None, int]
 
 
 @dataclass(frozen=True)
@@ -39,175 +32,136 @@ class CapacityBounds:
     maximum: int
 
 
-@dataclass(frozen=True)
-class ScalingProposal:
-    """The proposal of one policy: `capacity` tasks, the direction, and the cooldowns (ms) of the policy."""
+class ProposalRow(Record):
+    """The proposal of one policy."""
 
-    policy: int
-    direction: int
-    capacity: int
-    scale_out_cooldown_ms: int = 300_000
-    scale_in_cooldown_ms: int = 300_000
-    tracks_target: bool = True
-    may_scale_in: bool = True
-
-
-@dataclass(frozen=True)
-class Cooldown:
-    """The cooldowns of earlier activities: their ends (ms), and the scale-out that started the scale-out cooldown."""
-
-    out_until_ms: int = NEVER
-    out_base: int = 0
-    out_added: int = 0
-    in_until_ms: int = NEVER
+    direction: Int64
+    """IN, HOLD or OUT."""
+    capacity: Count
+    out_cooldown: Milliseconds
+    in_cooldown: Milliseconds
+    tracks_target: Flag
+    """Of a target tracking policy: it scales in only with all others of its kind."""
+    may_scale_in: Flag
 
 
-@dataclass(frozen=True)
-class ScalingDecision:
-    """The new desired count, the policy it comes from, and the cooldown that follows."""
+class CooldownRow(Record):
+    """The cooldowns of a target's earlier activities."""
 
-    count: int
-    policy: int
-    cooldown: Cooldown
-
-
-def proportional_capacity(current: int, metric: float, target: float) -> int:
-    """Return the capacity that brings `metric` to `target` in proportion, rounded up in both directions.
-
-    A scale-out adds enough, and a scale-in removes less: 1.5 surplus tasks become 1 (EC2 Auto Scaling User Guide:
-    target tracking).
-    """
-    return math.ceil(current * metric / target - _ROUNDING)
+    out_until: Milliseconds
+    """The end of the scale-out cooldown."""
+    out_base: Count
+    """The running count of the scale-out that started it."""
+    out_added: Count
+    """What that has added."""
+    in_until: Milliseconds
+    """The end of the scale-in cooldown."""
 
 
-def target_tracking_capacity(current: int, metric: float, target: float, direction: int) -> int:
-    """Return the capacity that a breached alarm proposes: above `current` when out, never above it when in."""
-    capacity = proportional_capacity(current, metric, target)
-    return max(capacity, current + 1) if direction == OUT else min(capacity, current)
+class TargetTables(NamedTuple):
+    """The scalable targets, one row each: bounds, counts, deployments in progress (0 or 1), cooldowns."""
+
+    floor: Annotated[Array, np.int64, 1]
+    ceiling: Annotated[Array, np.int64, 1]
+    running: Annotated[Array, np.int64, 1]
+    desired: Annotated[Array, np.int64, 1]
+    deploying: Annotated[Array, np.int64, 1]
+    cooldowns: Table[CooldownRow]
 
 
-def round_percent_change(change: float) -> int:
-    """Round a fractional change to whole tasks: towards zero, but at least one.
-
-    (Application Auto Scaling User Guide: step scaling.) 12.7 is 12, 0.67 is 1, -0.58 is -1, -6.67 is -6.
-    """
-    if change == 0.0:
-        return 0
-    if abs(change) < 1.0:
-        return 1 if change > 0.0 else -1
-    return math.trunc(change + math.copysign(_ROUNDING, change))
+def new_cooldowns(count: int) -> Table[CooldownRow]:
+    """Return the cooldowns of `count` targets that have not scaled yet."""
+    cooldowns = new_table(CooldownRow, count)
+    cooldowns["out_until"] = cooldowns["in_until"] = NEVER
+    return cooldowns
 
 
-def find_step_adjustment(steps: Sequence[ScalingStep], breach: float, *, upward: bool) -> int | None:
-    """Return the adjustment of the step that contains `breach` (metric minus threshold), or None.
-
-    Alarms above a threshold (`upward`) interpret bounds as [lower, upper), those below as (lower, upper].
-    """
-    for lower, upper, adjustment in steps:
-        least = -math.inf if lower is None else lower
-        most = math.inf if upper is None else upper
-        if (least <= breach < most) if upward else (least < breach <= most):
-            return adjustment
-    return None
+@kernel_entry
+def capacity_within(capacity: int, minimum: int, maximum: int) -> int:
+    """Return the capacity between the bounds that is nearest to `capacity`."""
+    return max(min(capacity, maximum), minimum)
 
 
-def step_capacity(
-    current: int, adjustment_type: str, adjustment: int, least_change: int | None = None
-) -> int:
-    """Return the capacity after a step's adjustment; `least_change` is MinAdjustmentMagnitude (percent only)."""
-    if adjustment_type == "ExactCapacity":
-        return max(adjustment, 0)
-    change = adjustment
-    if adjustment_type == "PercentChangeInCapacity":
-        change = round_percent_change(current * adjustment / 100.0)
-        if least_change is not None and adjustment != 0 and abs(change) < least_change:
-            change = least_change if adjustment > 0 else -least_change
-    return max(current + change, 0)
-
-
-def clamp_to_bounds(desired: int, capacity: int, direction: int, bounds: CapacityBounds) -> int:
+@kernel_entry
+def clamp_to_bounds(desired: int, capacity: int, direction: int, minimum: int, maximum: int) -> int:
     """Return the desired count for `capacity` within the bounds, never against the direction.
 
     Below the minimum a scale-out raises it at least to the minimum and a scale-in does nothing; above the maximum the
     reverse (ECS Developer Guide: service auto scaling, considerations).
     """
-    within_bounds = max(min(capacity, bounds.maximum), bounds.minimum)
+    within_bounds = capacity_within(capacity, minimum, maximum)
     return max(within_bounds, desired) if direction == OUT else min(within_bounds, desired)
 
 
-def largest_scale_in(proposals: Sequence[ScalingProposal]) -> ScalingProposal | None:
-    """Return the scale-in proposal with the largest capacity, or None.
+@kernel_entry
+def choose_proposal(proposals: Table[ProposalRow], count: int) -> int:
+    """Return the position of the one of `proposals[:count]` that wins, -1 if none does: the largest capacity.
 
-    A target tracking policy that holds vetoes the others of its kind.
+    Any scale-out goes before a scale-in. A target tracking policy that holds vetoes the scale-in of the others of its
+    kind, so all of them are to be among the proposals. Of equal ones the first wins.
     """
-    tracking = [proposal for proposal in proposals if proposal.tracks_target and proposal.may_scale_in]
-    all_agree = all(proposal.direction == IN for proposal in tracking)
-    candidates = [
-        proposal
-        for proposal in proposals
-        if proposal.direction == IN and proposal.may_scale_in and (all_agree or not proposal.tracks_target)
-    ]
-    return max(candidates, key=_capacity_of, default=None)
+    wanted, all_agree = IN, True
+    for position in range(count):
+        proposal = proposals[position]
+        if proposal.direction == OUT:
+            wanted = OUT
+        if proposal.tracks_target and proposal.may_scale_in and proposal.direction != IN:
+            all_agree = False
+    chosen = -1
+    for position in range(count):
+        proposal = proposals[position]
+        if proposal.direction != wanted:
+            continue
+        if wanted == IN and (not proposal.may_scale_in or (proposal.tracks_target and not all_agree)):
+            continue
+        if chosen < 0 or proposal.capacity > proposals[chosen].capacity:
+            chosen = position
+    return chosen
 
 
-def decide_service_scaling(
-    now_ms: int,
-    counts: tuple[int, int],
-    proposals: Sequence[ScalingProposal],
-    bounds: CapacityBounds,
-    cooldown: Cooldown,
-) -> ScalingDecision | None:
-    """Return the decision on the proposals of one service's policies; None if nothing changes.
+@kernel_entry
+def carry_out(
+    targets: TargetTables, target: int, proposals: Table[ProposalRow], position: int, now: int
+) -> int:
+    """Return the desired count after the chosen proposal, and start its cooldown if that differs from the present one.
 
-    `counts` are (running, desired). `proposals` includes every target tracking policy, also those that hold, as each
-    of them vetoes a scale-in.
+    A service with a deployment in progress is not scaled in (ECS Developer Guide: service auto scaling and
+    deployments).
     """
-    scale_outs = [proposal for proposal in proposals if proposal.direction == OUT]
-    if scale_outs:
-        return _decide_out(now_ms, counts, max(scale_outs, key=_capacity_of), bounds, cooldown)
-    if now_ms < cooldown.in_until_ms:
-        return None
-    chosen = largest_scale_in(proposals)
-    if chosen is None:
-        return None
-    count = clamp_to_bounds(counts[1], chosen.capacity, IN, bounds)
-    if count >= counts[1]:
-        return None
-    return ScalingDecision(count, chosen.policy, Cooldown(in_until_ms=now_ms + chosen.scale_in_cooldown_ms))
+    desired, proposal, cooldown = targets.desired[target], proposals[position], targets.cooldowns[target]
+    floor, ceiling = targets.floor[target], targets.ceiling[target]
+    if proposal.direction == OUT:
+        return _scale_out(cooldown, proposal, now, (targets.running[target], desired), (floor, ceiling))
+    if now < cooldown.in_until or targets.deploying[target] > 0:
+        return int(desired)
+    count = clamp_to_bounds(desired, proposal.capacity, IN, floor, ceiling)
+    if count < desired:
+        cooldown.out_until, cooldown.out_base, cooldown.out_added = NEVER, 0, 0
+        cooldown.in_until = now + proposal.in_cooldown
+    return count
 
 
-def _capacity_of(proposal: ScalingProposal) -> int:
-    return proposal.capacity
+@kernel
+def _scale_out(
+    cooldown: Any, proposal: Any, now: int, counts: tuple[int, int], bounds: tuple[int, int]
+) -> int:
+    """Return the desired count of a scale-out; `counts` are (running, desired).
 
-
-def _decide_out(
-    now_ms: int,
-    counts: tuple[int, int],
-    proposal: ScalingProposal,
-    bounds: CapacityBounds,
-    cooldown: Cooldown,
-) -> ScalingDecision | None:
-    """Decide a scale-out: at once, or within the cooldown only by what exceeds the scale-out that started it."""
+    Within the cooldown it only adds what exceeds the scale-out that started it.
+    """
     running, desired = counts
-    capacity = proposal.capacity
-    base = running
-    if now_ms < cooldown.out_until_ms:
-        increase = capacity - running
-        if increase <= cooldown.out_added:
-            return None
+    base, capacity = running, proposal.capacity
+    if now < cooldown.out_until:
+        if capacity - running <= cooldown.out_added:
+            return desired
         base = cooldown.out_base
-        capacity = base + increase
-    count = clamp_to_bounds(desired, capacity, OUT, bounds)
-    if count <= desired:
-        return None
-    after = replace(
-        cooldown,
-        out_until_ms=now_ms + proposal.scale_out_cooldown_ms,
-        out_base=base,
-        out_added=count - base,
-        in_until_ms=NEVER,
-    )
-    return ScalingDecision(count, proposal.policy, after)
+        capacity = base + capacity - running
+    count = clamp_to_bounds(desired, capacity, OUT, bounds[0], bounds[1])
+    if count > desired:
+        cooldown.out_until, cooldown.out_base = now + proposal.out_cooldown, base
+        cooldown.out_added = count - base
+        cooldown.in_until = NEVER
+    return count
 
 
 def apply_scheduled_action(
@@ -220,4 +174,4 @@ def apply_scheduled_action(
     changed = CapacityBounds(
         bounds.minimum if minimum is None else minimum, bounds.maximum if maximum is None else maximum
     )
-    return changed, max(min(desired, changed.maximum), changed.minimum)
+    return changed, capacity_within(desired, changed.minimum, changed.maximum)

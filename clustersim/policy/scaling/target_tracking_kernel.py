@@ -1,38 +1,35 @@
 """Compiled scaling decisions of services with exactly one target tracking policy and no other policy.
 
-Most scaling services are of this kind, in a fleet all of them. For each service whose alarm could act in this metric
-period, the kernel decides as `policy.scaling.service_scaling.decide_service_scaling` does, its plain-Python twin,
-which decides for services with several policies or with steps. It keeps the cooldowns of its services, and must not
-know names. `control.scaling.service_autoscaler` calls it.
+Most scaling services are of this kind, in a fleet all of them. It decides for each of them whose alarm could act in
+this metric period; for services with several policies `control.scaling.service_autoscaler` asks for the proposal of
+each target tracking policy here, and decides in Python. The rules are in `target_tracking` and `service_scaling`. It
+must not know names.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Record, Table
-from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, AlarmTables
+from clustersim.engine.compiled import Array, kernel_entry
+from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Position, Record, Table
+from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, AlarmTables, starts_from_zero
+from clustersim.policy.scaling.service_scaling import ProposalRow, carry_out, choose_proposal
+from clustersim.policy.scaling.target_tracking import HOLD, IN, OUT, target_tracking_capacity
 from clustersim.vocabulary import NEVER
 
 
-class TrackedServiceRow(Record):
-    """A row of the table of trackeds."""
+class TrackingPolicyRow(Record):
+    """A row of the table of target tracking policies."""
 
-    high: Int64
-    """Positions of its alarms; -1: not decided here."""
-    low: Int64
-    out_cooldown: Int64
-    """Ms."""
-    in_cooldown: Int64
+    high: Position
+    """Positions of its alarms."""
+    low: Position
+    out_cooldown: Milliseconds
+    in_cooldown: Milliseconds
     scales_in: Flag
-    out_until: Milliseconds
-    """See `policy.scaling.service_scaling.Cooldown`."""
-    out_base: Int64
-    out_added: Int64
 
 
 class ScalingMoveRow(Record):
@@ -49,12 +46,38 @@ class ScalingMoveRow(Record):
 
 
 class TrackingTables(NamedTuple):
-    """The services that scale, one row per service."""
+    """The services that scale, and their target tracking policies."""
 
     alarm_tables: AlarmTables
-    tracked: Table[TrackedServiceRow]
-    deploying: Annotated[Array, np.int64, 1]  # 1: a deployment is in progress
+    policies: Table[TrackingPolicyRow]
+    only_policy: Annotated[Array, np.int64, 1]  # of each service; -1: not decided here
+    proposals: Table[ProposalRow]  # of the service that is being decided for
     moves: Table[ScalingMoveRow]  # output
+
+
+@kernel_entry
+def propose_target_tracking(tracking: TrackingTables, target: int, policy: int, position: int) -> int:
+    """Write the proposal of a policy to row `position` of the proposals; return the alarm that it comes from."""
+    alarm_tables, row, proposal = (
+        tracking.alarm_tables,
+        tracking.policies[policy],
+        tracking.proposals[position],
+    )
+    high, low = alarm_tables.alarms[row.high], alarm_tables.alarms[row.low]
+    running, desired = alarm_tables.targets.running[target], alarm_tables.targets.desired[target]
+    proposal.out_cooldown, proposal.in_cooldown = row.out_cooldown, row.in_cooldown
+    proposal.tracks_target, proposal.may_scale_in = 1, row.scales_in
+    proposal.direction, proposal.capacity = HOLD, running
+    if math.isnan(high.value):
+        return int(row.high)
+    if high.state == IN_ALARM or starts_from_zero(running, desired, high.value):
+        proposal.direction = OUT
+    elif low.state == IN_ALARM:
+        proposal.direction = IN
+    else:
+        return int(row.high)
+    proposal.capacity = target_tracking_capacity(running, high.value, high.tracked, proposal.direction)
+    return int(row.high if proposal.direction == OUT else row.low)
 
 
 @kernel_entry
@@ -65,65 +88,20 @@ def decide_target_tracking(tracking: TrackingTables, actionable_count: int, now:
     """
     moves = 0
     last = NEVER
+    alarm_tables = tracking.alarm_tables
     for position in range(actionable_count):
-        target = tracking.alarm_tables.alarms[tracking.alarm_tables.actionable[position]].target
-        row = tracking.tracked[target]
-        if row.high < 0 or target == last:
+        target = alarm_tables.alarms[alarm_tables.actionable[position]].target
+        if tracking.only_policy[target] < 0 or target == last:
             continue
         last = target
-        move = tracking.moves[moves]
-        move.target, move.before = target, tracking.alarm_tables.desired[target]
-        running, deploying = tracking.alarm_tables.running[target], tracking.deploying[target] > 0
-        if _decide_service(tracking, target, now, running, deploying, move):
-            move.value = tracking.alarm_tables.alarms[move.origin].value
+        alarm = propose_target_tracking(tracking, target, tracking.only_policy[target], 0)
+        if choose_proposal(tracking.proposals, 1) < 0:
+            continue
+        before = alarm_tables.targets.desired[target]
+        count = carry_out(alarm_tables.targets, target, tracking.proposals, 0, now)
+        if count != before:
+            move = tracking.moves[moves]
+            move.target, move.before, move.count = target, before, count
+            move.origin, move.value = alarm, alarm_tables.alarms[alarm].value
             moves += 1
     return moves
-
-
-@kernel
-def _decide_service(
-    tracking: TrackingTables, target: int, now: int, running: int, deploying: bool, move: Any
-) -> bool:
-    """Return whether a service scales; its new count is then in `move`, and its cooldown has started.
-
-    A service with a deployment in progress is not scaled in (ECS Developer Guide: service auto scaling and
-    deployments).
-    """
-    desired = move.before
-    alarm_tables, row = tracking.alarm_tables, tracking.tracked[target]
-    high, low = alarm_tables.alarms[row.high], alarm_tables.alarms[row.low]
-    if math.isnan(high.value):
-        return False
-    floor, ceiling = alarm_tables.floor[target], alarm_tables.ceiling[target]
-    proposed = math.ceil(running * high.value / high.tracked - 1e-9)
-    if high.state == IN_ALARM or (running == 0 and desired == 0 and high.value > 0.0):
-        move.origin = row.high
-        move.count = _scale_out(row, now, running, desired, floor, ceiling, max(proposed, running + 1))
-        if move.count > desired:
-            alarm_tables.in_until[target] = NEVER
-        return bool(move.count > desired)
-    move.origin = row.low
-    move.count = max(min(proposed, running, ceiling), floor)
-    blocked = low.state != IN_ALARM or not row.scales_in or now < alarm_tables.in_until[target] or deploying
-    if blocked or move.count >= desired:
-        return False
-    row.out_until, row.out_base, row.out_added = NEVER, 0, 0
-    alarm_tables.in_until[target] = now + row.in_cooldown
-    return True
-
-
-@kernel
-def _scale_out(
-    row: Any, now: int, running: int, desired: int, floor: int, ceiling: int, capacity: int
-) -> int:
-    """Return the desired count for `capacity`: within a cooldown only what exceeds the scale-out that started it."""
-    base = running
-    if now < row.out_until:
-        if capacity - running <= row.out_added:
-            return desired
-        base = row.out_base
-        capacity = base + capacity - running
-    count = max(min(capacity, ceiling), floor)
-    if count > desired:
-        row.out_until, row.out_base, row.out_added = now + row.out_cooldown, base, count - base
-    return count

@@ -17,21 +17,17 @@ from clustersim.scenario.resolve.service_scaling import (
     read_steps,
     resolve_policy_alarm,
 )
-from clustersim.scenario.sections.scaling import StepScaling, TargetTracking
+from clustersim.scenario.sections.scaling import DEFAULT_COOLDOWN_MS, GroupPolicy, StepScaling, TargetTracking
 from clustersim.vocabulary import MS_PER_SECOND
 
 _TARGET = "TargetTrackingConfiguration"
-_DEFAULT_COOLDOWN_S = 300
-"""EC2 Auto Scaling User Guide: scaling cooldowns; the instance warm-up falls back to it."""
 
 
-def resolve_group_scaling(
-    context: Context, block: CheckedBlock
-) -> tuple[tuple[TargetTracking | StepScaling, ...], int]:
+def resolve_group_scaling(context: Context, block: CheckedBlock) -> tuple[tuple[GroupPolicy, ...], int]:
     """Return the policies of a group, and the warm-up of its instances in ms."""
-    cooldown = int(block.value.get("DefaultCooldown", _DEFAULT_COOLDOWN_S))
+    cooldown = int(block.value.get("DefaultCooldown", DEFAULT_COOLDOWN_MS // MS_PER_SECOND))
     warmups = []
-    policies: list[TargetTracking | StepScaling] = []
+    policies: list[GroupPolicy] = []
     names: set[str] = set()
     for index, item in enumerate(block.value.get("scalingPolicies") or ()):
         inner = read_block(
@@ -55,9 +51,7 @@ def resolve_group_scaling(
     return tuple(policies), warmup * MS_PER_SECOND
 
 
-def _resolve_policy(
-    context: Context, block: CheckedBlock, name: str, cooldown: int
-) -> TargetTracking | StepScaling | None:
+def _resolve_policy(context: Context, block: CheckedBlock, name: str, cooldown: int) -> GroupPolicy | None:
     """Return one policy; None if its type is not simulated or it is invalid."""
     policy_type = block.value.get("PolicyType", "SimpleScaling")
     if policy_type == "TargetTrackingScaling":

@@ -15,7 +15,7 @@ from clustersim.scenario.sections.resolved_section import (
     PurchaseOption,
     ResolvedSection,
 )
-from clustersim.scenario.sections.scaling import StepScaling, TargetTracking
+from clustersim.scenario.sections.scaling import GroupPolicy
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
 from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND
 
@@ -84,7 +84,7 @@ class AutoScalingGroup(InstancePool):
     termination_policies: tuple[str, ...] = DEFAULT_TERMINATION_POLICIES
     new_instances_protected: bool = False
     """NewInstancesProtectedFromScaleIn."""
-    policies: tuple[TargetTracking | StepScaling, ...] = ()
+    policies: tuple[GroupPolicy, ...] = ()
     policy_warmup_ms: int
     """The time for which a new instance counts as capacity but not yet in the metrics of the scaling policies."""
     balanced_only: bool = False

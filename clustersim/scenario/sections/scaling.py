@@ -15,6 +15,8 @@ from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 METRIC_RESOLUTION_MS = MS_PER_MINUTE
 HIGH_METRIC_RESOLUTION_MS = 20 * MS_PER_SECOND
 DEFAULT_TIMEZONE = "UTC"
+DEFAULT_COOLDOWN_MS = 300 * MS_PER_SECOND
+"""Of target tracking, step and simple scaling (Application Auto Scaling and EC2 Auto Scaling: cooldowns)."""
 
 
 class TargetTracking(ResolvedSection):
@@ -24,8 +26,8 @@ class TargetTracking(ResolvedSection):
     target: float
     metric: str
     custom_metric: dict[str, Any] | None = None
-    scale_out_cooldown_ms: int = 300 * MS_PER_SECOND
-    scale_in_cooldown_ms: int = 300 * MS_PER_SECOND
+    scale_out_cooldown_ms: int = DEFAULT_COOLDOWN_MS
+    scale_in_cooldown_ms: int = DEFAULT_COOLDOWN_MS
     disable_scale_in: bool = False
 
 
@@ -36,11 +38,17 @@ class StepScaling(ResolvedSection):
     adjustment_type: Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]
     steps: tuple[tuple[float | None, float | None, int], ...]
     min_adjustment_magnitude: int | None = None
-    cooldown_ms: int = 300 * MS_PER_SECOND
+    cooldown_ms: int = DEFAULT_COOLDOWN_MS
     aggregation: Literal["Average", "Minimum", "Maximum"] = "Average"
     alarm: dict[str, Any] | None = None
     simple: bool = False
     """SimpleScaling (EC2 Auto Scaling): it waits for its cooldown and has no warm-up."""
+
+
+GroupPolicy = TargetTracking | StepScaling
+"""A policy of an Auto Scaling group."""
+ServicePolicy = TargetTracking | StepScaling
+"""A policy of a service."""
 
 
 class ScheduledAction(ResolvedSection):
@@ -60,6 +68,6 @@ class AutoScaling(ResolvedSection):
 
     min_capacity: int
     max_capacity: int
-    policies: tuple[TargetTracking | StepScaling, ...] = ()
+    policies: tuple[ServicePolicy, ...] = ()
     scheduled: tuple[ScheduledAction, ...] = ()
     metric_resolution_ms: int = METRIC_RESOLUTION_MS

@@ -13,7 +13,8 @@ import pytest
 
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling.group_scaling import GroupSize, decide_group_capacity
-from clustersim.policy.scaling.service_scaling import HOLD, IN, OUT, CapacityBounds, ScalingProposal
+from clustersim.policy.scaling.service_scaling import CapacityBounds
+from clustersim.policy.scaling.target_tracking import HOLD, IN, OUT
 from tests.harness import (
     MINUTE,
     SECOND,
@@ -27,6 +28,7 @@ from tests.harness import (
     scenario_of,
     world,
 )
+from tests.policy.scaling.plain_scaling import ScalingProposal, proposal_table
 
 
 def tracking(target: float, **more: Any) -> Block:
@@ -172,11 +174,11 @@ def test_a_group_with_two_masters_is_warned_about(tmp_path: Path) -> None:
 def test_one_policy_that_holds_keeps_all_instances() -> None:
     """EC2 Auto Scaling: in only if all that track a target agree; the largest of what they ask counts."""
     size, bounds = GroupSize(10, 10, 10), CapacityBounds(1, 20)
-    goes = [ScalingProposal(0, IN, 6), ScalingProposal(1, IN, 8)]
+    goes = proposal_table([ScalingProposal(0, IN, 6), ScalingProposal(1, IN, 8)])
     assert decide_group_capacity(size, goes, bounds) == (8, 1)
-    assert decide_group_capacity(size, [goes[0], ScalingProposal(1, HOLD, 10)], bounds) is None
-    assert decide_group_capacity(
-        size, [ScalingProposal(0, OUT, 12), ScalingProposal(1, OUT, 15)], bounds
-    ) == (15, 1)
+    one_holds = proposal_table([ScalingProposal(0, IN, 6), ScalingProposal(1, HOLD, 10)])
+    assert decide_group_capacity(size, one_holds, bounds) is None
+    grows = proposal_table([ScalingProposal(0, OUT, 12), ScalingProposal(1, OUT, 15)])
+    assert decide_group_capacity(size, grows, bounds) == (15, 1)
     assert decide_group_capacity(GroupSize(10, 9, 9), goes, bounds) is None
     assert decide_group_capacity(GroupSize(10, 10, 9), goes, bounds) is None

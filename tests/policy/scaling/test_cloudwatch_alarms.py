@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.array_block import pointer
+from clustersim.errors import KernelError
 from clustersim.policy.scaling import cloudwatch_alarms
+from clustersim.policy.scaling.service_scaling import TargetTables, new_cooldowns
 
 NO_METRICS = np.zeros((1, 1))
 FIVE = np.array([5])
@@ -35,11 +37,12 @@ def evaluate(
     table: np.ndarray, value: float, counts: np.ndarray, limits: tuple[int, int, int], now_ms: int = 0
 ) -> int:
     """Evaluate one metric period; `limits` are floor, ceiling and the end of the scale-in cooldown."""
-    bounds = [np.array([limit]) for limit in limits]
+    cooldowns = new_cooldowns(1)
+    cooldowns["in_until"] = limits[2]
+    bounds = [np.array([limit]) for limit in limits[:2]]
+    targets = TargetTables(*bounds, counts, counts, np.zeros(1, np.int64), cooldowns)
     expressions, actionable = np.array([float(value)]), np.zeros(1, np.int64)
-    tables = cloudwatch_alarms.AlarmTables(
-        table, NO_METRICS, expressions, *bounds, counts, counts, actionable
-    )
+    tables = cloudwatch_alarms.AlarmTables(table, NO_METRICS, expressions, targets, actionable)
     return cloudwatch_alarms.evaluate_alarms(pointer(tables), now_ms)
 
 
@@ -122,11 +125,22 @@ def test_the_metric_of_the_subject_is_read() -> None:
     """The row is the metric, the column its subject."""
     table = alarm(custom=-1, metric=2, subject=1, window=1, needed=1)
     metrics = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 70.0]])
-    tables = cloudwatch_alarms.AlarmTables(
-        table, metrics, np.zeros(0), *(np.zeros(1, np.int64) for _ in range(6))
-    )
+    targets = TargetTables(*(np.zeros(1, np.int64) for _ in range(5)), new_cooldowns(1))
+    tables = cloudwatch_alarms.AlarmTables(table, metrics, np.zeros(0), targets, np.zeros(1, np.int64))
     cloudwatch_alarms.evaluate_alarms(pointer(tables), 0)
     assert (table["value"][0], table["state"][0]) == (70.0, cloudwatch_alarms.IN_ALARM)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"), [("role", "role"), ("comparison", "comparison"), ("statistic", "statistic")]
+)
+def test_an_unknown_code_of_an_alarm_is_an_error(field: str, words: str) -> None:
+    """It must not fall into the last of the known ones."""
+    table = alarm(**{field: 9})
+    with pytest.raises(KernelError, match=f"unknown {words} of an alarm"):
+        for _ in range(2):
+            evaluate(table, 60.0, FIVE, (0, 100, -1))
+            table["points"], table["aggregate"] = 1, 1.0
 
 
 def test_an_alarm_without_a_target_is_never_actionable() -> None:

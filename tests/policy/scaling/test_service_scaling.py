@@ -7,20 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.policy.scaling.service_scaling import (
+    CapacityBounds,
+    apply_scheduled_action,
+    clamp_to_bounds,
+)
+from clustersim.policy.scaling.step_scaling import find_step_adjustment, round_percent_change, step_capacity
+from clustersim.policy.scaling.target_tracking import (
     HOLD,
     IN,
     OUT,
-    CapacityBounds,
+    proportional_capacity,
+    target_tracking_capacity,
+)
+from clustersim.vocabulary import NEVER
+from tests.policy.scaling.plain_scaling import (
     Cooldown,
     ScalingProposal,
-    apply_scheduled_action,
-    clamp_to_bounds,
-    decide_service_scaling,
-    find_step_adjustment,
-    proportional_capacity,
-    round_percent_change,
-    step_capacity,
-    target_tracking_capacity,
+    decide_by_kernels,
+    decide_plainly,
+    plain_proportional_capacity,
+    plain_tracking_capacity,
 )
 
 WIDE = CapacityBounds(0, 1_000)
@@ -54,11 +60,11 @@ def test_forty_percent_of_a_target_of_fifty_removes_a_fifth() -> None:
 def test_the_largest_capacity_wins_and_one_that_holds_vetoes_a_scale_in() -> None:
     counts = (10, 10)
     both = [ScalingProposal(0, OUT, 12), ScalingProposal(1, OUT, 15)]
-    decision = decide_service_scaling(0, counts, both, WIDE, Cooldown())
+    decision = decide_by_kernels(0, counts, both, WIDE, Cooldown())
     assert decision is not None
     assert (decision.count, decision.policy) == (15, 1)
     split = [ScalingProposal(0, IN, 8), ScalingProposal(1, HOLD, 12)]
-    assert decide_service_scaling(0, (12, 12), split, WIDE, Cooldown()) is None
+    assert decide_by_kernels(0, (12, 12), split, WIDE, Cooldown()) is None
 
 
 @pytest.mark.golden(62)
@@ -81,6 +87,11 @@ def test_the_minimum_adjustment_magnitude_applies_to_percent() -> None:
 )
 def test_the_three_kinds_of_adjustment(kind: str, adjustment: int, current: int, expected: int) -> None:
     assert step_capacity(current, kind, adjustment) == expected
+
+
+def test_an_unknown_adjustment_type_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'Doubling' is no adjustment type"):
+        step_capacity(3, "Doubling", 5)
 
 
 def test_a_step_capacity_is_never_negative() -> None:
@@ -129,55 +140,51 @@ def test_bounds_never_move_the_count_against_the_direction(
     desired: int, capacity: int, direction: int, expected: int
 ) -> None:
     """ECS Developer Guide: desired counts outside of the bounds; here 4 to 20."""
-    assert clamp_to_bounds(desired, capacity, direction, CapacityBounds(4, 20)) == expected
+    assert clamp_to_bounds(desired, capacity, direction, 4, 20) == expected
 
 
 def test_within_the_cooldown_only_the_excess_of_a_larger_scale_out_counts() -> None:
     """+2 at minute 0; with +2 and +3 proposed at minute 1, the first does nothing, the second adds 1."""
-    first = decide_service_scaling(0, (10, 10), [ScalingProposal(0, OUT, 12)], WIDE, Cooldown())
+    first = decide_by_kernels(0, (10, 10), [ScalingProposal(0, OUT, 12)], WIDE, Cooldown())
     assert first is not None
     assert first.cooldown == Cooldown(300_000, 10, 2)
-    assert (
-        decide_service_scaling(MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown) is None
-    )
-    larger = decide_service_scaling(MINUTE, (12, 12), [ScalingProposal(0, OUT, 15)], WIDE, first.cooldown)
+    assert decide_by_kernels(MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown) is None
+    larger = decide_by_kernels(MINUTE, (12, 12), [ScalingProposal(0, OUT, 15)], WIDE, first.cooldown)
     assert larger is not None
     assert larger.count == 13
     assert larger.cooldown == Cooldown(MINUTE + 300_000, 10, 3)
-    later = decide_service_scaling(5 * MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown)
+    later = decide_by_kernels(5 * MINUTE, (12, 12), [ScalingProposal(0, OUT, 14)], WIDE, first.cooldown)
     assert later is not None
     assert later.count == 14
 
 
 def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_ends_it() -> None:
-    first = decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8)], WIDE, Cooldown())
+    first = decide_by_kernels(0, (10, 10), [ScalingProposal(0, IN, 8)], WIDE, Cooldown())
     assert first is not None
     assert (first.count, first.cooldown.in_until_ms) == (8, 300_000)
-    assert (
-        decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown) is None
-    )
-    at_its_end = decide_service_scaling(5 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown)
+    assert decide_by_kernels(4 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown) is None
+    at_its_end = decide_by_kernels(5 * MINUTE, (8, 8), [ScalingProposal(0, IN, 6)], WIDE, first.cooldown)
     assert at_its_end is not None
     assert at_its_end.count == 6
-    out = decide_service_scaling(4 * MINUTE, (8, 8), [ScalingProposal(0, OUT, 9)], WIDE, first.cooldown)
+    out = decide_by_kernels(4 * MINUTE, (8, 8), [ScalingProposal(0, OUT, 9)], WIDE, first.cooldown)
     assert out is not None
-    again = decide_service_scaling(5 * MINUTE - 1, (9, 9), [ScalingProposal(0, IN, 8)], WIDE, out.cooldown)
+    again = decide_by_kernels(5 * MINUTE - 1, (9, 9), [ScalingProposal(0, IN, 8)], WIDE, out.cooldown)
     assert again is not None
     assert again.count == 8
 
 
 def test_tasks_that_were_never_placed_are_not_requested_twice() -> None:
     """The running count is the starting point: 10 running of 18 desired at 90 of 50 still need 18."""
-    assert decide_service_scaling(0, (10, 18), [ScalingProposal(0, OUT, 18)], WIDE, Cooldown()) is None
+    assert decide_by_kernels(0, (10, 18), [ScalingProposal(0, OUT, 18)], WIDE, Cooldown()) is None
 
 
 def test_a_policy_without_scale_in_neither_removes_nor_vetoes() -> None:
     silent = ScalingProposal(1, HOLD, 10, may_scale_in=False)
-    decision = decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8), silent], WIDE, Cooldown())
+    decision = decide_by_kernels(0, (10, 10), [ScalingProposal(0, IN, 8), silent], WIDE, Cooldown())
     assert decision is not None
     assert decision.count == 8
     assert (
-        decide_service_scaling(0, (10, 10), [ScalingProposal(0, IN, 8, may_scale_in=False)], WIDE, Cooldown())
+        decide_by_kernels(0, (10, 10), [ScalingProposal(0, IN, 8, may_scale_in=False)], WIDE, Cooldown())
         is None
     )
 
@@ -185,7 +192,7 @@ def test_a_policy_without_scale_in_neither_removes_nor_vetoes() -> None:
 def test_a_step_policy_scales_in_by_itself() -> None:
     """Only target tracking policies must agree; the alarm of a step policy suffices."""
     wants = [ScalingProposal(0, HOLD, 10), ScalingProposal(1, IN, 7, tracks_target=False)]
-    decision = decide_service_scaling(0, (10, 10), wants, WIDE, Cooldown())
+    decision = decide_by_kernels(0, (10, 10), wants, WIDE, Cooldown())
     assert decision is not None
     assert (decision.count, decision.policy) == (7, 1)
 
@@ -211,6 +218,49 @@ proposals = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
+@given(
+    proposals,
+    st.tuples(st.integers(0, 50), st.integers(0, 50)),
+    st.tuples(st.integers(0, 20), st.integers(0, 40)),
+    st.tuples(
+        st.sampled_from([NEVER, 999, 1_000, 1_001]),
+        st.integers(0, 40),
+        st.integers(0, 10),
+        st.sampled_from([NEVER, 999, 1_000, 1_001]),
+    ),
+    st.booleans(),
+)
+def test_decisions_equal_a_plain_twin(
+    wants: list[ScalingProposal],
+    counts: tuple[int, int],
+    limits: tuple[int, int],
+    before: tuple[int, int, int, int],
+    deploying: bool,
+) -> None:
+    """Count, policy and cooldown, also within cooldowns and while a deployment is in progress."""
+    bounds, cooldown = CapacityBounds(limits[0], sum(limits)), Cooldown(*before)
+    plain = decide_plainly(1_000, counts, wants, bounds, cooldown)
+    if plain is not None and plain.count < counts[1] and deploying:
+        plain = None
+    assert decide_by_kernels(1_000, counts, wants, bounds, cooldown, deploying) == plain
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, 1_000),
+    st.floats(0.0, 1_000.0),
+    st.floats(0.1, 1_000.0),
+    st.sampled_from([IN, OUT]),
+)
+def test_capacities_equal_a_plain_twin(current: int, metric: float, target: float, direction: int) -> None:
+    assert proportional_capacity(current, metric, target) == plain_proportional_capacity(
+        current, metric, target
+    )
+    capacity = target_tracking_capacity(current, metric, target, direction)
+    assert capacity == plain_tracking_capacity(current, metric, target, direction)
+
+
+@settings(max_examples=300, deadline=None)
 @given(proposals, st.integers(0, 50), st.integers(0, 50), st.integers(0, 20), st.integers(0, 40))
 def test_a_decision_moves_towards_the_bounds_in_its_direction(
     wants: list[ScalingProposal], running: int, desired: int, minimum: int, width: int
@@ -220,7 +270,7 @@ def test_a_decision_moves_towards_the_bounds_in_its_direction(
     A scale-in the reverse, and only one of them.
     """
     bounds = CapacityBounds(minimum, minimum + width)
-    decision = decide_service_scaling(0, (running, desired), wants, bounds, Cooldown())
+    decision = decide_by_kernels(0, (running, desired), wants, bounds, Cooldown())
     if decision is None:
         return
     assert decision.count != desired
