@@ -271,7 +271,7 @@ def _run_mutated(name: str, seed: int, count: int) -> int:
 def _run_in(copy: str, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a module in a copy of the sources."""
     command = [sys.executable, "-m", module, *arguments]
-    environment = {**os.environ, "PYTHONPATH": copy}
+    environment = {**os.environ, "PYTHONPATH": copy, "COLUMNS": "200"}  # pytest cuts its last lines
     return subprocess.run(command, cwd=copy, env=environment, check=False, text=True, capture_output=True)
 
 
