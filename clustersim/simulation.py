@@ -123,7 +123,7 @@ class Simulation:
         self.metrics = CloudWatchMetrics(self.world, self.traffic, self.capacity.managed_scaling.reservation)
         self.alarms = CloudWatchAlarms(scenario.alarms, self.metrics, self.metric_ms)
         self.autoscaler = ServiceAutoscaler(
-            scenario.services, self.metrics, self._scale_services, self.metric_ms
+            scenario.services, self.metrics, self._scale_services, key_of, self.metric_ms
         )
         self.group_autoscaler = GroupAutoscaler(
             self.world,

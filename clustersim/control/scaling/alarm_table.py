@@ -21,6 +21,7 @@ from clustersim.policy.scaling import cloudwatch_alarms as alarms
 from clustersim.policy.scaling.cloudwatch_metrics import (
     METRIC_NAMES,
     SUMMED,
+    Metric,
     MetricExpression,
     MetricReference,
     Subject,
@@ -126,6 +127,15 @@ class AlarmTable:
         row["treatment"] = _enum_code(alarms.TREATMENTS, alarm, "treatMissingData", "missing")
         self._rows.append(row)
         return len(self._rows) - 1, source.name
+
+    def add_datapoint(self, owner: AlarmOwner, metric: Metric, period_ms: int) -> int:
+        """Add a row that only takes the datapoints of a metric of `owner`; return its position."""
+        column = self._metrics.column(MetricReference(metric, owner.subject, None), owner.number)
+        row = self._new_row(owner, AlarmSource(int(metric), column, NEVER, metric.name), period_ms)
+        row["role"], row["window"], row["needed"] = alarms.WATCH, 1, 1
+        row["target"] = NEVER
+        self._rows.append(row)
+        return len(self._rows) - 1
 
     def _new_row(self, owner: AlarmOwner, source: AlarmSource, period_ms: int) -> Any:
         """Return an alarm record with the fields common to all kinds."""

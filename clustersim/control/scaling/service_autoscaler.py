@@ -19,9 +19,11 @@ import numpy.typing as npt
 from clustersim.control.events.scaling_activities import Origin
 from clustersim.control.scaling.alarm_table import AlarmTable
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
+from clustersim.control.scaling.custom_policy import KeyOf
 from clustersim.control.scaling.service_policies import (
     AskedPolicy,
     AskedService,
+    CustomServicePolicy,
     PolicyTables,
     TrackingPolicy,
 )
@@ -58,7 +60,7 @@ class ServiceAutoscaler:
     """The scalable targets of a scenario.
 
     `tick_ms` is the metric period at which the wiring ticks; every policy's resolution must be a multiple of it.
-    Raises ScenarioError for metrics that are not simulated.
+    `key_of` gives the key of a random stream by its name. Raises ScenarioError for metrics that are not simulated.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ServiceAutoscaler:
         services: Sequence[Service],
         metrics: CloudWatchMetrics,
         apply_moves: ApplyMoves,
+        key_of: KeyOf,
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self._names = [service.name for service in services]
@@ -74,7 +77,7 @@ class ServiceAutoscaler:
         self._max_capacity = np.full(len(services), _NO_CAPACITY_LIMIT, np.int64)
         self._policies: dict[int, list[AskedPolicy]] = {}
         self._alarms = AlarmTable(metrics, tick_ms)
-        tables = PolicyTables(self._alarms)
+        tables = PolicyTables(self._alarms, key_of)
         problems: list[str] = []
         for index, service in enumerate(services):
             if service.auto_scaling is None:
@@ -110,6 +113,12 @@ class ServiceAutoscaler:
             if len(policies) == 1 and isinstance(one := policies[0], TrackingPolicy):
                 only_policy[service] = one.row
         self._in_python = {service for service in self._policies if only_policy[service] < 0}
+        self._custom = [
+            (service, policy)
+            for service, policies in self._policies.items()
+            for policy in policies
+            if isinstance(policy, CustomServicePolicy)
+        ]
         longest = max(map(len, self._policies.values()), default=0)
         self._proposals = new_table(ProposalRow, max(1, longest))
         self._moves = new_table(ScalingMoveRow, len(self._names))
@@ -125,13 +134,14 @@ class ServiceAutoscaler:
         service auto scaling and deployments).
         """
         actionable = self._alarms.evaluate(now_ms, running, desired)
-        if actionable.size == 0:
+        asked = {service for service, policy in self._custom if policy.is_asked_at(now_ms)}
+        if actionable.size == 0 and not asked:
             return
         self._alarms.targets.deploying[:] = deploying
         moved = decide_target_tracking(self._tracking, actionable.size, now_ms)
         moves = self._moves[:moved]
         if self._in_python:
-            asked = self._in_python.intersection(self._alarms.targets_of(actionable))
+            asked |= self._in_python.intersection(self._alarms.targets_of(actionable))
             decisions = [self._decide(now_ms, service) for service in sorted(asked)]
             sizes = [move for move in decisions if move is not None]
             both = np.concatenate([moves, np.array(sizes, ScalingMoveRow.dtype)])

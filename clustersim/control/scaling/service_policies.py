@@ -7,16 +7,18 @@ all policies of a service that is to be decided for.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol, assert_never
 
 from clustersim.control.events.scaling_activities import Origin
 from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
+from clustersim.control.scaling.custom_policy import CustomPolicy, KeyOf
 from clustersim.engine.records import Table
 from clustersim.policy.scaling.cloudwatch_metrics import Subject
 from clustersim.policy.scaling.service_scaling import ProposalRow, TargetTables
-from clustersim.policy.scaling.target_tracking import LOW_SHARE_SERVICE
+from clustersim.policy.scaling.target_tracking import HOLD, LOW_SHARE_SERVICE
 from clustersim.policy.scaling.target_tracking_kernel import TrackingTables, propose_target_tracking
-from clustersim.scenario.sections.scaling import ServicePolicy, StepScaling, TargetTracking
+from clustersim.scenario.sections.scaling import CustomScaling, ServicePolicy, StepScaling, TargetTracking
 
 
 class AskedService(NamedTuple):
@@ -73,11 +75,38 @@ class SteppingPolicy:
         return Asked(self._alarm, self._alarms.value(self._alarm))
 
 
+class CustomServicePolicy:
+    """A policy that asks a function of the user."""
+
+    def __init__(self, policy: CustomPolicy) -> None:
+        self._policy = policy
+
+    def is_asked_at(self, now: int) -> bool:
+        """Return whether a metric period of the service ends now."""
+        return self._policy.is_asked_at(now)
+
+    def propose(self, asked: AskedService, position: int) -> Asked:
+        """Write the capacity that the function wants; without one, or between metric periods, nothing.
+
+        An answer counts like that of target tracking: where one wants no fewer tasks, the others do not scale in.
+        """
+        rule, desired = self._policy.rule, int(asked.targets.desired[asked.service])
+        wanted = (
+            self._policy.wanted_capacity(asked.now, asked.targets) if self.is_asked_at(asked.now) else None
+        )
+        capacity = desired if wanted is None else wanted
+        direction = HOLD if wanted is None else (wanted > desired) - (wanted < desired)
+        cooldowns = rule.scale_out_cooldown_ms, rule.scale_in_cooldown_ms
+        asked.proposals[position] = (direction, capacity, *cooldowns, wanted is not None, True)
+        return Asked(self._policy.first_row, math.nan)
+
+
 class PolicyTables:
     """What the policies of all services share: the alarms, their origins, and the rows of target tracking policies."""
 
-    def __init__(self, alarms: AlarmTable) -> None:
+    def __init__(self, alarms: AlarmTable, key_of: KeyOf) -> None:
         self._alarms = alarms
+        self._key_of = key_of
         self.tracking_rows: list[tuple[int, int, int, int, bool]] = []
         self._origins: dict[int, Origin] = {}
 
@@ -97,6 +126,8 @@ class PolicyTables:
                 return self._add_target_tracking(rule, owner, target, resolution_ms)
             case StepScaling():
                 return self._add_step_scaling(rule, owner, target)
+            case CustomScaling():
+                return self._add_custom(rule, owner, target, resolution_ms)
             case _:
                 assert_never(rule)
 
@@ -119,6 +150,15 @@ class PolicyTables:
         name = str((rule.alarm or {}).get("alarmName") or rule.name)
         self._origins[alarm] = Origin(target, rule.name, metric, _alarm_cause(name, rule.name))
         return SteppingPolicy(rule, alarm, self._alarms)
+
+    def _add_custom(
+        self, rule: CustomScaling, owner: AlarmOwner, target: str, resolution_ms: int
+    ) -> CustomServicePolicy:
+        key = self._key_of(f"scaling policy {target}/{rule.name}")
+        policy = CustomPolicy(rule, owner, self._alarms, resolution_ms, key)
+        cause = f"{rule.function.reference} returned this capacity to policy {rule.name}"
+        self._origins.update(dict.fromkeys(policy.rows, Origin(target, rule.name, None, cause)))
+        return CustomServicePolicy(policy)
 
 
 def _alarm_cause(alarm: str, policy: str) -> str:

@@ -13,7 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from clustersim.policy.scaling.cloudwatch_metrics import METRIC_NAMES, MetricExpression, Subject, find_metric
 from clustersim.scenario.aws import schedule_expressions as schedule
+from clustersim.scenario.aws.block_validation import written_path
 from clustersim.scenario.aws.checked_block import CheckedBlock, read_block, with_camel_case_keys
+from clustersim.scenario.extensions.custom_scaling import is_custom, resolve_custom_scaling
 from clustersim.scenario.resolve.context import Context, pick_fields
 from clustersim.scenario.sections.scaling import (
     DEFAULT_TIMEZONE,
@@ -21,6 +23,7 @@ from clustersim.scenario.sections.scaling import (
     METRIC_RESOLUTION_MS,
     AutoScaling,
     ScheduledAction,
+    ServicePolicy,
     StepScaling,
     TargetTracking,
 )
@@ -55,21 +58,7 @@ def resolve_auto_scaling(context: Context, service: CheckedBlock, has_load: bool
         context.diagnostics.add_problem(
             path, "minCapacity and maxCapacity are both needed", f"add {name[:3].lower()}Capacity"
         )
-    policies: list[TargetTracking | StepScaling] = []
-    resolution = min(_metric_resolution_ms(service), _own_metric_resolution_ms(context, block))
-    names: set[str] = set()
-    for index, item in enumerate(_read_list(context, block, "policies")):
-        inner = read_block(context.diagnostics, (*block.field_path("policies"), index), item, "policies")
-        name = str(inner.value.get("PolicyName", ""))
-        if name in names:
-            context.diagnostics.add_problem(
-                inner.field_path("PolicyName"), f"a second policy is named {name}", "rename it"
-            )
-        names.add(name)
-        if inner.valid:
-            policy, policy_resolution = _resolve_policy(context, inner)
-            resolution = min(resolution, policy_resolution)
-            policies.extend([policy] if policy is not None else [])
+    policies, resolution = _resolve_policies(context, service, block)
     scheduled = [
         action
         for index, item in enumerate(_read_list(context, block, "scheduledActions"))
@@ -87,6 +76,35 @@ def resolve_auto_scaling(context: Context, service: CheckedBlock, has_load: bool
         scheduled=tuple(scheduled),
         metric_resolution_ms=resolution,
     )
+
+
+def _resolve_policies(
+    context: Context, service: CheckedBlock, block: CheckedBlock
+) -> tuple[list[ServicePolicy], int]:
+    """Return the valid policies, and the resolution in ms that their metrics need."""
+    policies: list[ServicePolicy] = []
+    resolution = min(_metric_resolution_ms(service), _own_metric_resolution_ms(context, block))
+    names: set[str] = set()
+    for index, item in enumerate(_read_list(context, block, "policies")):
+        path: FieldPath = (*block.field_path("policies"), index)
+        policy: ServicePolicy | None = None
+        if is_custom(item):
+            name = str(next((value for key, value in item.items() if key.lower() == "policyname"), ""))
+            policy = custom = resolve_custom_scaling(context.diagnostics, path, item, context.scenario.parent)
+            sources = custom.function.inputs if custom is not None else ()
+            context.inputs.update({each.path: each.sha256 for each in sources})
+        else:
+            inner = read_block(context.diagnostics, path, item, "policies")
+            name = str(inner.value.get("PolicyName", ""))
+            if inner.valid:
+                policy, policy_resolution = _resolve_policy(context, inner)
+                resolution = min(resolution, policy_resolution)
+        if name in names:
+            location = path + written_path(item, ("PolicyName",))
+            context.diagnostics.add_problem(location, f"a second policy is named {name}", "rename it")
+        names.add(name)
+        policies.extend([policy] if policy is not None else [])
+    return policies, resolution
 
 
 def _read_list(context: Context, block: CheckedBlock, key: str) -> list[Any]:

@@ -25,6 +25,7 @@ from clustersim.scenario.resolve.instance_type_choice import (
 from clustersim.scenario.resolve.placement import TaskPlacement
 from clustersim.scenario.sections.capacity import InstancesDistribution
 from clustersim.scenario.sections.ecs_agent import WrittenEcsConfig
+from clustersim.scenario.sections.scaling import GroupPolicy
 from clustersim.scenario.sections.scenario import (
     Action,
     AutoScaling,
@@ -32,7 +33,6 @@ from clustersim.scenario.sections.scenario import (
     Deployment,
     InstanceType,
     Service,
-    StepScaling,
     TargetTracking,
     TaskDefinition,
     VirtualMachines,
@@ -309,9 +309,9 @@ def _adapt_definition(
 
 def _adapt_policies(
     context: Context, block: CheckedBlock, scaling: AutoScaling | None
-) -> tuple[TargetTracking | StepScaling, ...]:
+) -> tuple[GroupPolicy, ...]:
     """Return the service's scaling policies as those of its group (EC2 Auto Scaling), which has no memory metric."""
-    policies: list[TargetTracking | StepScaling] = []
+    policies: list[GroupPolicy] = []
     for index, policy in enumerate(scaling.policies if scaling is not None else ()):
         location = (*block.field_path("autoScaling"), "policies", index)
         if isinstance(policy, TargetTracking) and policy.metric == _MEMORY_METRIC:
@@ -319,6 +319,11 @@ def _adapt_policies(
             context.diagnostics.add_problem(location, problem, f"{_CPU_METRIC} or ALBRequestCountPerTarget")
         elif isinstance(policy, TargetTracking) and policy.metric == _CPU_METRIC:
             policies.append(policy.model_copy(update={"metric": "ASGAverageCPUUtilization"}))
-        else:
+        elif isinstance(policy, GroupPolicy):
             policies.append(policy)
+        else:
+            problem = "EC2 Auto Scaling, which scales virtual machines, has no such policy"
+            context.diagnostics.add_problem(
+                (*location, "policyType"), problem, "TargetTrackingScaling or StepScaling"
+            )
     return tuple(policies)

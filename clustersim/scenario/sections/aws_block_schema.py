@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
+from clustersim.scenario.sections.scaling import POLICY_TYPES
+
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _SWITCH = {"enum": ["ENABLED", "DISABLED"]}
@@ -68,10 +70,14 @@ _CONTAINER = _object(
 _POLICY = _object(
     "PutScalingPolicy (Application Auto Scaling)",
     policyName=_TEXT,
-    policyType={"enum": ["TargetTrackingScaling", "StepScaling"]},
+    policyType={"enum": list(POLICY_TYPES), "description": "Custom is own: it asks a function of yours"},
     targetTrackingScalingPolicyConfiguration=_object("targetValue and a metric"),
     stepScalingPolicyConfiguration=_object("adjustmentType and stepAdjustments"),
     alarm=_object("own: the alarm of a step scaling policy (PutMetricAlarm)"),
+    policy="own, of policyType Custom: the function to ask, like mypackage.module:function",
+    parameters="own, of policyType Custom: what the function gets as `parameters`",
+    scaleOutCooldown="own, of policyType Custom: a duration; default 0s",
+    scaleInCooldown="own, of policyType Custom: a duration; default 0s",
 )
 _SCHEDULED = _object(
     "PutScheduledAction",

@@ -43,6 +43,17 @@ class InputFile(ResolvedSection):
     sha256: str
 
 
+class UserFunction(ResolvedSection):
+    """A function of the user, `mypackage.module:function`, and the folder of the scenario that names it.
+
+    `inputs` are the sources that were loaded for it; `extensions.user_functions` makes and loads it.
+    """
+
+    reference: str
+    folder: str
+    inputs: tuple[InputFile, ...] = ()
+
+
 class StrategyItem(ResolvedSection):
     """An item of a capacity provider strategy (ECS API: CapacityProviderStrategyItem)."""
 

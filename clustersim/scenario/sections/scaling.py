@@ -2,14 +2,19 @@
 
 The written forms are AWS blocks (PutScalingPolicy, PutScheduledAction, RegisterScalableTarget). Holds a policy in ms
 and plain numbers, and the defaults of the API. Must not decide when to scale: `policy.scaling.service_scaling` and
-`policy.scaling.group_scaling` do. `resolve.service_scaling` and `resolve.group_scaling` make these models.
+`policy.scaling.group_scaling` do. `resolve.service_scaling` and `resolve.group_scaling` make these models. A `Custom`
+policy is ours: its written form is `WrittenCustomScaling`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from clustersim.scenario.sections.resolved_section import ResolvedSection
+from pydantic import Field
+
+from clustersim.scenario.sections.resolved_section import ResolvedSection, UserFunction
+from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.units import DurationMs
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 
 METRIC_RESOLUTION_MS = MS_PER_MINUTE
@@ -17,6 +22,9 @@ HIGH_METRIC_RESOLUTION_MS = 20 * MS_PER_SECOND
 DEFAULT_TIMEZONE = "UTC"
 DEFAULT_COOLDOWN_MS = 300 * MS_PER_SECOND
 """Of target tracking, step and simple scaling (Application Auto Scaling and EC2 Auto Scaling: cooldowns)."""
+CUSTOM = "Custom"
+POLICY_TYPES = ("TargetTrackingScaling", "StepScaling", CUSTOM)
+"""The values of a service's `policyType` that are simulated."""
 
 
 class TargetTracking(ResolvedSection):
@@ -45,9 +53,31 @@ class StepScaling(ResolvedSection):
     """SimpleScaling (EC2 Auto Scaling): it waits for its cooldown and has no warm-up."""
 
 
+class WrittenCustomScaling(WrittenSection):
+    """A scaling policy of our own, which asks a function of the user."""
+
+    policy_name: Annotated[str, Field(min_length=1)]
+    policy_type: Literal["Custom"]
+    policy: str
+    parameters: FreeMapping = Field(default_factory=dict)
+    scale_out_cooldown: DurationMs = 0
+    scale_in_cooldown: DurationMs = 0
+
+
+class CustomScaling(ResolvedSection):
+    """A policy that asks a function of the user; `place` is where the file names it, for messages."""
+
+    name: str
+    function: UserFunction
+    place: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    scale_out_cooldown_ms: int = 0
+    scale_in_cooldown_ms: int = 0
+
+
 GroupPolicy = TargetTracking | StepScaling
 """A policy of an Auto Scaling group."""
-ServicePolicy = TargetTracking | StepScaling
+ServicePolicy = TargetTracking | StepScaling | CustomScaling
 """A policy of a service."""
 
 

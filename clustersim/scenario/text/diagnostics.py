@@ -110,6 +110,10 @@ class Diagnostics:
         """Return whether a problem was already reported at `path` or anywhere under it."""
         return any(reported_path[: len(path)] == path for reported_path in self._reported)
 
+    def describe_place(self, path: FieldPath) -> str:
+        """Return `FILE:LINE:COL: path.to.field`, for messages about the field that come up in a run."""
+        return self._format(path, "")[2].removesuffix(": ")
+
     def _format(self, path: FieldPath, text: str) -> tuple[int, int, str]:
         for prefix, written in reversed(self.overridden):
             if path[: len(prefix)] == prefix:

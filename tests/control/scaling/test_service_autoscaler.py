@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.control.scaling.service_autoscaler import ServiceAutoscaler
 from clustersim.engine.compiled import Array
+from clustersim.engine.random_streams import stream_key
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling.cloudwatch_metrics import Metric, MetricReference
 from clustersim.scenario.sections.scenario import (
@@ -23,6 +25,7 @@ from clustersim.scenario.sections.scenario import (
 
 MINUTE = 60_000
 CPU = "ECSServiceAverageCPUUtilization"
+KEY_OF = partial(stream_key, 7, 0)
 QUEUE = {"metricName": "ApproximateNumberOfMessagesVisible"}
 
 
@@ -70,7 +73,7 @@ class Cluster:
         self.now_ms = 0
         self.tick_ms = tick_ms
         metrics = cast(CloudWatchMetrics, self.metrics)
-        self.scaler = ServiceAutoscaler([web, other], metrics, self.apply_moves, tick_ms)
+        self.scaler = ServiceAutoscaler([web, other], metrics, self.apply_moves, KEY_OF, tick_ms)
 
     def apply_moves(self, now_ms: int, moves: Array) -> None:
         for service, before, after, number, value in moves.tolist():
