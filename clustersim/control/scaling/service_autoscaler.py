@@ -32,11 +32,12 @@ from clustersim.engine.compiled import Array
 from clustersim.engine.records import Table, as_table, new_table
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling import service_scaling
-from clustersim.policy.scaling.service_scaling import ProposalRow, carry_out, choose_proposal
+from clustersim.policy.scaling.service_scaling import ProposalRow
 from clustersim.policy.scaling.target_tracking_kernel import (
     ScalingMoveRow,
     TrackingPolicyRow,
     TrackingTables,
+    decide_proposed,
     decide_target_tracking,
 )
 from clustersim.scenario.sections.scenario import ScheduledAction, Service
@@ -50,10 +51,6 @@ _NO_CAPACITY_LIMIT = 2**62
 ApplyMoves = Callable[[int, Array], None]
 """The callback for the decisions of an instant (ms): rows of `ScalingMoveRow`, ascending by service; `origin` is a
 position in `ServiceAutoscaler.origins`."""
-
-
-_Move = tuple[int, int, int, int, float]
-"""A row of `ScalingMoveRow`."""
 
 
 class ServiceAutoscaler:
@@ -106,13 +103,15 @@ class ServiceAutoscaler:
     def _build_tracking(self, rows: Table[TrackingPolicyRow]) -> None:
         """Build the tables of `policy.scaling.target_tracking_kernel`.
 
-        It decides for services with a single target tracking policy; all others are decided for here.
+        It decides for services whose policies all track a target; all others are decided for here.
         """
-        only_policy = np.full(len(self._names), NEVER, np.int64)
+        first_policy = np.full(len(self._names), NEVER, np.int64)
+        policy_count = np.zeros(len(self._names), np.int64)
         for service, policies in self._policies.items():
-            if len(policies) == 1 and isinstance(one := policies[0], TrackingPolicy):
-                only_policy[service] = one.row
-        self._in_python = {service for service in self._policies if only_policy[service] < 0}
+            tracking = [policy.row for policy in policies if isinstance(policy, TrackingPolicy)]
+            if tracking and len(tracking) == len(policies):  # their rows follow each other
+                first_policy[service], policy_count[service] = tracking[0], len(tracking)
+        self._in_python = {service for service in self._policies if first_policy[service] < 0}
         self._custom = [
             (service, policy)
             for service, policies in self._policies.items()
@@ -122,9 +121,8 @@ class ServiceAutoscaler:
         longest = max(map(len, self._policies.values()), default=0)
         self._proposals = new_table(ProposalRow, max(1, longest))
         self._moves = new_table(ScalingMoveRow, len(self._names))
-        self._targets = pointer(self._alarms.targets)
         self._tracking = pointer(
-            TrackingTables(self._alarms.watch, rows, only_policy, self._proposals, self._moves)
+            TrackingTables(self._alarms.watch, rows, first_policy, policy_count, self._proposals, self._moves)
         )
 
     def tick(self, now_ms: int, running: Int64s, desired: Int64s, deploying: Int64s) -> None:
@@ -138,15 +136,15 @@ class ServiceAutoscaler:
         if actionable.size == 0 and not asked:
             return
         self._alarms.targets.deploying[:] = deploying
-        moved = decide_target_tracking(self._tracking, actionable.size, now_ms)
-        moves = self._moves[:moved]
+        moved = compiled = decide_target_tracking(self._tracking, actionable.size, now_ms)
         if self._in_python:
             asked |= self._in_python.intersection(self._alarms.targets_of(actionable))
-            decisions = [self._decide(now_ms, service) for service in sorted(asked)]
-            sizes = [move for move in decisions if move is not None]
-            both = np.concatenate([moves, np.array(sizes, ScalingMoveRow.dtype)])
-            moves = as_table(ScalingMoveRow, both[np.argsort(both["target"])])
-        if moves.size:
+            for service in sorted(asked):
+                moved += self._decide(now_ms, service, moved)
+        moves = self._moves[:moved]
+        if compiled < moved:
+            moves = as_table(ScalingMoveRow, moves[np.argsort(moves["target"])])
+        if moved:
             self._apply_moves(now_ms, moves)
 
     def bounds(self, service: int) -> service_scaling.CapacityBounds:
@@ -174,15 +172,10 @@ class ServiceAutoscaler:
         move = (service, desired, count, len(self.origins) - 1, math.nan)
         self._apply_moves(now_ms, np.array([move], ScalingMoveRow.dtype))
 
-    def _decide(self, now_ms: int, service: int) -> _Move | None:
-        """Combine the proposals of all policies of a service; None if its desired count stays."""
-        policies, targets = self._policies[service], self._alarms.targets
-        asked = AskedService(now_ms, service, targets, self._tracking, self._proposals)
-        sources = [policy.propose(asked, position) for position, policy in enumerate(policies)]
-        chosen = choose_proposal(self._proposals, len(policies))
-        if chosen < 0:
-            return None
-        before = int(targets.desired[service])
-        count = carry_out(self._targets, service, self._proposals, chosen, now_ms)
-        source = sources[chosen]
-        return None if count == before else (service, before, count, source.alarm, source.value)
+    def _decide(self, now_ms: int, service: int, moves: int) -> bool:
+        """Ask all policies of a service; return whether its desired count changes, by row `moves` of the moves."""
+        asked = AskedService(now_ms, service, self._alarms.targets, self._tracking, self._proposals)
+        policies = self._policies[service]
+        for position, policy in enumerate(policies):
+            policy.propose(asked, position)
+        return decide_proposed(self._tracking, service, len(policies), moves, now_ms)

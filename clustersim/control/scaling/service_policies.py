@@ -1,13 +1,12 @@
 """The policies of services, one class per kind: the alarms of a policy, and what it proposes.
 
-A policy writes its proposal to a row and says where it comes from; it must not know the other policies of its service,
+A policy writes its proposal to a row; it must not know the other policies of its service,
 cooldowns or bounds. `PolicyTables.add` is the one place that lists the kinds; `service_autoscaler` calls it, and asks
 all policies of a service that is to be decided for.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol, assert_never
 
 from clustersim.control.events.scaling_activities import Origin
@@ -31,31 +30,22 @@ class AskedService(NamedTuple):
     proposals: Table[ProposalRow]
 
 
-class Asked(NamedTuple):
-    """Where a proposal comes from: the position of its alarm, and the value of its metric."""
-
-    alarm: int
-    value: float
-
-
 class AskedPolicy(Protocol):
     """A policy of a service."""
 
-    def propose(self, asked: AskedService, position: int) -> Asked:
+    def propose(self, asked: AskedService, position: int) -> None:
         """Write its proposal to row `position` of the proposals."""
 
 
 class TrackingPolicy:
     """A target tracking policy; `row` is its position in the table of target tracking policies."""
 
-    def __init__(self, row: int, alarms: AlarmTable) -> None:
+    def __init__(self, row: int) -> None:
         self.row = row
-        self._alarms = alarms
 
-    def propose(self, asked: AskedService, position: int) -> Asked:
+    def propose(self, asked: AskedService, position: int) -> None:
         """Write its proposal by the state of its alarms."""
-        alarm = propose_target_tracking(asked.tracking, asked.service, self.row, position)
-        return Asked(alarm, self._alarms.value(alarm))
+        propose_target_tracking(asked.tracking, asked.service, self.row, position)
 
 
 class SteppingPolicy:
@@ -66,13 +56,13 @@ class SteppingPolicy:
         self._alarm = alarm
         self._alarms = alarms
 
-    def propose(self, asked: AskedService, position: int) -> Asked:
+    def propose(self, asked: AskedService, position: int) -> None:
         """Write the capacity after the step of the breach."""
         rule, running = self._rule, int(asked.targets.running[asked.service])
         capacity = self._alarms.capacity_after_step(self._alarm, rule, running)
         direction = (capacity > running) - (capacity < running)
-        asked.proposals[position] = (direction, capacity, rule.cooldown_ms, rule.cooldown_ms, False, True)
-        return Asked(self._alarm, self._alarms.value(self._alarm))
+        cooldowns = rule.cooldown_ms, rule.cooldown_ms
+        asked.proposals[position] = (direction, capacity, *cooldowns, False, True, self._alarm)
 
 
 class CustomServicePolicy:
@@ -85,7 +75,7 @@ class CustomServicePolicy:
         """Return whether a metric period of the service ends now."""
         return self._policy.is_asked_at(now)
 
-    def propose(self, asked: AskedService, position: int) -> Asked:
+    def propose(self, asked: AskedService, position: int) -> None:
         """Write the capacity that the function wants; without one, or between metric periods, nothing.
 
         An answer counts like that of target tracking: where one wants no fewer tasks, the others do not scale in.
@@ -97,8 +87,8 @@ class CustomServicePolicy:
         capacity = desired if wanted is None else wanted
         direction = HOLD if wanted is None else (wanted > desired) - (wanted < desired)
         cooldowns = rule.scale_out_cooldown_ms, rule.scale_in_cooldown_ms
-        asked.proposals[position] = (direction, capacity, *cooldowns, wanted is not None, True)
-        return Asked(self._policy.first_row, math.nan)
+        answers, row = wanted is not None, self._policy.first_row
+        asked.proposals[position] = (direction, capacity, *cooldowns, answers, True, row)
 
 
 class PolicyTables:
@@ -140,7 +130,7 @@ class PolicyTables:
             self._origins[alarm] = Origin(target, rule.name, metric, cause)
         cooldowns = rule.scale_out_cooldown_ms, rule.scale_in_cooldown_ms
         self.tracking_rows.append((high, low, *cooldowns, not rule.disable_scale_in))
-        return TrackingPolicy(len(self.tracking_rows) - 1, self._alarms)
+        return TrackingPolicy(len(self.tracking_rows) - 1)
 
     def _add_step_scaling(self, rule: StepScaling, owner: AlarmOwner, target: str) -> SteppingPolicy | None:
         added = self._alarms.add_step_scaling(owner, rule)

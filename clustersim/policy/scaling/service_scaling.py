@@ -1,9 +1,8 @@
 """Scaling decisions on the proposals of several policies: the choice among them, cooldowns, bounds.
 
 Pure arithmetic on counts: it must not know alarms, metrics, services, or the clock except for the instant passed to it.
-Services with a single target tracking policy are decided for in compiled code (`target_tracking_kernel`), those with
-others in Python (`control.scaling.service_autoscaler`), groups in `control.scaling.group_autoscaler`: all by these
-functions.
+Services whose policies all track a target are decided for in compiled code (`target_tracking_kernel`), others by
+`control.scaling.service_autoscaler`, groups by `control.scaling.group_autoscaler`: all by these functions.
 
 Rules (ECS Developer Guide: service auto scaling; Application Auto Scaling User Guide: target tracking, step scaling):
 the running count is the starting point; the largest capacity wins; target tracking scales in only if all target
@@ -19,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.engine.records import Count, Flag, Int64, Milliseconds, Record, Table, new_table
+from clustersim.engine.records import Count, Flag, Int64, Milliseconds, Position, Record, Table, new_table
 from clustersim.policy.scaling.target_tracking import IN, OUT
 from clustersim.vocabulary import NEVER
 
@@ -43,6 +42,8 @@ class ProposalRow(Record):
     tracks_target: Flag
     """Of a target tracking policy: it scales in only with all others of its kind."""
     may_scale_in: Flag
+    alarm: Position
+    """Where it comes from: a row of the table of alarms."""
 
 
 class CooldownRow(Record):

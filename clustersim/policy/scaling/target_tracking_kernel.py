@@ -1,9 +1,9 @@
-"""Compiled scaling decisions of services with exactly one target tracking policy and no other policy.
+"""Compiled scaling decisions of services, all of whose policies track a target.
 
-Most scaling services are of this kind, in a fleet all of them. It decides for each of them whose alarm could act in
-this metric period; for services with several policies `control.scaling.service_autoscaler` asks for the proposal of
-each target tracking policy here, and decides in Python. The rules are in `target_tracking` and `service_scaling`. It
-must not know names.
+Most scaling services are of this kind, in a fleet all of them. It decides for each of them that has an alarm which
+could act in this metric period; for services with other policies `control.scaling.service_autoscaler` writes the
+proposals, those of target tracking by `propose_target_tracking`, and has them decided on by `decide_proposed`. The
+rules are in `target_tracking` and `service_scaling`. It must not know names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from clustersim.engine.compiled import Array, kernel_entry
 from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Position, Record, Table
-from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, AlarmTables, starts_from_zero
+from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, WATCH, AlarmTables, starts_from_zero
 from clustersim.policy.scaling.service_scaling import ProposalRow, carry_out, choose_proposal
 from clustersim.policy.scaling.target_tracking import HOLD, IN, OUT, target_tracking_capacity
 from clustersim.vocabulary import NEVER
@@ -50,14 +50,15 @@ class TrackingTables(NamedTuple):
 
     alarm_tables: AlarmTables
     policies: Table[TrackingPolicyRow]
-    only_policy: Annotated[Array, np.int64, 1]  # of each service; -1: not decided here
+    first_policy: Annotated[Array, np.int64, 1]  # of each service; -1: not all of its policies track a target
+    policy_count: Annotated[Array, np.int64, 1]
     proposals: Table[ProposalRow]  # of the service that is being decided for
     moves: Table[ScalingMoveRow]  # output
 
 
 @kernel_entry
-def propose_target_tracking(tracking: TrackingTables, target: int, policy: int, position: int) -> int:
-    """Write the proposal of a policy to row `position` of the proposals; return the alarm that it comes from."""
+def propose_target_tracking(tracking: TrackingTables, target: int, policy: int, position: int) -> None:
+    """Write the proposal of a policy to row `position` of the proposals."""
     alarm_tables, row, proposal = (
         tracking.alarm_tables,
         tracking.policies[policy],
@@ -67,17 +68,38 @@ def propose_target_tracking(tracking: TrackingTables, target: int, policy: int, 
     running, desired = alarm_tables.targets.running[target], alarm_tables.targets.desired[target]
     proposal.out_cooldown, proposal.in_cooldown = row.out_cooldown, row.in_cooldown
     proposal.tracks_target, proposal.may_scale_in = 1, row.scales_in
-    proposal.direction, proposal.capacity = HOLD, running
+    proposal.direction, proposal.capacity, proposal.alarm = HOLD, running, row.high
     if math.isnan(high.value):
-        return int(row.high)
+        return
     if high.state == IN_ALARM or starts_from_zero(running, desired, high.value):
         proposal.direction = OUT
     elif low.state == IN_ALARM:
-        proposal.direction = IN
+        proposal.direction, proposal.alarm = IN, row.low
     else:
-        return int(row.high)
+        return
     proposal.capacity = target_tracking_capacity(running, high.value, high.tracked, proposal.direction)
-    return int(row.high if proposal.direction == OUT else row.low)
+
+
+@kernel_entry
+def decide_proposed(tracking: TrackingTables, target: int, count: int, moves: int, now: int) -> bool:
+    """Decide on the first `count` proposals, which are those of all policies of a service.
+
+    Returns whether the desired count changes; row `moves` of the moves then says how. An alarm that only measures is
+    not the cause of a decision: its value is left out.
+    """
+    chosen = choose_proposal(tracking.proposals, count)
+    if chosen < 0:
+        return False
+    alarm_tables, move = tracking.alarm_tables, tracking.moves[moves]
+    before = alarm_tables.targets.desired[target]
+    after = carry_out(alarm_tables.targets, target, tracking.proposals, chosen, now)
+    if after == before:
+        return False
+    alarm = alarm_tables.alarms[tracking.proposals[chosen].alarm]
+    move.target, move.before, move.count = target, before, after
+    move.origin = tracking.proposals[chosen].alarm
+    move.value = np.nan if alarm.role == WATCH else alarm.value
+    return True
 
 
 @kernel_entry
@@ -91,17 +113,12 @@ def decide_target_tracking(tracking: TrackingTables, actionable_count: int, now:
     alarm_tables = tracking.alarm_tables
     for position in range(actionable_count):
         target = alarm_tables.alarms[alarm_tables.actionable[position]].target
-        if tracking.only_policy[target] < 0 or target == last:
+        first, count = tracking.first_policy[target], tracking.policy_count[target]
+        if first < 0 or target == last:
             continue
         last = target
-        alarm = propose_target_tracking(tracking, target, tracking.only_policy[target], 0)
-        if choose_proposal(tracking.proposals, 1) < 0:
-            continue
-        before = alarm_tables.targets.desired[target]
-        count = carry_out(alarm_tables.targets, target, tracking.proposals, 0, now)
-        if count != before:
-            move = tracking.moves[moves]
-            move.target, move.before, move.count = target, before, count
-            move.origin, move.value = alarm, alarm_tables.alarms[alarm].value
+        for policy in range(count):
+            propose_target_tracking(tracking, target, first + policy, policy)
+        if decide_proposed(tracking, target, count, moves, now):
             moves += 1
     return moves

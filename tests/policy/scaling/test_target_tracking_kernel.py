@@ -52,10 +52,9 @@ def _tracking_tables(
     targets = TargetTables(*columns, new_cooldowns(1))
     metrics = np.zeros((1, 1)), np.zeros(0)
     alarm_tables = AlarmTables(rows, *metrics, targets, np.zeros(2, np.int64))
-    only = np.zeros(1, np.int64)
-    return TrackingTables(
-        alarm_tables, policies, only, new_table(ProposalRow, 1), new_table(ScalingMoveRow, 1)
-    )
+    all_policies = np.zeros(1, np.int64), np.ones(1, np.int64)
+    output = new_table(ProposalRow, 1), new_table(ScalingMoveRow, 1)
+    return TrackingTables(alarm_tables, policies, *all_policies, *output)
 
 
 @settings(deadline=None)
