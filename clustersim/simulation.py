@@ -191,14 +191,13 @@ class Simulation:
     def _start(self, task_sets: TaskSets) -> None:
         """Carry out the first instant: register instances, create services and entries of runTasks."""
         scenario = self.scenario
-        write_hazards(scenario, self.world.state.classes, task_sets.distributions)
+        write_hazards(scenario, self.world.state.capacity.classes, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         self.calendar_driver.arrivals = add_run_tasks(self.world, task_sets, self._plans)
         self.failures.schedule_pool_events(task_sets.replication)
         self._plans = []
-        table, values = task_sets.distributions.arrays()
-        self.world.state = self.world.state._replace(distributions=table, distribution_values=values)
+        task_sets.write_distributions(self.world)
         self.capacity.begin(0)
         if scenario.initial_state == "running":
             self.capacity.managed_instances.launch_initial(self.scheduler.desired_by_task_set(), 0)
@@ -295,7 +294,7 @@ class Simulation:
         self.metrics.update(now)
         if self.alarms.evaluate(now):
             self.scheduler.recheck_deployment_alarms()
-        services = self.world.state.services
+        services = self.world.state.services.rows
         self.autoscaler.tick(now, services["running"], services["desired"], services["deploying"])
         self.group_autoscaler.tick(now)
         if kill_over_memory_limit(self.world, self.traffic, now):
@@ -311,7 +310,7 @@ class Simulation:
 
     def _apply_scheduled_actions(self, now: int) -> None:
         for service, action in self._scheduled_actions.pop(now, []):
-            desired = int(self.world.state.services[service]["desired"])
+            desired = int(self.world.state.services.rows[service]["desired"])
             self.autoscaler.apply_scheduled_action(now, service, action, desired)
 
     def _close_cost_interval(self, now: int) -> None:
@@ -322,7 +321,7 @@ class Simulation:
         if (
             now < self.scenario.warm_up_ms
         ):  # the last instant of the warm-up: placement failures from `start` on count
-            self.world.state.placement_failures[:] = 0
+            self.world.state.placement.failures[:] = 0
             return
         if now == self.scenario.warm_up_ms:
             self.traffic.sample()
@@ -334,7 +333,7 @@ class Simulation:
 
     def _set_desired(self, service: int, count: int, cause: str) -> None:
         now = int(self.env.now)
-        before = int(self.world.state.services[service]["desired"])
+        before = int(self.world.state.services.rows[service]["desired"])
         self.events.log_desired_count(now, service, before, count, cause)
         self.scheduler.set_desired(service, count, now)
 

@@ -61,7 +61,7 @@ class CalendarDriver:
                 break
         clock = self.world.state.clock
         counters = self.world.state.counters
-        if counters.events > self.world.state.events.size // 2:
+        if counters.events > self.world.state.outputs.events.size // 2:
             self.flush_events()
         reached = int(clock.reached)
         if outcome == CONTROLLER_DUE and reached <= now:
@@ -79,6 +79,6 @@ class CalendarDriver:
         self.flush_ended()
         if (
             not has_room(self.world.core, MIN_FREE_ROWS)
-            or state.terminated_instances.size - state.counters.terminated_instances < 1
+            or state.outputs.terminated_instances.size - state.counters.terminated_instances < 1
         ):
             self.world.make_room(MIN_FREE_ROWS, 64)

@@ -47,17 +47,17 @@ def start_service(cluster: World, count: int, now: int = 0) -> Array:
 def run_task(cluster: World, now: int = 0, duration: int = NEVER, row: int = JOB) -> int:
     """Create one task of set `row` and try to place it; return its slot, or -1 if it failed."""
     cluster.make_room()
-    item_row = int(cluster.state.sets[row]["first_item"])
+    item_row = int(cluster.state.sets.rows[row]["first_item"])
     slot = int(create_task(cluster.core, row, item_row, cluster.first_shape[row], 0, now))
-    cluster.state.tasks[slot]["duration"] = duration
-    identity = cluster.state.tasks[slot]["task_id"]
+    cluster.state.tasks.rows[slot]["duration"] = duration
+    identity = cluster.state.tasks.rows[slot]["task_id"]
     try_place(cluster.core, slot, now)
-    return slot if cluster.state.tasks[slot]["task_id"] == identity else NEVER
+    return slot if cluster.state.tasks.rows[slot]["task_id"] == identity else NEVER
 
 
 def slots_of(cluster: World, ids: Array) -> Array:
     """Return the slots of the tasks with these ids."""
-    place = {int(cluster.state.tasks["task_id"][slot]): int(slot) for slot in cluster.live_tasks()}
+    place = {int(cluster.state.tasks.rows["task_id"][slot]): int(slot) for slot in cluster.live_tasks()}
     return np.array([place[int(identity)] for identity in ids], np.int64)
 
 
@@ -68,6 +68,6 @@ def settle(cluster: World, now: int) -> None:
         cluster.make_room(256, 16)
         counters = cluster.state.counters
         counters.controllers_to_wake = counters.dirty_services = 0
-        cluster.state.services["dirty"] = 0
-        earlier = counters.heap_size > 0 and cluster.state.heap[0, AT] < now
+        cluster.state.services.rows["dirty"] = 0
+        earlier = counters.heap_size > 0 and cluster.state.calendar.heap[0, AT] < now
         outcome = advance(cluster.core, cluster.now if earlier else now, now + 1)

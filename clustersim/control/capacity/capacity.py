@@ -77,7 +77,7 @@ class CapacityController:
     def report_terminations(self) -> None:
         """Log the terminations that compiled code has carried out since the last call."""
         state = self.world.state
-        for row in state.terminated_instances[self._reported : state.counters.terminated_instances]:
+        for row in state.outputs.terminated_instances[self._reported : state.counters.terminated_instances]:
             if row["reason"] in _REPORTED_BY_CALENDAR:
                 self.events.log_instance_terminated(
                     int(row["terminated"]), int(row["instance_id"]), int(row["reason"])

@@ -17,7 +17,7 @@ from clustersim.engine.compiled import Array
 from clustersim.policy.capacity.interruption_rates import CapacityOffer, Closure, is_available
 from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.vocabulary import TerminationReason
-from clustersim.world.build.build_world import count_attribute_combinations
+from clustersim.world.build.instance_classes import count_attribute_combinations
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.instances.lifecycle import drain_instance, end_instance, launch_instances
 from clustersim.world.state.world import World
@@ -71,10 +71,17 @@ class InstanceLauncher:
         if not self._bounded:
             return None
         state = self.world.state
-        usable_subnets = (state.pool_subnets[pool] == 1) & (state.subnet_zones == choice.zone)
+        usable_subnets = (state.capacity.pool_subnets[pool] == 1) & (
+            state.capacity.subnet_zones == choice.zone
+        )
         instance_class = self._class_numbers[pool, choice.type, choice.zone, 0, choice.spot]
         if (
-            int((state.free_addresses[usable_subnets] // state.classes["addresses"][instance_class]).sum())
+            int(
+                (
+                    state.capacity.free_addresses[usable_subnets]
+                    // state.capacity.classes["addresses"][instance_class]
+                ).sum()
+            )
             > ahead
         ):
             return None
@@ -103,13 +110,13 @@ class InstanceLauncher:
         state = self.world.state
         if self._patterns.patterns:  # memberOf expressions over instance ids
             for slot in slots:
-                for row, matches in self._patterns.matching(int(state.instances["instance_id"][slot])):
-                    state.hosts.facts[row, slot] = matches
+                for row, matches in self._patterns.matching(int(state.instances.rows["instance_id"][slot])):
+                    state.instances.hosts.facts[row, slot] = matches
         return slots
 
     def terminate(self, slot: int, now: int, reason: TerminationReason, drain_ms: int | None) -> None:
         """Terminate an instance: at once (`drain_ms` None), or once it has drained, after `drain_ms` at the latest."""
-        row = self.world.state.instances[slot]
+        row = self.world.state.instances.rows[slot]
         if drain_ms is None or row["non_daemon_tasks"] == 0:
             self.terminate_now(slot, now, reason)
             return
@@ -124,9 +131,9 @@ class InstanceLauncher:
     def terminate_drained(self, now: int) -> None:
         """Terminate the terminating instances that have drained or reached their deadline."""
         state = self.world.state
-        terminating = (state.instances["terminating"] == 1) & (state.instances["instance_id"] >= 0)
+        terminating = (state.instances.rows["terminating"] == 1) & (state.instances.rows["instance_id"] >= 0)
         for slot in np.flatnonzero(terminating):
-            row = self.world.state.instances[slot]
+            row = self.world.state.instances.rows[slot]
             instance_id = int(row["instance_id"])
             deadline, reason = self._terminating[instance_id]
             if row["non_daemon_tasks"] == 0 or now >= deadline:
@@ -135,7 +142,7 @@ class InstanceLauncher:
 
     def terminate_now(self, slot: int, now: int, reason: int) -> None:
         """Terminate an instance, and its tasks with it, at this instant."""
-        row = self.world.state.instances[slot]
+        row = self.world.state.instances.rows[slot]
         self.events.log_instance_terminated(now, int(row["instance_id"]), reason)
         assigned = int(self.world.state.counters.assigned_tasks)
         self.world.make_room(2 * int(row["task_count"]) + assigned + 64, 1)

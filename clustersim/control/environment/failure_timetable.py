@@ -120,7 +120,7 @@ class FailureTimetable:
 
     def _affects_fargate(self, closure: Closure) -> bool:
         """Return whether the closure affects a Fargate pool that the scenario uses."""
-        if not self.world.state.strategy_items["fargate"].any():
+        if not self.world.state.sets.strategy_items["fargate"].any():
             return False
         zones = range(len(self.world.names.zones))
         return any(
@@ -128,7 +128,7 @@ class FailureTimetable:
         )
 
     def _add_closures(self, closure: Closure, by: int) -> None:
-        closed = self.world.state.fargate_closed
+        closed = self.world.state.capacity.fargate_closed
         for bucket in range(len(FARGATE)):
             for zone in range(len(self.world.names.zones)):
                 if closure.covers(self._fargate_offer(bucket, zone)):
@@ -136,7 +136,7 @@ class FailureTimetable:
 
     def _covered_classes(self, closure: Closure) -> Array:
         """Return the mask of the Spot classes that a closure covers."""
-        names, classes = self.world.names, self.world.state.classes
+        names, classes = self.world.names, self.world.state.capacity.classes
         mask = np.zeros(classes.size, np.uint8)
         if self.world.scenario.pools:
             for c, row in enumerate(classes):
@@ -152,7 +152,9 @@ class FailureTimetable:
         """Terminate every instance and every Fargate task in a zone."""
         world = self.world
         live = world.live_instances()
-        covered = world.state.classes["zone"][world.state.instances["instance_class"][live]] == zone
+        covered = (
+            world.state.capacity.classes["zone"][world.state.instances.rows["instance_class"][live]] == zone
+        )
         for slot in live[covered]:
             self.launcher.terminate_now(int(slot), now, TerminationReason.ZONE_OUTAGE)
         slots = self._fargate_tasks([zone], None)
@@ -163,13 +165,13 @@ class FailureTimetable:
         """Return the slots of placed Fargate tasks in these zones, of one bucket or of both, by task id."""
         state = self.world.state
         slots = self.world.live_tasks()
-        tasks = state.tasks[slots]
-        items = state.strategy_items[tasks["strategy_item"]]
+        tasks = state.tasks.rows[slots]
+        items = state.sets.strategy_items[tasks["strategy_item"]]
         mask = (items["fargate"] == 1) & (tasks["placed"] >= 0) & np.isin(tasks["zone"], zones)
         if bucket is not None:
             mask &= (items["bucket"] == bucket) & (tasks["state"] <= TaskState.RUNNING)
         chosen = slots[mask]
-        return np.ascontiguousarray(chosen[np.argsort(state.tasks["task_id"][chosen])])
+        return np.ascontiguousarray(chosen[np.argsort(state.tasks.rows["task_id"][chosen])])
 
     def _interrupt_fargate(self, zones: list[int], event: int, fraction: float, now: int) -> None:
         slots = self._fargate_tasks(zones, 1)
@@ -184,7 +186,7 @@ class FailureTimetable:
         Call it when all task sets of the first instant are known, as they say whether Fargate Spot is used.
         """
         scenario, names = self.world.scenario, self.world.names
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         if scenario.failures.spot is not None and scenario.pools:
             pools = sorted({(int(row["type"]), int(row["zone"])) for row in classes if row["spot"]})
             for instance_type, zone in pools:
@@ -197,7 +199,7 @@ class FailureTimetable:
                         (instance_type, zone), stream, replication, (rates.pool, rates.fraction)
                     )
         fargate_spot = scenario.failures.fargate_spot
-        items = self.world.state.strategy_items[: self.world.strategy_items_used]
+        items = self.world.state.sets.strategy_items[: self.world.strategy_items_used]
         if fargate_spot is not None and np.any((items["fargate"] == 1) & (items["bucket"] == 1)):
             rates = interruption_rates(fargate_spot, fargate_spot.monthly_share)
             for zone in range(len(names.zones)):
@@ -227,7 +229,7 @@ class FailureTimetable:
         if event.type < 0:
             self._interrupt_fargate([event.zone], event.number, event.fraction, now)
             return
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         covered = (classes["type"] == event.type) & (classes["zone"] == event.zone) & (classes["spot"] == 1)
         mask = covered.astype(np.uint8)
         self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)

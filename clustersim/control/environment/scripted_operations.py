@@ -76,7 +76,7 @@ class ScriptedOperations:
             self.scheduler.deploy(service, revision, now)
         if request.get("desiredCount") is not None:
             count = int(request["desiredCount"])
-            before = int(self.world.state.services[service]["desired"])
+            before = int(self.world.state.services.rows[service]["desired"])
             self.events.log_desired_count(now, service, before, count, "UpdateService")
             self.scheduler.set_desired(service, count, now)
 
@@ -91,14 +91,15 @@ class ScriptedOperations:
         """Return the slots of container instances given by id, without those already terminated."""
         requested = instance_ids if isinstance(instance_ids, list) else [instance_ids]
         by_id = {
-            int(self.world.state.instances["instance_id"][s]): int(s) for s in self.world.live_instances()
+            int(self.world.state.instances.rows["instance_id"][s]): int(s)
+            for s in self.world.live_instances()
         }
         return [by_id[int(instance_id)] for instance_id in requested if int(instance_id) in by_id]
 
     def _update_instances(self, request: Mapping[str, Any], now: int) -> None:
         """UpdateContainerInstancesState: DRAINING or ACTIVE."""
         for slot in self._slots(request["containerInstances"]):
-            self.world.make_room(2 * int(self.world.state.instances["task_count"][slot]) + 64)
+            self.world.make_room(2 * int(self.world.state.instances.rows["task_count"][slot]) + 64)
             if request["status"] == "DRAINING":
                 drain_instance(self.world.core, slot, now)
             else:
@@ -113,7 +114,7 @@ class ScriptedOperations:
         """SetInstanceProtection: protects from scale-in, or no longer."""
         del now
         for slot in self._slots(request["instanceIds"]):
-            self.world.state.instances["protected"][slot] = bool(request["protectedFromScaleIn"])
+            self.world.state.instances.rows["protected"][slot] = bool(request["protectedFromScaleIn"])
         self.capacity.agenda.wake_now()
 
     def _set_desired_capacity(self, request: Mapping[str, Any], now: int) -> None:
@@ -125,6 +126,6 @@ class ScriptedOperations:
     def _stop_task(self, request: Mapping[str, Any], now: int) -> None:
         """StopTask by task id: SIGTERM, then SIGKILL after stopTimeout."""
         task_id = int(request["task"])
-        slots = np.flatnonzero(self.world.state.tasks["task_id"] == task_id)
+        slots = np.flatnonzero(self.world.state.tasks.rows["task_id"] == task_id)
         self.world.make_room()
         stop_tasks(self.world.core, slots, now, USER_INITIATED, STOPPED_BY_USER)

@@ -85,10 +85,10 @@ class EventBuffer:
     def _add(self, now: int, kind: int, count: int) -> Array:
         """Return `count` new rows of a kind to fill in; writes out or grows a full buffer first."""
         counters = self._world.state.counters
-        if counters.events + count > self._world.state.events.size:
+        if counters.events + count > self._world.state.outputs.events.size:
             self.flush()
             self._world.make_room_for_events(count)
-        rows = self._world.state.events[counters.events : counters.events + count]
+        rows = self._world.state.outputs.events[counters.events : counters.events + count]
         counters.events += count
         rows["at"], rows["kind"] = now, kind
         rows["task_id"] = rows["instance_id"] = NEVER
@@ -111,7 +111,7 @@ class EventBuffer:
         state.counters.events = 0
         if count == 0:
             return
-        rows = state.events[:count]
+        rows = state.outputs.events[:count]
         self._format_failures(rows)
         if self._text_table.ends.size <= len(self._texts):
             self._text_table = texts(self._texts)

@@ -105,7 +105,7 @@ class GroupAutoscaler:
         sizes = []
         for number in range(len(self.world.scenario.groups)):
             slots = self.capacity.groups.members(number).slots
-            up = np.count_nonzero(state.instances["registered"][slots] >= 0)
+            up = np.count_nonzero(state.instances.rows["registered"][slots] >= 0)
             warm = np.count_nonzero(self._metrics.warm(slots, now))
             sizes.append(GroupSize(self.capacity.desired[number], int(up), int(warm)))
         return sizes

@@ -43,9 +43,9 @@ class Daemons:
         """Return the slots of the ACTIVE instances that must have a task of this service."""
         state = self.world.state
         slots = self.world.live_instances()
-        instances = state.instances[slots]
-        item = int(state.sets[record.primary.task_set]["first_item"])
-        allowed = state.eligible[item][instances["instance_class"]] == ELIGIBLE
+        instances = state.instances.rows[slots]
+        item = int(state.sets.rows[record.primary.task_set]["first_item"])
+        allowed = state.placement.eligible[item][instances["instance_class"]] == ELIGIBLE
         hosts: Array = slots[allowed & (instances["state"] == InstanceState.ACTIVE)]
         return hosts
 
@@ -58,10 +58,10 @@ class Daemons:
         hosts = self.eligible_hosts(record)
         state = self.world.state
         slots = self.stopper.candidates(record, record.deployments)
-        tasks = state.tasks[slots]
+        tasks = state.tasks.rows[slots]
         current = tasks["set"] == record.primary.task_set
-        idle = state.instances["non_daemon_tasks"][tasks["instance_slot"]] == 0
-        draining = state.instances["state"][tasks["instance_slot"]] == InstanceState.DRAINING
+        idle = state.instances.rows["non_daemon_tasks"][tasks["instance_slot"]] == 0
+        draining = state.instances.rows["state"][tasks["instance_slot"]] == InstanceState.DRAINING
         misplaced = ~np.isin(tasks["instance_slot"], hosts) & ~draining
         self.stopper.stop_slots(record, slots[(draining & idle) | misplaced], now)
         unhealthy = int((current & (tasks["unhealthy"] > 0) & ~draining & ~misplaced).sum())
@@ -79,9 +79,9 @@ class Daemons:
         settings = record.settings.deployment
         lower, _ = healthy_bounds(desired, settings.minimum_healthy_percent, settings.maximum_percent)
         state = self.world.state
-        tasks = state.tasks[older]
+        tasks = state.tasks.rows[older]
         healthy = (tasks["state"] == TaskState.RUNNING) & (tasks["healthy"] >= 0) & (tasks["unhealthy"] == 0)
-        spare = max(0, int(state.services[record.number]["healthy"]) - lower)
+        spare = max(0, int(state.services.rows[record.number]["healthy"]) - lower)
         chosen = np.concatenate([older[~healthy], older[healthy][::-1][:spare]])
         self.stopper.stop_slots(record, chosen, now)
 
@@ -99,7 +99,7 @@ class Daemons:
     def hosts_without_task(self, record: ServiceRecord, hosts: Array) -> Array:
         """Return those of `hosts` without a task of the service, of any revision and state."""
         state = self.world.state
-        live = state.tasks[self.world.live_tasks()]
+        live = state.tasks.rows[self.world.live_tasks()]
         own = live[np.isin(live["set"], [each.task_set for each in record.deployments])]
         empty: Array = np.setdiff1d(hosts, own["instance_slot"]).astype(np.int64)
         return empty

@@ -42,9 +42,9 @@ class Replicas:
     def count_tasks(self, record: ServiceRecord) -> DeploymentCounts:
         """Count the tasks of a service as a deployment needs them."""
         state = self.world.state
-        service = state.services[record.number]
-        primary = state.sets[record.primary.task_set]
-        older = [state.sets[each.task_set] for each in record.deployments[:-1]]
+        service = state.services.rows[record.number]
+        primary = state.sets.rows[record.primary.task_set]
+        older = [state.sets.rows[each.task_set] for each in record.deployments[:-1]]
         leaving, unwell = int(primary["leaving"]), int(primary["unhealthy"])
         live = self.deployments.count_live(record.primary)
         both, settling = self._count_unhealthy(record) if unwell else (0, 0)
@@ -65,7 +65,7 @@ class Replicas:
         """Count, in the PRIMARY deployment, unhealthy tasks that are leaving too, and tasks that are yet to become
         healthy.
         """
-        tasks = self.world.state.tasks[self.stopper.candidates(record, [record.primary])]
+        tasks = self.world.state.tasks.rows[self.stopper.candidates(record, [record.primary])]
         unwell, leaving = tasks["unhealthy"] > 0, tasks["leaving"] == 1
         return int((unwell & leaving).sum()), int((~unwell & ~leaving & (tasks["healthy"] < 0)).sum())
 

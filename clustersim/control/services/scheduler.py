@@ -80,8 +80,8 @@ class Scheduler:
         self._store_minimum_percent(record)
         if "health_check_grace_ms" in changes:
             for deployment in record.deployments:
-                self.world.state.sets[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
-        self.world.state.services[service]["steady_reported"] = 0
+                self.world.state.sets.rows[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
+        self.world.state.services.rows[service]["steady_reported"] = 0
         self.mark_dirty(service)
 
     def deploy(self, service: int, definition_key: str, now: int) -> None:
@@ -92,7 +92,7 @@ class Scheduler:
         self.deployments.begin(record, definition_key, now)
         if shifting:
             self.traffic_shifting.begin(record, now)
-        self.world.state.services[service]["deploying"] = 1
+        self.world.state.services.rows[service]["deploying"] = 1
         self.mark_dirty(service)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
@@ -118,12 +118,14 @@ class Scheduler:
 
     def desired_by_task_set(self) -> dict[int, int]:
         """Return each service's desired count by the task set of its PRIMARY deployment."""
-        services = self.world.state.services
+        services = self.world.state.services.rows
         return {record.primary.task_set: int(services[record.number]["desired"]) for record in self.records}
 
     def mark_dirty(self, service: int) -> None:
         """Reconcile this service at the present instant."""
-        self.world.state.services[service]["steady"] = 0  # the scheduler reconciles it, not compiled code
+        self.world.state.services.rows[service]["steady"] = (
+            0  # the scheduler reconciles it, not compiled code
+        )
         self._marked.add(service)
         self.agenda.wake_now()
 
@@ -139,7 +141,7 @@ class Scheduler:
             if record.is_daemon:
                 continue
             row = record.primary.task_set
-            desired = int(self.world.state.services[record.number]["desired"])
+            desired = int(self.world.state.services.rows[record.number]["desired"])
             self.world.make_room(2 * desired + 64)
             create_healthy_tasks(self.world.core, row, self.world.first_shape[row], desired, now)
 
@@ -152,7 +154,7 @@ class Scheduler:
     def _store_minimum_percent(self, record: ServiceRecord) -> None:
         """Store the share of the desired count from which a service is available, for the next desired count on."""
         percent = record.settings.deployment.minimum_healthy_percent
-        self.world.state.services[record.number]["minimum_healthy_percent"] = percent
+        self.world.state.services.rows[record.number]["minimum_healthy_percent"] = percent
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
         return any(self.deployments.count_live(each) > 0 for each in record.deployments)
@@ -168,8 +170,11 @@ class Scheduler:
             if record.deployments
             and (record.on_virtual_machines or (record.is_daemon and record.primary.state != FAILED))
         ]
-        if rows != self.world.state.daemons.tolist():
-            self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
+        if rows != self.world.state.services.daemons.tolist():
+            state = self.world.state
+            self.world.state = state._replace(
+                services=state.services._replace(daemons=np.array(rows, np.int64))
+            )
 
     def _reconcile_at(self, service: int, at_ms: int) -> None:
         """Reconcile this service again at `at_ms`."""
@@ -182,9 +187,9 @@ class Scheduler:
         """Reconcile every dirty service, in the order of the scenario file."""
         state = self.world.state
         counters = state.counters
-        reported = {int(service) for service in state.dirty[: counters.dirty_services]}
+        reported = {int(service) for service in state.services.dirty[: counters.dirty_services]}
         for service in reported:
-            state.services[service]["dirty"] = 0
+            state.services.rows[service]["dirty"] = 0
         counters.dirty_services = 0
         counters.controllers_to_wake &= ~WAKE_SCHEDULER
         dirty = reported | self._marked | self._due.pop(now, set()) | self._find_uneven()
@@ -207,7 +212,7 @@ class Scheduler:
         if not counters.zones_changed:
             return set()
         counters.zones_changed = 0
-        services = self.world.state.services
+        services = self.world.state.services.rows
         uneven = {n for n in self.rebalancing.uneven_services() if services[n]["steady_reported"]}
         for service in uneven:
             self.records[service].check_zones = True
@@ -235,7 +240,7 @@ class Scheduler:
             self.replicas.reconcile(record, now)
         self._update_steady_state(record, now)
         deploying = record.primary.state == IN_PROGRESS
-        self.world.state.services[record.number]["deploying"] = deploying
+        self.world.state.services.rows[record.number]["deploying"] = deploying
 
     def _hand_over(self, record: ServiceRecord) -> None:
         """Hand a service with nothing in progress to compiled code until it is marked dirty.
@@ -243,7 +248,7 @@ class Scheduler:
         `world.scheduling.steady_services` handles it. The world then holds everything that code needs; state that only
         the controllers hold must be empty.
         """
-        row = self.world.state.services[record.number]
+        row = self.world.state.services.rows[record.number]
         primary = record.primary
         no_deployment = record.shift is None and len(record.deployments) == 1 and primary.state == COMPLETED
         balanced = record.moving_task < 0 and record.rebalanced and not record.check_zones
@@ -264,14 +269,14 @@ class Scheduler:
     def _fargate_may_refuse(self, row: int) -> bool:
         """Return whether one of several strategy items of a task set may refuse a task that another accepts."""
         state = self.world.state
-        s = state.sets[row]
-        items = state.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
+        s = state.sets.rows[row]
+        items = state.sets.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
         return items.size > 1 and bool(items["fargate"].any())
 
     def _update_daemon_desired(self, record: ServiceRecord, now: int) -> None:
         """Set a daemon service's desired count to the number of instances it runs on."""
         count = self.daemons.count_desired(record)
-        if count != int(self.world.state.services[record.number]["desired"]):
+        if count != int(self.world.state.services.rows[record.number]["desired"]):
             self.set_desired(record.number, count, now)
             self._marked.discard(record.number)
 
@@ -283,8 +288,8 @@ class Scheduler:
             self.deployments.complete(record, record.primary, now)
         if len(record.deployments) > 1 or record.moving_task >= 0:
             return
-        s = self.world.state.sets[record.primary.task_set]
-        service = self.world.state.services[record.number]
+        s = self.world.state.sets.rows[record.primary.task_set]
+        service = self.world.state.services.rows[record.number]
         desired = int(service["desired"])
         settled = int(s["running"]) == desired == int(s["healthy"]) and s["provisioning"] + s["pending"] == 0
         if not settled or s["leaving"] > 0:

@@ -77,7 +77,7 @@ class TaskStarter:
 
     def record_started(self, record: ServiceRecord, ids: np.ndarray, now: int) -> None:
         """Charge started tasks to the launch rate and log the service event."""
-        row = self.world.state.services[record.number]
+        row = self.world.state.services.rows[record.number]
         row["launch_tokens"] -= ids.size
         row["steady_reported"] = 0
         if ids.size:
@@ -93,7 +93,7 @@ class TaskStarter:
 
     def is_throttled(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> bool:
         """Return whether launches pause because tasks keep failing to start (service throttle logic)."""
-        failures = int(self.world.state.sets[deployment.task_set]["failed_starts"])
+        failures = int(self.world.state.sets.rows[deployment.task_set]["failed_starts"])
         if failures == 0:
             record.failed_rounds = record.paused_until_ms = 0
         elif failures != record.failures_seen and now >= record.paused_until_ms:
@@ -122,6 +122,6 @@ class TaskStarter:
         code = find_wait_reason(self.world.core, self.world.first_shape[deployment.task_set])
         host = int(state.counters.closest_host)
         if first_time:
-            instance = int(state.instances[host]["instance_id"]) if host >= 0 else NEVER
+            instance = int(state.instances.rows[host]["instance_id"]) if host >= 0 else NEVER
             self.events.log_placement_failure(now, record.number, int(code), instance)
         self._reconcile_at(record.number, now + RETRY_MS)

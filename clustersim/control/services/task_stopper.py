@@ -36,14 +36,16 @@ class TaskStopper:
     def candidates(self, record: ServiceRecord, deployments: list[DeploymentRecord]) -> Array:
         """Return the slots of the tasks of these deployments that are not stopping, newest first."""
         state = self.world.state
-        live = state.services[record.number]
+        live = state.services.rows[record.number]
         out = np.zeros(int(live["provisioning"] + live["pending"] + live["running"]), np.int64)
         slots = out[: list_tasks_of_group(self.world.core, record.number, out)]
-        return slots[np.isin(state.tasks["set"][slots], [deployment.task_set for deployment in deployments])]
+        return slots[
+            np.isin(state.tasks.rows["set"][slots], [deployment.task_set for deployment in deployments])
+        ]
 
     def unprotected(self, slots: Array, now: int) -> Array:
         """Return those of `slots` that scale-in or a deployment may stop."""
-        return slots[self.world.state.tasks["protected_until"][slots] <= now]
+        return slots[self.world.state.tasks.rows["protected_until"][slots] <= now]
 
     def stop_surplus(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> int:
         """Stop up to `count` tasks of a deployment that are neither leaving nor unhealthy.
@@ -64,17 +66,17 @@ class TaskStopper:
         stopped = int(choose_surplus_tasks(self.world.core, deployment.task_set, newer_set, now, count))
         if stopped < count:
             self.events.log_tasks_protected(now, record.number, deployment.number)
-        self._stop(record, self.world.state.choice[CHOSEN, :stopped].copy(), now, SCALING_ACTIVITY)
+        self._stop(record, self.world.state.placement.choice[CHOSEN, :stopped].copy(), now, SCALING_ACTIVITY)
         return stopped
 
     def _reserve_choice_rows(self, record: ServiceRecord) -> None:
-        row = self.world.state.services[record.number]
+        row = self.world.state.services.rows[record.number]
         self.world.make_room_to_choose(int(row["provisioning"] + row["pending"] + row["running"]))
 
     def stop_leaving(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> None:
         """Stop tasks that are to be replaced (on draining instances, or retired), oldest first."""
         slots = self.candidates(record, [deployment])
-        leaving = slots[self.world.state.tasks["leaving"][slots] == 1]
+        leaving = slots[self.world.state.tasks.rows["leaving"][slots] == 1]
         self._stop(record, np.ascontiguousarray(leaving[::-1][:count]), now, SCALING_ACTIVITY)
 
     def stop_unhealthy(
@@ -84,11 +86,12 @@ class TaskStopper:
         state = self.world.state
         slots = self.candidates(record, [deployment])
         unhealthy = slots[
-            (state.tasks["unhealthy"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+            (state.tasks.rows["unhealthy"][slots] > 0)
+            & (state.tasks.rows["state"][slots] == TaskState.RUNNING)
         ]
         chosen = np.ascontiguousarray(unhealthy[::-1][:count])
         for kind, reason in UNHEALTHY_REASONS.items():
-            of_kind = chosen[state.tasks["unhealthy"][chosen] == kind]
+            of_kind = chosen[state.tasks.rows["unhealthy"][chosen] == kind]
             self._stop(record, np.ascontiguousarray(of_kind), now, reason)
         return int(chosen.size)
 
@@ -106,7 +109,7 @@ class TaskStopper:
     def stoppable_in_zone(self, record: ServiceRecord, zone: int, kept_id: int, now: int) -> Array:
         """Return the slots of running tasks in a zone that may be stopped, without the one with id `kept_id`."""
         slots = self.unprotected(self.candidates(record, [record.primary]), now)
-        tasks = self.world.state.tasks[slots]
+        tasks = self.world.state.tasks.rows[slots]
         selected = (
             (tasks["zone"] == zone) & (tasks["task_id"] != kept_id) & (tasks["state"] == TaskState.RUNNING)
         )
@@ -119,12 +122,12 @@ class TaskStopper:
     def report_unhealthy_targets(self, record: ServiceRecord, now: int) -> None:
         """Log a service event for each target that has newly become unhealthy."""
         state = self.world.state
-        if sum(int(state.sets[each.task_set]["unhealthy"]) for each in record.deployments) == 0:
+        if sum(int(state.sets.rows[each.task_set]["unhealthy"]) for each in record.deployments) == 0:
             record.reported_unhealthy.clear()
             return
         slots = self.candidates(record, record.deployments)
-        for slot in slots[state.tasks["unhealthy"][slots] == BY_TARGET][::-1]:
-            t = state.tasks[slot]
+        for slot in slots[state.tasks.rows["unhealthy"][slots] == BY_TARGET][::-1]:
+            t = state.tasks.rows[slot]
             task_id = int(t["task_id"])
             if task_id not in record.reported_unhealthy:
                 record.reported_unhealthy.add(task_id)
@@ -137,8 +140,8 @@ class TaskStopper:
             return
         self.world.make_room(2 * int(slots.size) + 64)
         state = self.world.state
-        ids = state.tasks["task_id"][slots]
-        running = state.tasks["state"][slots] == TaskState.RUNNING
+        ids = state.tasks.rows["task_id"][slots]
+        running = state.tasks.rows["state"][slots] == TaskState.RUNNING
         stop_tasks(self.world.core, slots, now, SCHEDULER_INITIATED, reason)
-        self.world.state.services[record.number]["steady_reported"] = 0
+        self.world.state.services.rows[record.number]["steady_reported"] = 0
         self.events.log_tasks_stopped(now, record.number, ids[running])

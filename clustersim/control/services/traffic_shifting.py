@@ -192,8 +192,8 @@ class TrafficShifting:
 
     def _has_full_count(self, record: ServiceRecord, deployment: DeploymentRecord) -> bool:
         """Return whether a side has its full count, all of it healthy."""
-        desired = int(self.world.state.services[record.number]["desired"])
-        return int(self.world.state.sets[deployment.task_set]["healthy"]) >= desired
+        desired = int(self.world.state.services.rows[record.number]["desired"])
+        return int(self.world.state.sets.rows[deployment.task_set]["healthy"]) >= desired
 
     def _reconcile_later(self, record: ServiceRecord, until: int, now: int) -> None:
         if until > now:
@@ -204,7 +204,7 @@ class TrafficShifting:
     def _reconcile_sides(self, record: ServiceRecord, now: int) -> None:
         """Reconcile the sides that the stage keeps: blue until the clean-up, green from its scale-up on."""
         shift: TrafficShift = record.shift
-        desired = int(self.world.state.services[record.number]["desired"])
+        desired = int(self.world.state.services.rows[record.number]["desired"])
         if shift.stage < STAGES.index("CLEAN_UP"):
             self._reconcile_side(record, shift.blue, desired, now)
         if shift.stage >= STAGES.index("SCALE_UP"):
@@ -214,18 +214,18 @@ class TrafficShifting:
         self, record: ServiceRecord, deployment: DeploymentRecord, desired: int, now: int
     ) -> None:
         """Start missing tasks of a side, stop surplus ones, and replace unhealthy ones one for one."""
-        s = self.world.state.sets[deployment.task_set]
+        s = self.world.state.sets.rows[deployment.task_set]
         current = self.deployments.count_live(deployment) - int(s["leaving"]) - int(s["unhealthy"])
         if current > desired:
             self.stopper.stop_surplus(record, deployment, current - desired, now)
         elif current < desired and deployment.state != FAILED:
             self.starter.start(record, deployment, desired - current, now)
-        s = self.world.state.sets[deployment.task_set]
+        s = self.world.state.sets.rows[deployment.task_set]
         spare = int(s["healthy"]) - (desired - int(s["unhealthy"]))
         if s["unhealthy"] > 0 and spare > 0:
             replaced = self.stopper.stop_unhealthy(record, deployment, min(spare, int(s["unhealthy"])), now)
             self.deployments.count_replaced(deployment, replaced)
-        spare = int(self.world.state.sets[deployment.task_set]["healthy"]) - desired
+        spare = int(self.world.state.sets.rows[deployment.task_set]["healthy"]) - desired
         if s["leaving"] > 0 and spare > 0:
             self.stopper.stop_leaving(record, deployment, min(spare, int(s["leaving"])), now)
 

@@ -58,12 +58,14 @@ class VirtualMachineServices:
         """Move a service one step towards one copy of its PRIMARY deployment on each of its machines."""
         state = self.world.state
         slots = self.stopper.candidates(record, record.deployments)
-        leaving = state.tasks["leaving"][slots] == 1
+        leaving = state.tasks.rows["leaving"][slots] == 1
         self.stopper.stop_slots(record, slots[leaving], now)
         slots = slots[~leaving]
-        unhealthy = (state.tasks["unhealthy"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+        unhealthy = (state.tasks.rows["unhealthy"][slots] > 0) & (
+            state.tasks.rows["state"][slots] == TaskState.RUNNING
+        )
         if np.any(unhealthy):
-            hosts = state.tasks["instance_slot"][slots[unhealthy]].copy()
+            hosts = state.tasks.rows["instance_slot"][slots[unhealthy]].copy()
             for deployment in record.deployments:
                 stopped = self.stopper.stop_unhealthy(record, deployment, hosts.size, now)
                 if deployment is record.primary:
@@ -82,8 +84,10 @@ class VirtualMachineServices:
         hosts = self.daemons.eligible_hosts(record)
         to_restart = []
         for host in self.daemons.hosts_without_task(record, hosts):
-            instance_id = int(state.instances["instance_id"][host])
-            copy = copies.setdefault(instance_id, _CopyRestarts(int(state.instances["registered"][host])))
+            instance_id = int(state.instances.rows["instance_id"][host])
+            copy = copies.setdefault(
+                instance_id, _CopyRestarts(int(state.instances.rows["registered"][host]))
+            )
             if copy.restart_at_ms < 0:
                 copy.delay_ms = restart_delay_ms(copy.delay_ms, now - copy.started_ms)
                 copy.restart_at_ms = now + copy.delay_ms
@@ -94,19 +98,19 @@ class VirtualMachineServices:
         if to_restart:
             self.daemons.start_on_hosts(record, np.array(to_restart, np.int64), now)
         if len(copies) > 2 * hosts.size + 64:
-            live = set(state.instances["instance_id"][hosts].tolist())
+            live = set(state.instances.rows["instance_id"][hosts].tolist())
             self._copies[record.number] = {key: copy for key, copy in copies.items() if key in live}
 
     def _refresh_instances(self, record: ServiceRecord, slots: Array, now: int) -> None:
         """Replace machines that run an older revision, as far as the healthy percents allow."""
         state = self.world.state
-        older = slots[state.tasks["set"][slots] != record.primary.task_set]
+        older = slots[state.tasks.rows["set"][slots] != record.primary.task_set]
         if older.size == 0:
             self._set_extra(record, 0)
             return
         settings = record.settings.deployment
-        service = state.services[record.number]
-        healthy = state.tasks["healthy"][older] >= 0
+        service = state.services.rows[record.number]
+        healthy = state.tasks.rows["healthy"][older] >= 0
         step = refresh_step(
             int(service["desired"]),
             int(service["healthy"]),
@@ -117,7 +121,7 @@ class VirtualMachineServices:
         chosen = np.concatenate([older[~healthy][: step.unhealthy], older[healthy][::-1][: step.healthy]])
         if chosen.size:
             self._replace(
-                record, state.tasks["instance_slot"][chosen], now, TerminationReason.INSTANCE_REFRESH
+                record, state.tasks.rows["instance_slot"][chosen], now, TerminationReason.INSTANCE_REFRESH
             )
 
     def _set_extra(self, record: ServiceRecord, count: int) -> None:
@@ -131,7 +135,7 @@ class VirtualMachineServices:
         """Terminate these machines, so that their group launches others."""
         drain_ms = self.capacity.groups.drain_ms(self.group_number(record))
         for host in hosts:
-            if not self.world.state.instances["terminating"][host]:
+            if not self.world.state.instances.rows["terminating"][host]:
                 self.capacity.launcher.terminate(int(host), now, reason, drain_ms)
-        self.world.state.services[record.number]["steady_reported"] = 0
+        self.world.state.services.rows[record.number]["steady_reported"] = 0
         self.capacity.agenda.wake_now()

@@ -63,13 +63,15 @@ class ZoneRebalancing:
     def uneven_services(self) -> list[int]:
         """Return the services whose tasks differ by more than one between zones with any capacity."""
         state = self.world.state
-        instances = state.instances[self.world.live_instances()]
-        zones = np.zeros(state.zone_counts.shape[1], np.bool_)
+        instances = state.instances.rows[self.world.live_instances()]
+        zones = np.zeros(state.placement.zone_counts.shape[1], np.bool_)
         zones[
-            state.classes["zone"][instances["instance_class"][instances["state"] == InstanceState.ACTIVE]]
+            state.capacity.classes["zone"][
+                instances["instance_class"][instances["state"] == InstanceState.ACTIVE]
+            ]
         ] = True
-        counts = state.zone_counts[: len(self.world.names.services)]
-        if any(item["fargate"] for item in state.strategy_items):
+        counts = state.placement.zone_counts[: len(self.world.names.services)]
+        if any(item["fargate"] for item in state.sets.strategy_items):
             zones[:] = True
         if zones.sum() < 2:
             return []
@@ -78,7 +80,7 @@ class ZoneRebalancing:
 
     def continue_move(self, record: ServiceRecord, now: int) -> None:
         """Stop a task in the fullest zone once the one started in the emptiest zone is healthy."""
-        tasks = self.world.state.tasks
+        tasks = self.world.state.tasks.rows
         slots = np.flatnonzero(tasks["task_id"] == record.moving_task)
         if slots.size == 0 or tasks["state"][slots[0]] > TaskState.RUNNING:
             self._clear_move(record)  # it failed or was stopped; the next steady state checks the zones again
@@ -103,17 +105,19 @@ class ZoneRebalancing:
     def _tasks_by_zone(self, record: ServiceRecord) -> dict[int, int]:
         """Return the service's tasks in each zone it may use; on EC2, zones without an instance for it do not count."""
         state = self.world.state
-        s = state.sets[record.primary.task_set]
+        s = state.sets.rows[record.primary.task_set]
         first_item = int(s["first_item"])
-        counts = state.zone_counts[int(s["group"])]
-        zones = np.flatnonzero(state.item_zones[first_item])
+        counts = state.placement.zone_counts[int(s["group"])]
+        zones = np.flatnonzero(state.placement.item_zones[first_item])
         if np.ptp(counts[zones]) <= 1:
             # In balance, whichever zones have capacity.
             return {int(zone): int(counts[zone]) for zone in zones}
-        if not state.strategy_items[first_item]["fargate"]:
-            instances = state.instances[self.world.live_instances()]
+        if not state.sets.strategy_items[first_item]["fargate"]:
+            instances = state.instances.rows[self.world.live_instances()]
             items = range(first_item, first_item + int(s["item_count"]))
-            allowed = (state.eligible[list(items)] == ELIGIBLE).any(axis=0)[instances["instance_class"]]
+            allowed = (state.placement.eligible[list(items)] == ELIGIBLE).any(axis=0)[
+                instances["instance_class"]
+            ]
             instances = instances[allowed & (instances["state"] == InstanceState.ACTIVE)]
-            zones = np.intersect1d(zones, state.classes["zone"][instances["instance_class"]])
+            zones = np.intersect1d(zones, state.capacity.classes["zone"][instances["instance_class"]])
         return {int(zone): int(counts[zone]) for zone in zones}

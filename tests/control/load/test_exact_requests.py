@@ -302,9 +302,9 @@ def test_the_targets_are_the_ready_tasks(tmp_path: Path, monkeypatch: pytest.Mon
 
     def wrapped(self: Simulation, now: int) -> None:
         right(self, now)
-        sets, state = self.world.state.sets, self.traffic._exact._state
+        sets, state = self.world.state.sets.rows, self.traffic._exact._state
         assert state.pools["count"].sum() == (sets["ready"] + sets["hung"]).sum()
-        alive = self.world.state.tasks["state"][np.flatnonzero(state.target_of >= 0)]
+        alive = self.world.state.tasks.rows["state"][np.flatnonzero(state.target_of >= 0)]
         assert (alive >= TaskState.RUNNING).all()
         compared.append(int(state.pools["count"].sum()))
 
