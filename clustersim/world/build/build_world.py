@@ -35,7 +35,7 @@ from clustersim.vocabulary import (
     WaitReason,
 )
 from clustersim.world.build.image_tables import image_tables, subnet_tables
-from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS
+from clustersim.world.scheduling.service_tasks import LAUNCH_CYCLE_MS
 from clustersim.world.state import tables, task_tables
 from clustersim.world.state.counters import Clock, Counters
 from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
