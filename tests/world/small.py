@@ -16,8 +16,8 @@ from clustersim.engine.heap import AT
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import NEVER
 from clustersim.world.calendar import IDLE, NEEDS_ROOM, advance
-from clustersim.world.scheduling.commands import start_tasks
 from clustersim.world.scheduling.provisioning import try_place
+from clustersim.world.scheduling.service_tasks import start_service_tasks
 from clustersim.world.state.task_states import create_task
 from clustersim.world.state.world import World
 from tests.harness import Block, job, scenario_of, service, world
@@ -40,7 +40,7 @@ def start_service(cluster: World, count: int, now: int = 0) -> Array:
     """Start `count` tasks of the service; return their slots, oldest first."""
     cluster.make_room(4 * count + 64)
     ids = np.zeros(count, np.int64)
-    done = start_tasks(cluster.core, WEB, cluster.first_shape[WEB], count, now, ids)
+    done = start_service_tasks(cluster.core, WEB, count, now, ids)
     return slots_of(cluster, ids[:done])
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.billing.cost_rows import (
     EC2,
     ECS,
@@ -68,8 +69,9 @@ class GuestOs(NamedTuple):
 class CostLedger:
     """The costs of a run and its table `costs`."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World, recorder: Recorder, agendas: Agendas) -> None:
         self.world = world
+        self._agenda = agendas.costs
         self.recorder = recorder
         scenario = world.scenario
         self.billed_usd = 0.0
@@ -156,6 +158,16 @@ class CostLedger:
         """Read the tasks and instances that ended, if rows are per resource, before their buffers are emptied."""
         if self._resources is not None:
             self._resources.read_ended()
+
+    def schedule_wakeups(self) -> None:
+        """Schedule the first reading."""
+        scenario = self.world.scenario
+        self._agenda.wake_at(scenario.warm_up_ms + min(scenario.duration_ms, self.interval_ms))
+
+    def act(self, now: int) -> None:
+        """Read the usage accounts at the end of an interval, and schedule the next reading."""
+        self.close_interval(now, end=False)
+        self._agenda.wake_at(now + self.interval_ms)
 
     def close_interval(self, now: int, end: bool) -> None:
         """Read the usage accounts at `now`; write the period's rows if it is over, or at the `end` of the run."""

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.capacity.capacity_closures import capacity_closures
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
-from clustersim.policy.capacity.interruption_rates import CapacityOffer, Closure, is_available
+from clustersim.policy.capacity.interruption_rates import CapacityOffer, is_available
 from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.vocabulary import TerminationReason
 from clustersim.world.build.instance_classes import count_attribute_combinations
@@ -40,7 +41,7 @@ class InstanceLauncher:
         self.world = world
         self.events = events
         self.wake_at = wake_at
-        self.closures: tuple[Closure, ...] = ()
+        self.closures = capacity_closures(world.scenario)
         self._terminating: dict[int, tuple[int, int]] = {}  # by instance id: deadline (ms) and reason
         self._class_numbers = task_sets.class_numbers
         self._patterns = task_sets.facts

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
-from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.scheduler import Scheduler
-from clustersim.engine.agenda import Agenda
 from clustersim.scenario.sections.scenario import Action
 from clustersim.vocabulary import StopCode, StoppedReason, TerminationReason
 from clustersim.world.instances.lifecycle import activate_instance, drain_instance
@@ -29,14 +28,12 @@ class ScriptedOperations:
     """The scenario's `actions`, in order of time, then of the file."""
 
     def __init__(
-        self, world: World, scheduler: Scheduler, capacity: CapacityController, events: EventLog
+        self, world: World, scheduler: Scheduler, capacity: CapacityController, agendas: Agendas
     ) -> None:
         self.world = world
         self.scheduler = scheduler
         self.capacity = capacity
-        self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
+        self._agendas = agendas
         first = world.scenario.warm_up_ms
         self._due: dict[int, list[Action]] = {}
         for action in world.scenario.actions:
@@ -45,7 +42,7 @@ class ScriptedOperations:
     def schedule_wakeups(self) -> None:
         """Schedule every instant with an action."""
         for at_ms in sorted(self._due):
-            self.agenda.wake_at(at_ms)
+            self._agendas.actions.wake_at(at_ms)
 
     def act(self, now: int) -> None:
         """Carry out the actions scripted for this instant."""
@@ -62,7 +59,7 @@ class ScriptedOperations:
                 self._update_service(action, now)
             elif handler is not None:
                 handler(action.input, now)
-        self.calendar.wake_now()
+        self._agendas.calendar.wake_now()
 
     def _update_service(self, action: Action, now: int) -> None:
         """UpdateService: a revision, other providers or forceNewDeployment deploy; a desired count alone does not."""
@@ -75,10 +72,7 @@ class ScriptedOperations:
         if revision != current or request.get("forceNewDeployment") or "strategy" in action.changes:
             self.scheduler.deploy(service, revision, now)
         if request.get("desiredCount") is not None:
-            count = int(request["desiredCount"])
-            before = int(self.world.state.services.rows[service]["desired"])
-            self.events.log_desired_count(now, service, before, count, "UpdateService")
-            self.scheduler.set_desired(service, count, now)
+            self.scheduler.change_desired(service, int(request["desiredCount"]), "UpdateService", now)
 
     def _revision(self, name: str) -> str:
         """Return the key of a task definition; a family alone means its latest revision."""
@@ -115,7 +109,7 @@ class ScriptedOperations:
         del now
         for slot in self._slots(request["instanceIds"]):
             self.world.state.instances.rows["protected"][slot] = bool(request["protectedFromScaleIn"])
-        self.capacity.agenda.wake_now()
+        self._agendas.capacity.wake_now()
 
     def _set_desired_capacity(self, request: Mapping[str, Any], now: int) -> None:
         """SetDesiredCapacity of an Auto Scaling group."""

@@ -64,16 +64,6 @@ class EventBuffer:
         row["name"], row["sentence"] = self._kinds.code(name), len(self._messages)
         self._messages.append(sentence)
 
-    def add_tasks(self, now: int, service: int, kind: EventKind, task_ids: Array) -> None:
-        """Add the start or stop of tasks: one event with a row per task."""
-        rows = self._add(now, kind, task_ids.size)
-        rows["service"], rows["task_id"] = service, task_ids
-        rows["merged_events"] = np.arange(task_ids.size - 1, -1, -1)
-
-    def add_steady_state(self, now: int, service: int) -> None:
-        """Add that a service has reached a steady state."""
-        self._add(now, EventKind.STEADY, 1)["service"] = service
-
     def add_desired_counts(
         self, now: int, services: Array, before: Array, after: Array, causes: Array
     ) -> None:

@@ -2,7 +2,7 @@
 
 A row is the interval that begins at its `time`: counts are those of its beginning, utilisations means over it. So
 counts are taken at the beginning of an interval and written at its end, with the load and the usage of the time
-between. Decides nothing, changes nothing. The wiring calls it after all other concerns of an instant.
+between. Decides nothing, changes nothing. Its agenda calls `act` after all other concerns of an instant.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.scheduler import Scheduler
@@ -70,12 +71,14 @@ class SeriesSampler:
         traffic: Traffic,
         scheduler: Scheduler,
         capacity: CapacityController,
+        agendas: Agendas,
     ) -> None:
         self.world = world
         self.recorder = recorder
         self.traffic = traffic
         self.scheduler = scheduler
         self.capacity = capacity
+        self._agenda = agendas.series
         scenario = world.scenario
         entities = max(1, len(scenario.services), len(scenario.pools) + 2)
         self.interval_ms = scenario.sampling.interval_ms or default_interval_ms(
@@ -99,6 +102,27 @@ class SeriesSampler:
         used = set(state.capacity.classes["provider"].tolist()) if self.world.scenario.pools else set()
         used |= set(items["provider"][items["fargate"] == 1].tolist())
         return np.array(sorted(p for p in used if self.world.names.providers[p]), np.int32)
+
+    def schedule_wakeups(self) -> None:
+        """Schedule the end of the warm-up: its last instant, and the first after it."""
+        warm_up_ms = self.world.scenario.warm_up_ms
+        self._agenda.wake_at(warm_up_ms)
+        if warm_up_ms:
+            self._agenda.wake_at(warm_up_ms - 1)
+
+    def act(self, now: int) -> None:
+        """Sample at the end of an interval; what happens before the end of the warm-up does not count."""
+        warm_up_ms = self.world.scenario.warm_up_ms
+        if now < warm_up_ms:  # its last instant: placement failures from `start` on count
+            self.world.state.placement.failures[:] = 0
+            return
+        if now == warm_up_ms:
+            self.traffic.sample()
+            self.traffic.begin_summary()
+            self.begin(now)
+        else:
+            self.sample(now)
+        self._agenda.wake_at(now + self.interval_ms)
 
     def begin(self, now: int) -> None:
         """Open the first interval and reset the time integrals."""

@@ -18,7 +18,6 @@ from clustersim.engine.compiled import Array
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import healthy_bounds
 from clustersim.vocabulary import InstanceState, TaskState
-from clustersim.world.scheduling.commands import start_on_hosts
 from clustersim.world.state.world import World
 
 
@@ -92,7 +91,7 @@ class Daemons:
             return
         count = min(int(empty.size), self.starter.allowance(record, now))
         if count > 0:
-            self.start_on_hosts(record, empty[:count], now)
+            self.starter.start_on_hosts(record.primary, empty[:count], now)
         if count < empty.size:
             self.starter.continue_next_cycle(record, now)
 
@@ -103,11 +102,3 @@ class Daemons:
         own = live[np.isin(live["set"], [each.task_set for each in record.deployments])]
         empty: Array = np.setdiff1d(hosts, own["instance_slot"]).astype(np.int64)
         return empty
-
-    def start_on_hosts(self, record: ServiceRecord, hosts: Array, now: int) -> None:
-        """Start a task of the PRIMARY deployment on each of `hosts`."""
-        self.world.make_room(2 * int(hosts.size) + 64)
-        ids = np.zeros(hosts.size, np.int64)
-        row = record.primary.task_set
-        done = start_on_hosts(self.world.core, row, self.world.first_shape[row], hosts, now, ids)
-        self.starter.record_started(record, ids[:done], now)

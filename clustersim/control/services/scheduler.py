@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.daemons import Daemons
 from clustersim.control.services.deployments import Deployments, InAlarm
+from clustersim.control.services.due_services import DueServices
 from clustersim.control.services.replicas import Replicas
 from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROGRESS, ServiceRecord
 from clustersim.control.services.task_starter import TaskStarter
@@ -24,13 +26,12 @@ from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.control.services.traffic_shifting import TrafficShifting
 from clustersim.control.services.virtual_machines import VirtualMachineServices
 from clustersim.control.services.zone_rebalancing import ZoneRebalancing
-from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.scheduling.commands import create_healthy_tasks, set_desired
+from clustersim.world.scheduling.service_tasks import is_settled, report_steady
 from clustersim.world.scheduling.steady_services import reconcile_steady
-from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.world import World
 
 
@@ -45,26 +46,25 @@ class Scheduler:
         capacity: CapacityController,
         events: EventLog,
         in_alarm: InAlarm,
+        agendas: Agendas,
     ) -> None:
         self.world = world
         self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
+        self._calendar = agendas.calendar
+        self.due = DueServices(world, agendas)
         self.records = [ServiceRecord(n, service) for n, service in enumerate(world.scenario.services)]
-        self.starter = TaskStarter(world, events, self._reconcile_at)
+        self.starter = TaskStarter(world, events, self.due)
         self.stopper = TaskStopper(world, events)
         self.deployments = Deployments(world, task_sets, traffic, events, in_alarm)
         parts = (world, self.starter, self.stopper, self.deployments)
         self.replicas = Replicas(*parts, events)
         self.daemons = Daemons(*parts, events)
         self.virtual_machines = VirtualMachineServices(world, capacity, self.daemons)
-        self.traffic_shifting = TrafficShifting(*parts, traffic, self._reconcile_at)
+        self.traffic_shifting = TrafficShifting(*parts, traffic, self.due)
         self.rebalancing = ZoneRebalancing(world, self.starter, self.stopper, events)
         for record in self.records:
             self._store_minimum_percent(record)
         self._any_on_virtual_machines = any(record.on_virtual_machines for record in self.records)
-        self._marked: set[int] = set()
-        self._due: dict[int, set[int]] = {}
 
     # --- requests ------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Scheduler:
             for deployment in record.deployments:
                 self.world.state.sets.rows[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
         self.world.state.services.rows[service]["steady_reported"] = 0
-        self.mark_dirty(service)
+        self.due.mark_dirty(service)
 
     def deploy(self, service: int, definition_key: str, now: int) -> None:
         """Begin a PRIMARY deployment of a revision; older ones are replaced according to the deployment strategy."""
@@ -93,7 +93,13 @@ class Scheduler:
         if shifting:
             self.traffic_shifting.begin(record, now)
         self.world.state.services.rows[service]["deploying"] = 1
-        self.mark_dirty(service)
+        self.due.mark_dirty(service)
+
+    def change_desired(self, service: int, count: int, cause: str, now: int) -> None:
+        """Change the desired count of a service, and log the cause."""
+        before = int(self.world.state.services.rows[service]["desired"])
+        self.events.log_desired_count(now, service, before, count, cause)
+        self.set_desired(service, count, now)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
         """Set the desired count of a service."""
@@ -109,8 +115,7 @@ class Scheduler:
             for service, count in zip(services.tolist(), counts.tolist(), strict=True):
                 if self.records[service].on_virtual_machines:
                     self.virtual_machines.resize(self.records[service], count)
-        self._marked.update(services.tolist())
-        self.agenda.wake_now()
+        self.due.mark(services)
 
     def primary_definition(self, service: int) -> str:
         """Return the task definition of the PRIMARY deployment, such as `web:2`."""
@@ -121,19 +126,11 @@ class Scheduler:
         services = self.world.state.services.rows
         return {record.primary.task_set: int(services[record.number]["desired"]) for record in self.records}
 
-    def mark_dirty(self, service: int) -> None:
-        """Reconcile this service at the present instant."""
-        self.world.state.services.rows[service]["steady"] = (
-            0  # the scheduler reconciles it, not compiled code
-        )
-        self._marked.add(service)
-        self.agenda.wake_now()
-
     def recheck_deployment_alarms(self) -> None:
         """Mark dirty the services with a deployment in progress that an alarm may fail."""
         for record in self.records:
             if record.settings.deployment.alarms is not None and record.primary.state == IN_PROGRESS:
-                self.mark_dirty(record.number)
+                self.due.mark_dirty(record.number)
 
     def start_initial_tasks(self, now: int) -> None:
         """Start every service at its desired count, healthy, at the first instant (`initialState: running`)."""
@@ -176,25 +173,11 @@ class Scheduler:
                 services=state.services._replace(daemons=np.array(rows, np.int64))
             )
 
-    def _reconcile_at(self, service: int, at_ms: int) -> None:
-        """Reconcile this service again at `at_ms`."""
-        self._due.setdefault(at_ms, set()).add(service)
-        self.agenda.wake_at(at_ms)
-
     # --- acting --------------------------------------------------------------------------------------------
 
     def act(self, now: int) -> None:
         """Reconcile every dirty service, in the order of the scenario file."""
-        state = self.world.state
-        counters = state.counters
-        reported = {int(service) for service in state.services.dirty[: counters.dirty_services]}
-        for service in reported:
-            state.services.rows[service]["dirty"] = 0
-        counters.dirty_services = 0
-        counters.controllers_to_wake &= ~WAKE_SCHEDULER
-        dirty = reported | self._marked | self._due.pop(now, set()) | self._find_uneven()
-        order = np.array(sorted(dirty), np.int64)
-        self._marked.clear()
+        order = np.array(sorted(self.due.take(now) | self._find_uneven()), np.int64)
         position = 0
         while True:
             position = reconcile_steady(self.world.core, order, position, now)
@@ -204,7 +187,7 @@ class Scheduler:
             self._reconcile(record, now)
             self._hand_over(record)
             position += 1
-        self.calendar.wake_now()
+        self._calendar.wake_now()
 
     def _find_uneven(self) -> set[int]:
         """Return the steady services that capacity new to a zone allows to spread more evenly."""
@@ -278,7 +261,7 @@ class Scheduler:
         count = self.daemons.count_desired(record)
         if count != int(self.world.state.services.rows[record.number]["desired"]):
             self.set_desired(record.number, count, now)
-            self._marked.discard(record.number)
+            self.due.unmark(record.number)
 
     def _update_steady_state(self, record: ServiceRecord, now: int) -> None:
         """Log once that a service has reached a steady state, and complete its deployment."""
@@ -288,19 +271,16 @@ class Scheduler:
             self.deployments.complete(record, record.primary, now)
         if len(record.deployments) > 1 or record.moving_task >= 0:
             return
-        s = self.world.state.sets.rows[record.primary.task_set]
-        service = self.world.state.services.rows[record.number]
-        desired = int(service["desired"])
-        settled = int(s["running"]) == desired == int(s["healthy"]) and s["provisioning"] + s["pending"] == 0
-        if not settled or s["leaving"] > 0:
+        row = record.primary.task_set
+        if not is_settled(self.world.core, row) or self.world.state.sets.rows[row]["leaving"] > 0:
             return
         until = self.deployments.complete_or_bake(record, now)
         if until is not None:
-            self._reconcile_at(record.number, until)
-        if until is not None:
+            self.due.reconcile_at(record.number, until)
             return
-        if not service["steady_reported"]:
-            service["steady_reported"] = record.check_zones = True
-            self.events.log_steady_state(now, record.number)
+        if not self.world.state.services.rows[record.number]["steady_reported"]:
+            record.check_zones = True
+            self.world.make_room_for_events(1)
+            report_steady(self.world.core, record.number, now)
         if record.check_zones:
             self.rebalancing.rebalance(record, now)

@@ -12,13 +12,13 @@ import numpy as np
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
 from clustersim.engine.compiled import Array
-from clustersim.vocabulary import NEVER, StopCode, StoppedReason, TaskState
+from clustersim.vocabulary import NEVER, StoppedReason, TaskState
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_settled_tasks, choose_surplus_tasks
-from clustersim.world.scheduling.commands import list_tasks_of_group, stop_tasks
+from clustersim.world.scheduling.commands import list_tasks_of_group
+from clustersim.world.scheduling.service_tasks import stop_service_tasks
 from clustersim.world.state.world import World
 from clustersim.world.tasks.health import BY_TARGET
 
-SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
 UNHEALTHY_REASONS = {
     1: int(StoppedReason.CONTAINER_HEALTH_CHECK),
@@ -139,9 +139,4 @@ class TaskStopper:
         if slots.size == 0:
             return
         self.world.make_room(2 * int(slots.size) + 64)
-        state = self.world.state
-        ids = state.tasks.rows["task_id"][slots]
-        running = state.tasks.rows["state"][slots] == TaskState.RUNNING
-        stop_tasks(self.world.core, slots, now, SCHEDULER_INITIATED, reason)
-        self.world.state.services.rows[record.number]["steady_reported"] = 0
-        self.events.log_tasks_stopped(now, record.number, ids[running])
+        stop_service_tasks(self.world.core, record.number, slots, now, reason)

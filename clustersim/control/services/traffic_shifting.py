@@ -11,11 +11,11 @@ Guide: blue/green, linear and canary deployments (24 hours a stage at most, then
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.deployments import Deployments
+from clustersim.control.services.due_services import DueServices
 from clustersim.control.services.service_state import FAILED, IN_PROGRESS, DeploymentRecord, ServiceRecord
 from clustersim.control.services.task_starter import TaskStarter
 from clustersim.control.services.task_stopper import TaskStopper
@@ -42,8 +42,6 @@ _STAGES_WITHOUT_LIMIT = (
     "BAKE_TIME",
     "CLEAN_UP",
 )  # their lengths are configured
-
-ReconcileAt = Callable[[int, int], None]
 
 
 @dataclass
@@ -73,7 +71,7 @@ class TrafficShift:
 
 
 class TrafficShifting:
-    """The controller of all deployments that shift traffic; `reconcile_at(service, instant)` reconciles one later."""
+    """The controller of all deployments that shift traffic."""
 
     def __init__(
         self,
@@ -82,14 +80,14 @@ class TrafficShifting:
         stopper: TaskStopper,
         deployments: Deployments,
         traffic: Traffic,
-        reconcile_at: ReconcileAt,
+        due: DueServices,
     ) -> None:
         self.world = world
         self.starter = starter
         self.stopper = stopper
         self.deployments = deployments
         self.traffic = traffic
-        self._reconcile_at = reconcile_at
+        self._due = due
 
     def begin(self, record: ServiceRecord, now: int) -> None:
         """Begin shifting from the tasks that a service has (blue) to its new PRIMARY deployment (green)."""
@@ -130,7 +128,7 @@ class TrafficShifting:
         if not self._check_hooks(record, now):
             return False
         if shift.name == "SCALE_UP":
-            self._reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
+            self._due.reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
             return self._has_full_count(record, shift.green)
         if shift.name == "PRODUCTION_TRAFFIC_SHIFT":
             return self._move_traffic(record, now)
@@ -197,7 +195,7 @@ class TrafficShifting:
 
     def _reconcile_later(self, record: ServiceRecord, until: int, now: int) -> None:
         if until > now:
-            self._reconcile_at(record.number, until)
+            self._due.reconcile_at(record.number, until)
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
@@ -264,4 +262,4 @@ class TrafficShifting:
             shift.blue.state, shift.blue.completed_ms = IN_PROGRESS, None
         elif shift.blue.state != IN_PROGRESS:
             record.completed = shift.blue
-        self._reconcile_at(record.number, now)
+        self._due.reconcile_at(record.number, now)

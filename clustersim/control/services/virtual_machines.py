@@ -91,12 +91,12 @@ class VirtualMachineServices:
             if copy.restart_at_ms < 0:
                 copy.delay_ms = restart_delay_ms(copy.delay_ms, now - copy.started_ms)
                 copy.restart_at_ms = now + copy.delay_ms
-                self.daemons.starter.reconcile_at(record, copy.restart_at_ms)
+                self.daemons.starter.due.reconcile_at(record.number, copy.restart_at_ms)
             elif copy.restart_at_ms <= now:
                 copy.started_ms, copy.restart_at_ms = now, NEVER
                 to_restart.append(host)
         if to_restart:
-            self.daemons.start_on_hosts(record, np.array(to_restart, np.int64), now)
+            self.daemons.starter.start_on_hosts(record.primary, np.array(to_restart, np.int64), now)
         if len(copies) > 2 * hosts.size + 64:
             live = set(state.instances.rows["instance_id"][hosts].tolist())
             self._copies[record.number] = {key: copy for key, copy in copies.items() if key in live}
@@ -126,16 +126,9 @@ class VirtualMachineServices:
 
     def _set_extra(self, record: ServiceRecord, count: int) -> None:
         """Set the number of machines that a refresh needs beyond the desired capacity."""
-        extra, group = self.capacity.groups.refresh_extra, self.group_number(record)
-        if extra[group] != count:
-            extra[group] = count
-            self.capacity.agenda.wake_now()
+        self.capacity.set_refresh_extra(self.group_number(record), count)
 
     def _replace(self, record: ServiceRecord, hosts: Array, now: int, reason: TerminationReason) -> None:
         """Terminate these machines, so that their group launches others."""
-        drain_ms = self.capacity.groups.drain_ms(self.group_number(record))
-        for host in hosts:
-            if not self.world.state.instances.rows["terminating"][host]:
-                self.capacity.launcher.terminate(int(host), now, reason, drain_ms)
+        self.capacity.replace(self.group_number(record), hosts, now, reason)
         self.world.state.services.rows[record.number]["steady_reported"] = 0
-        self.capacity.agenda.wake_now()

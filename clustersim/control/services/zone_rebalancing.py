@@ -15,6 +15,7 @@ from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import find_rebalancing_move
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, InstanceState, TaskState
+from clustersim.world.scheduling.steady_services import is_uneven
 from clustersim.world.state.world import World
 
 RETRY_MS = 5 * MS_PER_MINUTE  # until a zone without room is tried again; AWS publishes no value
@@ -35,7 +36,9 @@ class ZoneRebalancing:
         failed = record.primary.state == FAILED  # a FAILED deployment launches no tasks
         if not record.settings.zone_rebalancing or record.is_daemon or record.moving_task >= 0 or failed:
             return
-        move = find_rebalancing_move(self._tasks_by_zone(record))
+        move = None
+        if is_uneven(self.world.core, record.primary.task_set):
+            move = find_rebalancing_move(self._tasks_by_zone(record))
         if move is None:
             if not record.rebalanced:
                 record.rebalanced = True
@@ -58,7 +61,7 @@ class ZoneRebalancing:
     def _retry_later(self, record: ServiceRecord, now: int) -> None:
         """Check the zones again later."""
         record.check_zones = True
-        self.starter.reconcile_at(record, now + RETRY_MS)
+        self.starter.due.reconcile_at(record.number, now + RETRY_MS)
 
     def uneven_services(self) -> list[int]:
         """Return the services whose tasks differ by more than one between zones with any capacity."""
@@ -109,9 +112,6 @@ class ZoneRebalancing:
         first_item = int(s["first_item"])
         counts = state.placement.zone_counts[int(s["group"])]
         zones = np.flatnonzero(state.placement.item_zones[first_item])
-        if np.ptp(counts[zones]) <= 1:
-            # In balance, whichever zones have capacity.
-            return {int(zone): int(counts[zone]) for zone in zones}
         if not state.sets.strategy_items[first_item]["fargate"]:
             instances = state.instances.rows[self.world.live_instances()]
             items = range(first_item, first_item + int(s["item_count"]))

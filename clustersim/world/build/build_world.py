@@ -33,7 +33,7 @@ from clustersim.world.build.instance_classes import (
     spread_attributes,
     write_keys,
 )
-from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS
+from clustersim.world.scheduling.service_tasks import LAUNCH_CYCLE_MS
 from clustersim.world.state import tables, task_tables
 from clustersim.world.state.counters import Clock, Counters
 from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow

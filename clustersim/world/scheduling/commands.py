@@ -53,23 +53,14 @@ def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
         v.steady_reported = 0
 
 
-@kernel_entry
-def start_tasks(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
+@kernel
+def start_task_batch(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`, write their ids to `started` and return their number.
 
     With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no task for it.
     Fargate's refusals are not created either, but tasks of other strategy items are; `counters.refused_sentence` is
     then the wait reason of Fargate, else 0. `shape` is that of the first strategy item of the set.
     """
-    done = start_task_batch(state, row, shape, count, now, started)
-    if state.counters.refused_sentence > 0:
-        state.placement.failures[state.counters.refused_sentence] += 1
-    return int(done)
-
-
-@kernel
-def start_task_batch(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
-    """Do the work of `start_tasks` without counting a placement failure."""
     s = state.sets.rows[row]
     service = state.services.rows[s.service]
     state.counters.refused_sentence = 0
@@ -104,8 +95,8 @@ def start_task_batch(state: State, row: int, shape: int, count: int, now: int, s
     return done
 
 
-@kernel_entry
-def start_in_zone(state: State, row: int, shape: int, zone: int, now: int, started: Slots) -> int:
+@kernel
+def start_task_in_zone(state: State, row: int, shape: int, zone: int, now: int, started: Slots) -> int:
     """Start one task of a service's set `row` in `zone`, if it fits there; return 1, else 0.
 
     The id of the task goes to `started`.
@@ -154,8 +145,8 @@ def find_host_in_zone(state: State, shape: int, ordinal: int, zone: int) -> int:
     return host
 
 
-@kernel_entry
-def start_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
+@kernel
+def start_tasks_on_hosts(state: State, row: int, shape: int, hosts: Slots, now: int, started: Slots) -> int:
     """Start a task of a DAEMON service's set `row` on each instance in `hosts` on which it fits.
 
     Instances whose agent is disconnected are left out. The ids of the tasks go to `started`; returns their number.

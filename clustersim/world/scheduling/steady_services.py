@@ -3,7 +3,7 @@
 A service is *steady* when the scheduler has nothing under way for it: REPLICA, one deployment that is COMPLETED, no
 failure, no move between zones (`control.services.scheduler` decides). What remains to be reconciled, which is most of
 all reconciliation, is here: start missing tasks, stop surplus tasks, report the steady state once. Anything else is
-left to the scheduler, which does the same from its own records.
+left to the scheduler. Both start and stop tasks by the kernels of `service_tasks`.
 
 The calendar calls `reconcile_dirty` where no other concern is due at the instant; otherwise the scheduler calls
 `reconcile_steady` in its turn.
@@ -12,34 +12,23 @@ The calendar calls `reconcile_dirty` where no other concern is due at the instan
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel, kernel_entry
-from clustersim.vocabulary import MS_PER_SECOND, NEVER, EventKind, StopCode, StoppedReason
+from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_surplus_tasks
-from clustersim.world.scheduling.commands import start_task_batch
 from clustersim.world.scheduling.provisioning import has_room
+from clustersim.world.scheduling.service_tasks import (
+    is_settled,
+    refill_launch_tokens,
+    report_steady,
+    start_service_tasks,
+    stop_service_tasks,
+)
 from clustersim.world.state.counters import WAKE_SCHEDULER
-from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import RUNNING, mark_service_dirty
+from clustersim.world.state.task_states import mark_service_dirty
 from clustersim.world.state.usage import Slots
-from clustersim.world.tasks.lifecycle import stop_task
 
-LAUNCH_CYCLE_MS = MS_PER_SECOND  # ECS publishes no cycle length; launch tokens are refilled once a second
 _STARTED = CHOSEN  # the row of `State.placement.choice` for the ids of started tasks
-
-_TASKS_STARTED = int(EventKind.TASKS_STARTED)
-_TASKS_STOPPED = int(EventKind.TASKS_STOPPED)
-_STEADY = int(EventKind.STEADY)
-_SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 _SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
-
-
-@kernel_entry
-def refill_launch_tokens(state: State, service: int, now: int) -> int:
-    """Refill the launch tokens of a service up to `now`; return the number of tasks that may be launched."""
-    v = state.services.rows[service]
-    v.launch_tokens = min(v.launch_burst, v.launch_tokens + (now - v.launch_refilled_at) * v.launch_rate)
-    v.launch_refilled_at = now
-    return int(v.launch_tokens)
 
 
 @kernel_entry
@@ -117,18 +106,12 @@ def _reconcile(state: State, service: int, now: int) -> bool:
 @kernel
 def _start(state: State, service: int, count: int, now: int) -> bool:
     """Start `count` tasks at once if the launch rate allows it; return whether all were started."""
-    v = state.services.rows[service]
     if refill_launch_tokens(state, service, now) < count or count > state.placement.choice.shape[1]:
         return False
-    ids = state.placement.choice[_STARTED, :count]
-    done = start_task_batch(state, v.primary, state.sets.rows[v.primary].first_shape, count, now, ids)
-    v.launch_tokens -= done
-    if done > 0:
-        v.steady_reported = 0
-    for position in range(done):
-        emit_event(state, now, _TASKS_STARTED, NEVER, ids[position], service)
-        state.outputs.events[state.counters.events - 1].merged_events = done - 1 - position
-    return bool(done == count)
+    started = state.placement.choice[_STARTED, :count]
+    return bool(
+        start_service_tasks(state, state.services.rows[service].primary, count, now, started) == count
+    )
 
 
 @kernel
@@ -141,18 +124,7 @@ def _stop(state: State, service: int, live: int, now: int) -> bool:
         or choose_surplus_tasks(state, v.primary, NEVER, now, count) < count
     ):
         return False
-    v.steady_reported = 0
-    chosen = state.placement.choice[CHOSEN, :count]
-    running = 0
-    for slot in chosen:
-        running += int(state.tasks.rows[slot].state == RUNNING)
-    for slot in chosen:
-        if state.tasks.rows[slot].state == RUNNING:
-            running -= 1
-            emit_event(state, now, _TASKS_STOPPED, NEVER, state.tasks.rows[slot].task_id, service)
-            state.outputs.events[state.counters.events - 1].merged_events = running
-    for slot in chosen:
-        stop_task(state, slot, now, _SCHEDULER_INITIATED, _SCALING_ACTIVITY)
+    stop_service_tasks(state, service, state.placement.choice[CHOSEN, :count], now, _SCALING_ACTIVITY)
     return True
 
 
@@ -160,19 +132,16 @@ def _stop(state: State, service: int, live: int, now: int) -> bool:
 def _report_steady(state: State, service: int, now: int) -> bool:
     """Report the steady state once; return False if the spread over zones must be checked first."""
     v = state.services.rows[service]
-    s = state.sets.rows[v.primary]
-    settled = s.running == v.desired and s.healthy == v.desired and s.provisioning + s.pending == 0
-    if v.steady_reported or not settled:
+    if v.steady_reported or not is_settled(state, v.primary):
         return True
-    if v.rebalances_zones and _is_uneven(state, v.primary):
+    if v.rebalances_zones and is_uneven(state, v.primary):
         return False
-    v.steady_reported = 1
-    emit_event(state, now, _STEADY, NEVER, NEVER, service)
+    report_steady(state, service, now)
     return True
 
 
-@kernel
-def _is_uneven(state: State, row: int) -> bool:
+@kernel_entry
+def is_uneven(state: State, row: int) -> bool:
     """Return whether the task counts of a service differ by more than one between two of its zones."""
     s = state.sets.rows[row]
     least, most = 1 << 62, 0
