@@ -102,10 +102,11 @@ MUTATIONS = {
         "h.first_assigned = slot\n        state.counters.assigned_tasks += 1", "h.first_assigned = slot"
     ),
     "unprotected": Mutation(
-        'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"
+        'return slots[world.state.tasks["protected_until"][slots] <= now]', "return slots"
     ),
     "failed-deployment-launches": Mutation(
-        "if record.primary.state == FAILED:\n            return", "if False:\n            return"
+        "if record.primary.state == FAILED:\n            return ()  # it launches",
+        "if False:\n            return ()  # it launches",
     ),
     "two-daemons": Mutation('np.setdiff1d(hosts, own["instance_slot"])', "hosts"),
     "silent-daemon": Mutation(

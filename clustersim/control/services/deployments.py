@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
+from clustersim.control.services.live_tasks import count_live
 from clustersim.control.services.service_state import (
     COMPLETED,
     FAILED,
@@ -77,16 +78,11 @@ class Deployments:
 
     def drop_drained(self, record: ServiceRecord) -> None:
         """Drop older deployments whose last task has stopped."""
-        remaining = [each for each in record.deployments[:-1] if self.count_live(each) > 0]
+        remaining = [each for each in record.deployments[:-1] if count_live(self.world, each) > 0]
         for each in record.deployments[:-1]:
             if each not in remaining:
                 self.traffic.close_backend(each.task_set)
         record.deployments = [*remaining, record.primary]
-
-    def count_live(self, deployment: DeploymentRecord) -> int:
-        """Return the number of tasks of a deployment that are not stopping."""
-        s = self.world.state.sets.rows[deployment.task_set]
-        return int(s["provisioning"] + s["pending"] + s["running"])
 
     # --- evaluating -----------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ shifting, zone rebalancing), in which order, and when the service is steady. Kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,11 @@ from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.daemons import Daemons
 from clustersim.control.services.deployments import Deployments, InAlarm
 from clustersim.control.services.due_services import DueServices
+from clustersim.control.services.live_tasks import count_live, live_tasks
+from clustersim.control.services.plan_applier import PlanApplier
+from clustersim.control.services.plans import Plan
 from clustersim.control.services.replicas import Replicas
 from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROGRESS, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.control.services.traffic_shifting import TrafficShifting
 from clustersim.control.services.virtual_machines import VirtualMachineServices
 from clustersim.control.services.zone_rebalancing import ZoneRebalancing
@@ -33,6 +34,10 @@ from clustersim.world.scheduling.commands import create_healthy_tasks, set_desir
 from clustersim.world.scheduling.service_tasks import is_settled, report_steady
 from clustersim.world.scheduling.steady_services import reconcile_steady
 from clustersim.world.state.world import World
+from clustersim.world.tasks.health import BY_TARGET
+
+Decider = Callable[[ServiceRecord, int], Plan]
+"""What plans the next step of a service at an instant (ms)."""
 
 
 class Scheduler:
@@ -53,15 +58,14 @@ class Scheduler:
         self._calendar = agendas.calendar
         self.due = DueServices(world, agendas)
         self.records = [ServiceRecord(n, service) for n, service in enumerate(world.scenario.services)]
-        self.starter = TaskStarter(world, events, self.due)
-        self.stopper = TaskStopper(world, events)
+        self.capacity = capacity
         self.deployments = Deployments(world, task_sets, traffic, events, in_alarm)
-        parts = (world, self.starter, self.stopper, self.deployments)
-        self.replicas = Replicas(*parts, events)
-        self.daemons = Daemons(*parts, events)
-        self.virtual_machines = VirtualMachineServices(world, capacity, self.daemons)
-        self.traffic_shifting = TrafficShifting(*parts, traffic, self.due)
-        self.rebalancing = ZoneRebalancing(world, self.starter, self.stopper, events)
+        self.applier = PlanApplier(world, self.deployments, capacity, events, self.due)
+        self.replicas = Replicas(world)
+        self.daemons = Daemons(world)
+        self.virtual_machines = VirtualMachineServices(world, self.daemons)
+        self.traffic_shifting = TrafficShifting(world, self.applier, self.deployments, traffic, self.due)
+        self.rebalancing = ZoneRebalancing(world)
         for record in self.records:
             self._store_minimum_percent(record)
         self._any_on_virtual_machines = any(record.on_virtual_machines for record in self.records)
@@ -87,7 +91,7 @@ class Scheduler:
     def deploy(self, service: int, definition_key: str, now: int) -> None:
         """Begin a PRIMARY deployment of a revision; older ones are replaced according to the deployment strategy."""
         record = self.records[service]
-        self.rebalancing.interrupt(record, now)
+        self.applier.apply(record, self.rebalancing.interrupt(record), now)
         shifting = record.settings.deployment.strategy != "ROLLING" and self._has_tasks(record)
         self.deployments.begin(record, definition_key, now)
         if shifting:
@@ -114,7 +118,8 @@ class Scheduler:
         if self._any_on_virtual_machines:
             for service, count in zip(services.tolist(), counts.tolist(), strict=True):
                 if self.records[service].on_virtual_machines:
-                    self.virtual_machines.resize(self.records[service], count)
+                    group = self.world.names.pools.index(str(self.records[service].settings.machines))
+                    self.capacity.set_desired(group, count)
         self.due.mark(services)
 
     def primary_definition(self, service: int) -> str:
@@ -154,7 +159,7 @@ class Scheduler:
         self.world.state.services.rows[record.number]["minimum_healthy_percent"] = percent
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
-        return any(self.deployments.count_live(each) > 0 for each in record.deployments)
+        return any(count_live(self.world, each) > 0 for each in record.deployments)
 
     def _update_daemon_sets(self) -> None:
         """Store the task sets of which every eligible new instance gets a task.
@@ -204,7 +209,7 @@ class Scheduler:
 
     def _reconcile(self, record: ServiceRecord, now: int) -> None:
         """Move one service one step towards its desired state."""
-        self.stopper.report_unhealthy_targets(record, now)
+        self._report_unhealthy_targets(record, now)
         self.deployments.fail_if_unsuccessful(record, now)
         if record.shift is None:
             self.deployments.drop_drained(record)
@@ -213,17 +218,40 @@ class Scheduler:
         elif record.is_daemon:
             self._update_daemon_sets()
             self._update_daemon_desired(record, now)
-            self.daemons.reconcile(record, now)
+            self._carry_out(record, now, self.daemons.plan_stops, self.daemons.plan_starts)
         elif record.on_virtual_machines:
             self._update_daemon_sets()
-            self.virtual_machines.reconcile(record, now)
+            machines = self.virtual_machines
+            self._carry_out(
+                record, now, machines.plan_removals, machines.plan_refresh, machines.plan_restarts
+            )
         else:
             if record.moving_task >= 0:
-                self.rebalancing.continue_move(record, now)
-            self.replicas.reconcile(record, now)
+                self._carry_out(record, now, self.rebalancing.plan_continuation)
+            self._carry_out(record, now, self.replicas.plan_scale_in, self.replicas.plan_step)
         self._update_steady_state(record, now)
         deploying = record.primary.state == IN_PROGRESS
         self.world.state.services.rows[record.number]["deploying"] = deploying
+
+    def _report_unhealthy_targets(self, record: ServiceRecord, now: int) -> None:
+        """Log a service event for each target that has newly become unhealthy."""
+        state = self.world.state
+        if sum(int(state.sets.rows[each.task_set]["unhealthy"]) for each in record.deployments) == 0:
+            record.reported_unhealthy.clear()
+            return
+        slots = live_tasks(self.world, record, record.deployments)
+        for slot in slots[state.tasks.rows["unhealthy"][slots] == BY_TARGET][::-1]:
+            t = state.tasks.rows[slot]
+            task_id = int(t["task_id"])
+            if task_id not in record.reported_unhealthy:
+                record.reported_unhealthy.add(task_id)
+                group = self.world.names.target_groups[int(t["set"])]
+                self.events.log_target_unhealthy(now, record.number, task_id, int(t["instance_id"]), group)
+
+    def _carry_out(self, record: ServiceRecord, now: int, *deciders: Decider) -> None:
+        """Carry out the plans of these deciders; each sees what the plans before it have done."""
+        for decide in deciders:
+            self.applier.apply(record, decide(record, now), now)
 
     def _hand_over(self, record: ServiceRecord) -> None:
         """Hand a service with nothing in progress to compiled code until it is marked dirty.
@@ -283,4 +311,4 @@ class Scheduler:
             self.world.make_room_for_events(1)
             report_steady(self.world.core, record.number, now)
         if record.check_zones:
-            self.rebalancing.rebalance(record, now)
+            self._carry_out(record, now, self.rebalancing.plan_move)

@@ -1,6 +1,6 @@
 """Starts tasks of services within the launch rate and the service throttle of ECS.
 
-Decides how many of the missing tasks may start now. The scheduler decides how many are missing, placement where they
+Decides how many of the missing tasks may start now. A plan says how many are missing, placement decides where they
 run. Launches are rate-limited per service (service quotas). While tasks never reach RUNNING, launches pause for ever
 longer times (service throttle logic). With a launch type that finds no room, launches are tried again once capacity was
 freed.
@@ -75,6 +75,16 @@ class TaskStarter:
         self.world.make_room(2 * int(hosts.size) + 64)
         ids = np.zeros(hosts.size, np.int64)
         start_service_tasks_on_hosts(self.world.core, deployment.task_set, hosts, now, ids)
+
+    def fill_hosts(self, record: ServiceRecord, deployment: DeploymentRecord, hosts: Array, now: int) -> None:
+        """Start a task of a deployment on each of `hosts`: as many as allowed now, the others later."""
+        if self.is_throttled(record, deployment, now):
+            return
+        count = min(int(hosts.size), self.allowance(record, now))
+        if count > 0:
+            self.start_on_hosts(deployment, hosts[:count], now)
+        if count < hosts.size:
+            self.continue_next_cycle(record, now)
 
     def allowance(self, record: ServiceRecord, now: int) -> int:
         """Return the number of tasks the launch rate allows now."""

@@ -2,8 +2,8 @@
 
 Tasks that have not reached RUNNING come first, then tasks that are not healthy, each newest first; the placement
 strategy chooses among the healthy ones (`policy.placement.scale_in_victims`). Tasks under scale-in protection are
-excluded. This module stops nothing itself: `scheduling.steady_services` and `control.services.task_stopper` do. It
-works on the scratch array `State.placement.choice`, for which the caller makes room.
+excluded. This module stops nothing itself: `scheduling.service_tasks` does. It works on the scratch array
+`State.placement.choice`, for which the caller makes room.
 """
 
 from __future__ import annotations
