@@ -22,8 +22,9 @@ from clustersim.engine.records import Scalars
 
 T = TypeVar("T")
 Part = Annotated[T, "part"]
-"""Declares a field that is a block itself, `tasks: Part[Tasks]`: `state.tasks` in a kernel is a pointer into the same
-memory, and `state.tasks.rows` reads one descriptor. Without `Part` a kernel gets the descriptors of all its arrays."""
+"""Declares a field that is a block itself, `tasks: Part[TaskTables]`: `state.tasks` in a kernel is a pointer into the
+same memory, and `state.tasks.rows` reads one descriptor. Without `Part` a kernel gets the descriptors of all arrays of
+the block."""
 
 WORD = 8
 DESCRIPTOR_WORDS = 5  # owner, parent, number of items, item size, address; then shape and strides

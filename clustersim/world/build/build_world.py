@@ -125,7 +125,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         sets=_empty_sets(task_sets, items, images.agents.size, len(scenario.zones)),
         placement=_placement_tables(scenario, hosts, (task_sets, items, classes.size, words, groups)),
         services=_service_tables(scenario),
-        instances=tables.Instances(
+        instances=tables.InstanceTables(
             rows=_free_rows(InstanceRow, instances, "instance_id", "instance_class"),
             free=np.zeros(instances, np.int64),
             hosts=hosts,
@@ -165,8 +165,8 @@ def _classes_of_pools(
     ]
 
 
-def _empty_calendar(tasks: int, instances: int) -> tables.Calendar:
-    return tables.Calendar(
+def _empty_calendar(tasks: int, instances: int) -> tables.CalendarTables:
+    return tables.CalendarTables(
         heap=new_heap(4 * (tasks + instances)),
         arrivals=new_table(tables.ArrivalRow, 0),
         distributions=new_table(tables.DistributionRow, 1),
@@ -174,9 +174,9 @@ def _empty_calendar(tasks: int, instances: int) -> tables.Calendar:
     )
 
 
-def _empty_tasks(tasks: int, groups: int) -> tables.Tasks:
+def _empty_tasks(tasks: int, groups: int) -> tables.TaskTables:
     """Return the tables of `tasks` free slots; `container_tables` and `pull_tables` widen them."""
-    return tables.Tasks(
+    return tables.TaskTables(
         rows=_free_rows(task_tables.TaskRow, tasks, "task_id"),
         free=np.zeros(tasks, np.int64),
         container_states=new_table_2d(task_tables.ContainerStateRow, tasks, 0),
@@ -185,9 +185,9 @@ def _empty_tasks(tasks: int, groups: int) -> tables.Tasks:
     )
 
 
-def _empty_sets(task_sets: int, items: int, places: int, zones: int) -> tables.TaskSets:
+def _empty_sets(task_sets: int, items: int, places: int, zones: int) -> tables.TaskSetTables:
     """Return tables without task sets; `task_set_tables` fills them."""
-    return tables.TaskSets(
+    return tables.TaskSetTables(
         rows=new_table(task_tables.TaskSetRow, task_sets),
         strategy_items=new_table(tables.StrategyItemRow, items),
         shapes=new_table(tables.ResourceShapeRow, items),
@@ -225,7 +225,7 @@ def _placement_tables(
     )
 
 
-def _service_tables(scenario: Scenario) -> tables.Services:
+def _service_tables(scenario: Scenario) -> tables.ServiceTables:
     """Return the table of services and the lists of services."""
     services = new_table(tables.ServiceRow, len(scenario.services))
     rate = scenario.cluster.service_launch_per_minute / MS_PER_MINUTE
@@ -234,7 +234,7 @@ def _service_tables(scenario: Scenario) -> tables.Services:
     services["launch_burst"] = 1.0 + rate * LAUNCH_CYCLE_MS
     services["primary"] = NEVER
     services["exact"] = [each.load is not None and each.load.model == "exact" for each in scenario.services]
-    return tables.Services(
+    return tables.ServiceTables(
         rows=services,
         dirty=np.zeros(max(1, services.size), np.int64),
         todo=np.zeros(max(1, services.size), np.int64),
@@ -259,14 +259,14 @@ def _capacity_tables(
     )
 
 
-def _empty_outputs(scenario: Scenario, groups: int, classes: int) -> tables.Outputs:
+def _empty_outputs(scenario: Scenario, groups: int, classes: int) -> tables.OutputTables:
     """Return empty chunks and sums.
 
     Target changes have rows only if requests of some service are simulated one by one.
     """
     exact = any(each.load is not None and each.load.model == "exact" for each in scenario.services)
     zones = len(scenario.zones)
-    return tables.Outputs(
+    return tables.OutputTables(
         finished_tasks=new_table(task_tables.TaskRow, CHUNK_ROWS),
         terminated_instances=new_table(InstanceRow, INSTANCE_CHUNK_ROWS),
         events=new_table(tables.EventRow, EVENT_ROWS),

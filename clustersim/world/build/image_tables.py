@@ -23,7 +23,7 @@ from clustersim.scenario.sections.resolved_section import Architecture
 from clustersim.scenario.sections.scenario import Registry, Scenario
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, NEVER
 from clustersim.world.state import image_dtypes
-from clustersim.world.state.tables import Images
+from clustersim.world.state.tables import ImageTables
 from clustersim.world.state.world import Names
 
 BYTES_PER_GIB = 2**30
@@ -35,7 +35,7 @@ Kinds = list[tuple[InstancePool, InstanceType]]
 """The pool and type of each instance class."""
 
 
-def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> Images:
+def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> ImageTables:
     """Return the part of `State` about images, for `slots` instances of these classes."""
     layers = scenario.images.image_layers()
     limits: list[PullLimit] = []
@@ -44,7 +44,7 @@ def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> 
     table = new_table(image_dtypes.PullLimitRow, len(limits))
     for row, limit in zip(table, limits, strict=True):
         row["limit"], row["per_ms"], row["counted_by"] = limit.limit, limit.per_ms, SOURCES.index(limit.by)
-    return Images(
+    return ImageTables(
         layers=layers,
         cache=new_image_cache(slots, len(scenario.images.images), layers),
         versions=_versions(scenario),

@@ -307,14 +307,14 @@ class TaskSets:
         """Double the growing tables that are full."""
         state = world.state
         set_rows, item_rows = world.sets_used + 1, world.strategy_items_used + items
-        sets, placement = state.sets, state.placement
-        sets = sets._replace(
-            rows=_at_least(sets.rows, set_rows),
-            strategy_items=_at_least(sets.strategy_items, item_rows),
-            shapes=_at_least(sets.shapes, world.shapes_used + shapes),
-            denials=_at_least(sets.denials, item_rows),
-            address_words=_at_least(sets.address_words, item_rows),
+        sets = state.sets._replace(
+            rows=_at_least(state.sets.rows, set_rows),
+            strategy_items=_at_least(state.sets.strategy_items, item_rows),
+            shapes=_at_least(state.sets.shapes, world.shapes_used + shapes),
+            denials=_at_least(state.sets.denials, item_rows),
+            address_words=_at_least(state.sets.address_words, item_rows),
         )
+        placement = state.placement
         placement = placement._replace(
             chains=_at_least(placement.chains, set_rows),
             eligible=_at_least(placement.eligible, item_rows),

@@ -78,7 +78,10 @@ def count_group_on_hosts(state: State, group: int, by: int) -> None:
 
 @kernel
 def make_placement_request(state: State, shape: int) -> PlacementRequest:
-    """Return the placement request of a task of `shape`; its amounts are in `state.need`, valid until the next call."""
+    """Return the placement request of a task of `shape`, valid until the next call.
+
+    Its amounts are in `State.placement.need`.
+    """
     write_need(state, shape)
     item_row = state.sets.shapes[shape].strategy_item
     item = state.sets.strategy_items[item_row]

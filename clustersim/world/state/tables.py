@@ -225,7 +225,7 @@ class EventRow(Record):
     """Code of the event's name, if it has a message of its own."""
 
 
-class Calendar(NamedTuple):
+class CalendarTables(NamedTuple):
     """What is due: entries of the heap, arrivals of tasks, and the distributions that delays are drawn from."""
 
     heap: Annotated[Array, np.int64, 2]
@@ -234,7 +234,7 @@ class Calendar(NamedTuple):
     distribution_values: Annotated[Array, np.float64, 1]  # of the empirical distributions
 
 
-class Tasks(NamedTuple):
+class TaskTables(NamedTuple):
     """The live tasks, by slot."""
 
     rows: Table[TaskRow]
@@ -246,7 +246,7 @@ class Tasks(NamedTuple):
     group_first: Annotated[Array, np.int64, 1]  # [group]: head of the list of its live tasks
 
 
-class TaskSets(NamedTuple):
+class TaskSetTables(NamedTuple):
     """What equal tasks share: their sets, strategy items, shapes and container definitions.
 
     Denials by IAM are numbers of sentences, 0: allowed; a place is an instance class, the last is Fargate.
@@ -288,7 +288,7 @@ class PlacementTables(NamedTuple):
     ]  # scratch for choosing tasks to stop, see `policy.placement.scale_in_victims`
 
 
-class Services(NamedTuple):
+class ServiceTables(NamedTuple):
     """The services, and those that the scheduler must look at."""
 
     rows: Table[ServiceRow]
@@ -297,7 +297,7 @@ class Services(NamedTuple):
     daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance runs a task
 
 
-class Instances(NamedTuple):
+class InstanceTables(NamedTuple):
     """The container instances, by slot, and what is free on them."""
 
     rows: Table[InstanceRow]
@@ -320,7 +320,7 @@ class CapacityTables(NamedTuple):
     pool_subnets: Annotated[Array, np.uint8, 2]  # [pool, subnet]
 
 
-class Images(NamedTuple):
+class ImageTables(NamedTuple):
     """Images, the registries and agents they come through, and what each container pulls."""
 
     layers: ImageLayers
@@ -337,11 +337,11 @@ class Images(NamedTuple):
     agents: Table[AgentRow]  # [class + 1], the last for Fargate
     preloaded: Annotated[Array, np.int64, 1]
     pulls: Table[PullRow]
-    pull_denials: Annotated[Array, np.int64, 2]  # [pull, place], see `TaskSets`
+    pull_denials: Annotated[Array, np.int64, 2]  # [pull, place], see `TaskSetTables`
     layer_scratch: Annotated[Array, np.int64, 1]  # [layer]: scratch of Fargate's pulls
 
 
-class Outputs(NamedTuple):
+class OutputTables(NamedTuple):
     """What kernels have recorded since Python last took it: rows, and sums of the billing period."""
 
     finished_tasks: Table[TaskRow]
@@ -358,12 +358,12 @@ class State(NamedTuple):
 
     clock: Clock
     counters: Counters
-    calendar: Part[Calendar]
-    tasks: Part[Tasks]
-    sets: Part[TaskSets]
+    calendar: Part[CalendarTables]
+    tasks: Part[TaskTables]
+    sets: Part[TaskSetTables]
     placement: Part[PlacementTables]
-    services: Part[Services]
-    instances: Part[Instances]
+    services: Part[ServiceTables]
+    instances: Part[InstanceTables]
     capacity: Part[CapacityTables]
-    images: Part[Images]
-    outputs: Part[Outputs]
+    images: Part[ImageTables]
+    outputs: Part[OutputTables]

@@ -182,7 +182,7 @@ def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int,
 
 @kernel
 def write_need(state: State, shape: int) -> None:
-    """Write the resource requirements of `shape` into the scratch array `state.need`."""
+    """Write the resource requirements of `shape` into the scratch array `State.placement.need`."""
     q = state.sets.shapes[shape]
     state.placement.need[CPU] = q.cpu
     state.placement.need[MEMORY] = q.memory

@@ -170,40 +170,38 @@ class World:
             self.state = self.state._replace(placement=placement)
 
     def _grow_tasks(self, count: int) -> None:
-        tasks = self.state.tasks
-        old = tasks.rows.size
+        state, counters = self.state, self.state.counters
+        old = state.tasks.rows.size
         capacity = max(2 * old, old + 2 * count)
-        grown = tasks._replace(
-            rows=longer(tasks.rows, capacity),
-            free=longer(tasks.free, capacity),
-            container_states=longer(tasks.container_states, capacity),
-            pulled_versions=longer(tasks.pulled_versions, capacity),
+        tasks = state.tasks._replace(
+            rows=longer(state.tasks.rows, capacity),
+            free=longer(state.tasks.free, capacity),
+            container_states=longer(state.tasks.container_states, capacity),
+            pulled_versions=longer(state.tasks.pulled_versions, capacity),
         )
-        grown.rows["task_id"][old:] = NEVER
-        counters = self.state.counters
-        counters.free_tasks = push_free(grown.free, counters.free_tasks, range(old, capacity))
-        self.state = self.state._replace(tasks=grown)
+        tasks.rows["task_id"][old:] = NEVER
+        counters.free_tasks = push_free(tasks.free, counters.free_tasks, range(old, capacity))
+        self.state = state._replace(tasks=tasks)
 
     def _grow_instances(self, count: int) -> None:
-        instances, images = self.state.instances, self.state.images
-        old = instances.rows.size
+        state, counters = self.state, self.state.counters
+        old = state.instances.rows.size
         capacity = max(2 * old, old + 2 * count)
-        grown = instances._replace(
-            rows=longer(instances.rows, capacity),
-            free=longer(instances.free, capacity),
-            hosts=grow_hosts(instances.hosts, capacity),
-            hosts_with_new_room=longer(instances.hosts_with_new_room, capacity),
+        instances = state.instances._replace(
+            rows=longer(state.instances.rows, capacity),
+            free=longer(state.instances.free, capacity),
+            hosts=grow_hosts(state.instances.hosts, capacity),
+            hosts_with_new_room=longer(state.instances.hosts_with_new_room, capacity),
         )
-        grown.rows["instance_id"][old:] = NEVER
-        grown.rows["instance_class"][old:] = NEVER
-        windows = images.windows
+        instances.rows["instance_id"][old:] = NEVER
+        instances.rows["instance_class"][old:] = NEVER
+        windows = state.images.windows
         if windows.shape[1] < capacity:
             windows = np.zeros((windows.shape[0], capacity, windows.shape[2]), np.int64)
-            windows[:, : images.windows.shape[1]] = images.windows
-        images = images._replace(cache=grow_image_cache(images.cache, capacity), windows=windows)
-        counters = self.state.counters
-        counters.free_instances = push_free(grown.free, counters.free_instances, range(old, capacity))
-        self.state = self.state._replace(instances=grown, images=images)
+            windows[:, : state.images.windows.shape[1]] = state.images.windows
+        images = state.images._replace(cache=grow_image_cache(state.images.cache, capacity), windows=windows)
+        counters.free_instances = push_free(instances.free, counters.free_instances, range(old, capacity))
+        self.state = state._replace(instances=instances, images=images)
         self.make_room_to_choose(self.state.placement.choice.shape[1])
 
 
