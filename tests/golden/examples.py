@@ -84,4 +84,6 @@ EXAMPLES: dict[int, Example] = {
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
     79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
+    87: Example(RUN, "a crash before the first passed check fails the deployment"),
+    103: Example(RUN, "cumulative failures: FAILED at the fifth of ten starts"),
 }

@@ -23,6 +23,9 @@ from tests.harness import (
 )
 
 AT = 10 * MINUTE
+BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
+LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
+PORT = {"portMappings": [{"containerPort": 80}]}
 UPDATE: Block = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
 
 
@@ -255,7 +258,105 @@ def test_a_failure_during_a_rollback_is_not_rolled_back(tmp_path: Path) -> None:
     assert not [task for task in ran.tasks() if task["created_at"] > last]
 
 
-def test_a_crash_loop_after_running_is_no_failure_of_the_deployment(tmp_path: Path) -> None:
+@pytest.mark.golden(87)
+def test_a_crash_before_the_first_passed_check_is_a_failure_of_the_deployment(tmp_path: Path) -> None:
+    """Desired 2 behind a load balancer that checks every 30 s; tasks of revision 2 exit 10 s after RUNNING.
+
+    None of them is ever healthy, so the third exit is the third failure: FAILED, and rolled back to revision 1.
+    """
+    written = broken(2, **BALANCED)
+    written["targetGroups"] = [{"name": "web", "healthCheckIntervalSeconds": 30, "deregistrationDelay": "0s"}]
+    del written["cluster"]["fargateStartTime"]  # the default is random: no two tasks exit at one instant
+    written["taskDefinitions"] = [
+        fargate_definition(container=PORT),
+        fargate_definition(container=PORT, behavior={"timeToFailure": "10s"}),
+    ]
+    ran = run(written, tmp_path)
+    first, failed = ran.rows("deployments")
+    exits = sorted(task["stopped_at"] for task in ran.tasks(revision=2, exit_code=1))
+    assert all(task["healthy_at"] is None for task in ran.tasks(revision=2))
+    assert (failed["rollout_state"], failed["failed_tasks"]) == ("FAILED", 3)
+    assert failed["completed_at"] == exits[2]
+    assert failed["rollout_state_reason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert first["rollout_state"] == "COMPLETED"
+    assert ran.states(revision=1)["RUNNING"] == 2
+
+
+@pytest.mark.parametrize(
+    ("counting", "checked", "state"),
+    [("never", True, "IN_PROGRESS"), ("always", False, "FAILED"), ("withHealthCheck", False, "IN_PROGRESS")],
+)
+def test_crashes_that_count_can_be_set(counting: str, checked: bool, state: str, tmp_path: Path) -> None:
+    """`crashesBeforeHealthy`: whether a service needs a health check for its crashes to count, or none count."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 30}} if checked else {}
+    written = broken(2, {"crashesBeforeHealthy": counting})
+    written["taskDefinitions"][1] = fargate_definition(container=check, behavior={"timeToFailure": "10s"})
+    assert run(written, tmp_path).rows("deployments")[-1]["rollout_state"] == state
+
+
+def test_a_crash_of_a_task_that_was_healthy_is_no_failure(tmp_path: Path) -> None:
+    """Healthy at 10 s, gone at 15 s: the crash is the application's, not the deployment's."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10}}
+    written = broken(2)
+    written["taskDefinitions"][1] = fargate_definition(container=check, behavior={"timeToFailure": "15s"})
+    ran = run(written, tmp_path)
+    crashing = ran.rows("deployments")[-1]
+    assert len(ran.tasks(revision=2, exit_code=1)) > 20
+    assert (crashing["rollout_state"], crashing["failed_tasks"]) == ("COMPLETED", 0)
+
+
+def half_broken(reset: bool, probability: float, desired: int = 10) -> Block:
+    """An update to a revision of which a share of the starts fails; the others are healthy 10 s after RUNNING."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10}}
+    threshold = {"type": "COUNT", "value": 5}
+    written = broken(desired, {"resetOnHealthyTask": reset, "thresholdConfiguration": threshold})
+    written["taskDefinitions"][1] = fargate_definition(
+        container=check, behavior={"startFailureProbability": probability}
+    )
+    written["cluster"] = {"fargateStartTime": "1s", "serviceLaunchRatePerMinute": 4}
+    return written
+
+
+def starts_of(ran: FinishedRun) -> list[bool]:
+    """Whether each start of revision 2 succeeded, in order of creation."""
+    return [task["started_at"] is not None for task in ran.tasks(revision=2)]
+
+
+@pytest.mark.golden(103)
+def test_failures_accumulate_through_the_deployment_where_a_healthy_task_does_not_reset_them(
+    tmp_path: Path,
+) -> None:
+    """Desired 10, COUNT 5, cumulative: of the first ten starts five fail, with healthy tasks between: FAILED at the
+    fifth.
+
+    Seed 3 draws it so. With `resetOnHealthyTask` the same starts are never five failures in a row: not FAILED by then.
+    """
+    ran = run(half_broken(False, 0.5), tmp_path, seed=3)
+    outcome = starts_of(ran)
+    assert len(outcome) == 10 and outcome.count(False) == 5 and not outcome[-1]
+    failed = ran.rows("deployments")[-1]
+    fallen = [task["stopped_at"] for task in ran.tasks(revision=2) if task["started_at"] is None]
+    assert (failed["rollout_state"], failed["failed_tasks"]) == ("FAILED", 5)
+    assert failed["completed_at"] == max(fallen)
+    assert any(task["healthy_at"] is not None for task in ran.tasks(revision=2))
+    reset = run(half_broken(True, 0.5), tmp_path / "reset", seed=3).rows("deployments")[-1]
+    assert reset["rollout_state"] == "COMPLETED" or reset["completed_at"] > failed["completed_at"]
+
+
+def test_a_full_threshold_of_failures_trips_again_after_a_healthy_task(tmp_path: Path) -> None:
+    """`resetOnHealthyTask: true`: the count is of failures in a row, before and after the first healthy task.
+
+    Nine of ten starts fail; with seed 1 four, then one task is healthy, then five in a row.
+    """
+    ran = run(half_broken(True, 0.9), tmp_path, seed=1)
+    outcome = starts_of(ran)
+    assert True in outcome and outcome[-5:] == [False] * 5
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    assert failed["rollout_state_reason"] == "ECS deployment circuit breaker: tasks failed to start."
+
+
+def test_a_crash_loop_after_running_is_no_failure_without_a_health_check(tmp_path: Path) -> None:
     """Tasks that run and exit again and again leave the deployment IN_PROGRESS for ever."""
     written = broken(2)
     written["taskDefinitions"][1] = fargate_definition(behavior={"timeToFailure": "15s"})
@@ -300,10 +401,6 @@ def test_a_task_that_becomes_healthy_resets_the_failure_count_unless_disabled(
 
 
 # --- traffic shifts --------------------------------------------------------------------------------------------
-
-BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
-LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
-PORT = {"portMappings": [{"containerPort": 80}]}
 
 
 def shifted(configuration: Block, duration: str = "4h", second: Block | None = None, **more: Any) -> Block:
@@ -486,6 +583,19 @@ def test_an_alarm_fails_a_rolling_deployment_and_one_already_on_is_ignored(tmp_p
     ran = run(written, tmp_path)
     assert ran.rows("deployments")[-1]["rollout_state"] == "FAILED"
     assert ran.states(revision=1)["RUNNING"] == 2
+
+
+def test_a_rollback_names_the_alarms_that_caused_it(tmp_path: Path) -> None:
+    """Half of the old tasks stopped before the alarm, so that the rollback is in progress 5 s after it."""
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
+    slow = {"behavior": {"cpuTimePerRequest": "2s"}}
+    written = shifted({"alarms": alarms, "minimumHealthyPercent": 50, "maximumPercent": 100}, "2h", slow)
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    failed = run(written, tmp_path).rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    written["duration"] = f"{failed['completed_at'] // SECOND + 5}s"
+    row = run(written, tmp_path / "cut").rows("deployments")[0]
+    assert row["rollout_state_reason"] == "ECS deployment alarms: rolling back to deploymentId ecs-svc/1."
 
 
 def test_a_rolling_deployment_with_alarms_bakes_for_their_evaluation_periods(tmp_path: Path) -> None:

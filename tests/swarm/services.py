@@ -126,7 +126,7 @@ def draw_deployment(drawing: Drawing, percents: Block, balanced: bool) -> Block:
             of["lifecycleHooks"] = [_draw_hook(rng)]
     else:
         if drawing.pick("circuit_breaker", 0.5):
-            of["deploymentCircuitBreaker"] = {"enable": True, "rollback": rng.random() < 0.7}
+            of["deploymentCircuitBreaker"] = _draw_circuit_breaker(rng)
         if drawing.pick("early_success", 0.4):
             of["earlySuccessCriteria"] = {
                 "enable": True,
@@ -142,6 +142,16 @@ def draw_deployment(drawing: Drawing, percents: Block, balanced: bool) -> Block:
     if balanced and drawing.pick("grace", 0.5):
         keys["healthCheckGracePeriodSeconds"] = rng.randint(10, 400)
     return keys
+
+
+def _draw_circuit_breaker(rng: random.Random) -> Block:
+    of: Block = {"enable": True, "rollback": rng.random() < 0.7, "resetOnHealthyTask": rng.random() < 0.7}
+    if rng.random() < 0.4:
+        kind = rng.choice(("COUNT", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT"))
+        of["thresholdConfiguration"] = {"type": kind, "value": rng.choice((1, 5, 50))}
+    if rng.random() < 0.3:
+        of["crashesBeforeHealthy"] = rng.choice(("withHealthCheck", "always", "never"))
+    return of
 
 
 def _draw_traffic_shift(rng: random.Random, kind: str) -> Block:

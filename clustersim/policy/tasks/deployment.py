@@ -51,6 +51,14 @@ def breaker_threshold(desired: int, threshold_type: str = "BOUNDED_PERCENT", val
     return min(max(failures, MIN_FAILURES), MAX_FAILURES)
 
 
+def crash_is_failure(counting: str, has_health_check: bool) -> bool:
+    """Return whether a crash after RUNNING, before the task was healthy, is a failure of the deployment.
+
+    `counting` is `withHealthCheck`, `always` or `never`; no page of AWS names the rule (MODEL.md).
+    """
+    return counting == "always" or (counting == "withHealthCheck" and has_health_check)
+
+
 @dataclass(frozen=True)
 class DeploymentCounts:
     """The tasks of a service at an instant, except those that are stopping."""

@@ -24,8 +24,10 @@ from clustersim.scenario.sections.deployment import (
     DeploymentAlarms,
     EarlySuccess,
     LifecycleHook,
+    WrittenCircuitBreakerKeys,
     WrittenHookResult,
 )
+from clustersim.scenario.sections.own_keys import pick_own_keys
 from clustersim.scenario.sections.written_section import validate_section
 from clustersim.scenario.text.document import FieldPath
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
@@ -50,7 +52,9 @@ def resolve_deployment(
         strategy=strategy,
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
-        circuit_breaker=_resolve_circuit_breaker(value.get("deploymentCircuitBreaker") or {}, strategy),
+        circuit_breaker=_resolve_circuit_breaker(
+            context, block, value.get("deploymentCircuitBreaker") or {}, strategy
+        ),
         alarms=_resolve_alarms(context, block, value.get("alarms") or {}),
         bake_ms=value.get("bakeTimeInMinutes", 0) * MS_PER_MINUTE,
         step_percent=percent,
@@ -82,15 +86,25 @@ def _traffic_step(value: Mapping[str, Any], strategy: str) -> tuple[float, int]:
     return 100.0, 0
 
 
-def _resolve_circuit_breaker(written: Mapping[str, Any], strategy: str) -> CircuitBreaker | None:
+def _resolve_circuit_breaker(
+    context: Context, block: CheckedBlock, written: Mapping[str, Any], strategy: str
+) -> CircuitBreaker | None:
     """Return the circuit breaker, which only rolling deployments have (botocore: DeploymentCircuitBreaker)."""
-    if not written.get("enable") or strategy != ROLLING:
+    location = block.field_path("deploymentConfiguration", "deploymentCircuitBreaker")
+    own = validate_section(
+        WrittenCircuitBreakerKeys,
+        pick_own_keys(WrittenCircuitBreakerKeys, written),
+        location,
+        context.diagnostics,
+    )
+    if own is None or not written.get("enable") or strategy != ROLLING:
         return None
     threshold = written.get("thresholdConfiguration") or {}
     return CircuitBreaker(
         rollback=bool(written.get("rollback")),
         **pick_fields(written, {"reset_on_healthy_task": "resetOnHealthyTask"}),
         **pick_fields(threshold, {"threshold_type": "type", "threshold_value": "value"}),
+        crashes_before_healthy=own.crashes_before_healthy,
     )
 
 

@@ -55,6 +55,25 @@ _TASK_PLACEMENT = {
     "networkConfiguration": _object("awsvpcConfiguration with subnets"),
 }
 _BEHAVIOR = {"$model": "WrittenBehavior"}
+_DEPLOYMENT = _object(
+    "DeploymentConfiguration",
+    minimumHealthyPercent=_COUNT,
+    maximumPercent=_COUNT,
+    deploymentCircuitBreaker=_object(
+        "DeploymentCircuitBreaker",
+        enable={"type": "boolean"},
+        rollback={"type": "boolean"},
+        resetOnHealthyTask={
+            "type": "boolean",
+            "description": "a healthy task resets the count; default true",
+        },
+        thresholdConfiguration=_object("type and value; default BOUNDED_PERCENT of 50"),
+        crashesBeforeHealthy={
+            "enum": ["withHealthCheck", "always", "never"],
+            "description": "own: which services' crashes after RUNNING, before healthy, are failures",
+        },
+    ),
+)
 _CONTAINER = _object(
     "ContainerDefinition",
     name=_TEXT,
@@ -218,9 +237,7 @@ ServiceBlock = Annotated[
         taskDefinition="family:revision, or a family: its latest revision",
         desiredCount=_COUNT,
         **_TASK_PLACEMENT,
-        deploymentConfiguration=_object(
-            "DeploymentConfiguration", minimumHealthyPercent=_COUNT, maximumPercent=_COUNT
-        ),
+        deploymentConfiguration=_DEPLOYMENT,
         healthCheckGracePeriodSeconds=_COUNT,
         loadBalancers=_list(
             _object("LoadBalancer", targetGroupArn=_TEXT, containerName=_TEXT, containerPort=_COUNT)

@@ -16,6 +16,7 @@ from clustersim.vocabulary import MS_PER_DAY
 
 DeploymentStrategy = Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"]
 ThresholdType = Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"]
+CrashCounting = Literal["withHealthCheck", "always", "never"]
 HookStatus = Literal["SUCCEEDED", "FAILED", "IN_PROGRESS"]
 
 ROLLING: DeploymentStrategy = "ROLLING"
@@ -26,6 +27,16 @@ CANARY_PERCENT, CANARY_BAKE_MINUTES = 5.0, 10  # botocore: CanaryConfiguration
 LINEAR_PERCENT, LINEAR_BAKE_MINUTES = 10.0, 6  # botocore: LinearConfiguration
 
 
+class WrittenCircuitBreakerKeys(WrittenSection):
+    """The key of our own in `deploymentCircuitBreaker`: which crashes after RUNNING are failures of a deployment.
+
+    Of tasks that were never healthy: `withHealthCheck` counts those of services with a container health check or a load
+    balancer.
+    """
+
+    crashes_before_healthy: CrashCounting = "withHealthCheck"
+
+
 class CircuitBreaker(ResolvedSection):
     """The condition under which a rolling deployment has failed."""
 
@@ -33,6 +44,7 @@ class CircuitBreaker(ResolvedSection):
     reset_on_healthy_task: bool = True
     threshold_type: ThresholdType = "BOUNDED_PERCENT"
     threshold_value: int = 50
+    crashes_before_healthy: CrashCounting = "withHealthCheck"
 
 
 class DeploymentAlarms(ResolvedSection):
