@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from clustersim.policy.tasks.deployment import breaker_threshold, healthy_bounds, traffic_steps
+from clustersim.policy.tasks.deployment import breaker_threshold, healthy_bounds
+from clustersim.policy.tasks.traffic_shift import traffic_steps
 from tests.harness import (
     HOUR,
     MINUTE,
@@ -535,6 +536,97 @@ def test_a_hook_that_never_answers_times_out_with_its_action(tmp_path: Path) -> 
         else:
             assert ran.rows("deployments")[-1]["completed_at"] == AT + 10 * MINUTE
             assert ran.tasks(revision=2) == []
+
+
+def hook_kinds(ran: FinishedRun, stage: str) -> list[tuple[int, str]]:
+    """(seconds since the update, kind) of the events of the hooks of a stage."""
+    rows = [row for row in ran.rows("events") if row["kind"].startswith("HOOK_")]
+    return [
+        ((row["time"] - AT) // SECOND, row["kind"][5:]) for row in rows if f"of {stage}:" in row["message"]
+    ]
+
+
+@pytest.mark.golden(89)
+@pytest.mark.parametrize(("protocol", "minutes"), [("HTTP", 50), ("TCP", 90)])
+def test_a_pause_before_each_of_four_steps_and_ten_minutes_more_on_a_network_balancer(
+    protocol: str, minutes: int, tmp_path: Path
+) -> None:
+    """LINEAR 25 %, 10 min, a pause of 5 min at PRE_PRODUCTION_TRAFFIC_SHIFT: it is called four times.
+
+    All traffic is on green 3 x 10 + 4 x 5 = 50 min after the phase begins; a Network Load Balancer adds 10 min to each
+    PRODUCTION_TRAFFIC_SHIFT, and to TEST_TRAFFIC_SHIFT before the phase.
+    """
+    hook = {
+        "targetType": "PAUSE",
+        "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"],
+        "result": {"after": "5m"},
+    }
+    linear = {"stepPercent": 25.0, "stepBakeTimeInMinutes": 10}
+    configuration = {"strategy": "LINEAR", "linearConfiguration": linear, "lifecycleHooks": [hook]}
+    written = shifted({**configuration, "bakeTimeInMinutes": 5})
+    written["targetGroups"][0]["protocol"] = protocol
+    ran = run(written, tmp_path)
+    seen = hook_kinds(ran, "PRE_PRODUCTION_TRAFFIC_SHIFT")
+    assert [kind for _, kind in seen] == ["AWAITING_ACTION", "SUCCEEDED"] * 4
+    begin = seen[0][0]
+    ready = max(task["healthy_at"] for task in ran.tasks(revision=2))
+    assert begin * SECOND == ready - AT + (10 * MINUTE if protocol == "TCP" else 0)
+    percents = green(ran)
+    full = begin // 60 + minutes  # the phase begins within a minute of the series
+    assert percents[full] == 75.0 and percents[full + 1] == 100.0
+    assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("stage", ["PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT", "POST_SCALE_UP"])
+def test_a_rollback_calls_the_functions_of_the_traffic_shifts_again(stage: str, tmp_path: Path) -> None:
+    """Developer Guide, Lambda hooks: on a rollback those of TEST_ and PRODUCTION_TRAFFIC_SHIFT are called again.
+
+    A hook of POST_PRODUCTION_TRAFFIC_SHIFT fails after 30 s. Traffic is on blue at once; green stays until the function
+    has answered a minute later, while its deployment is FAILED.
+    """
+    function = {
+        "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:test",
+        "roleArn": "arn:aws:iam::1:role/x",
+    }
+    asked = {**function, "lifecycleStages": [stage], "result": {"after": "60s"}}
+    failing = {
+        **function,
+        "lifecycleStages": ["POST_PRODUCTION_TRAFFIC_SHIFT"],
+        "result": {"after": "30s", "status": "FAILED"},
+    }
+    hooks = [asked, failing]
+    ran = run(shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": hooks}), tmp_path)
+    again = stage != "POST_SCALE_UP"
+    assert [kind for _, kind in hook_kinds(ran, stage)] == ["IN_PROGRESS", "SUCCEEDED"] * (2 if again else 1)
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state_reason"] == (
+        "ECS deployment failed: a lifecycle hook of stage POST_PRODUCTION_TRAFFIC_SHIFT failed."
+    )
+    gone = min(task["stopping_at"] for task in ran.tasks(revision=2))
+    assert gone == failed["completed_at"] + (MINUTE if again else 0)
+    assert green(ran).get((failed["completed_at"] - AT) // MINUTE + 1, 0.0) == 0.0
+    assert ran.states(revision=1) == {"RUNNING": 2}
+
+
+def test_a_pause_may_last_longer_than_a_stage(tmp_path: Path) -> None:
+    """Developer Guide, pause hooks: up to 14 days, where any other stage fails after 24 hours."""
+    hook = {
+        "targetType": "PAUSE",
+        "lifecycleStages": ["POST_SCALE_UP"],
+        "timeoutConfiguration": {"timeoutInMinutes": 20_160},
+        "result": {"after": "30h"},
+    }
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": [hook]}, "40h")
+    assert run(written, tmp_path, checked=False).rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+def test_without_a_load_balancer_blue_green_moves_no_traffic(tmp_path: Path) -> None:
+    """Developer Guide, blue/green: for headless services the tasks are replaced, and each serves while it runs."""
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5})
+    del written["services"][0]["loadBalancers"]
+    ran = run(written, tmp_path)
+    assert green(ran)[3] == 50.0
+    assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
 
 
 def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block:

@@ -166,15 +166,30 @@ def _draw_traffic_shift(rng: random.Random, kind: str) -> Block:
 
 
 def _draw_hook(rng: random.Random) -> Block:
-    stages = ("PRE_SCALE_UP", "POST_SCALE_UP", "TEST_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    stages = [
+        "PRE_SCALE_UP",
+        "POST_SCALE_UP",
+        "PRE_PRODUCTION_TRAFFIC_SHIFT",
+        "POST_PRODUCTION_TRAFFIC_SHIFT",
+    ]
+    result = {
+        "after": f"{rng.randint(0, 200)}s",
+        "status": rng.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")),
+    }
+    if rng.random() < 0.3:
+        pause: Block = {"targetType": "PAUSE", "lifecycleStages": rng.sample(stages, 1), "result": result}
+        if rng.random() < 0.5:
+            action = rng.choice(("CONTINUE", "ROLLBACK"))
+            pause["timeoutConfiguration"] = {"timeoutInMinutes": rng.randint(1, 3), "action": action}
+        return pause
+    stages += ["TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"]
+    if rng.random() < 0.5:
+        result["callBackDelay"] = f"{rng.randint(1, 60)}s"
     return {
         "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:check",
         "roleArn": "arn:aws:iam::1:role/hooks",
-        "lifecycleStages": rng.sample(stages, rng.randint(1, 2)),
-        "result": {
-            "after": f"{rng.randint(0, 200)}s",
-            "status": rng.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")),
-        },
+        "lifecycleStages": rng.sample(stages, rng.randint(1, 3)),
+        "result": result,
     }
 
 

@@ -58,7 +58,7 @@ class Scheduler:
         self.replicas = Replicas(*parts, events)
         self.daemons = Daemons(*parts, events)
         self.virtual_machines = VirtualMachineServices(world, capacity, self.daemons)
-        self.traffic_shifting = TrafficShifting(*parts, traffic, self._reconcile_at)
+        self.traffic_shifting = TrafficShifting(*parts, traffic, events, self._reconcile_at)
         self.rebalancing = ZoneRebalancing(world, self.starter, self.stopper, events)
         for record in self.records:
             self._store_minimum_percent(record)

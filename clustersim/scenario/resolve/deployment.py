@@ -17,6 +17,7 @@ from clustersim.scenario.sections.deployment import (
     DAEMON_PERCENTS,
     LINEAR_BAKE_MINUTES,
     LINEAR_PERCENT,
+    PAUSE,
     REPLICA_PERCENTS,
     ROLLING,
     CircuitBreaker,
@@ -138,6 +139,7 @@ def _resolve_hooks(context: Context, block: CheckedBlock, written: Any) -> tuple
                 stages=tuple(item.get("lifecycleStages") or ()),
                 after_ms=result.after,
                 status=result.status,
+                call_back_ms=0 if item.get("targetType") == PAUSE else result.call_back_delay,
                 **pick_fields(timeout, {"timeout_ms": "timeoutInMinutes"}, MS_PER_MINUTE),
                 **pick_fields(timeout, {"timeout_action": "action"}),
             )

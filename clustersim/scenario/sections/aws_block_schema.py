@@ -73,6 +73,14 @@ _DEPLOYMENT = _object(
             "description": "own: which services' crashes after RUNNING, before healthy, are failures",
         },
     ),
+    lifecycleHooks=_list(
+        _object(
+            "DeploymentLifecycleHook",
+            targetType={"enum": ["AWS_LAMBDA", "PAUSE"]},
+            lifecycleStages=_list(_TEXT),
+            result={"$model": "WrittenHookResult"},
+        )
+    ),
 )
 _CONTAINER = _object(
     "ContainerDefinition",

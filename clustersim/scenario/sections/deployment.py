@@ -11,8 +11,8 @@ from typing import Literal
 
 from clustersim.scenario.sections.resolved_section import ResolvedSection
 from clustersim.scenario.sections.written_section import WrittenSection
-from clustersim.scenario.text.units import DurationMs
-from clustersim.vocabulary import MS_PER_DAY
+from clustersim.scenario.text.units import DurationMs, PositiveDurationMs
+from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND
 
 DeploymentStrategy = Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"]
 ThresholdType = Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"]
@@ -20,6 +20,8 @@ CrashCounting = Literal["withHealthCheck", "always", "never"]
 HookStatus = Literal["SUCCEEDED", "FAILED", "IN_PROGRESS"]
 
 ROLLING: DeploymentStrategy = "ROLLING"
+PAUSE = "PAUSE"
+"""`targetType` of a lifecycle hook that an operator ends; any other calls a Lambda function."""
 REPLICA_PERCENTS = (100, 200)
 """Minimum and maximum healthy percent (botocore: DeploymentConfiguration.minimumHealthyPercent, by the API)."""
 DAEMON_PERCENTS = (0, 100)
@@ -59,17 +61,21 @@ class WrittenHookResult(WrittenSection):
 
     after: DurationMs = 0
     status: HookStatus = "SUCCEEDED"
+    call_back_delay: PositiveDurationMs = 30 * MS_PER_SECOND
+    """Until it answers, a Lambda function is asked again so often (Developer Guide: Lambda hooks)."""
 
 
 class LifecycleHook(ResolvedSection):
     """A hook at stages of a deployment that shifts traffic, and its answer.
 
-    `after_ms` from its call it answers `status`. IN_PROGRESS is not final: the hook ends by `timeout_ms`.
+    `after_ms` from its call it answers `status`. IN_PROGRESS is not final: the hook ends by `timeout_ms`. A Lambda
+    function is asked every `call_back_ms`; a pause, which an operator ends, has 0.
     """
 
     stages: tuple[str, ...]
     after_ms: int
     status: HookStatus
+    call_back_ms: int
     timeout_ms: int = MS_PER_DAY  # botocore: DeploymentLifecycleHookTimeoutConfiguration
     timeout_action: Literal["ROLLBACK", "CONTINUE"] = "ROLLBACK"
 

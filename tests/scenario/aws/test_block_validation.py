@@ -114,6 +114,29 @@ def test_what_is_no_block_is_a_problem_not_a_crash(block: Any) -> None:
     assert [problem.path for problem in checked.problems] == [()]
 
 
+@pytest.mark.parametrize(
+    ("hook", "path"),
+    [
+        (
+            {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP", "TEST_TRAFFIC_SHIFT"]},
+            ("lifecycleStages", 1),
+        ),
+        ({"targetType": "PAUSE", "lifecycleStages": ["PRODUCTION_TRAFFIC_SHIFT"]}, ("lifecycleStages", 0)),
+        ({"timeoutConfiguration": {"timeoutInMinutes": 1441}}, ("timeoutConfiguration", "timeoutInMinutes")),
+        ({"targetType": "PAUSE", "timeoutConfiguration": {"timeoutInMinutes": 1441}}, None),
+        ({"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}, None),
+    ],
+)
+def test_a_deployment_pauses_only_where_a_rollback_does_not_pass(
+    hook: dict[str, Any], path: tuple[str | int, ...] | None
+) -> None:
+    """A pause may last 14 days, a Lambda function 1,440 minutes (Developer Guide: lifecycle hooks)."""
+    configuration = {"strategy": "LINEAR", "lifecycleHooks": [hook]}
+    problems = validate_block("ecs.CreateService", service(deploymentConfiguration=configuration)).problems
+    expected = [] if path is None else [("deploymentConfiguration", "lifecycleHooks", 0, *path)]
+    assert [problem.path for problem in problems] == expected
+
+
 def test_a_missing_field_is_named() -> None:
     problem = only("ecs.RegisterTaskDefinition", {"containerDefinitions": [{**CONTAINER, "memory": 64}]})
     assert problem == Problem(("family",), "missing", "RegisterTaskDefinition needs it")
