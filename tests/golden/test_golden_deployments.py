@@ -629,6 +629,33 @@ def test_without_a_load_balancer_blue_green_moves_no_traffic(tmp_path: Path) -> 
     assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
 
 
+def test_a_policy_on_requests_per_target_is_blind_while_the_other_group_has_the_traffic(
+    tmp_path: Path,
+) -> None:
+    """Load for four tasks, and two; a blue/green deployment within the first minute moves the traffic away.
+
+    Without the deployment the policy scales out; after it, it has no data, and after a second one it has data again.
+    """
+    tracking = {
+        "policyName": "requests",
+        "policyType": "TargetTrackingScaling",
+        "targetTrackingScalingPolicyConfiguration": {
+            "targetValue": 600,
+            "predefinedMetricSpecification": {"predefinedMetricType": "ALBRequestCountPerTarget"},
+        },
+    }
+    scaling = {"minCapacity": 2, "maxCapacity": 8, "policies": [tracking]}
+    scaled = []
+    for deployments in range(3):
+        written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5}, autoScaling=scaling)
+        written["services"][0]["load"] = {"requestsPerSecond": 40, "cpuTimePerRequest": "10ms"}
+        force = {"updateService": {"service": "web", "forceNewDeployment": True}}
+        written["actions"] = [{**UPDATE, "at": "30s"}, {"at": "20m", **force}][:deployments]
+        ran = run(written, tmp_path / str(deployments))
+        scaled.append(ran.running_at(3 * HOUR) > 2)
+    assert scaled == [True, False, True]
+
+
 def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block:
     """An alarm on a metric of the service over `periods` minutes."""
     return {

@@ -194,19 +194,18 @@ def _draw_hook(rng: random.Random) -> Block:
 
 
 def add_daemon(drawing: Drawing) -> None:
-    """Add a DAEMON service on all instances of the provider `nodes`, or of the launch type EC2."""
+    """Add a DAEMON service on all container instances."""
     rng = drawing.rng
     if not drawing.pick("daemon", 0.7):
         return
     for _ in range(2):
         drawing.definitions.append(definition("agent", cpu=128, memory=rng.choice((64, 128, 256))))
-    where = rng.choice(({"launchType": "EC2"}, {"capacityProviderStrategy": [{"capacityProvider": "nodes"}]}))
     written = {
         "serviceName": "agent",
         "taskDefinition": "agent:1",
         "schedulingStrategy": "DAEMON",
         "behavior": {"startupTime": f"{rng.randint(0, 20)}s"},
-        **where,
+        "launchType": "EC2",
     }
     if rng.random() < 0.5:
         written["deploymentConfiguration"] = {"minimumHealthyPercent": rng.choice((0, 50, 90))}

@@ -56,6 +56,7 @@ class ServiceRecord:
     )  # those with live tasks, the PRIMARY last
     completed: DeploymentRecord | None = None  # the most recent COMPLETED one, the target of a rollback
     shift: Any = None  # a `control.services.traffic_shifting.TrafficShift` in progress
+    on_alternate: bool = False  # the alternate target group has the production traffic
     failed_rounds: int = 0
     failures_seen: int = 0
     paused_until_ms: int = 0

@@ -177,9 +177,11 @@ class TrafficShifting:
         if not shift.moves_traffic:
             return
         shift.green_percent = percent
-        self.traffic.set_weights(
-            now, {shift.blue.task_set: 1.0 - percent / 100.0, shift.green.task_set: percent / 100.0}
-        )
+        shares = {shift.blue.task_set: 1.0 - percent / 100.0, shift.green.task_set: percent / 100.0}
+        self.traffic.set_weights(now, shares)
+        labelled = shift.blue if record.settings.alternate_label == record.on_alternate else shift.green
+        row = self.world.state.services[record.number]
+        row["label_set"], row["label_share"] = labelled.task_set, shares[labelled.task_set]
 
     def _has_full_count(self, record: ServiceRecord, deployment: DeploymentRecord) -> bool:
         """Return whether a side has its full count, all of it healthy."""
@@ -274,6 +276,7 @@ class TrafficShifting:
     def _finish(self, record: ServiceRecord, now: int) -> None:
         """Complete the deployment: blue has no tasks left."""
         green = record.shift.green
+        record.on_alternate ^= record.shift.moves_traffic
         record.shift = None
         self.deployments.drop_drained(record)
         self.deployments.complete(record, green, now)

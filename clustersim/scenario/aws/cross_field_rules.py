@@ -15,6 +15,10 @@ from clustersim.scenario.text.document import FieldPath, Problem
 
 CrossFieldRule = Callable[[Block], list[Problem]]
 
+_NOT_OF_DAEMONS = {
+    "capacityProviderStrategy": "capacity provider strategy",
+    "placementStrategy": "placement strategy",
+}
 _FARGATE = ("FARGATE", "FARGATE_SPOT")
 _METRIC_FIELDS = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
 
@@ -86,6 +90,11 @@ def _check_service(block: Block) -> list[Problem]:
             problems.append(Problem(path, "a daemon service takes no maximumPercent but 100", "100"))
         if block.get("launchType") == "FARGATE":
             problems.append(Problem(("schedulingStrategy",), "Fargate has no daemon services", "REPLICA"))
+        problems.extend(
+            Problem((field,), f"a daemon service takes no {words}", "none, and launchType: EC2")
+            for field, words in _NOT_OF_DAEMONS.items()
+            if block.get(field)
+        )
     problems.extend(_check_lifecycle_hooks(deployment))
     if deployment.get("strategy") == "BLUE_GREEN" and "bakeTimeInMinutes" not in deployment:
         missing = ("deploymentConfiguration", "bakeTimeInMinutes")

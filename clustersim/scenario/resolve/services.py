@@ -24,6 +24,7 @@ from clustersim.scenario.resolve.virtual_machines import (
 )
 from clustersim.scenario.sections.deployment import REPLICA_PERCENTS
 from clustersim.scenario.sections.own_keys import OwnServiceKeys, OwnTargetGroupKeys, pick_own_keys
+from clustersim.scenario.sections.scaling import AutoScaling, TargetTracking
 from clustersim.scenario.sections.scenario import (
     DEFAULT_ROUTING,
     Behavior,
@@ -98,6 +99,16 @@ def _has_network_balancer(block: CheckedBlock, groups: list[TargetGroup]) -> boo
         for balancer in block.value.get("loadBalancers") or ()
     ]
     return any(group.network for group in groups) or any("/net/" in str(rule) for rule in rules)
+
+
+def _names_alternate_group(block: CheckedBlock, auto_scaling: AutoScaling | None) -> bool:
+    """Return whether a policy on the requests per target counts the alternate target group."""
+    alternates = {
+        name_from_arn(str((balancer.get("advancedConfiguration") or {}).get("alternateTargetGroupArn")))
+        for balancer in block.value.get("loadBalancers") or ()
+    }
+    policies = auto_scaling.policies if auto_scaling is not None else ()
+    return any(isinstance(each, TargetTracking) and each.target_group in alternates for each in policies)
 
 
 def check_services(context: Context) -> list[CheckedBlock]:
@@ -178,6 +189,7 @@ def _resolve_service(
         zone_rebalancing=_is_rebalanced(block, daemon) and not machines,
         target_groups=target_groups,
         balanced_container=_balanced_container(block) if target_groups else None,
+        alternate_label=_names_alternate_group(block, auto_scaling),
         network_balancer=_has_network_balancer(block, [groups[name] for name in target_groups]),
         auto_scaling=auto_scaling,
         load=load,

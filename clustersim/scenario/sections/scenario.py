@@ -191,6 +191,8 @@ class Service(ResolvedSection):
     balanced_container: str | None = None
     network_balancer: bool = False
     """A Network Load Balancer is in front of it."""
+    alternate_label: bool = False
+    """Its ALBRequestCountPerTarget policy names the alternate target group of its deployments."""
     health_check_grace_ms: int = 0
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None
