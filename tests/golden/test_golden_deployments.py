@@ -727,6 +727,34 @@ def test_a_rolling_deployment_with_alarms_bakes_for_their_evaluation_periods(tmp
     assert ran.rows("deployments")[-1]["completed_at"] == last + 2 * MINUTE
 
 
+@pytest.mark.parametrize(("minutes", "rollback", "bake"), [(7, True, 7), (0, True, 0), (7, False, 0)])
+def test_a_written_bake_time_replaces_the_evaluation_time_of_the_alarms(
+    minutes: int, rollback: bool, bake: int, tmp_path: Path
+) -> None:
+    """Developer Guide, deployment alarms: a bake time is part of the rollback option, and has no floor if it is set."""
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": rollback}
+    written = shifted({"alarms": alarms, "bakeTimeInMinutes": minutes}, "2h")
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    ran = run(written, tmp_path)
+    last = max(task["stopped_at"] for task in ran.tasks(revision=1))
+    assert ran.rows("deployments")[-1]["completed_at"] == last + bake * MINUTE
+
+
+def test_the_circuit_breaker_fails_a_blue_green_deployment_too(tmp_path: Path) -> None:
+    """Green never has a task; the third failed start fails the deployment, in place of the 24 hours of its stage."""
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    never = {"behavior": {"startFailureProbability": 1}}
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, **breaker}, second=never)
+    ran = run(written, tmp_path)
+    failed = ran.rows("deployments")[-1]
+    assert (failed["rollout_state"], failed["rollout_state_reason"]) == (
+        "FAILED",
+        "ECS deployment circuit breaker: tasks failed to start.",
+    )
+    assert ran.summary["services"]["web"]["requests_failed"] == 0
+    assert ran.states(revision=1) == {"RUNNING": 2}
+
+
 @pytest.mark.parametrize("cleanup", ["BLOCKING", "DEFERRED"])
 def test_early_success_completes_before_all_are_healthy(cleanup: str, tmp_path: Path) -> None:
     """100 to 150 % of four: two new tasks are healthy after 40 s, two more after 80 s, when the last old ones go.

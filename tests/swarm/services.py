@@ -125,14 +125,16 @@ def draw_deployment(drawing: Drawing, percents: Block, balanced: bool) -> Block:
         if drawing.pick("hooks", 0.6):
             of["lifecycleHooks"] = [_draw_hook(rng)]
     else:
-        if drawing.pick("circuit_breaker", 0.5):
-            of["deploymentCircuitBreaker"] = _draw_circuit_breaker(rng)
+        if rng.random() < 0.3:
+            of["bakeTimeInMinutes"] = rng.randint(0, 6)
         if drawing.pick("early_success", 0.4):
             of["earlySuccessCriteria"] = {
                 "enable": True,
                 "healthyPercent": rng.choice((10, 50, 100)),
                 "sourceServiceRevisionCleanup": rng.choice(("BLOCKING", "DEFERRED")),
             }
+    if drawing.pick("circuit_breaker", 0.5):
+        of["deploymentCircuitBreaker"] = _draw_circuit_breaker(rng)
     if drawing.pick("deployment_alarms", 0.4):
         of["alarms"] = {"alarmNames": ["busy"], "enable": True, "rollback": rng.random() < 0.7}
     if of:

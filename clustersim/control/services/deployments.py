@@ -103,7 +103,7 @@ class Deployments:
             self.fail(record, deployment, now, reason, alarms is not None and alarms.rollback)
             return
         breaker = record.settings.deployment.circuit_breaker
-        if breaker is None or record.shift is not None:  # the circuit breaker covers rolling updates only
+        if breaker is None:
             return
         threshold = breaker_threshold(deployment.desired, breaker.threshold_type, breaker.threshold_value)
         if deployment.failures >= threshold:
@@ -182,18 +182,20 @@ class Deployments:
     def complete_or_bake(self, record: ServiceRecord, now: int) -> int | None:
         """Complete the PRIMARY deployment; all its tasks are healthy and no older one is left.
 
-        With alarms it bakes first. Returns the instant (ms) at which the bake time ends, when the service must be
-        reconciled again; None if there is nothing to wait for.
+        Where alarms roll it back it bakes first. Returns the instant (ms) at which the bake time ends, when the service
+        must be reconciled again; None if there is nothing to wait for.
         """
         deployment = record.primary
         if deployment.state != IN_PROGRESS:
             return None
         alarms = record.settings.deployment.alarms
-        if alarms is not None and not deployment.alarms_ignored and not deployment.is_first:
+        rolls_back = alarms is not None and alarms.rollback
+        if alarms is not None and rolls_back and not deployment.alarms_ignored and not deployment.is_first:
             if deployment.bake_until_ms is None:
-                deployment.bake_until_ms = now + max(
-                    alarm_window_ms(self._alarms[name]) for name in alarms.names
-                )
+                bake_ms = record.settings.deployment.bake_ms
+                if bake_ms is None:
+                    bake_ms = max(alarm_window_ms(self._alarms[name]) for name in alarms.names)
+                deployment.bake_until_ms = now + bake_ms
             if now < deployment.bake_until_ms:
                 return deployment.bake_until_ms
         self.complete(record, deployment, now)

@@ -154,7 +154,7 @@ class TrafficShifting:
             self._reconcile_at(record.number, since + MAX_STAGE_MS)
             return self._has_full_count(record, shift.green)
         if name == "BAKE_TIME":
-            return self._is_over(record, since + record.settings.deployment.bake_ms, now)
+            return self._is_over(record, since + (record.settings.deployment.bake_ms or 0), now)
         if name == "CLEAN_UP" and not shift.rolling_back:
             self._stop_all(record, shift.blue, now)
             return self.deployments.count_live(shift.blue) == 0

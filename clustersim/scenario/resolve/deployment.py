@@ -53,11 +53,9 @@ def resolve_deployment(
         strategy=strategy,
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
-        circuit_breaker=_resolve_circuit_breaker(
-            context, block, value.get("deploymentCircuitBreaker") or {}, strategy
-        ),
+        circuit_breaker=_resolve_circuit_breaker(context, block, value.get("deploymentCircuitBreaker") or {}),
         alarms=_resolve_alarms(context, block, value.get("alarms") or {}),
-        bake_ms=value.get("bakeTimeInMinutes", 0) * MS_PER_MINUTE,
+        **pick_fields(value, {"bake_ms": "bakeTimeInMinutes"}, MS_PER_MINUTE),
         step_percent=percent,
         step_bake_ms=bake_minutes * MS_PER_MINUTE,
         hooks=_resolve_hooks(context, block, value.get("lifecycleHooks") or ()),
@@ -88,9 +86,9 @@ def _traffic_step(value: Mapping[str, Any], strategy: str) -> tuple[float, int]:
 
 
 def _resolve_circuit_breaker(
-    context: Context, block: CheckedBlock, written: Mapping[str, Any], strategy: str
+    context: Context, block: CheckedBlock, written: Mapping[str, Any]
 ) -> CircuitBreaker | None:
-    """Return the circuit breaker, which only rolling deployments have (botocore: DeploymentCircuitBreaker)."""
+    """Return the circuit breaker, which deployments of every strategy may have (Developer Guide: failure detection)."""
     location = block.field_path("deploymentConfiguration", "deploymentCircuitBreaker")
     own = validate_section(
         WrittenCircuitBreakerKeys,
@@ -98,7 +96,7 @@ def _resolve_circuit_breaker(
         location,
         context.diagnostics,
     )
-    if own is None or not written.get("enable") or strategy != ROLLING:
+    if own is None or not written.get("enable"):
         return None
     threshold = written.get("thresholdConfiguration") or {}
     return CircuitBreaker(

@@ -98,7 +98,8 @@ class Deployment(ResolvedSection):
     maximum_percent: int = REPLICA_PERCENTS[1]
     circuit_breaker: CircuitBreaker | None = None
     alarms: DeploymentAlarms | None = None
-    bake_ms: int = 0
+    bake_ms: int | None = None
+    """None: not written; a rolling deployment with alarms then takes the evaluation time of its slowest alarm."""
     step_percent: float = 100.0
     step_bake_ms: int = 0
     hooks: tuple[LifecycleHook, ...] = ()
