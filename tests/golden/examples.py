@@ -86,5 +86,6 @@ EXAMPLES: dict[int, Example] = {
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
     87: Example(RUN, "a crash before the first passed check fails the deployment"),
     89: Example(RUN, "a pause at each of four traffic steps: 50 minutes, on an NLB 90"),
+    94: Example(RUN, "trunking by the table: 3, 2, 7, 60 and 498 tasks"),
     103: Example(RUN, "cumulative failures: FAILED at the fifth of ten starts"),
 }
