@@ -160,7 +160,7 @@ _MANAGED_INSTANCES = _object(
         "InstanceLaunchTemplate",
         capacityOptionType={"enum": ["ON_DEMAND", "SPOT"]},
         instanceRequirements=_object(
-            "InstanceRequirementsRequest; without any, current C, M and R types",
+            "InstanceRequirementsRequest; without any, general-purpose types",
             allowedInstanceTypes=_list(_TEXT),
             excludedInstanceTypes=_list(_TEXT),
             vCpuCount=_RANGE,
@@ -174,6 +174,10 @@ _MANAGED_INSTANCES = _object(
         "InfrastructureOptimization",
         scaleInAfter={"type": "integer", "minimum": -1, "maximum": 3600, "description": "seconds; -1: never"},
     ),
+    stopsTasksWhenDraining={
+        "type": "boolean",
+        "description": "own: standalone tasks stop on day 14, when their instance begins to drain; default false",
+    },
     launchTime="own: from request to registered; a duration or a distribution",
 )
 CapacityProviderBlock = Annotated[

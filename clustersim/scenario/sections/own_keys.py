@@ -82,6 +82,7 @@ class OwnManagedInstancesKeys(WrittenSection):
     """The keys of our own in a `managedInstancesProvider`."""
 
     launch_time: DurationDistribution = MANAGED_INSTANCE_LAUNCH_TIME
+    stops_tasks_when_draining: bool = False
 
 
 class OwnTaskDefinitionKeys(WrittenSection):
