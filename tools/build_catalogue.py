@@ -1,10 +1,10 @@
-"""Builds the catalogue's package data (clustersim/data) from four CSV files given on the command line.
+"""Builds the catalogue's package data (clustersim/data) from CSV files given on the command line.
 
 Decides which columns and rows the package contains: only those that the simulator reads. It does not import the
 simulator. A maintainer runs it when new prices have been collected:
 
-    python tools/build_catalogue.py --types T.csv --prices P.csv --spot S.csv --fargate F.csv \
-        --out clustersim/data
+    python tools/build_catalogue.py --types T.csv --trunking E.csv --families M.csv --prices P.csv --spot S.csv \
+        --fargate F.csv --out clustersim/data
 
 The output is plain CSV, one file of prices per region, so that changes are readable as a diff.
 """
@@ -24,9 +24,10 @@ TYPE_COLUMNS = {
     "memory_mib": "memory_mib",
     "gpu_count": "gpus",
     "max_enis": "max_enis",
-    "ecs_trunk_task_limit": "trunk_task_limit",
+    "tasks_with": "trunk_task_limit",
     "baseline_network_gbps": "network_gbps",
 }
+FAMILY_COLUMNS = ("family", "category")
 PRICE_COLUMNS = ("instance_type", "usd_per_hour", "spot_usd_per_hour", "spot_interruption")
 FARGATE_COLUMNS = {
     "region": "region",
@@ -55,9 +56,17 @@ def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]
         writer.writerows(rows)
 
 
-def build_types(source: Path, out: Path) -> set[str]:
-    """Write instance_types.csv without EC2 Mac (ECS has no agent for macOS); return the names of the types."""
-    types = [row for row in read_rows(source) if row["arch"] in ("x86_64", "arm64")]
+def build_types(source: Path, trunking: Path, out: Path) -> set[str]:
+    """Write instance_types.csv without EC2 Mac (ECS has no agent for macOS); return the names of the types.
+
+    The Developer Guide's table of trunking decides which types support it, and how many tasks they take.
+    """
+    limits = {row["instance_type"]: row["tasks_with"] for row in read_rows(trunking)}
+    types = [
+        row | {"tasks_with": limits.get(row["instance_type"], "")}
+        for row in read_rows(source)
+        if row["arch"] in ("x86_64", "arm64")
+    ]
     rows = ([row[column] for column in TYPE_COLUMNS] for row in types)
     write_rows(out / "instance_types.csv", TYPE_COLUMNS.values(), rows)
     return {row["instance_type"] for row in types}
@@ -93,16 +102,23 @@ def build_fargate(source: Path, out: Path) -> None:
     write_rows(out / "fargate_prices.csv", ["arch", *FARGATE_COLUMNS.values()], rows)
 
 
+def build_families(source: Path, out: Path) -> None:
+    """Write managed_instances_families.csv: the families of ECS Managed Instances, and their categories."""
+    rows = ([row[column] for column in FAMILY_COLUMNS] for row in read_rows(source))
+    write_rows(out / "managed_instances_families.csv", FAMILY_COLUMNS, rows)
+
+
 def main() -> None:
     """Read the command line and write the data directory."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("types", "prices", "spot", "fargate", "out"):
+    for name in ("types", "trunking", "families", "prices", "spot", "fargate", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--spot-asof", default="2025-06-28", help="date of the Spot interruption bands")
     options = parser.parse_args()
-    names = build_types(options.types, options.out)
+    names = build_types(options.types, options.trunking, options.out)
+    build_families(options.families, options.out)
     dates = build_prices(options.prices, options.spot, options.out, names)
     build_fargate(options.fargate, options.out)
     index = {"regions": dates, "spot_interruption_asof": options.spot_asof}

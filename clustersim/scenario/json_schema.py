@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.scenario.sections.behavior import WrittenBehavior, WrittenLoad, WrittenSeries
+from clustersim.scenario.sections.deployment import WrittenHookResult
 from clustersim.scenario.sections.ecs_agent import WrittenEcsConfig
 from clustersim.scenario.sections.failures import WrittenSpotInterruptions
 from clustersim.scenario.sections.images import WrittenImage, WrittenPullLimit
@@ -25,7 +26,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema.setdefault("$defs", {})
     for model in (
         *(WrittenBehavior, WrittenLoad, WrittenSpotInterruptions),
-        *(WrittenImage, WrittenPullLimit, WrittenEcsConfig, WrittenVirtualMachines),
+        *(WrittenImage, WrittenPullLimit, WrittenEcsConfig, WrittenVirtualMachines, WrittenHookResult),
     ):
         part = model.model_json_schema(ref_template=template)
         definitions.update(part.pop("$defs", {}))

@@ -84,4 +84,11 @@ EXAMPLES: dict[int, Example] = {
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
     79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
+    87: Example(RUN, "a crash before the first passed check fails the deployment"),
+    89: Example(RUN, "a pause at each of four traffic steps: 50 minutes, on an NLB 90"),
+    94: Example(RUN, "trunking by the table: 3, 2, 7, 60 and 498 tasks"),
+    95: Example(RUN, "a small task on Managed Instances: an M or T of two vCPUs"),
+    96: Example(RUN, "a task of 16 days outlasts the draining of day 14"),
+    97: Example(RUN, "800 tasks wait for Managed Instances"),
+    103: Example(RUN, "cumulative failures: FAILED at the fifth of ten starts"),
 }

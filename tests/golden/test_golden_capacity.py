@@ -192,7 +192,7 @@ def test_waiting_tasks_scale_out(
 @pytest.mark.golden(53)
 def test_instances_with_daemons_only_are_empty(tmp_path: Path) -> None:
     """Three instances, a daemon on each: M = 0 is 0 %, and the group shrinks to its minimum of one."""
-    agent = {**service("agent", schedulingStrategy="DAEMON"), "desiredCount": None}
+    agent = {**service("agent", schedulingStrategy="DAEMON", launchType="EC2"), "desiredCount": None}
     keys = {"capacityProviders": [managed(3, group={"minSize": 1})], "duration": "30m"}
     ran = run(world(services=[agent], **keys), tmp_path)
     assert reservation(ran, 5) == 0

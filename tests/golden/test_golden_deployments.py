@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from clustersim.policy.tasks.deployment import breaker_threshold, healthy_bounds, traffic_steps
+from clustersim.policy.tasks.deployment import breaker_threshold, healthy_bounds
+from clustersim.policy.tasks.traffic_shift import traffic_steps
 from tests.harness import (
     HOUR,
     MINUTE,
@@ -23,6 +24,9 @@ from tests.harness import (
 )
 
 AT = 10 * MINUTE
+BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
+LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
+PORT = {"portMappings": [{"containerPort": 80}]}
 UPDATE: Block = {"at": "10m", "updateService": {"service": "web", "taskDefinition": "app:2"}}
 
 
@@ -255,7 +259,105 @@ def test_a_failure_during_a_rollback_is_not_rolled_back(tmp_path: Path) -> None:
     assert not [task for task in ran.tasks() if task["created_at"] > last]
 
 
-def test_a_crash_loop_after_running_is_no_failure_of_the_deployment(tmp_path: Path) -> None:
+@pytest.mark.golden(87)
+def test_a_crash_before_the_first_passed_check_is_a_failure_of_the_deployment(tmp_path: Path) -> None:
+    """Desired 2 behind a load balancer that checks every 30 s; tasks of revision 2 exit 10 s after RUNNING.
+
+    None of them is ever healthy, so the third exit is the third failure: FAILED, and rolled back to revision 1.
+    """
+    written = broken(2, **BALANCED)
+    written["targetGroups"] = [{"name": "web", "healthCheckIntervalSeconds": 30, "deregistrationDelay": "0s"}]
+    del written["cluster"]["fargateStartTime"]  # the default is random: no two tasks exit at one instant
+    written["taskDefinitions"] = [
+        fargate_definition(container=PORT),
+        fargate_definition(container=PORT, behavior={"timeToFailure": "10s"}),
+    ]
+    ran = run(written, tmp_path)
+    first, failed = ran.rows("deployments")
+    exits = sorted(task["stopped_at"] for task in ran.tasks(revision=2, exit_code=1))
+    assert all(task["healthy_at"] is None for task in ran.tasks(revision=2))
+    assert (failed["rollout_state"], failed["failed_tasks"]) == ("FAILED", 3)
+    assert failed["completed_at"] == exits[2]
+    assert failed["rollout_state_reason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert first["rollout_state"] == "COMPLETED"
+    assert ran.states(revision=1)["RUNNING"] == 2
+
+
+@pytest.mark.parametrize(
+    ("counting", "checked", "state"),
+    [("never", True, "IN_PROGRESS"), ("always", False, "FAILED"), ("withHealthCheck", False, "IN_PROGRESS")],
+)
+def test_crashes_that_count_can_be_set(counting: str, checked: bool, state: str, tmp_path: Path) -> None:
+    """`crashesBeforeHealthy`: whether a service needs a health check for its crashes to count, or none count."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 30}} if checked else {}
+    written = broken(2, {"crashesBeforeHealthy": counting})
+    written["taskDefinitions"][1] = fargate_definition(container=check, behavior={"timeToFailure": "10s"})
+    assert run(written, tmp_path).rows("deployments")[-1]["rollout_state"] == state
+
+
+def test_a_crash_of_a_task_that_was_healthy_is_no_failure(tmp_path: Path) -> None:
+    """Healthy at 10 s, gone at 15 s: the crash is the application's, not the deployment's."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10}}
+    written = broken(2)
+    written["taskDefinitions"][1] = fargate_definition(container=check, behavior={"timeToFailure": "15s"})
+    ran = run(written, tmp_path)
+    crashing = ran.rows("deployments")[-1]
+    assert len(ran.tasks(revision=2, exit_code=1)) > 20
+    assert (crashing["rollout_state"], crashing["failed_tasks"]) == ("COMPLETED", 0)
+
+
+def half_broken(reset: bool, probability: float, desired: int = 10) -> Block:
+    """An update to a revision of which a share of the starts fails; the others are healthy 10 s after RUNNING."""
+    check = {"healthCheck": {"command": ["CMD", "true"], "interval": 10}}
+    threshold = {"type": "COUNT", "value": 5}
+    written = broken(desired, {"resetOnHealthyTask": reset, "thresholdConfiguration": threshold})
+    written["taskDefinitions"][1] = fargate_definition(
+        container=check, behavior={"startFailureProbability": probability}
+    )
+    written["cluster"] = {"fargateStartTime": "1s", "serviceLaunchRatePerMinute": 4}
+    return written
+
+
+def starts_of(ran: FinishedRun) -> list[bool]:
+    """Whether each start of revision 2 succeeded, in order of creation."""
+    return [task["started_at"] is not None for task in ran.tasks(revision=2)]
+
+
+@pytest.mark.golden(103)
+def test_failures_accumulate_through_the_deployment_where_a_healthy_task_does_not_reset_them(
+    tmp_path: Path,
+) -> None:
+    """Desired 10, COUNT 5, cumulative: of the first ten starts five fail, with healthy tasks between: FAILED at the
+    fifth.
+
+    Seed 3 draws it so. With `resetOnHealthyTask` the same starts are never five failures in a row: not FAILED by then.
+    """
+    ran = run(half_broken(False, 0.5), tmp_path, seed=3)
+    outcome = starts_of(ran)
+    assert len(outcome) == 10 and outcome.count(False) == 5 and not outcome[-1]
+    failed = ran.rows("deployments")[-1]
+    fallen = [task["stopped_at"] for task in ran.tasks(revision=2) if task["started_at"] is None]
+    assert (failed["rollout_state"], failed["failed_tasks"]) == ("FAILED", 5)
+    assert failed["completed_at"] == max(fallen)
+    assert any(task["healthy_at"] is not None for task in ran.tasks(revision=2))
+    reset = run(half_broken(True, 0.5), tmp_path / "reset", seed=3).rows("deployments")[-1]
+    assert reset["rollout_state"] == "COMPLETED" or reset["completed_at"] > failed["completed_at"]
+
+
+def test_a_full_threshold_of_failures_trips_again_after_a_healthy_task(tmp_path: Path) -> None:
+    """`resetOnHealthyTask: true`: the count is of failures in a row, before and after the first healthy task.
+
+    Nine of ten starts fail; with seed 1 four, then one task is healthy, then five in a row.
+    """
+    ran = run(half_broken(True, 0.9), tmp_path, seed=1)
+    outcome = starts_of(ran)
+    assert True in outcome and outcome[-5:] == [False] * 5
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    assert failed["rollout_state_reason"] == "ECS deployment circuit breaker: tasks failed to start."
+
+
+def test_a_crash_loop_after_running_is_no_failure_without_a_health_check(tmp_path: Path) -> None:
     """Tasks that run and exit again and again leave the deployment IN_PROGRESS for ever."""
     written = broken(2)
     written["taskDefinitions"][1] = fargate_definition(behavior={"timeToFailure": "15s"})
@@ -300,10 +402,6 @@ def test_a_task_that_becomes_healthy_resets_the_failure_count_unless_disabled(
 
 
 # --- traffic shifts --------------------------------------------------------------------------------------------
-
-BALANCED = {"loadBalancers": [{"targetGroupArn": "web", "containerName": "main", "containerPort": 80}]}
-LOAD = {"load": {"requestsPerSecond": 20, "cpuTimePerRequest": "10ms"}}
-PORT = {"portMappings": [{"containerPort": 80}]}
 
 
 def shifted(configuration: Block, duration: str = "4h", second: Block | None = None, **more: Any) -> Block:
@@ -440,6 +538,124 @@ def test_a_hook_that_never_answers_times_out_with_its_action(tmp_path: Path) -> 
             assert ran.tasks(revision=2) == []
 
 
+def hook_kinds(ran: FinishedRun, stage: str) -> list[tuple[int, str]]:
+    """(seconds since the update, kind) of the events of the hooks of a stage."""
+    rows = [row for row in ran.rows("events") if row["kind"].startswith("HOOK_")]
+    return [
+        ((row["time"] - AT) // SECOND, row["kind"][5:]) for row in rows if f"of {stage}:" in row["message"]
+    ]
+
+
+@pytest.mark.golden(89)
+@pytest.mark.parametrize(("protocol", "minutes"), [("HTTP", 50), ("TCP", 90)])
+def test_a_pause_before_each_of_four_steps_and_ten_minutes_more_on_a_network_balancer(
+    protocol: str, minutes: int, tmp_path: Path
+) -> None:
+    """LINEAR 25 %, 10 min, a pause of 5 min at PRE_PRODUCTION_TRAFFIC_SHIFT: it is called four times.
+
+    All traffic is on green 3 x 10 + 4 x 5 = 50 min after the phase begins; a Network Load Balancer adds 10 min to each
+    PRODUCTION_TRAFFIC_SHIFT, and to TEST_TRAFFIC_SHIFT before the phase.
+    """
+    hook = {
+        "targetType": "PAUSE",
+        "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"],
+        "result": {"after": "5m"},
+    }
+    linear = {"stepPercent": 25.0, "stepBakeTimeInMinutes": 10}
+    configuration = {"strategy": "LINEAR", "linearConfiguration": linear, "lifecycleHooks": [hook]}
+    written = shifted({**configuration, "bakeTimeInMinutes": 5})
+    written["targetGroups"][0]["protocol"] = protocol
+    ran = run(written, tmp_path)
+    seen = hook_kinds(ran, "PRE_PRODUCTION_TRAFFIC_SHIFT")
+    assert [kind for _, kind in seen] == ["AWAITING_ACTION", "SUCCEEDED"] * 4
+    begin = seen[0][0]
+    ready = max(task["healthy_at"] for task in ran.tasks(revision=2))
+    assert begin * SECOND == ready - AT + (10 * MINUTE if protocol == "TCP" else 0)
+    percents = green(ran)
+    full = begin // 60 + minutes  # the phase begins within a minute of the series
+    assert percents[full] == 75.0 and percents[full + 1] == 100.0
+    assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("stage", ["PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT", "POST_SCALE_UP"])
+def test_a_rollback_calls_the_functions_of_the_traffic_shifts_again(stage: str, tmp_path: Path) -> None:
+    """Developer Guide, Lambda hooks: on a rollback those of TEST_ and PRODUCTION_TRAFFIC_SHIFT are called again.
+
+    A hook of POST_PRODUCTION_TRAFFIC_SHIFT fails after 30 s. Traffic is on blue at once; green stays until the function
+    has answered a minute later, while its deployment is FAILED.
+    """
+    function = {
+        "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:test",
+        "roleArn": "arn:aws:iam::1:role/x",
+    }
+    asked = {**function, "lifecycleStages": [stage], "result": {"after": "60s"}}
+    failing = {
+        **function,
+        "lifecycleStages": ["POST_PRODUCTION_TRAFFIC_SHIFT"],
+        "result": {"after": "30s", "status": "FAILED"},
+    }
+    hooks = [asked, failing]
+    ran = run(shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": hooks}), tmp_path)
+    again = stage != "POST_SCALE_UP"
+    assert [kind for _, kind in hook_kinds(ran, stage)] == ["IN_PROGRESS", "SUCCEEDED"] * (2 if again else 1)
+    failed = ran.rows("deployments")[-1]
+    assert failed["rollout_state_reason"] == (
+        "ECS deployment failed: a lifecycle hook of stage POST_PRODUCTION_TRAFFIC_SHIFT failed."
+    )
+    gone = min(task["stopping_at"] for task in ran.tasks(revision=2))
+    assert gone == failed["completed_at"] + (MINUTE if again else 0)
+    assert green(ran).get((failed["completed_at"] - AT) // MINUTE + 1, 0.0) == 0.0
+    assert ran.states(revision=1) == {"RUNNING": 2}
+
+
+def test_a_pause_may_last_longer_than_a_stage(tmp_path: Path) -> None:
+    """Developer Guide, pause hooks: up to 14 days, where any other stage fails after 24 hours."""
+    hook = {
+        "targetType": "PAUSE",
+        "lifecycleStages": ["POST_SCALE_UP"],
+        "timeoutConfiguration": {"timeoutInMinutes": 20_160},
+        "result": {"after": "30h"},
+    }
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, "lifecycleHooks": [hook]}, "40h")
+    assert run(written, tmp_path, checked=False).rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+def test_without_a_load_balancer_blue_green_moves_no_traffic(tmp_path: Path) -> None:
+    """Developer Guide, blue/green: for headless services the tasks are replaced, and each serves while it runs."""
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5})
+    del written["services"][0]["loadBalancers"]
+    ran = run(written, tmp_path)
+    assert green(ran)[3] == 50.0
+    assert ran.rows("deployments")[-1]["rollout_state"] == "COMPLETED"
+
+
+def test_a_policy_on_requests_per_target_is_blind_while_the_other_group_has_the_traffic(
+    tmp_path: Path,
+) -> None:
+    """Load for four tasks, and two; a blue/green deployment within the first minute moves the traffic away.
+
+    Without the deployment the policy scales out; after it, it has no data, and after a second one it has data again.
+    """
+    tracking = {
+        "policyName": "requests",
+        "policyType": "TargetTrackingScaling",
+        "targetTrackingScalingPolicyConfiguration": {
+            "targetValue": 600,
+            "predefinedMetricSpecification": {"predefinedMetricType": "ALBRequestCountPerTarget"},
+        },
+    }
+    scaling = {"minCapacity": 2, "maxCapacity": 8, "policies": [tracking]}
+    scaled = []
+    for deployments in range(3):
+        written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5}, autoScaling=scaling)
+        written["services"][0]["load"] = {"requestsPerSecond": 40, "cpuTimePerRequest": "10ms"}
+        force = {"updateService": {"service": "web", "forceNewDeployment": True}}
+        written["actions"] = [{**UPDATE, "at": "30s"}, {"at": "20m", **force}][:deployments]
+        ran = run(written, tmp_path / str(deployments))
+        scaled.append(ran.running_at(3 * HOUR) > 2)
+    assert scaled == [True, False, True]
+
+
 def alarmed(name: str, metric: str, threshold: float, periods: int = 2) -> Block:
     """An alarm on a metric of the service over `periods` minutes."""
     return {
@@ -488,6 +704,19 @@ def test_an_alarm_fails_a_rolling_deployment_and_one_already_on_is_ignored(tmp_p
     assert ran.states(revision=1)["RUNNING"] == 2
 
 
+def test_a_rollback_names_the_alarms_that_caused_it(tmp_path: Path) -> None:
+    """Half of the old tasks stopped before the alarm, so that the rollback is in progress 5 s after it."""
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
+    slow = {"behavior": {"cpuTimePerRequest": "2s"}}
+    written = shifted({"alarms": alarms, "minimumHealthyPercent": 50, "maximumPercent": 100}, "2h", slow)
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    failed = run(written, tmp_path).rows("deployments")[-1]
+    assert failed["rollout_state"] == "FAILED"
+    written["duration"] = f"{failed['completed_at'] // SECOND + 5}s"
+    row = run(written, tmp_path / "cut").rows("deployments")[0]
+    assert row["rollout_state_reason"] == "ECS deployment alarms: rolling back to deploymentId ecs-svc/1."
+
+
 def test_a_rolling_deployment_with_alarms_bakes_for_their_evaluation_periods(tmp_path: Path) -> None:
     """Two periods of 60 s after the last old task has stopped."""
     alarms = {"alarmNames": ["errors"], "enable": True, "rollback": True}
@@ -496,6 +725,34 @@ def test_a_rolling_deployment_with_alarms_bakes_for_their_evaluation_periods(tmp
     ran = run(written, tmp_path)
     last = max(task["stopped_at"] for task in ran.tasks(revision=1))
     assert ran.rows("deployments")[-1]["completed_at"] == last + 2 * MINUTE
+
+
+@pytest.mark.parametrize(("minutes", "rollback", "bake"), [(7, True, 7), (0, True, 0), (7, False, 0)])
+def test_a_written_bake_time_replaces_the_evaluation_time_of_the_alarms(
+    minutes: int, rollback: bool, bake: int, tmp_path: Path
+) -> None:
+    """Developer Guide, deployment alarms: a bake time is part of the rollback option, and has no floor if it is set."""
+    alarms = {"alarmNames": ["errors"], "enable": True, "rollback": rollback}
+    written = shifted({"alarms": alarms, "bakeTimeInMinutes": minutes}, "2h")
+    written["alarms"] = [alarmed("errors", "HTTPCode_ELB_5XX_Count", 10)]
+    ran = run(written, tmp_path)
+    last = max(task["stopped_at"] for task in ran.tasks(revision=1))
+    assert ran.rows("deployments")[-1]["completed_at"] == last + bake * MINUTE
+
+
+def test_the_circuit_breaker_fails_a_blue_green_deployment_too(tmp_path: Path) -> None:
+    """Green never has a task; the third failed start fails the deployment, in place of the 24 hours of its stage."""
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    never = {"behavior": {"startFailureProbability": 1}}
+    written = shifted({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5, **breaker}, second=never)
+    ran = run(written, tmp_path)
+    failed = ran.rows("deployments")[-1]
+    assert (failed["rollout_state"], failed["rollout_state_reason"]) == (
+        "FAILED",
+        "ECS deployment circuit breaker: tasks failed to start.",
+    )
+    assert ran.summary["services"]["web"]["requests_failed"] == 0
+    assert ran.states(revision=1) == {"RUNNING": 2}
 
 
 @pytest.mark.parametrize("cleanup", ["BLOCKING", "DEFERRED"])

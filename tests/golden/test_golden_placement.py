@@ -147,6 +147,24 @@ def test_network_interfaces_limit_awsvpc_tasks(tmp_path: Path, trunking: bool, p
     assert ran.summary["placement_failures"] == {"RESOURCE:ENI": 1}
 
 
+@pytest.mark.golden(94)
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [("m5n.xlarge", 3), ("g4dn.xlarge", 2), ("r5.8xlarge", 7), ("m5.8xlarge", 60), ("i4i.32xlarge", 498)],
+)
+def test_the_table_of_trunking_decides_type_by_type(tmp_path: Path, kind: str, places: int) -> None:
+    """m5n, g4dn and r5.8xlarge are not in the table: their own interfaces less one. i4i.32xlarge takes 498 tasks."""
+    written = of_real_type(
+        kind,
+        places + 1,
+        taskDefinitions=[definition(cpu=128, memory=128, networkMode="awsvpc")],
+        cluster={"awsvpcTrunking": True},
+    )
+    ran = run(written, tmp_path, checked=False)
+    assert ran.states() == {"RUNNING": places, "STOPPED": 1}
+    assert ran.summary["placement_failures"] == {"RESOURCE:ENI": 1}
+
+
 @pytest.mark.golden(38)
 def test_distinct_instance_places_as_many_as_there_are_instances(tmp_path: Path) -> None:
     """distinctInstance, desired 4, three instances with room for eight each: three tasks."""

@@ -95,7 +95,9 @@ MUTATIONS = {
         "    if h.state == ACTIVE:\n        close_host(state.instances.hosts, slot)\n    h.connected = 0",
         "    h.connected = 0",
     ),
-    "unpaid-fee": Mutation("fee = pool.fee * kind.usd_per_hour", "fee = 0.5 * pool.fee * kind.usd_per_hour"),
+    "unpaid-fee": Mutation(
+        "fee = pool.fee(kind.name) * kind.usd_per_hour", "fee = 0.5 * pool.fee(kind.name) * kind.usd_per_hour"
+    ),
     "busy-and-idle": Mutation(
         '["non_daemon_tasks"][slot] == 0:\n                self.launcher',
         '["non_daemon_tasks"][slot] >= 0:\n                self.launcher',

@@ -537,7 +537,7 @@ def _instance_bill(ran: FinishedRun) -> Iterator[str]:
         spot = host["purchase_option"] == "spot"
         price = kind.spot_usd_per_hour if spot else kind.usd_per_hour
         price += ran.scenario.pricing.ebs_usd_per_gib_month * pool.root_volume_gib / 730
-        price += pool.fee * kind.usd_per_hour
+        price += pool.fee(kind.name) * kind.usd_per_hour
         lifetime = _billed_ms(host["launched_at"], host["terminated_at"], _end(ran)) / HOUR
         hours += lifetime
         dollars += lifetime * price

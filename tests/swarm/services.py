@@ -125,14 +125,16 @@ def draw_deployment(drawing: Drawing, percents: Block, balanced: bool) -> Block:
         if drawing.pick("hooks", 0.6):
             of["lifecycleHooks"] = [_draw_hook(rng)]
     else:
-        if drawing.pick("circuit_breaker", 0.5):
-            of["deploymentCircuitBreaker"] = {"enable": True, "rollback": rng.random() < 0.7}
+        if rng.random() < 0.3:
+            of["bakeTimeInMinutes"] = rng.randint(0, 6)
         if drawing.pick("early_success", 0.4):
             of["earlySuccessCriteria"] = {
                 "enable": True,
                 "healthyPercent": rng.choice((10, 50, 100)),
                 "sourceServiceRevisionCleanup": rng.choice(("BLOCKING", "DEFERRED")),
             }
+    if drawing.pick("circuit_breaker", 0.5):
+        of["deploymentCircuitBreaker"] = _draw_circuit_breaker(rng)
     if drawing.pick("deployment_alarms", 0.4):
         of["alarms"] = {"alarmNames": ["busy"], "enable": True, "rollback": rng.random() < 0.7}
     if of:
@@ -142,6 +144,16 @@ def draw_deployment(drawing: Drawing, percents: Block, balanced: bool) -> Block:
     if balanced and drawing.pick("grace", 0.5):
         keys["healthCheckGracePeriodSeconds"] = rng.randint(10, 400)
     return keys
+
+
+def _draw_circuit_breaker(rng: random.Random) -> Block:
+    of: Block = {"enable": True, "rollback": rng.random() < 0.7, "resetOnHealthyTask": rng.random() < 0.7}
+    if rng.random() < 0.4:
+        kind = rng.choice(("COUNT", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT"))
+        of["thresholdConfiguration"] = {"type": kind, "value": rng.choice((1, 5, 50))}
+    if rng.random() < 0.3:
+        of["crashesBeforeHealthy"] = rng.choice(("withHealthCheck", "always", "never"))
+    return of
 
 
 def _draw_traffic_shift(rng: random.Random, kind: str) -> Block:
@@ -156,32 +168,46 @@ def _draw_traffic_shift(rng: random.Random, kind: str) -> Block:
 
 
 def _draw_hook(rng: random.Random) -> Block:
-    stages = ("PRE_SCALE_UP", "POST_SCALE_UP", "TEST_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    stages = [
+        "PRE_SCALE_UP",
+        "POST_SCALE_UP",
+        "PRE_PRODUCTION_TRAFFIC_SHIFT",
+        "POST_PRODUCTION_TRAFFIC_SHIFT",
+    ]
+    result = {
+        "after": f"{rng.randint(0, 200)}s",
+        "status": rng.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")),
+    }
+    if rng.random() < 0.3:
+        pause: Block = {"targetType": "PAUSE", "lifecycleStages": rng.sample(stages, 1), "result": result}
+        if rng.random() < 0.5:
+            action = rng.choice(("CONTINUE", "ROLLBACK"))
+            pause["timeoutConfiguration"] = {"timeoutInMinutes": rng.randint(1, 3), "action": action}
+        return pause
+    stages += ["TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"]
+    if rng.random() < 0.5:
+        result["callBackDelay"] = f"{rng.randint(1, 60)}s"
     return {
         "hookTargetArn": "arn:aws:lambda:us-east-1:1:function:check",
         "roleArn": "arn:aws:iam::1:role/hooks",
-        "lifecycleStages": rng.sample(stages, rng.randint(1, 2)),
-        "result": {
-            "after": f"{rng.randint(0, 200)}s",
-            "status": rng.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")),
-        },
+        "lifecycleStages": rng.sample(stages, rng.randint(1, 3)),
+        "result": result,
     }
 
 
 def add_daemon(drawing: Drawing) -> None:
-    """Add a DAEMON service on all instances of the provider `nodes`, or of the launch type EC2."""
+    """Add a DAEMON service on all container instances."""
     rng = drawing.rng
     if not drawing.pick("daemon", 0.7):
         return
     for _ in range(2):
         drawing.definitions.append(definition("agent", cpu=128, memory=rng.choice((64, 128, 256))))
-    where = rng.choice(({"launchType": "EC2"}, {"capacityProviderStrategy": [{"capacityProvider": "nodes"}]}))
     written = {
         "serviceName": "agent",
         "taskDefinition": "agent:1",
         "schedulingStrategy": "DAEMON",
         "behavior": {"startupTime": f"{rng.randint(0, 20)}s"},
-        **where,
+        "launchType": "EC2",
     }
     if rng.random() < 0.5:
         written["deploymentConfiguration"] = {"minimumHealthyPercent": rng.choice((0, 50, 90))}

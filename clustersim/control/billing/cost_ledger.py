@@ -135,8 +135,8 @@ class CostLedger:
             PricedSku(self.sku_number("EBS:VolumeUsage.gp3", Sku(UsageKind.UNCOVERED)), EC2, "Volume", "GiB-Months",
                  monthly, monthly * pool.root_volume_gib / HOURS_PER_MONTH, provider, zone),
         ]  # fmt: skip
-        if pool.fee:
-            fee = pool.fee * kind.usd_per_hour
+        fee = pool.fee(kind.name) * kind.usd_per_hour
+        if fee:
             name = f"ManagedInstances:{kind.name}"
             skus.append(
                 PricedSku(

@@ -1,9 +1,9 @@
 """Removes ECS Managed Instances that are idle, underutilized, or at the end of their lifetime.
 
 Runs once a minute. An idle instance is terminated. An underutilized one drains if all its tasks fit on other instances
-of its zone; one at a time. An instance that has run for 14 days drains under any load. An instance with a standalone
-task is never consolidated (ECS Developer Guide: infrastructure optimization, patching). `control.capacity.capacity`
-calls it.
+of its zone; one at a time, and not while an idle one stands. An instance that has run for 14 days drains under any
+load. An instance with a standalone task is never consolidated, nor is a Spot instance (ECS Developer Guide:
+infrastructure optimization, patching). `control.capacity.capacity` calls it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class ManagedInstanceConsolidation:
                         self._retire(int(slot), settings, now)
             if row["empty"]:
                 self._end_idle(number, now)
-            if row["candidates"] > row["empty"]:
+            only_ended = (
+                row["idle"] == row["empty"]
+            )  # while another idle one stands, none with tasks is emptied
+            if settings.consolidates and only_ended and row["candidates"] > row["empty"]:
                 self._consolidate(number, settings, int(row["candidates"]), now)
 
     def _not_terminating(self, number: int) -> Array:
@@ -74,7 +77,7 @@ class ManagedInstanceConsolidation:
         return out[: find_candidates(self.world.core, self._first + number, after, now, out)]
 
     def _retire(self, slot: int, settings: ManagedInstancesProvider, now: int) -> None:
-        """Drain an instance at the end of its lifetime, and stop its standalone tasks."""
+        """Drain an instance at the end of its lifetime; its standalone tasks run on, or stop if that is set."""
         tasks = self._tasks_on(slot)
         standalone = tasks[
             self.world.state.sets.rows["service"][self.world.state.tasks.rows["set"][tasks]] < 0
@@ -82,7 +85,7 @@ class ManagedInstanceConsolidation:
         self.launcher.terminate(
             slot, now, TerminationReason.LIFETIME, settings.terminate_after_ms - settings.drain_after_ms
         )
-        if standalone.size:
+        if settings.stops_tasks_when_draining and standalone.size:
             self.world.make_room(2 * standalone.size + 64)
             stop_tasks(self.world.core, standalone, now, _TERMINATION_NOTICE, _DRAINING)
 

@@ -69,6 +69,12 @@ class EventLog:
         message = f"(service {self._services[service]}) (deployment {name}) deployment {text}."
         self._write(now, service, kind, message)
 
+    def log_hook(self, now: int, service: int, name: str, stage: str, status: str, number: int) -> None:
+        """Log that a lifecycle hook of a stage was called, or how it ended (Developer Guide: pause hooks)."""
+        hook = f"lifecycle hook {number} of {stage}: {status}."
+        message = f"(service {self._services[service]}) (deployment {name}) {hook}"
+        self._write(now, service, f"HOOK_{status}", message)
+
     def log_rollback(self, now: int, service: int, name: str) -> None:
         """Log that a failed deployment is rolled back to the last completed one."""
         message = f"(service {self._services[service]}) rolling back to deployment {name}."

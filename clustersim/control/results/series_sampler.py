@@ -221,7 +221,7 @@ class SeriesSampler:
             for each in record.deployments:
                 s = state.sets.rows[each.task_set]
                 percent = 100.0 * int(s["ready"]) / ready if ready else None
-                if record.shift is not None:
+                if record.shift is not None and record.shift.moves_traffic:
                     percent = record.shift.traffic_percent_of(each)
                 self.recorder.append_row(
                     "deployment_series",

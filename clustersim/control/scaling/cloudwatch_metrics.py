@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from clustersim.control.load.traffic import Traffic
 from clustersim.policy.scaling.cloudwatch_metrics import Metric, MetricReference, Subject
+from clustersim.scenario.sections.deployment import ROLLING
+from clustersim.scenario.sections.scaling import REQUESTS_PER_TARGET, TargetTracking
+from clustersim.scenario.sections.scenario import Service
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, TaskState
 from clustersim.world.state.world import World
 
@@ -48,6 +51,13 @@ Reservation = Callable[[str], float]
 """The CapacityProviderReservation of a provider, NaN where there is none."""
 
 
+def _counts_requests_of_one_group(service: Service) -> bool:
+    """Return whether a service shifts traffic between target groups and scales by the requests of one of them."""
+    policies = service.auto_scaling.policies if service.auto_scaling is not None else ()
+    counting = any(isinstance(p, TargetTracking) and p.metric == REQUESTS_PER_TARGET for p in policies)
+    return counting and service.deployment.strategy != ROLLING
+
+
 class CloudWatchMetrics:
     """The matrix `values[metric, owner]` of a run; NaN where there is no datapoint."""
 
@@ -76,6 +86,14 @@ class CloudWatchMetrics:
         self.values: npt.NDArray[np.float64] = np.full((len(Metric), count), np.nan)
         loaded = traffic.flows["service"]  # ascending, so they form a slice if all services have load
         self._loaded = slice(loaded.size) if loaded.size == len(names.services) else loaded.copy()
+        self._labelled = np.array(
+            [
+                n
+                for n, service in enumerate(world.scenario.services)
+                if _counts_requests_of_one_group(service)
+            ],
+            np.int64,
+        )
         self._guest_vcpu = self._guest_vcpu_by_class()
         self._requested: set[tuple[Metric, Subject]] = set()
         self._warmup_ms = np.zeros(max(1, len(names.pools)), np.int64)
@@ -120,6 +138,8 @@ class CloudWatchMetrics:
                 values[metric, : services.size] = services[column]
         if self._is_requested(Subject.SERVICE, Metric.PENDING_TASKS):
             values[Metric.PENDING_TASKS, : services.size] = services["pending"] + services["provisioning"]
+        if self._labelled.size:
+            self._keep_labelled_group()
         if of_sets:
             self._update_from_task_sets()
         if any(subject == Subject.CLUSTER for _, subject in self._requested):
@@ -130,6 +150,17 @@ class CloudWatchMetrics:
             first = self._first[Subject.PROVIDER]
             for number, name in enumerate(self.world.names.providers):
                 values[Metric.PROVIDER_RESERVATION, first + number] = self.reservation(name)
+
+    def _keep_labelled_group(self) -> None:
+        """Reduce the requests per target of services that shift traffic to the target group that their policy names."""
+        services = self.world.state.services.rows[self._labelled]
+        targets = self.world.state.sets.rows["healthy"][services["label_set"]]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = services["label_share"] * services["healthy"] / targets
+        share = np.where(
+            services["label_set"] < 0, 1.0, np.where(services["label_share"] > 0.0, share, np.nan)
+        )
+        self.values[Metric.REQUESTS_PER_TARGET, self._labelled] *= share
 
     def _is_requested(self, subject: Subject, *metrics: Metric) -> bool:
         return any((metric, subject) in self._requested for metric in metrics)

@@ -5,9 +5,8 @@ service asks for that. `control.services.replicas` decides how many tasks move a
 `control.services.traffic_shifting` how traffic moves. Keeps a record of every deployment and writes the table
 `deployments` at the end of the run.
 
-ECS Developer Guide: deployment circuit breaker, deployment alarms. Stage 1, while no task of the deployment has been
-RUNNING, counts tasks that fail to start; stage 2 counts tasks that are replaced for failing health checks. A task that
-exits by itself after RUNNING is no failure of a deployment.
+ECS Developer Guide: deployment circuit breaker, deployment alarms. Failures are tasks that fail to start, those that
+are replaced for failing health checks and, in services with a health check, those that exit before they are healthy.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ from clustersim.control.services.service_state import (
     ServiceRecord,
 )
 from clustersim.policy.load.fluid_tables import BY_TARGETS
-from clustersim.policy.tasks.deployment import breaker_threshold
+from clustersim.policy.tasks.deployment import breaker_threshold, crash_is_failure
 from clustersim.record.recorder import Recorder
 from clustersim.scenario.resolve.deployment import alarm_window_ms
+from clustersim.scenario.sections.deployment import CircuitBreaker
 from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.state.world import World
@@ -99,13 +99,11 @@ class Deployments:
             self.fail(record, deployment, now, reason, alarms is not None and alarms.rollback)
             return
         breaker = record.settings.deployment.circuit_breaker
-        if breaker is None or record.shift is not None:  # the circuit breaker covers rolling updates only
+        if breaker is None:
             return
         threshold = breaker_threshold(deployment.desired, breaker.threshold_type, breaker.threshold_value)
         if deployment.failures >= threshold:
-            reason = "ECS deployment circuit breaker: tasks failed to start."
-            if int(self.world.state.sets.rows[deployment.task_set]["ran"]) > 0:
-                reason = "ECS deployment circuit breaker: tasks failed health checks."
+            reason = f"ECS deployment circuit breaker: tasks {deployment.last_failure}."
             self.fail(record, deployment, now, reason, breaker.rollback)
 
     def update_counts(self, record: ServiceRecord) -> None:
@@ -113,27 +111,34 @@ class Deployments:
         deployment = record.primary
         deployment.desired = int(self.world.state.services.rows[record.number]["desired"])
         s = self.world.state.sets.rows[deployment.task_set]
-        breaker = record.settings.deployment.circuit_breaker
-        if int(s["became_healthy"]) > deployment.seen_became_healthy:
-            deployment.failed_tasks = 0
-            if breaker is None or breaker.reset_on_healthy_task:
-                deployment.failures = 0
+        breaker = record.settings.deployment.circuit_breaker or CircuitBreaker()
+        if breaker.reset_on_healthy_task and int(s["became_healthy"]) > deployment.seen_became_healthy:
+            deployment.failed_tasks = deployment.failures = 0
         failed = int(s["never_ran"]) - deployment.seen_never_ran
-        if failed > 0:
-            deployment.failed_tasks += failed
-            if deployment.seen_ran == 0:
-                deployment.failures += failed
-        deployment.seen_never_ran, deployment.seen_became_healthy = (
-            int(s["never_ran"]),
-            int(s["became_healthy"]),
-        )
-        deployment.seen_ran = int(s["ran"])
+        has_health_check = bool(s["check_ms"] > 0 or s["target_ms"] > 0)
+        if deployment.state == IN_PROGRESS and crash_is_failure(
+            breaker.crashes_before_healthy, has_health_check
+        ):
+            failed += int(s["crashed"]) - deployment.seen_crashed
+        self._count_failed(deployment, failed, "failed to start")
+        self._note_counts(deployment)
 
     def count_replaced(self, deployment: DeploymentRecord, count: int) -> None:
         """Count `count` tasks of a deployment as replaced for failing their health checks."""
-        deployment.failed_tasks += count
-        if deployment.seen_ran > 0:
+        self._count_failed(deployment, count, "failed health checks")
+
+    def _count_failed(self, deployment: DeploymentRecord, count: int, what: str) -> None:
+        """Count failures of a deployment; `what` says it of its tasks in the reason of a failed deployment."""
+        if count > 0:
+            deployment.failed_tasks += count
             deployment.failures += count
+            deployment.last_failure = what
+
+    def _note_counts(self, deployment: DeploymentRecord) -> None:
+        """Note the counts of a deployment's task set, so that the next look sees what came after."""
+        s = self.world.state.sets.rows[deployment.task_set]
+        deployment.seen_never_ran, deployment.seen_crashed = int(s["never_ran"]), int(s["crashed"])
+        deployment.seen_became_healthy, deployment.seen_ran = int(s["became_healthy"]), int(s["ran"])
 
     def _failing_alarm(self, record: ServiceRecord, deployment: DeploymentRecord) -> str | None:
         """Return the alarm that fails a deployment; none does if one was in ALARM when the deployment began."""
@@ -159,9 +164,11 @@ class Deployments:
         record.completed = None
         target.state, target.rolling_back = IN_PROGRESS, True
         target.bake_until_ms = target.completed_ms = None
+        target.failures = 0  # what failed before the rollback is no failure of it
+        self._note_counts(target)
         alarms = record.settings.deployment.alarms
         target.alarms_ignored = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
-        target.reason = f"ECS deployment circuit breaker: rolling back to deploymentId {target.name}."
+        target.reason = f"{reason.partition(': ')[0]}: rolling back to deploymentId {target.name}."
         record.deployments = [each for each in record.deployments if each is not target] + [target]
         record.failed_rounds = record.paused_until_ms = 0
         record.failures_seen = int(self.world.state.sets.rows[target.task_set]["failed_starts"])
@@ -171,18 +178,20 @@ class Deployments:
     def complete_or_bake(self, record: ServiceRecord, now: int) -> int | None:
         """Complete the PRIMARY deployment; all its tasks are healthy and no older one is left.
 
-        With alarms it bakes first. Returns the instant (ms) at which the bake time ends, when the service must be
-        reconciled again; None if there is nothing to wait for.
+        Where alarms roll it back it bakes first. Returns the instant (ms) at which the bake time ends, when the service
+        must be reconciled again; None if there is nothing to wait for.
         """
         deployment = record.primary
         if deployment.state != IN_PROGRESS:
             return None
         alarms = record.settings.deployment.alarms
-        if alarms is not None and not deployment.alarms_ignored and not deployment.is_first:
+        rolls_back = alarms is not None and alarms.rollback
+        if alarms is not None and rolls_back and not deployment.alarms_ignored and not deployment.is_first:
             if deployment.bake_until_ms is None:
-                deployment.bake_until_ms = now + max(
-                    alarm_window_ms(self._alarms[name]) for name in alarms.names
-                )
+                bake_ms = record.settings.deployment.bake_ms
+                if bake_ms is None:
+                    bake_ms = max(alarm_window_ms(self._alarms[name]) for name in alarms.names)
+                deployment.bake_until_ms = now + bake_ms
             if now < deployment.bake_until_ms:
                 return deployment.bake_until_ms
         self.complete(record, deployment, now)

@@ -64,7 +64,9 @@ class Scheduler:
         self.replicas = Replicas(world)
         self.daemons = Daemons(world)
         self.virtual_machines = VirtualMachineServices(world, self.daemons)
-        self.traffic_shifting = TrafficShifting(world, self.applier, self.deployments, traffic, self.due)
+        self.traffic_shifting = TrafficShifting(
+            world, self.applier, self.deployments, traffic, events, self.due
+        )
         self.rebalancing = ZoneRebalancing(world)
         for record in self.records:
             self._store_minimum_percent(record)

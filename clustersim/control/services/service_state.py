@@ -30,7 +30,9 @@ class DeploymentRecord:
     desired: int = 0  # of the service, at the last reconciliation
     failures: int = 0  # counted by the circuit breaker
     failed_tasks: int = 0
+    last_failure: str = ""  # what its tasks did: "failed to start", "failed health checks"
     seen_never_ran: int = 0
+    seen_crashed: int = 0
     seen_became_healthy: int = 0
     seen_ran: int = 0
     alarms_ignored: bool = False  # an alarm was in ALARM when the deployment began
@@ -54,6 +56,7 @@ class ServiceRecord:
     )  # those with live tasks, the PRIMARY last
     completed: DeploymentRecord | None = None  # the most recent COMPLETED one, the target of a rollback
     shift: Any = None  # a `control.services.traffic_shifting.TrafficShift` in progress
+    on_alternate: bool = False  # the alternate target group has the production traffic
     failed_rounds: int = 0
     failures_seen: int = 0
     paused_until_ms: int = 0

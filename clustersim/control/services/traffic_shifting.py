@@ -1,18 +1,19 @@
-"""Deployments that shift traffic: blue/green, linear and canary, stage by stage.
+"""Deployments that shift traffic: blue/green, linear and canary, stage by stage, and their rollback.
 
 Green is scaled to the full desired count before traffic moves; blue is kept through the bake time, so that a rollback
-only switches traffic. Decides which stage comes next and how many tasks each side keeps. Lifecycle hooks return the
-result given in the scenario. Plans for the tasks of a side are carried out by `plan_applier`; traffic weights are set
-in `control.load.traffic`.
+only switches traffic. Decides how many tasks each side keeps, and carries out the stages that
+`policy.tasks.traffic_shift` lists. Lifecycle hooks return the result given in the scenario. Plans for the tasks of a
+side are carried out by `plan_applier`; traffic weights are set in `control.load.traffic`.
 
-Sources: botocore ServiceDeploymentLifecycleStage, DeploymentLifecycleHook, DeploymentConfiguration; ECS Developer
-Guide: blue/green, linear and canary deployments (24 hours a stage at most, then rollback).
+Sources: botocore DeploymentLifecycleHook, DeploymentConfiguration; ECS Developer Guide: blue/green, linear and canary
+deployments, lifecycle hooks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.deployments import Deployments
 from clustersim.control.services.due_services import DueServices
@@ -27,50 +28,50 @@ from clustersim.control.services.plans import (
     StopUnhealthy,
 )
 from clustersim.control.services.service_state import FAILED, IN_PROGRESS, DeploymentRecord, ServiceRecord
-from clustersim.policy.tasks.deployment import TrafficStep, traffic_steps
-from clustersim.vocabulary import MS_PER_HOUR
+from clustersim.policy.tasks.traffic_shift import (
+    MAX_DEPLOYMENT_MS,
+    MAX_STAGE_MS,
+    Stage,
+    deployment_stages,
+    hook_answer,
+    rollback_stages,
+    traffic_steps,
+)
+from clustersim.vocabulary import NEVER
 from clustersim.world.state.task_tables import TaskSetRow
 from clustersim.world.state.world import World
 
-STAGES = (
-    "RECONCILE_SERVICE",
-    "PRE_SCALE_UP",
-    "SCALE_UP",
-    "POST_SCALE_UP",
-    "TEST_TRAFFIC_SHIFT",
-    "POST_TEST_TRAFFIC_SHIFT",
-    "PRE_PRODUCTION_TRAFFIC_SHIFT",
-    "PRODUCTION_TRAFFIC_SHIFT",
-    "POST_PRODUCTION_TRAFFIC_SHIFT",
-    "BAKE_TIME",
-    "CLEAN_UP",
-)
-MAX_STAGE_MS = 24 * MS_PER_HOUR
-_STAGES_WITHOUT_LIMIT = (
-    "PRODUCTION_TRAFFIC_SHIFT",
-    "BAKE_TIME",
-    "CLEAN_UP",
-)  # their lengths are configured
+
+@dataclass
+class HookCall:
+    """A call of a lifecycle hook, and its answer, which the scenario gives."""
+
+    answers_ms: int
+    outcome: str  # SUCCEEDED, FAILED or TIMED_OUT
+    fails: bool
+    paused: bool
+    answered: bool = False
 
 
 @dataclass
 class TrafficShift:
-    """The progress of a deployment that shifts traffic."""
+    """The progress of a deployment that shifts traffic, or of its rollback."""
 
     blue: DeploymentRecord
     green: DeploymentRecord
-    steps: tuple[TrafficStep, ...]
-    stage: int = 0
-    since_ms: int = 0  # when the stage (or the traffic step) began
-    hooks_until_ms: int = -1  # when the hooks of this stage have returned; -1: not called yet
-    hooks_fail: bool = False
-    step: int = 0  # traffic steps done
+    stages: tuple[Stage, ...]
+    moves_traffic: bool  # a load balancer is in front of the service
+    at: int = 0  # position of the present stage
+    since_ms: int = 0  # when it began
+    hooks: tuple[HookCall, ...] | None = None  # of the stage; None: not called yet
+    moved_ms: int = NEVER  # when the traffic of its step moved
     green_percent: float = 0.0  # share of production traffic on green
+    rolling_back: bool = False
 
     @property
-    def name(self) -> str:
+    def stage(self) -> Stage:
         """The present stage."""
-        return STAGES[self.stage]
+        return self.stages[self.at]
 
     def traffic_percent_of(self, deployment: DeploymentRecord) -> float:
         """Return a deployment's percentage of the production traffic; 0 for one that was superseded meanwhile."""
@@ -88,6 +89,7 @@ class TrafficShifting:
         applier: PlanApplier,
         deployments: Deployments,
         traffic: Traffic,
+        events: EventLog,
         due: DueServices,
     ) -> None:
         self.world = world
@@ -95,6 +97,7 @@ class TrafficShifting:
         self.deployments = deployments
         self.traffic = traffic
         self._due = due
+        self.events = events
 
     def begin(self, record: ServiceRecord, now: int) -> None:
         """Begin shifting from the tasks that a service has (blue) to its new PRIMARY deployment (green)."""
@@ -106,103 +109,137 @@ class TrafficShifting:
             self.traffic.set_weights(now, {record.shift.green.task_set: 0.0})
             self._stop_all(record, record.shift.green, now)
         steps = traffic_steps(settings.strategy, settings.step_percent, settings.step_bake_ms)
-        record.shift = TrafficShift(blue, green, steps, since_ms=now)
+        stages = deployment_stages(steps, record.settings.network_balancer)
+        moves_traffic = bool(record.settings.target_groups)
+        record.shift = TrafficShift(blue, green, stages, moves_traffic, since_ms=now)
         self._set_green_percent(record, 0.0, now)
+        self._due.reconcile_at(record.number, now + MAX_DEPLOYMENT_MS)
 
     def reconcile(self, record: ServiceRecord, now: int) -> None:
-        """Move a traffic-shifting deployment on as far as it can go now."""
-        shift: TrafficShift = record.shift
-        if shift.green.state == FAILED:
-            self._roll_back(record, now)
-            return
-        while record.shift is not None and self._run_stage(record, now):
-            if shift.name == "CLEAN_UP":
-                self._finish(record, now)
+        """Move a traffic-shifting deployment, or its rollback, on as far as it can go now."""
+        while record.shift is not None:
+            shift: TrafficShift = record.shift
+            if shift.green.state == FAILED and not shift.rolling_back:
+                self._begin_rollback(record, now)
+            if self._run_stage(record, now):
+                self._begin_next_stage(record, now)
+            elif shift.green.state != FAILED or shift.rolling_back:
+                self._reconcile_sides(record, now)
                 return
-            shift.stage += 1
-            shift.since_ms, shift.hooks_until_ms = now, -1
-        if record.shift is not None:
-            self._reconcile_sides(record, now)
 
     # --- stages --------------------------------------------------------------------------------------------
+
+    def _begin_next_stage(self, record: ServiceRecord, now: int) -> None:
+        """Begin the stage after the present one; end the deployment or the rollback after the last one."""
+        shift: TrafficShift = record.shift
+        if shift.at + 1 < len(shift.stages):
+            shift.at += 1
+            shift.since_ms, shift.hooks, shift.moved_ms = now, None, NEVER
+        elif shift.rolling_back:
+            self._finish_rollback(record, now)
+        else:
+            self._finish(record, now)
 
     def _run_stage(self, record: ServiceRecord, now: int) -> bool:
         """Carry out the present stage; return whether the next one may begin."""
         shift: TrafficShift = record.shift
-        if shift.name not in _STAGES_WITHOUT_LIMIT and now - shift.since_ms >= MAX_STAGE_MS:
-            self._fail(record, now, f"stage {shift.name} took longer than 24 hours")
-            return False
+        name, since = shift.stage.name, shift.since_ms
+        paused = any(hook.paused for hook in shift.hooks or ())  # a pause may last 14 days
+        if not shift.rolling_back:
+            if now - shift.green.created_ms >= MAX_DEPLOYMENT_MS:
+                return self._fail(record, now, "it took longer than 30 days")
+            if shift.stage.is_limited and not paused and now - since >= MAX_STAGE_MS:
+                return self._fail(record, now, f"stage {name} took longer than 24 hours")
         if not self._check_hooks(record, now):
             return False
-        if shift.name == "SCALE_UP":
-            self._due.reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
+        moves_at = max([since, *(hook.answers_ms for hook in shift.hooks or ())]) + shift.stage.delay_ms
+        if not self._is_over(record, moves_at, now):
+            return False
+        if name == "SCALE_UP":
+            self._due.reconcile_at(record.number, since + MAX_STAGE_MS)
             return self._has_full_count(record, shift.green)
-        if shift.name == "PRODUCTION_TRAFFIC_SHIFT":
-            return self._move_traffic(record, now)
-        if shift.name == "BAKE_TIME":
-            over = shift.since_ms + record.settings.deployment.bake_ms
-            self._reconcile_later(record, over, now)
-            return now >= over
-        if shift.name == "CLEAN_UP":
+        if name == "BAKE_TIME":
+            return self._is_over(record, since + (record.settings.deployment.bake_ms or 0), now)
+        if name == "CLEAN_UP" and not shift.rolling_back:
             self._stop_all(record, shift.blue, now)
             return count_live(self.world, shift.blue) == 0
-        return True
-
-    def _check_hooks(self, record: ServiceRecord, now: int) -> bool:
-        """Call the hooks of a stage when it begins; return whether all have succeeded. A failed hook rolls back."""
-        shift: TrafficShift = record.shift
-        if shift.hooks_until_ms < 0:
-            shift.hooks_until_ms, shift.hooks_fail = shift.since_ms, False
-            for hook in record.settings.deployment.hooks:
-                if shift.name in hook.stages:
-                    unanswered = hook.status == "IN_PROGRESS" or hook.after_ms > hook.timeout_ms
-                    after = hook.timeout_ms if unanswered else hook.after_ms
-                    failed = hook.timeout_action == "ROLLBACK" if unanswered else hook.status == "FAILED"
-                    shift.hooks_until_ms = max(shift.hooks_until_ms, shift.since_ms + after)
-                    shift.hooks_fail |= failed
-        if now < shift.hooks_until_ms:
-            self._reconcile_later(record, min(shift.hooks_until_ms, shift.since_ms + MAX_STAGE_MS), now)
-            return False
-        if shift.hooks_fail:
-            self._fail(record, now, f"a lifecycle hook of stage {shift.name} failed")
-            return False
-        return True
+        return self._move_traffic(record, now)
 
     def _move_traffic(self, record: ServiceRecord, now: int) -> bool:
-        """Shift production traffic step by step; return whether all of it goes to green."""
+        """Shift the production traffic of the stage's step, if it has one; return whether its bake time is over."""
         shift: TrafficShift = record.shift
-        if shift.step > 0:
-            before = shift.steps[shift.step - 1]
-            if now < shift.since_ms + before.then_ms:
-                self._reconcile_later(record, shift.since_ms + before.then_ms, now)
-                return False
-        while shift.step < len(shift.steps):
-            step = shift.steps[shift.step]
-            shift.step += 1
-            shift.since_ms = now
+        step = shift.stage.step
+        if shift.stage.name != "PRODUCTION_TRAFFIC_SHIFT" or step is None:
+            return True
+        if shift.moved_ms < 0:
+            shift.moved_ms = now
             self._set_green_percent(record, step.percent, now)
-            if step.percent < 100.0:
-                self._reconcile_later(record, now + step.then_ms, now)
-                if step.then_ms > 0:
-                    return False
-        return True
+        return self._is_over(record, shift.moved_ms + step.then_ms, now)
 
     def _set_green_percent(self, record: ServiceRecord, percent: float, now: int) -> None:
-        """Send `percent` of the production traffic to green from now on."""
+        """Send `percent` of the production traffic to green from now on; without a load balancer no traffic moves."""
         shift: TrafficShift = record.shift
+        if not shift.moves_traffic:
+            return
         shift.green_percent = percent
-        self.traffic.set_weights(
-            now, {shift.blue.task_set: 1.0 - percent / 100.0, shift.green.task_set: percent / 100.0}
-        )
+        shares = {shift.blue.task_set: 1.0 - percent / 100.0, shift.green.task_set: percent / 100.0}
+        self.traffic.set_weights(now, shares)
+        labelled = shift.blue if record.settings.alternate_label == record.on_alternate else shift.green
+        row = self.world.state.services.rows[record.number]
+        row["label_set"], row["label_share"] = labelled.task_set, shares[labelled.task_set]
 
     def _has_full_count(self, record: ServiceRecord, deployment: DeploymentRecord) -> bool:
         """Return whether a side has its full count, all of it healthy."""
         desired = int(self.world.state.services.rows[record.number]["desired"])
         return int(self.world.state.sets.rows[deployment.task_set]["healthy"]) >= desired
 
-    def _reconcile_later(self, record: ServiceRecord, until: int, now: int) -> None:
+    def _is_over(self, record: ServiceRecord, until: int, now: int) -> bool:
+        """Return whether `until` has come; if not, reconcile the service then."""
         if until > now:
             self._due.reconcile_at(record.number, until)
+        return until <= now
+
+    # --- hooks ---------------------------------------------------------------------------------------------
+
+    def _check_hooks(self, record: ServiceRecord, now: int) -> bool:
+        """Call the hooks of a stage when it begins; return whether all have succeeded.
+
+        A failed hook rolls the deployment back; in a rollback it has no effect but its time.
+        """
+        shift: TrafficShift = record.shift
+        if shift.hooks is None:
+            shift.hooks = self._call_hooks(record, now)
+        for number, hook in enumerate(shift.hooks):
+            if hook.answers_ms <= now and not hook.answered:
+                hook.answered = True
+                self._log_hook(record, now, hook.outcome, number)
+        open_hooks = [hook for hook in shift.hooks if not hook.answered]
+        if not shift.rolling_back and any(hook.answered and hook.fails for hook in shift.hooks):
+            return self._fail(record, now, f"a lifecycle hook of stage {shift.stage.name} failed")
+        for hook in open_hooks:
+            self._due.reconcile_at(record.number, hook.answers_ms)
+        if open_hooks and shift.stage.is_limited and not shift.rolling_back:
+            self._is_over(record, shift.since_ms + MAX_STAGE_MS, now)
+        return not open_hooks
+
+    def _call_hooks(self, record: ServiceRecord, now: int) -> tuple[HookCall, ...]:
+        """Call the hooks of the present stage, all at once."""
+        shift: TrafficShift = record.shift
+        calls = []
+        for hook in record.settings.deployment.hooks:
+            if shift.stage.name not in hook.stages:
+                continue
+            paused = hook.call_back_ms == 0
+            answer = hook_answer(hook.status, hook.after_ms, hook.call_back_ms, hook.timeout_ms)
+            rolls_back = answer.outcome == "TIMED_OUT" and hook.timeout_action == "ROLLBACK"
+            fails = rolls_back or answer.outcome == "FAILED"
+            calls.append(HookCall(shift.since_ms + answer.after_ms, answer.outcome, fails, paused))
+            self._log_hook(record, now, "AWAITING_ACTION" if paused else "IN_PROGRESS", len(calls) - 1)
+        return tuple(calls)
+
+    def _log_hook(self, record: ServiceRecord, now: int, status: str, number: int) -> None:
+        shift: TrafficShift = record.shift
+        self.events.log_hook(now, record.number, shift.green.name, shift.stage.name, status, number + 1)
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
@@ -210,9 +247,9 @@ class TrafficShifting:
         """Reconcile the sides that the stage keeps: blue until the clean-up, green from its scale-up on."""
         shift: TrafficShift = record.shift
         desired = int(self.world.state.services.rows[record.number]["desired"])
-        if shift.stage < STAGES.index("CLEAN_UP"):
+        if shift.rolling_back or not shift.stage.is_at_least("CLEAN_UP"):
             self._reconcile_side(record, shift.blue, desired, now)
-        if shift.stage >= STAGES.index("SCALE_UP"):
+        if shift.rolling_back or shift.stage.is_at_least("SCALE_UP"):
             self._reconcile_side(record, shift.green, desired, now)
 
     def _reconcile_side(
@@ -233,25 +270,32 @@ class TrafficShifting:
     def _finish(self, record: ServiceRecord, now: int) -> None:
         """Complete the deployment: blue has no tasks left."""
         green = record.shift.green
+        record.on_alternate ^= record.shift.moves_traffic
         record.shift = None
         self.deployments.drop_drained(record)
         self.deployments.complete(record, green, now)
 
-    def _fail(self, record: ServiceRecord, now: int, reason: str) -> None:
-        """Fail the deployment and send all traffic back to blue."""
+    def _fail(self, record: ServiceRecord, now: int, reason: str) -> bool:
+        """Fail the deployment, which is then rolled back; return False: its stage does not end."""
         shift: TrafficShift = record.shift
         record.completed = record.completed or shift.blue
         self.deployments.fail(record, shift.green, now, f"ECS deployment failed: {reason}.", rollback=True)
-        self._roll_back(record, now)
+        return False
 
-    def _roll_back(self, record: ServiceRecord, now: int) -> None:
-        """Send all traffic to blue at once, make blue PRIMARY again and stop green's tasks."""
+    def _begin_rollback(self, record: ServiceRecord, now: int) -> None:
+        """Send all traffic to blue at once and make blue PRIMARY again; green stays until the hooks have answered."""
         shift: TrafficShift = record.shift
         self._set_green_percent(record, 0.0, now)
         if record.primary is not shift.blue:
-            record.deployments = [each for each in record.deployments if each is not shift.blue] + [
-                shift.blue
-            ]
+            others = [each for each in record.deployments if each is not shift.blue]
+            record.deployments = [*others, shift.blue]
+        shift.stages = rollback_stages(shift.stage, record.settings.network_balancer)
+        shift.rolling_back = True
+        shift.at, shift.since_ms, shift.hooks, shift.moved_ms = 0, now, None, NEVER
+
+    def _finish_rollback(self, record: ServiceRecord, now: int) -> None:
+        """Stop green's tasks; blue is the service's deployment again."""
+        shift: TrafficShift = record.shift
         record.shift = None
         self._stop_all(record, shift.green, now)
         if shift.blue.state == FAILED:  # blue serves production again: reset its state

@@ -1,12 +1,10 @@
 """Limits of deployments: how many tasks may start and stop at once, and when a deployment has failed.
 
 The arithmetic of the healthy percents and of the circuit breaker, as pure functions on counts. They must not know
-tasks, the clock or traffic; `control.services.replicas`, `control.services.deployments` and
-`control.services.traffic_shifting` call them.
+tasks, the clock or traffic (`traffic_shift`); `control.services.replicas` and `control.services.deployments` call them.
 
-Sources: botocore DeploymentConfiguration (bounds), DeploymentCircuitBreaker and ThresholdConfiguration,
-LinearConfiguration, CanaryConfiguration; ECS Developer Guide: rolling update, deployment circuit breaker, service
-throttle logic.
+Sources: botocore DeploymentConfiguration (bounds), DeploymentCircuitBreaker and ThresholdConfiguration; ECS Developer
+Guide: rolling update, deployment circuit breaker, service throttle logic.
 """
 
 from __future__ import annotations
@@ -49,6 +47,14 @@ def breaker_threshold(desired: int, threshold_type: str = "BOUNDED_PERCENT", val
     if threshold_type == "UNBOUNDED_PERCENT":
         return max(failures, 1)
     return min(max(failures, MIN_FAILURES), MAX_FAILURES)
+
+
+def crash_is_failure(counting: str, has_health_check: bool) -> bool:
+    """Return whether a crash after RUNNING, before the task was healthy, is a failure of the deployment.
+
+    `counting` is `withHealthCheck`, `always` or `never`; no page of AWS names the rule (MODEL.md).
+    """
+    return counting == "always" or (counting == "withHealthCheck" and has_health_check)
 
 
 @dataclass(frozen=True)
@@ -113,27 +119,6 @@ def is_stuck(counts: DeploymentCounts, step: RollingStep, upper: int) -> bool:
     work_left = counts.old > 0 or counts.leaving > 0
     settled = counts.starting == 0 and counts.healthy == counts.total
     return work_left and settled and step == RollingStep() and counts.total >= upper
-
-
-class TrafficStep(NamedTuple):
-    """A shift of production traffic: `percent` on the new revision, then `then_ms` until the next step."""
-
-    percent: float
-    then_ms: int
-
-
-def traffic_steps(strategy: str, step_percent: float, step_bake_ms: int) -> tuple[TrafficStep, ...]:
-    """Return the traffic shifts of a deployment; the step that reaches 100 % has no step bake time.
-
-    BLUE_GREEN moves everything at once, CANARY one step and then the rest, LINEAR equal steps.
-    """
-    if strategy == "BLUE_GREEN":
-        return (TrafficStep(100.0, 0),)
-    if strategy == "CANARY":
-        return (TrafficStep(step_percent, step_bake_ms), TrafficStep(100.0, 0))
-    count = math.ceil(100.0 / step_percent - _ROUNDING)
-    percents = [min(100.0, round(number * step_percent, 1)) for number in range(1, count + 1)]
-    return tuple(TrafficStep(percent, step_bake_ms if percent < 100.0 else 0) for percent in percents)
 
 
 def find_rebalancing_move(tasks: dict[int, int]) -> tuple[int, int] | None:

@@ -1,8 +1,8 @@
 """Rules of the AWS APIs that botocore's models lack: tables keyed by operation and field path.
 
 Decides which values, ranges and counts are documented but not in botocore's models, which required fields a
-scenario may leave out, which fields are newer than the oldest supported botocore, and which fields are not
-simulated yet. It holds data only and must not know how a block is traversed; `block_validation` reads it.
+scenario may leave out, and which fields are not simulated yet. It holds data only and must not know how a block is
+traversed; `block_validation` reads it.
 
 A path names fields in the API's own case, joined by dots; `[]` stands for every item of a list.
 Sources are quoted beside the rows; "API" is the ECS, Application Auto Scaling, EC2 Auto Scaling, Elastic Load
@@ -224,46 +224,6 @@ OPTIONAL_FIELDS: dict[str, frozenset[str]] = {
     ),  # one inside a provider has none
     "autoscaling.PutScalingPolicy": frozenset({"AutoScalingGroupName"}),
     "cloudwatch.PutMetricAlarm": frozenset({"AlarmName"}),  # the alarm inside a step scaling policy has none
-}
-
-# --- newer than the oldest supported botocore: added to its model where missing ------------------------
-
-# Circuit breaker settings: announced 2026-07-01 (API DeploymentCircuitBreaker, ThresholdConfiguration).
-# 20-second metrics and high-resolution predefined metrics: announced 2026-06-19 (AWS What's New).
-NEWER_SHAPES: dict[str, dict[str, dict[str, Any]]] = {
-    "ecs": {
-        "ThresholdType": {"type": "string", "enum": ["COUNT", "BOUNDED_PERCENT", "UNBOUNDED_PERCENT"]},
-        "ThresholdConfiguration": {
-            "type": "structure",
-            "required": ["type", "value"],
-            "members": {"type": {"shape": "ThresholdType"}, "value": {"shape": "Integer"}},
-        },
-        "MetricResolutionSeconds": {"type": "integer", "min": 20, "max": 60},
-        "MetricNamesList": {"type": "list", "member": {"shape": "String"}},
-        "MetricConfiguration": {
-            "type": "structure",
-            "required": ["metricNames", "resolutionSeconds"],
-            "members": {
-                "metricNames": {"shape": "MetricNamesList"},
-                "resolutionSeconds": {"shape": "MetricResolutionSeconds"},
-            },
-        },
-        "MetricConfigurationList": {"type": "list", "member": {"shape": "MetricConfiguration"}},
-        "MonitoringConfiguration": {
-            "type": "structure",
-            "members": {"metricConfigurations": {"shape": "MetricConfigurationList"}},
-        },
-    },
-}
-NEWER_MEMBERS: dict[str, dict[str, dict[str, str]]] = {
-    "ecs": {
-        "DeploymentCircuitBreaker": {
-            "resetOnHealthyTask": "BoxedBoolean",
-            "thresholdConfiguration": "ThresholdConfiguration",
-        },
-        "CreateServiceRequest": {"monitoring": "MonitoringConfiguration"},
-        "UpdateServiceRequest": {"monitoring": "MonitoringConfiguration"},
-    },
 }
 
 # --- accepted, but not simulated yet; remove the row when the feature is added ---------------------------

@@ -112,7 +112,7 @@ def name_from_arn(reference: str) -> str:
 
 @cache
 def service_model(service: str) -> Any:
-    """Return botocore's model of a service with the newer fields added; read once per process, on first use.
+    """Return botocore's model of a service; read once per process, on first use.
 
     Only botocore's own files are read, never models in the user's home, so that a scenario is validated the same
     way everywhere.
@@ -124,12 +124,6 @@ def service_model(service: str) -> Any:
     # Loaded by path, because `load_service_model` first scans the folders of all 400 services.
     version = loader.determine_latest_version(service, "service-2")
     description = loader.load_data(f"{service}/{version}/service-2")
-    shapes = description["shapes"]
-    for name, shape in rules.NEWER_SHAPES.get(service, {}).items():
-        shapes.setdefault(name, shape)
-    for name, members in rules.NEWER_MEMBERS.get(service, {}).items():
-        for member, shape_name in members.items():
-            shapes[name]["members"].setdefault(member, {"shape": shape_name})
     return ServiceModel(description, service)
 
 

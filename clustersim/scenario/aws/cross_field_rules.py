@@ -15,6 +15,10 @@ from clustersim.scenario.text.document import FieldPath, Problem
 
 CrossFieldRule = Callable[[Block], list[Problem]]
 
+_NOT_OF_DAEMONS = {
+    "capacityProviderStrategy": "capacity provider strategy",
+    "placementStrategy": "placement strategy",
+}
 _FARGATE = ("FARGATE", "FARGATE_SPOT")
 _METRIC_FIELDS = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
 
@@ -86,10 +90,40 @@ def _check_service(block: Block) -> list[Problem]:
             problems.append(Problem(path, "a daemon service takes no maximumPercent but 100", "100"))
         if block.get("launchType") == "FARGATE":
             problems.append(Problem(("schedulingStrategy",), "Fargate has no daemon services", "REPLICA"))
+        problems.extend(
+            Problem((field,), f"a daemon service takes no {words}", "none, and launchType: EC2")
+            for field, words in _NOT_OF_DAEMONS.items()
+            if block.get(field)
+        )
+    problems.extend(_check_lifecycle_hooks(deployment))
     if deployment.get("strategy") == "BLUE_GREEN" and "bakeTimeInMinutes" not in deployment:
         missing = ("deploymentConfiguration", "bakeTimeInMinutes")
         problems.append(Problem(missing, "missing", "BLUE_GREEN needs it"))
     return problems
+
+
+def _check_lifecycle_hooks(deployment: Block) -> Iterator[Problem]:
+    """Check the lifecycle hooks of a deployment (ECS Developer Guide: lifecycle hooks, Lambda hooks, pause hooks)."""
+    counts = dict.fromkeys(("PAUSE", "AWS_LAMBDA"), 0)
+    for step, hook in iter_items(deployment, "lifecycleHooks"):
+        path = ("deploymentConfiguration", *step)
+        pause = hook.get("targetType") == "PAUSE"
+        counts["PAUSE" if pause else "AWS_LAMBDA"] += 1
+        stages = hook.get("lifecycleStages")
+        for index, stage in enumerate(stages if isinstance(stages, list) else ()):
+            if pause and stage in ("TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"):
+                message = f"a deployment cannot pause at {stage}, which a rollback calls too"
+                hint = f"PRE_PRODUCTION_TRAFFIC_SHIFT or POST_{stage}"
+                yield Problem((*path, "lifecycleStages", index), message, hint)
+        timeout = hook.get("timeoutConfiguration")
+        minutes = int_field(timeout, "timeoutInMinutes") if isinstance(timeout, Mapping) else None
+        if minutes is not None and minutes > 1440 and not pause:
+            where = (*path, "timeoutConfiguration", "timeoutInMinutes")
+            yield Problem(where, f"{minutes} is out of range for a Lambda function", "at most 1440")
+    for kind, count in counts.items():
+        if count > 10:
+            where = ("deploymentConfiguration", "lifecycleHooks")
+            yield Problem(where, f"{count} hooks of type {kind}", "at most 10")
 
 
 def _check_capacity_provider(block: Block) -> list[Problem]:

@@ -17,6 +17,7 @@ from clustersim.scenario.sections.deployment import (
     DAEMON_PERCENTS,
     LINEAR_BAKE_MINUTES,
     LINEAR_PERCENT,
+    PAUSE,
     REPLICA_PERCENTS,
     ROLLING,
     CircuitBreaker,
@@ -24,8 +25,10 @@ from clustersim.scenario.sections.deployment import (
     DeploymentAlarms,
     EarlySuccess,
     LifecycleHook,
+    WrittenCircuitBreakerKeys,
     WrittenHookResult,
 )
+from clustersim.scenario.sections.own_keys import pick_own_keys
 from clustersim.scenario.sections.written_section import validate_section
 from clustersim.scenario.text.document import FieldPath
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
@@ -50,9 +53,9 @@ def resolve_deployment(
         strategy=strategy,
         minimum_healthy_percent=minimum,
         maximum_percent=maximum,
-        circuit_breaker=_resolve_circuit_breaker(value.get("deploymentCircuitBreaker") or {}, strategy),
+        circuit_breaker=_resolve_circuit_breaker(context, block, value.get("deploymentCircuitBreaker") or {}),
         alarms=_resolve_alarms(context, block, value.get("alarms") or {}),
-        bake_ms=value.get("bakeTimeInMinutes", 0) * MS_PER_MINUTE,
+        **pick_fields(value, {"bake_ms": "bakeTimeInMinutes"}, MS_PER_MINUTE),
         step_percent=percent,
         step_bake_ms=bake_minutes * MS_PER_MINUTE,
         hooks=_resolve_hooks(context, block, value.get("lifecycleHooks") or ()),
@@ -82,15 +85,25 @@ def _traffic_step(value: Mapping[str, Any], strategy: str) -> tuple[float, int]:
     return 100.0, 0
 
 
-def _resolve_circuit_breaker(written: Mapping[str, Any], strategy: str) -> CircuitBreaker | None:
-    """Return the circuit breaker, which only rolling deployments have (botocore: DeploymentCircuitBreaker)."""
-    if not written.get("enable") or strategy != ROLLING:
+def _resolve_circuit_breaker(
+    context: Context, block: CheckedBlock, written: Mapping[str, Any]
+) -> CircuitBreaker | None:
+    """Return the circuit breaker, which deployments of every strategy may have (Developer Guide: failure detection)."""
+    location = block.field_path("deploymentConfiguration", "deploymentCircuitBreaker")
+    own = validate_section(
+        WrittenCircuitBreakerKeys,
+        pick_own_keys(WrittenCircuitBreakerKeys, written),
+        location,
+        context.diagnostics,
+    )
+    if own is None or not written.get("enable"):
         return None
     threshold = written.get("thresholdConfiguration") or {}
     return CircuitBreaker(
         rollback=bool(written.get("rollback")),
         **pick_fields(written, {"reset_on_healthy_task": "resetOnHealthyTask"}),
         **pick_fields(threshold, {"threshold_type": "type", "threshold_value": "value"}),
+        crashes_before_healthy=own.crashes_before_healthy,
     )
 
 
@@ -124,6 +137,7 @@ def _resolve_hooks(context: Context, block: CheckedBlock, written: Any) -> tuple
                 stages=tuple(item.get("lifecycleStages") or ()),
                 after_ms=result.after,
                 status=result.status,
+                call_back_ms=0 if item.get("targetType") == PAUSE else result.call_back_delay,
                 **pick_fields(timeout, {"timeout_ms": "timeoutInMinutes"}, MS_PER_MINUTE),
                 **pick_fields(timeout, {"timeout_action": "action"}),
             )

@@ -1,12 +1,11 @@
 """Providers of ECS Managed Instances, resolved: the instance types that they may launch, their zones and fee.
 
-Decides the meaning of a `managedInstancesProvider`. Without requirements ECS may take any current C, M or R type. Must
-not know tasks. `capacity_providers` calls it.
+Decides the meaning of a `managedInstancesProvider`. Without requirements ECS takes general-purpose types. Must not know
+tasks. `capacity_providers` calls it.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from clustersim.scenario.aws.checked_block import CheckedBlock
@@ -14,9 +13,15 @@ from clustersim.scenario.catalog.custom_entries import CatalogError
 from clustersim.scenario.catalog.instance_requirements import (
     drop_dominated,
     filter_by_price,
-    instance_generation,
     matches_any,
     meets_requirements,
+)
+from clustersim.scenario.catalog.managed_instance_types import (
+    family_of,
+    is_general_purpose,
+    is_launched,
+    is_managed_family,
+    management_fee,
 )
 from clustersim.scenario.resolve.auto_scaling_groups import ResolvedCapacity
 from clustersim.scenario.resolve.context import Context, pick_fields
@@ -65,7 +70,9 @@ def resolve_managed_instances(
             zones=zones,
             subnets=context.resolve_subnet_names(_list_subnets(template)),
             spot_draining=True,
-            fee=context.file.pricing.managed_instances_fee,
+            fees=tuple((each.name, _fee(context, each.name)) for each in instance_types),
+            consolidates=not spot,
+            stops_tasks_when_draining=own.stops_tasks_when_draining,
             agent=build_agent_settings(WrittenEcsConfig()),
             **pick_fields(template.get("storageConfiguration") or {}, {"root_volume_gib": "storageSizeGiB"}),
             **_scale_in_field(inner),
@@ -104,12 +111,17 @@ def _select_instance_types(
                 pattern,
                 block.field_path(*_TEMPLATE, "instanceRequirements", "allowedInstanceTypes", index),
             )
+    listed = requirements or {
+        "burstablePerformance": "included"
+    }  # T types are among the general-purpose ones
+    own = {str(entry.get("name")) for entry in context.file.instance_types}
     instance_types = [
         instance_type
         for name in _list_type_names(context)
-        if (matches_any(name, patterns) if patterns else requirements or _is_default_type(name))
+        if (matches_any(name, patterns) if patterns else requirements or is_general_purpose(name))
         and (instance_type := _look_up_type(context, name, spot)) is not None
-        and meets_requirements(instance_type, requirements)
+        and (name in own or is_launched(instance_type))
+        and meets_requirements(instance_type, listed)
     ]
     instance_types = filter_by_price(
         instance_types, requirements.get("onDemandMaxPricePercentageOverLowestPrice")
@@ -123,16 +135,17 @@ def _select_instance_types(
     )
 
 
+def _fee(context: Context, name: str) -> float:
+    """Return the management fee of a type, as a share of its on-demand price."""
+    written = context.file.pricing.managed_instances_fee
+    return management_fee(name) if written is None else written
+
+
 def _list_type_names(context: Context) -> list[str]:
     """Return all types with a known price: the scenario's own, then the catalogue's."""
     own = [str(entry.get("name")) for entry in context.file.instance_types]
     listed = context.catalog.priced_types(context.region)
     return list(dict.fromkeys([*own, *listed]))
-
-
-def _is_default_type(name: str) -> bool:
-    """Return whether ECS may launch a type without requirements: current C, M and R types without accelerators."""
-    return bool(re.match(r"[cmr]\d", name)) and instance_generation(name) == "current"
 
 
 def _look_up_type(context: Context, name: str, spot: bool) -> InstanceType | None:
@@ -143,10 +156,19 @@ def _look_up_type(context: Context, name: str, spot: bool) -> InstanceType | Non
 
 
 def _check_type_exists(context: Context, name: str, path: FieldPath) -> None:
+    """Report a type that does not exist, or that ECS does not launch as a Managed Instance."""
     try:
-        context.catalog.instance_type(name, context.region, context.file.instance_types)
+        found = context.catalog.instance_type(name, context.region, context.file.instance_types)
     except CatalogError as error:
         context.diagnostics.add_problem(path, error.message, error.hint)
+        return
+    if name in {str(entry.get("name")) for entry in context.file.instance_types} or is_launched(found):
+        return
+    if is_managed_family(name):
+        problem = f"Managed Instances have more than one vCPU and are no nano or micro, unlike {name}"
+    else:
+        problem = f"Managed Instances have no types of the family {family_of(name)}"
+    context.diagnostics.add_problem(path, problem, "a type that ECS launches, such as m6i.large")
 
 
 def _resolve_zones(context: Context, block: CheckedBlock, template: dict[str, Any]) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ def resolve_placement(
         )
         if not value.get("capacityProviderStrategy"):
             strategy = context.default_strategy
+            _refuse_default_for_daemons(context, block)
         if not strategy:
             launch_type = "EC2"
     fargate = launch_type == "FARGATE" or any(
@@ -78,6 +79,13 @@ def resolve_placement(
         subnets=context.resolve_subnet_names(name for name, _ in subnets),
         public_address=network.get("assignPublicIp") == "ENABLED",
     )
+
+
+def _refuse_default_for_daemons(context: Context, block: CheckedBlock) -> None:
+    """Report a daemon service that would take the cluster's default strategy (aws/containers-roadmap 692, 1681)."""
+    if context.default_strategy and block.value.get("schedulingStrategy") == "DAEMON":
+        problem = "a daemon service takes no capacity provider strategy, and the cluster has a default one"
+        context.diagnostics.add_problem(block.path, problem, "add launchType: EC2")
 
 
 def _needs_addresses(definition: TaskDefinition | None) -> bool:

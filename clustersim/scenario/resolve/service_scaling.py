@@ -17,10 +17,12 @@ from clustersim.scenario.aws.block_validation import written_path
 from clustersim.scenario.aws.checked_block import CheckedBlock, read_block, with_camel_case_keys
 from clustersim.scenario.extensions.custom_scaling import is_custom, resolve_custom_scaling
 from clustersim.scenario.resolve.context import Context, pick_fields
+from clustersim.scenario.sections.deployment import ROLLING
 from clustersim.scenario.sections.scaling import (
     DEFAULT_TIMEZONE,
     HIGH_METRIC_RESOLUTION_MS,
     METRIC_RESOLUTION_MS,
+    REQUESTS_PER_TARGET,
     AutoScaling,
     ScheduledAction,
     ServicePolicy,
@@ -59,6 +61,7 @@ def resolve_auto_scaling(context: Context, service: CheckedBlock, has_load: bool
             path, "minCapacity and maxCapacity are both needed", f"add {name[:3].lower()}Capacity"
         )
     policies, resolution = _resolve_policies(context, service, block)
+    _warn_of_moving_targets(context, service, block, policies)
     scheduled = [
         action
         for index, item in enumerate(_read_list(context, block, "scheduledActions"))
@@ -76,6 +79,18 @@ def resolve_auto_scaling(context: Context, service: CheckedBlock, has_load: bool
         scheduled=tuple(scheduled),
         metric_resolution_ms=resolution,
     )
+
+
+def _warn_of_moving_targets(
+    context: Context, service: CheckedBlock, block: CheckedBlock, policies: list[ServicePolicy]
+) -> None:
+    """Warn that a policy on the requests per target has no data while its deployments use the other target group."""
+    strategy = (service.value.get("deploymentConfiguration") or {}).get("strategy", ROLLING)
+    counting = [p for p in policies if isinstance(p, TargetTracking) and p.metric == REQUESTS_PER_TARGET]
+    if strategy != ROLLING and counting:
+        text = f"{REQUESTS_PER_TARGET} counts one target group; {strategy} deployments move the traffic to another"
+        hint = f"the policy {counting[0].name} does not act while the traffic is there"
+        context.diagnostics.warn(block.field_path("policies"), f"{text}: {hint}")
 
 
 def _resolve_policies(
@@ -170,6 +185,7 @@ def _resolve_policy(context: Context, block: CheckedBlock) -> tuple[TargetTracki
         target=written["TargetValue"],
         metric=metric.removesuffix(_HIGH_RESOLUTION),
         custom_metric=custom,
+        target_group=_labelled_target_group(written),
         **pick_fields(
             written,
             {"scale_out_cooldown_ms": "ScaleOutCooldown", "scale_in_cooldown_ms": "ScaleInCooldown"},
@@ -178,6 +194,13 @@ def _resolve_policy(context: Context, block: CheckedBlock) -> tuple[TargetTracki
         **pick_fields(written, {"disable_scale_in": "DisableScaleIn"}),
     )
     return policy, HIGH_METRIC_RESOLUTION_MS if metric.endswith(_HIGH_RESOLUTION) else METRIC_RESOLUTION_MS
+
+
+def _labelled_target_group(written: dict[str, Any]) -> str | None:
+    """Return the target group of a resource label, `app/NAME/ID/targetgroup/NAME/ID`."""
+    label = str((written.get("PredefinedMetricSpecification") or {}).get("ResourceLabel") or "")
+    parts = label.split("/")
+    return parts[parts.index("targetgroup") + 1] if "targetgroup" in parts[:-1] else None
 
 
 def _resolve_step_scaling(context: Context, block: CheckedBlock, name: str) -> StepScaling | None:

@@ -24,6 +24,7 @@ from clustersim.scenario.resolve.virtual_machines import (
 )
 from clustersim.scenario.sections.deployment import REPLICA_PERCENTS
 from clustersim.scenario.sections.own_keys import OwnServiceKeys, OwnTargetGroupKeys, pick_own_keys
+from clustersim.scenario.sections.scaling import AutoScaling, TargetTracking
 from clustersim.scenario.sections.scenario import (
     DEFAULT_ROUTING,
     Behavior,
@@ -34,6 +35,9 @@ from clustersim.scenario.sections.scenario import (
 from clustersim.scenario.sections.written_section import validate_section
 from clustersim.scenario.text.overrides import suggest_name
 from clustersim.vocabulary import MS_PER_SECOND
+
+NETWORK_PROTOCOLS = frozenset({"TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC"})
+"""Protocols of target groups of a Network Load Balancer (ELB API: CreateTargetGroup)."""
 
 
 def resolve_target_groups(context: Context) -> dict[str, TargetGroup]:
@@ -67,6 +71,7 @@ def _build_target_group(name: str, value: Mapping[str, Any], own: OwnTargetGroup
         initial_health_checks=own.initial_health_checks,
         routing=DEFAULT_ROUTING if algorithm == "weighted_random" else algorithm,
         slow_start_ms=own.slow_start,
+        network=value.get("Protocol") in NETWORK_PROTOCOLS,
         **pick_fields(value, {"interval_ms": "HealthCheckIntervalSeconds"}, MS_PER_SECOND),
         **pick_fields(
             value,
@@ -85,6 +90,25 @@ def _warn_of_unused_routing(
         if group.routing != DEFAULT_ROUTING or group.slow_start_ms:
             text = f"the routing of target group {group.name} has no effect on a fluid load; add model: exact"
             context.diagnostics.warn(block.field_path("load"), text)
+
+
+def _has_network_balancer(block: CheckedBlock, groups: list[TargetGroup]) -> bool:
+    """Return whether a Network Load Balancer is in front of a service: by its target groups, or its listener's ARN."""
+    rules = [
+        (balancer.get("advancedConfiguration") or {}).get("productionListenerRule")
+        for balancer in block.value.get("loadBalancers") or ()
+    ]
+    return any(group.network for group in groups) or any("/net/" in str(rule) for rule in rules)
+
+
+def _names_alternate_group(block: CheckedBlock, auto_scaling: AutoScaling | None) -> bool:
+    """Return whether a policy on the requests per target counts the alternate target group."""
+    alternates = {
+        name_from_arn(str((balancer.get("advancedConfiguration") or {}).get("alternateTargetGroupArn")))
+        for balancer in block.value.get("loadBalancers") or ()
+    }
+    policies = auto_scaling.policies if auto_scaling is not None else ()
+    return any(isinstance(each, TargetTracking) and each.target_group in alternates for each in policies)
 
 
 def check_services(context: Context) -> list[CheckedBlock]:
@@ -165,6 +189,8 @@ def _resolve_service(
         zone_rebalancing=_is_rebalanced(block, daemon) and not machines,
         target_groups=target_groups,
         balanced_container=_balanced_container(block) if target_groups else None,
+        alternate_label=_names_alternate_group(block, auto_scaling),
+        network_balancer=_has_network_balancer(block, [groups[name] for name in target_groups]),
         auto_scaling=auto_scaling,
         load=load,
         behaviors=_resolve_behaviors(context, own, keys, block),

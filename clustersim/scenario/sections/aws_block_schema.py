@@ -55,6 +55,33 @@ _TASK_PLACEMENT = {
     "networkConfiguration": _object("awsvpcConfiguration with subnets"),
 }
 _BEHAVIOR = {"$model": "WrittenBehavior"}
+_DEPLOYMENT = _object(
+    "DeploymentConfiguration",
+    minimumHealthyPercent=_COUNT,
+    maximumPercent=_COUNT,
+    deploymentCircuitBreaker=_object(
+        "DeploymentCircuitBreaker",
+        enable={"type": "boolean"},
+        rollback={"type": "boolean"},
+        resetOnHealthyTask={
+            "type": "boolean",
+            "description": "a healthy task resets the count; default true",
+        },
+        thresholdConfiguration=_object("type and value; default BOUNDED_PERCENT of 50"),
+        crashesBeforeHealthy={
+            "enum": ["withHealthCheck", "always", "never"],
+            "description": "own: which services' crashes after RUNNING, before healthy, are failures",
+        },
+    ),
+    lifecycleHooks=_list(
+        _object(
+            "DeploymentLifecycleHook",
+            targetType={"enum": ["AWS_LAMBDA", "PAUSE"]},
+            lifecycleStages=_list(_TEXT),
+            result={"$model": "WrittenHookResult"},
+        )
+    ),
+)
 _CONTAINER = _object(
     "ContainerDefinition",
     name=_TEXT,
@@ -133,7 +160,7 @@ _MANAGED_INSTANCES = _object(
         "InstanceLaunchTemplate",
         capacityOptionType={"enum": ["ON_DEMAND", "SPOT"]},
         instanceRequirements=_object(
-            "InstanceRequirementsRequest; without any, current C, M and R types",
+            "InstanceRequirementsRequest; without any, general-purpose types",
             allowedInstanceTypes=_list(_TEXT),
             excludedInstanceTypes=_list(_TEXT),
             vCpuCount=_RANGE,
@@ -147,6 +174,10 @@ _MANAGED_INSTANCES = _object(
         "InfrastructureOptimization",
         scaleInAfter={"type": "integer", "minimum": -1, "maximum": 3600, "description": "seconds; -1: never"},
     ),
+    stopsTasksWhenDraining={
+        "type": "boolean",
+        "description": "own: standalone tasks stop on day 14, when their instance begins to drain; default false",
+    },
     launchTime="own: from request to registered; a duration or a distribution",
 )
 CapacityProviderBlock = Annotated[
@@ -218,9 +249,7 @@ ServiceBlock = Annotated[
         taskDefinition="family:revision, or a family: its latest revision",
         desiredCount=_COUNT,
         **_TASK_PLACEMENT,
-        deploymentConfiguration=_object(
-            "DeploymentConfiguration", minimumHealthyPercent=_COUNT, maximumPercent=_COUNT
-        ),
+        deploymentConfiguration=_DEPLOYMENT,
         healthCheckGracePeriodSeconds=_COUNT,
         loadBalancers=_list(
             _object("LoadBalancer", targetGroupArn=_TEXT, containerName=_TEXT, containerPort=_COUNT)

@@ -55,13 +55,17 @@ class InstancePool(ResolvedSection):
     root_volume_gib: int
     spot_draining: bool = False
     """The agent drains its instance at a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING)."""
-    fee: float = 0.0
-    """The management fee, as a share of the on-demand price."""
+    fees: tuple[tuple[str, float], ...] = ()
+    """The management fee by instance type, as a share of its on-demand price; empty: none."""
     agent: AgentSettings
     instance_role: str | None = None
     subnets: tuple[str, ...] = ()
     machines: VirtualMachines | None = None
     """None: container instances, on which tasks are placed."""
+
+    def fee(self, instance_type: str) -> float:
+        """Return the management fee of a type, as a share of its on-demand price."""
+        return dict(self.fees).get(instance_type, 0.0)
 
 
 class InstancesDistribution(ResolvedSection):
@@ -98,6 +102,10 @@ class ManagedInstancesProvider(InstancePool):
     scale_in_after_ms: int | None = 300 * MS_PER_SECOND
     """The time for which an instance is idle or underutilized before it is terminated; None: it stays. AWS publishes no
     default (MODEL.md)."""
+    consolidates: bool = True
+    """An underutilized instance is emptied; Spot ones are not (Developer Guide: infrastructure optimization)."""
+    stops_tasks_when_draining: bool = False
+    """Standalone tasks stop when their instance begins to drain; else they run to their end, or to its termination."""
     drain_after_ms: int = 14 * MS_PER_DAY
     terminate_after_ms: int = 21 * MS_PER_DAY
 

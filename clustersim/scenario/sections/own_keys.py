@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from clustersim.engine.random_streams import LOGNORMAL
 from clustersim.scenario.sections.behavior import WrittenBehavior, WrittenLoad
+from clustersim.scenario.sections.deployment import WrittenCircuitBreakerKeys
 from clustersim.scenario.sections.distributions import DurationDistribution
 from clustersim.scenario.sections.ecs_agent import SYSTEM_DISK_GIB, WrittenEcsConfig
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption
@@ -81,6 +82,7 @@ class OwnManagedInstancesKeys(WrittenSection):
     """The keys of our own in a `managedInstancesProvider`."""
 
     launch_time: DurationDistribution = MANAGED_INSTANCE_LAUNCH_TIME
+    stops_tasks_when_draining: bool = False
 
 
 class OwnTaskDefinitionKeys(WrittenSection):
@@ -148,6 +150,11 @@ def _key_names(model: type[WrittenSection]) -> dict[str, None]:
     return {field.alias or name: None for name, field in model.model_fields.items()}
 
 
+_DEPLOYMENT_KEYS = {
+    "deploymentCircuitBreaker": _key_names(WrittenCircuitBreakerKeys),
+    "lifecycleHooks": {"result": None},
+}
+
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "autoScalingGroups": _key_names(OwnAutoScalingGroupKeys),
     "capacityProviders": {
@@ -158,9 +165,9 @@ OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "targetGroups": _key_names(OwnTargetGroupKeys),
     "services": {
         **_key_names(OwnServiceKeys),
-        "deploymentConfiguration": {"lifecycleHooks": {"result": None}},
+        "deploymentConfiguration": _DEPLOYMENT_KEYS,
     },
-    "updateService": {"deploymentConfiguration": {"lifecycleHooks": {"result": None}}},
+    "updateService": {"deploymentConfiguration": _DEPLOYMENT_KEYS},
     "runTasks": _key_names(OwnRunTaskKeys),
     "policies": {"alarm": None},
     "scalingPolicies": {"alarm": None},

@@ -68,7 +68,7 @@ class WrittenPricing(WrittenSection):
     savings_plan: WrittenSavingsPlan | None = None
     reserved_instances: list[WrittenReservedInstances] = Field(default_factory=list)
     ebs_usd_per_gib_month: NonNegative = 0.08
-    managed_instances_fee: Share = 0.12
+    managed_instances_fee: Share | None = None
     operations: WrittenOperations = WrittenOperations()
 
 

@@ -22,6 +22,7 @@ HIGH_METRIC_RESOLUTION_MS = 20 * MS_PER_SECOND
 DEFAULT_TIMEZONE = "UTC"
 DEFAULT_COOLDOWN_MS = 300 * MS_PER_SECOND
 """Of target tracking, step and simple scaling (Application Auto Scaling and EC2 Auto Scaling: cooldowns)."""
+REQUESTS_PER_TARGET = "ALBRequestCountPerTarget"
 CUSTOM = "Custom"
 POLICY_TYPES = ("TargetTrackingScaling", "StepScaling", CUSTOM)
 """The values of a service's `policyType` that are simulated."""
@@ -34,6 +35,8 @@ class TargetTracking(ResolvedSection):
     target: float
     metric: str
     custom_metric: dict[str, Any] | None = None
+    target_group: str | None = None
+    """The target group in the resource label of ALBRequestCountPerTarget."""
     scale_out_cooldown_ms: int = DEFAULT_COOLDOWN_MS
     scale_in_cooldown_ms: int = DEFAULT_COOLDOWN_MS
     disable_scale_in: bool = False

@@ -170,6 +170,8 @@ class TargetGroup(ResolvedSection):
     initial_health_checks: int
     routing: Routing
     slow_start_ms: int
+    network: bool = False
+    """Of a Network Load Balancer."""
 
 
 class Service(ResolvedSection):
@@ -187,6 +189,10 @@ class Service(ResolvedSection):
     zone_rebalancing: bool = False
     target_groups: tuple[str, ...] = ()
     balanced_container: str | None = None
+    network_balancer: bool = False
+    """A Network Load Balancer is in front of it."""
+    alternate_label: bool = False
+    """Its ALBRequestCountPerTarget policy names the alternate target group of its deployments."""
     health_check_grace_ms: int = 0
     zones: tuple[str, ...]
     auto_scaling: AutoScaling | None = None

@@ -229,6 +229,7 @@ def _service_tables(scenario: Scenario) -> tables.ServiceTables:
     """Return the table of services and the lists of services."""
     services = new_table(tables.ServiceRow, len(scenario.services))
     rate = scenario.cluster.service_launch_per_minute / MS_PER_MINUTE
+    services["label_set"], services["label_share"] = NEVER, 1.0
     services["launch_tokens"], services["launch_rate"] = 1.0, rate
     # The tokens of one cycle, and the fraction of a task left over from the cycle before.
     services["launch_burst"] = 1.0 + rate * LAUNCH_CYCLE_MS

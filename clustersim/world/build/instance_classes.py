@@ -15,7 +15,7 @@ import numpy as np
 from clustersim.engine.random_streams import stream_key
 from clustersim.engine.records import Array, Table, new_table
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
-from clustersim.scenario.sections.capacity import InstancePool
+from clustersim.scenario.sections.capacity import InstancePool, ManagedInstancesProvider
 from clustersim.scenario.sections.scenario import InstanceType, Scenario
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.instance_tables import InstanceClassRow
@@ -77,14 +77,15 @@ def build_instance_classes(
         row["cpu"], row["memory"] = task_capacity(pool, kind)
         row["gpus"] = kind.gpus
         row["host_ports"] = max(0, HOST_PORTS - len(pool.agent.reserved_ports))
-        trunked = scenario.cluster.awsvpc_trunking and kind.eni_trunk_limit > 0
+        always = isinstance(pool, ManagedInstancesProvider)  # Managed Instances have a trunk interface always
+        trunked = (scenario.cluster.awsvpc_trunking or always) and kind.eni_trunk_limit > 0
         row["enis"] = kind.eni_trunk_limit if trunked else kind.eni_task_limit
         row["addresses"] = addresses_of_instance(trunked)
         row["weight"] = WEIGHT_PER_CPU_UNIT * row["cpu"] + WEIGHT_PER_MIB * row["memory"]
         row["usd_per_hour"] = (
             instance_usd_per_hour(kind, spots[c])
             + volume_usd_per_hour(scenario, pool)
-            + pool.fee * kind.usd_per_hour
+            + pool.fee(kind.name) * kind.usd_per_hour
         )
         for column in ("failure", "launch", "interruption", "disconnect", "disconnect_duration"):
             row[column] = NEVER

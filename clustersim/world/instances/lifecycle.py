@@ -62,6 +62,7 @@ _SPOT_INTERRUPTION = int(StopCode.SpotInterruption)
 _SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
 _HOST_TERMINATED = int(StoppedReason.HOST_TERMINATED)
 _DRAINED = int(StoppedReason.INSTANCE_DRAINING)
+_LIFETIME = int(TerminationReason.LIFETIME)
 
 
 @kernel
@@ -288,7 +289,7 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
         t = state.tasks.rows[h.first_task]
         if t.stopping < 0:
             t.stop_code = _SPOT_INTERRUPTION if reason == RECLAIMED else _TERMINATION_NOTICE
-            t.reason = _HOST_TERMINATED
+            t.reason = _DRAINED if reason == _LIFETIME else _HOST_TERMINATED
         finish_task(state, h.first_task, now)
     unassign(state, slot, now)
     if h.registered >= 0:

@@ -37,6 +37,8 @@ class ConsolidationCountsRow(Record):
     candidates: Int64
     empty: Int64
     """Candidates without tasks, or with daemons only."""
+    idle: Int64
+    """ACTIVE instances without tasks, or with daemons only, for however long."""
     past_lifetime: Int64
 
 
@@ -51,13 +53,14 @@ _RUNNING = int(TaskState.RUNNING)
 def count_candidates(state: State, rows: CandidateCounts, first_pool: int, now: int) -> None:
     """Count candidates, empty candidates, and instances past their lifetime, per pool from `first_pool` on."""
     for r in range(rows.size):
-        rows[r].candidates = rows[r].empty = rows[r].past_lifetime = 0
+        rows[r].candidates = rows[r].empty = rows[r].idle = rows[r].past_lifetime = 0
     for slot in range(state.instances.rows.size):
         h = state.instances.rows[slot]
         if h.instance_id < 0 or h.terminating or state.capacity.classes[h.instance_class].pool < first_pool:
             continue
         row = rows[state.capacity.classes[h.instance_class].pool - first_pool]
         row.past_lifetime += 1 if now - h.launched >= row.lifetime else 0
+        row.idle += 1 if h.state == _ACTIVE and h.non_daemon_tasks == 0 else 0
         if row.candidate_after >= 0 and is_candidate(state, slot, row.candidate_after, now):
             row.candidates += 1
             row.empty += 1 if h.non_daemon_tasks == 0 else 0

@@ -219,6 +219,8 @@ def try_place(state: State, slot: int, now: int) -> None:
         fail_placement(state, slot, now, q.wait_reason)
         return
     limit = state.counters.provisioning_limit
+    if state.sets.strategy_items[t.strategy_item].managed:
+        limit = -1  # the quota does not apply to Managed Instances
     if limit >= 0 and state.counters.waiting_tasks + state.counters.assigned_tasks >= limit:
         state.placement.failures[_PROVISIONING_LIMIT] += 1
         fail_placement(state, slot, now, _PROVISIONING_LIMIT)

@@ -135,6 +135,10 @@ class ServiceRow(Record):
     """The task set of its PRIMARY deployment."""
     never_ran: Int64
     """Tasks of that set that never ran, at the scheduler's last look."""
+    label_set: Int64
+    """The task set behind the target group that an ALBRequestCountPerTarget policy names; -1: all of the service."""
+    label_share: Float64
+    """Share (0 to 1) of the production traffic that this target group gets."""
 
 
 class ProviderRow(Record):

@@ -126,6 +126,8 @@ class TaskSetRow(Record):
     """Since the last task that reached RUNNING."""
     never_ran: Int64
     """Tasks that failed to start, so far."""
+    crashed: Int64
+    """Tasks that exited by themselves after RUNNING, before they were healthy, so far."""
     ran: Int64
     """Tasks that reached RUNNING, so far."""
     became_healthy: Int64

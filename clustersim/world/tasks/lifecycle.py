@@ -167,6 +167,8 @@ def finish_task(state: State, slot: int, now: int) -> None:
     if t.started < 0 and (t.stop_code == _FAILED_TO_START or t.stop_code == _CONTAINER_EXITED):
         s.failed_starts += 1
         s.never_ran += 1
+    elif t.started >= 0 and t.healthy < 0 and t.stop_code == _CONTAINER_EXITED:
+        s.crashed += 1
     if t.waiting:
         leave_queue(state, slot)
     if t.assigned_instance >= 0:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clustersim.errors import ScenarioError
+from clustersim.scenario.catalog.managed_instance_types import is_general_purpose
 from tests.harness import (
     DAY,
     HOUR,
@@ -200,28 +201,33 @@ def test_an_idle_instance_goes_after_a_while(tmp_path: Path, after: Block, gone:
     assert instance["termination_reason"] == (None if gone is None else "idle")
 
 
-def four_in_one_zone(**keys: Any) -> Block:
-    """Four tasks of a service on a large instance; then two more, on two small ones; then two of the six go."""
-    actions = [
-        {"at": "10m", "updateService": {"service": "web", "desiredCount": 6}},
-        {"at": "20m", "updateService": {"service": "web", "desiredCount": 4}},
-    ]
-    of = managed(networkConfiguration={"subnets": ["subnet-a"]}, **keys)
-    return owned(of, **ONE_ZONE, duration="2h", actions=actions, services=[service(count=4, **HERE)])
+def eight_then_four(kind: str, **keys: Any) -> Block:
+    """Four tasks each of two services on instances of one type in one zone; two of each stop in minute 20."""
+    fewer = [{"at": "20m", "updateService": {"service": name, "desiredCount": 2}} for name in ("web", "api")]
+    requirements = {"allowedInstanceTypes": [kind]}
+    of = managed(networkConfiguration={"subnets": ["subnet-a"]}, instanceRequirements=requirements, **keys)
+    return owned(
+        of,
+        **ONE_ZONE,
+        duration="2h",
+        actions=fewer,
+        services=[service(name, 4, **HERE) for name in ("web", "api")],
+    )
 
 
 def test_an_underutilized_instance_is_emptied_start_first(tmp_path: Path) -> None:
-    """Whatever two tasks went, four remain on instances with room for six. One instance after the other drains, with
-    successors started first, until no other could take an instance's tasks."""
-    written = {**four_in_one_zone(), "runTasks": []}
-    ran = run(written, tmp_path)
+    """Two of four tasks remain on each of two large instances, and one of them holds all four: the other drains."""
+    ran = run(eight_then_four("x.large"), tmp_path)
     reasons = Counter(each["termination_reason"] for each in ran.instances())
-    assert reasons[None] + reasons["empty"] + reasons["underutilized"] == len(ran.instances())
-    assert reasons["underutilized"] >= 1
-    left = [each for each in ran.instances() if each["terminated_at"] is None]
-    room = sum(4 if each["instance_type"] == "x.large" else 1 for each in left)
-    assert room == 4
+    assert reasons == {None: 1, "underutilized": 1}
     assert all(ran.running_at(instant) >= 4 for instant in range(25 * MINUTE, 2 * HOUR, 20 * SECOND))
+
+
+def test_no_instance_with_tasks_is_emptied_while_an_idle_one_stands(tmp_path: Path) -> None:
+    """A task each on eight small instances; the four whose task stops go as idle, and no other task is moved."""
+    ran = run(eight_then_four("x.small"), tmp_path)
+    assert Counter(each["termination_reason"] for each in ran.instances()) == {None: 4, "idle": 4}
+    assert len(ran.tasks()) == 8
 
 
 def test_an_instance_with_a_standalone_task_is_never_consolidated(tmp_path: Path) -> None:
@@ -237,17 +243,55 @@ def test_an_instance_with_a_standalone_task_is_never_consolidated(tmp_path: Path
     assert ran.running_at(5 * HOUR) == 3
 
 
-def test_on_the_fourteenth_day_an_instance_is_replaced(tmp_path: Path) -> None:
-    """It drains from day 14 on: the service's task has a successor first, the standalone one is stopped."""
+@pytest.mark.parametrize(("stops", "day"), [(False, 21), (True, 14)])
+def test_on_the_fourteenth_day_an_instance_is_replaced(tmp_path: Path, stops: bool, day: int) -> None:
+    """It drains from day 14 on: the service's task has a successor first.
+
+    The standalone one runs on, and stops on day 21; with `stopsTasksWhenDraining` it stops on day 14.
+    """
     entry = job(at="0s", **HERE)
-    written = owned(duration="15d", sampling={"interval": "1h"}, services=[service(**HERE)], runTasks=[entry])
+    written = owned(duration="22d", sampling={"interval": "1h"}, services=[service(**HERE)], runTasks=[entry])
+    own = written["capacityProviders"][0]["managedInstancesProvider"]
+    own["stopsTasksWhenDraining"] = stops
     ran = run(written, tmp_path, checked=False)
     retired = [each for each in ran.instances() if each["termination_reason"] == "end of its lifetime"]
     assert {each["draining_at"] for each in retired} == {14 * DAY}
     (alone,) = ran.tasks(group="job")
-    assert alone["stopping_at"] == 14 * DAY
+    assert (alone["stopping_at"] or alone["stopped_at"]) == day * DAY
     assert alone["stopped_reason"] == "Task stopped during instance draining"
     assert all(ran.running_at(14 * DAY + at, service="web") >= 1 for at in range(0, HOUR, 10 * SECOND))
+
+
+@pytest.mark.golden(96)
+def test_a_standalone_task_of_sixteen_days_ends_by_itself_while_its_instance_drains(tmp_path: Path) -> None:
+    """DRAINING from day 14 after its launch; the task exits with 0 on day 16, and the instance is terminated then."""
+    entry = job(at="0s", duration="16d", **HERE)
+    written = owned(duration="17d", sampling={"interval": "1h"}, runTasks=[entry])
+    ran = run(written, tmp_path, checked=False)
+    (alone,) = ran.tasks()
+    (instance,) = ran.instances()
+    assert instance["draining_at"] - instance["launched_at"] == 14 * DAY
+    assert (alone["exit_code"], alone["stopped_at"] - alone["started_at"]) == (0, 16 * DAY)
+    assert 0 <= instance["terminated_at"] - alone["stopped_at"] <= MINUTE
+
+
+@pytest.mark.golden(97)
+def test_the_quota_of_waiting_tasks_does_not_apply_to_managed_instances(tmp_path: Path) -> None:
+    """800 tasks by RunTask wait in PROVISIONING, where 500 are the most on Auto Scaling groups: none is refused."""
+    ran = run(owned(duration="10m", runTasks=[job(count=800, **HERE)]), tmp_path, checked=False)
+    assert ran.states() == {"RUNNING": 800}
+    assert ran.summary["placement_failures"].get("PROVISIONING:LIMIT", 0) == 0
+
+
+def test_spot_instances_are_not_emptied(tmp_path: Path) -> None:
+    """The same tasks that empty an underutilized on-demand instance leave Spot instances as they are."""
+    reasons = {}
+    for option in ("ON_DEMAND", "SPOT"):
+        written = eight_then_four("x.large", capacityOptionType=option)
+        written["instanceTypes"] = [{**each, "spotUsdPerHour": 0.1} for each in written["instanceTypes"]]
+        ran = run({**written, "failures": {"spotInterruptions": "none"}}, tmp_path / option)
+        reasons[option] = {each["termination_reason"] for each in ran.instances()}
+    assert reasons == {"ON_DEMAND": {None, "underutilized"}, "SPOT": {None}}
 
 
 # --- requirements ------------------------------------------------------------------------------------------
@@ -274,17 +318,33 @@ def test_attributes_choose_among_the_catalogue(tmp_path: Path, requirements: Blo
 
 
 def test_without_requirements_ecs_takes_what_fits_the_task(tmp_path: Path) -> None:
-    """A current C, M or R type of the task's architecture, of whatever size."""
+    """A general-purpose type of the task's architecture, of whatever size."""
     written = owned(managed(instanceRequirements={}), duration="5m", services=[service(**HERE)])
     (instance,) = run(written, tmp_path).instances()
-    assert instance["instance_type"][0] in "cmr"
+    assert instance["instance_type"][0] in "mt"
     assert 1024 <= instance["registered_cpu"] <= 2048
+
+
+@pytest.mark.golden(95)
+@pytest.mark.parametrize("arch", ["X86_64", "ARM64"])
+def test_a_small_task_gets_a_general_purpose_type_of_two_vcpus(tmp_path: Path, arch: str) -> None:
+    """0.25 vCPU and 0.5 GB without requirements: an M or T of the list with at least 2 vCPU, no nano and no micro."""
+    small = definition(cpu=256, memory=512, runtimePlatform={"cpuArchitecture": arch})
+    written = owned(managed(instanceRequirements={}), duration="5m", services=[service(**HERE)])
+    written["taskDefinitions"] = [small]
+    (instance,) = run(written, tmp_path).instances()
+    family, size = instance["instance_type"].split(".")
+    assert family[0] in "mt" and is_general_purpose(instance["instance_type"])
+    assert size not in ("nano", "micro", "medium") and instance["registered_cpu"] >= 2048
 
 
 @pytest.mark.parametrize(
     ("requirements", "message"),
     [
         ({"allowedInstanceTypes": ["m6i.lagre"]}, "did you mean m6i.large"),
+        ({"allowedInstanceTypes": ["m4.large"]}, "have no types of the family m4"),
+        ({"allowedInstanceTypes": ["t3.micro"]}, "are no nano or micro"),
+        ({"allowedInstanceTypes": ["c6g.medium"]}, "have more than one vCPU"),
         ({"vCpuCount": {"min": 1000}}, "no instance type meets the requirements"),
         ({"acceleratorNames": ["t4"]}, None),
     ],

@@ -6,6 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from clustersim.errors import ScenarioError
 from tests.harness import (
     MINUTE,
     SECOND,
@@ -16,6 +19,7 @@ from tests.harness import (
     on,
     provider,
     run,
+    scenario_of,
     service,
     world,
 )
@@ -24,17 +28,26 @@ AGENT = definition("agent", cpu=128, memory=128)
 
 
 def with_daemon(nodes: int = 3, duration: str = "1h", **more: Any) -> Block:
-    """A daemon service `agent` on the provider `nodes`, and what `more` adds."""
+    """A daemon service `agent` on all instances, and what `more` adds."""
     daemon = {
         "serviceName": "agent",
         "taskDefinition": "agent:1",
         "schedulingStrategy": "DAEMON",
-        "capacityProviderStrategy": [on()],
+        "launchType": "EC2",
         **more.pop("daemon", {}),
     }
     definitions = [definition(), AGENT, AGENT, *more.pop("definitions", [])]
     services = [daemon, *more.pop("services", [])]
     return world(nodes, duration, taskDefinitions=definitions, services=services, **more)
+
+
+def test_a_daemon_in_a_cluster_with_a_default_strategy_needs_a_launch_type(tmp_path: Path) -> None:
+    """Without a launch type it would take the default strategy, which ECS refuses for daemons."""
+    written = with_daemon(cluster={"defaultCapacityProviderStrategy": [on()]})
+    assert run(written, tmp_path).states() == {"RUNNING": 3}
+    del written["services"][0]["launchType"]
+    with pytest.raises(ScenarioError, match="add launchType: EC2"):
+        scenario_of(written, tmp_path / "default")
 
 
 def per_instance(ran: FinishedRun) -> Counter[int]:

@@ -1,24 +1,19 @@
-"""Deployment steps stay within the bounds for any counts; thresholds and traffic shifts against worked examples."""
+"""Deployment steps stay within the bounds for any counts; thresholds against worked examples."""
 
 from __future__ import annotations
 
-import math
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clustersim.policy.tasks.deployment import (
     DeploymentCounts,
     RollingStep,
-    TrafficStep,
     breaker_threshold,
     find_rebalancing_move,
     healthy_bounds,
     is_stuck,
     rolling_step,
     throttle_delay_ms,
-    traffic_steps,
 )
 
 
@@ -100,31 +95,6 @@ def test_without_room_for_a_replacement_unhealthy_tasks_stop_one_at_a_time() -> 
     assert rolling_step(counts, 4, 4) == RollingStep()
     replacing = DeploymentCounts(4, 3, 4, 1, 2, 0, 0, 0, 1, 1)
     assert rolling_step(replacing, 2, 4) == RollingStep()
-
-
-@pytest.mark.parametrize(
-    ("strategy", "percent", "bake", "expected"),
-    [
-        ("BLUE_GREEN", 0.0, 0, [(100.0, 0)]),
-        ("CANARY", 10.0, 7, [(10.0, 7), (100.0, 0)]),
-        ("LINEAR", 30.0, 5, [(30.0, 5), (60.0, 5), (90.0, 5), (100.0, 0)]),
-        ("LINEAR", 33.3, 5, [(33.3, 5), (66.6, 5), (99.9, 5), (100.0, 0)]),
-        ("LINEAR", 100.0, 5, [(100.0, 0)]),
-    ],
-)
-def test_traffic_moves_in_these_steps(
-    strategy: str, percent: float, bake: int, expected: list[tuple[float, int]]
-) -> None:
-    assert list(traffic_steps(strategy, percent, bake)) == [TrafficStep(*step) for step in expected]
-
-
-@given(st.integers(30, 1000))
-def test_linear_steps_rise_to_all_of_the_traffic(tenths: int) -> None:
-    steps = traffic_steps("LINEAR", tenths / 10, 60)
-    percents = [step.percent for step in steps]
-    assert percents == sorted(percents)
-    assert percents[-1] == 100.0
-    assert len(steps) == math.ceil(1000 / tenths)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 100))

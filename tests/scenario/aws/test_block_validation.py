@@ -114,6 +114,29 @@ def test_what_is_no_block_is_a_problem_not_a_crash(block: Any) -> None:
     assert [problem.path for problem in checked.problems] == [()]
 
 
+@pytest.mark.parametrize(
+    ("hook", "path"),
+    [
+        (
+            {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP", "TEST_TRAFFIC_SHIFT"]},
+            ("lifecycleStages", 1),
+        ),
+        ({"targetType": "PAUSE", "lifecycleStages": ["PRODUCTION_TRAFFIC_SHIFT"]}, ("lifecycleStages", 0)),
+        ({"timeoutConfiguration": {"timeoutInMinutes": 1441}}, ("timeoutConfiguration", "timeoutInMinutes")),
+        ({"targetType": "PAUSE", "timeoutConfiguration": {"timeoutInMinutes": 1441}}, None),
+        ({"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}, None),
+    ],
+)
+def test_a_deployment_pauses_only_where_a_rollback_does_not_pass(
+    hook: dict[str, Any], path: tuple[str | int, ...] | None
+) -> None:
+    """A pause may last 14 days, a Lambda function 1,440 minutes (Developer Guide: lifecycle hooks)."""
+    configuration = {"strategy": "LINEAR", "lifecycleHooks": [hook]}
+    problems = validate_block("ecs.CreateService", service(deploymentConfiguration=configuration)).problems
+    expected = [] if path is None else [("deploymentConfiguration", "lifecycleHooks", 0, *path)]
+    assert [problem.path for problem in problems] == expected
+
+
 def test_a_missing_field_is_named() -> None:
     problem = only("ecs.RegisterTaskDefinition", {"containerDefinitions": [{**CONTAINER, "memory": 64}]})
     assert problem == Problem(("family",), "missing", "RegisterTaskDefinition needs it")
@@ -298,48 +321,24 @@ def test_an_entry_may_ask_for_more_tasks_than_one_call_starts() -> None:
     assert not validate_block("ecs.RunTask", {"taskDefinition": "report", "count": 20}).problems
 
 
-# --- newer than botocore
+# --- fields of 2026
 
 
-def test_newer_circuit_breaker_fields_are_known_to_an_older_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Announced 2026-07-01: a botocore of before that has neither field."""
-    from botocore.loaders import Loader
-
-    load = Loader.load_service_model
-
-    def older(self: Any, service_name: str, *rest: Any) -> Any:
-        description = load(self, service_name, *rest)
-        for name, members in aws_rules.NEWER_MEMBERS.get(service_name, {}).items():
-            for member in members:
-                del description["shapes"][name]["members"][member]
-        for name in aws_rules.NEWER_SHAPES.get(service_name, {}):
-            del description["shapes"][name]
-        return description
-
-    monkeypatch.setattr(Loader, "load_service_model", older)
-    aws.service_model.cache_clear()
-    aws._operation_input.cache_clear()
-    try:
-        breaker = {
-            "enable": True,
-            "rollback": True,
-            "resetOnHealthyTask": False,
-            "thresholdConfiguration": {"type": "COUNT", "value": 5},
-        }
-        monitoring = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
-        deployment = {"deploymentCircuitBreaker": breaker}
-        checked = validate_block(
-            "ecs.CreateService", service(deploymentConfiguration=deployment, monitoring=monitoring)
-        )
-        assert not checked.problems
-        breaker["thresholdConfiguration"] = {"type": "PERCENT", "value": 5}
-        assert (
-            len(validate_block("ecs.CreateService", service(deploymentConfiguration=deployment)).problems)
-            == 1
-        )
-    finally:
-        aws.service_model.cache_clear()
-        aws._operation_input.cache_clear()
+def test_the_fields_of_2026_are_in_the_oldest_supported_model() -> None:
+    """The circuit breaker settings of 2026-07, 20-second metrics and early success need botocore 1.44.8."""
+    breaker = {
+        "enable": True,
+        "rollback": True,
+        "resetOnHealthyTask": False,
+        "thresholdConfiguration": {"type": "COUNT", "value": 5},
+    }
+    early = {"enable": True, "healthyPercent": 80, "sourceServiceRevisionCleanup": "DEFERRED"}
+    monitoring = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
+    deployment = {"deploymentCircuitBreaker": breaker, "earlySuccessCriteria": early}
+    written = service(deploymentConfiguration=deployment, monitoring=monitoring)
+    assert not validate_block("ecs.CreateService", written).problems
+    breaker["thresholdConfiguration"] = {"type": "PERCENT", "value": 5}
+    assert len(validate_block("ecs.CreateService", written).problems) == 1
 
 
 # --- not simulated

@@ -102,6 +102,15 @@ def test_daemons_have_one_maximum_and_no_fargate() -> None:
     assert paths("ecs.CreateService", block) == {("schedulingStrategy",)}
 
 
+def test_daemons_take_no_strategies() -> None:
+    """aws/containers-roadmap 692 and 1681: ECS refuses capacity provider and placement strategies of a daemon."""
+    block = {"serviceName": "w", "schedulingStrategy": "DAEMON"}
+    strategy = {"capacityProviderStrategy": [{"capacityProvider": "nodes", "weight": 1}]}
+    assert paths("ecs.CreateService", {**block, **strategy}) == {("capacityProviderStrategy",)}
+    placement = {"placementStrategy": [{"type": "random"}]}
+    assert paths("ecs.CreateService", {**block, **placement}) == {("placementStrategy",)}
+
+
 def test_blue_green_needs_a_bake_time() -> None:
     block: dict[str, Any] = {"serviceName": "w", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}
     assert paths("ecs.CreateService", block) == {("deploymentConfiguration", "bakeTimeInMinutes")}

@@ -282,7 +282,7 @@ def test_what_fargate_cannot_run_is_said(definition_: dict[str, Any], words: str
 
 def test_daemons_and_standalone_tasks(tmp_path: Path) -> None:
     """A daemon needs container instances, a standalone task a scheduler."""
-    daemon = world(services=[service("agent", schedulingStrategy="DAEMON")])
+    daemon = world(services=[service("agent", schedulingStrategy="DAEMON", launchType="EC2")])
     assert "agent is a daemon" in why(daemon, tmp_path, "ecs-fargate")
     assert "agent is a daemon" in why(daemon, tmp_path, "ec2")
     assert "job runs single tasks" in why(world(runTasks=[job()]), tmp_path, "ec2")
