@@ -84,4 +84,6 @@ EXAMPLES: dict[int, Example] = {
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
     79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
+    90: Example(RUN, "managed draining drains Spot at its notice"),
+    91: Example(RUN, "no managed draining, no flag: tasks end with the host"),
 }

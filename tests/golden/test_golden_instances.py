@@ -1,0 +1,72 @@
+"""Worked examples of container instances of capacity providers, as whole runs: draining, queues, managed scaling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import MINUTE, NODE, Block, FinishedRun, provider, run, service, world
+
+SPOT_NODE = {**NODE, "spotUsdPerHour": 0.1, "spotInterruption": 0.3}
+
+
+# --- managed draining --------------------------------------------------------------------------------------
+
+
+def interrupted(directory: Path, draining: str | None) -> FinishedRun:
+    """One task on the first of two Spot instances, which EC2 reclaims at minute 22 with a notice at minute 20."""
+    of = provider(count=2, purchaseOption="spot", launchTime="100s", availabilityZones=["us-east-1a"])
+    if draining is not None:
+        of["autoScalingGroupProvider"]["managedDraining"] = draining
+    reclaimed = {"at": "20m", "duration": "1h", "instanceType": "test.node", "reclaim": True}
+    keys = {"instanceTypes": [SPOT_NODE], "capacityProviders": [of], "duration": "30m"}
+    failures = {"spotInterruptions": "none", "capacityShortages": [reclaimed]}
+    return run(world(services=[service(count=2)], failures=failures, **keys), directory)
+
+
+@pytest.mark.golden(90)
+@pytest.mark.parametrize("draining", ["ENABLED", None], ids=["enabled", "left out"])
+def test_managed_draining_drains_spot_at_the_notice(tmp_path: Path, draining: str | None) -> None:
+    """Managed draining needs no flag of the agent: draining_at is the reclaim less 120 s."""
+    gone = interrupted(tmp_path, draining).instances()
+    assert [(each["draining_at"], each["terminated_at"]) for each in gone] == [(20 * MINUTE, 22 * MINUTE)] * 2
+
+
+@pytest.mark.golden(91)
+def test_without_managed_draining_and_without_the_flag_tasks_end_with_the_host(tmp_path: Path) -> None:
+    """Nothing drains the instances: the notice passes, and the tasks end at the reclaim."""
+    ran = interrupted(tmp_path, "DISABLED")
+    assert [(each["draining_at"], each["terminated_at"]) for each in ran.instances()] == [
+        (None, 22 * MINUTE)
+    ] * 2
+    lost = [task for task in ran.tasks() if task["stopped_at"] is not None]
+    assert [(task["stopping_at"], task["stopped_at"]) for task in lost] == [(22 * MINUTE, 22 * MINUTE)] * 2
+    assert {task["stop_code"] for task in lost} == {"SpotInterruption"}
+
+
+@pytest.mark.golden(91)
+def test_a_group_without_a_provider_does_not_drain_either(tmp_path: Path) -> None:
+    """Managed draining is a setting of a capacity provider: a plain group drains by the flag of the agent only."""
+    reclaimed = {"at": "20m", "duration": "1h", "instanceType": "test.node", "reclaim": True}
+    drained = []
+    for number, flag in enumerate((False, True)):
+        group: Block = {
+            "autoScalingGroupName": "plain",
+            "instanceTypes": ["test.node"],
+            "purchaseOption": "spot",
+            "minSize": 0,
+            "maxSize": 1,
+            "desiredCapacity": 1,
+            "ecsConfig": {"ECS_ENABLE_SPOT_INSTANCE_DRAINING": flag},
+        }
+        written = world(
+            instanceTypes=[SPOT_NODE],
+            capacityProviders=[],
+            autoScalingGroups=[group],
+            services=[service(launchType="EC2")],
+            failures={"spotInterruptions": "none", "capacityShortages": [reclaimed]},
+            duration="30m",
+        )
+        drained.append(run(written, tmp_path / str(number)).instances()[0]["draining_at"])
+    assert drained == [None, 20 * MINUTE]
