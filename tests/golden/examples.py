@@ -86,4 +86,5 @@ EXAMPLES: dict[int, Example] = {
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
     90: Example(RUN, "managed draining drains Spot at its notice"),
     91: Example(RUN, "no managed draining, no flag: tasks end with the host"),
+    93: Example(RUN, "the warm-up holds from the first scale-out on"),
 }

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import MINUTE, NODE, Block, FinishedRun, provider, run, service, world
+from tests.golden.test_golden_capacity import activities, managed
+from tests.harness import MINUTE, NODE, Block, FinishedRun, definition, job, provider, run, service, world
 
 SPOT_NODE = {**NODE, "spotUsdPerHour": 0.1, "spotInterruption": 0.3}
 
@@ -70,3 +71,19 @@ def test_a_group_without_a_provider_does_not_drain_either(tmp_path: Path) -> Non
         )
         drained.append(run(written, tmp_path / str(number)).instances()[0]["draining_at"])
     assert drained == [None, 20 * MINUTE]
+
+
+# --- managed scaling ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.golden(93)
+def test_the_first_scale_out_holds_back_the_second(tmp_path: Path) -> None:
+    """One instance, full. A task of 10:30 is seen at 11:00 and brings one instance at 12:00; ten of 11:30 are seen at
+    12:00, when that instance is only being asked for. It warms up for 300 s: the second scale-out is at 17:00."""
+    entries = [job(), job("second", 1, at="630s"), job("third", 10, at="690s")]
+    full = [definition(cpu=4096)]
+    keys = {"capacityProviders": [managed(1)], "taskDefinitions": full, "duration": "20m"}
+    assert activities(run(world(runTasks=entries, **keys), tmp_path)) == [
+        (12 * MINUTE, 1, 2),
+        (17 * MINUTE, 2, 12),
+    ]
