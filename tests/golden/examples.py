@@ -62,7 +62,7 @@ EXAMPLES: dict[int, Example] = {
     49: Example(RUN, "M/N of 4/3, 10/4 and 5/4 at 90 %: 4, 10, 6"),
     53: Example(RUN, "daemons only: M 0, in to the minimum"),
     54: Example(RUN, "too large for the smallest type: waits for ever"),
-    55: Example(RUN, "ten to two: less than half in a minute"),
+    55: Example(RUN, "ten to two: less than half in a step"),
     56: Example(SUM, "target tracking rounds up"),
     57: Example(SUM, "a group: up for out, down for in"),
     58: Example(RUN, "46 % of a target of 50 scales nothing in"),
@@ -87,4 +87,5 @@ EXAMPLES: dict[int, Example] = {
     90: Example(RUN, "managed draining drains Spot at its notice"),
     91: Example(RUN, "no managed draining, no flag: tasks end with the host"),
     93: Example(RUN, "the warm-up holds from the first scale-out on"),
+    104: Example(RUN, "334 hosts to 34 in four steps"),
 }

@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from clustersim.errors import ScenarioError
 from tests.golden.test_golden_capacity import activities, managed
-from tests.harness import MINUTE, NODE, Block, FinishedRun, definition, job, provider, run, service, world
+from tests.harness import (
+    MINUTE,
+    NODE,
+    Block,
+    FinishedRun,
+    definition,
+    job,
+    provider,
+    run,
+    scenario_of,
+    service,
+    world,
+)
 
 SPOT_NODE = {**NODE, "spotUsdPerHour": 0.1, "spotInterruption": 0.3}
 
@@ -87,3 +100,43 @@ def test_the_first_scale_out_holds_back_the_second(tmp_path: Path) -> None:
         (12 * MINUTE, 1, 2),
         (17 * MINUTE, 2, 12),
     ]
+
+
+@pytest.mark.golden(104)
+def test_334_hosts_scale_in_to_34_in_four_steps(tmp_path: Path) -> None:
+    """1,000 tasks, three to a host, become 100 at minute 20: the desired capacity halves as published, 168, 85, 43, 34,
+    a step every two minutes. 34 hosts stand 6 to 10 min after the first step, as in AWS's own figures."""
+    fewer = {"at": "20m", "updateService": {"service": "web", "desiredCount": 100}}
+    ran = run(
+        world(
+            initialState="running",
+            capacityProviders=[managed(334, most=400)],
+            taskDefinitions=[definition(cpu=1024, memory=2560)],
+            services=[service(count=1000, placementStrategy=[{"type": "binpack", "field": "memory"}])],
+            actions=[fewer],
+        ),
+        tmp_path,
+        checked=False,
+    )
+    first, *_ = steps = [(at / MINUTE, after) for at, _, after in activities(ran)]
+    assert [after for _, after in steps] == [168, 85, 43, 34]
+    assert [at - first[0] for at, _ in steps] == [0, 2, 4, 6]
+    standing = [
+        row["registered_instances"]
+        for row in ran.rows("capacity_provider_series", capacity_provider="nodes")
+        if row["time"] in ((first[0] + 5) * MINUTE, (first[0] + 10) * MINUTE)
+    ]
+    assert standing == [43, 34]
+
+
+def test_the_interval_of_a_scale_in_is_a_setting(tmp_path: Path) -> None:
+    """`scaleInInterval` of one minute is the step a minute that the guide describes."""
+    keys = {"capacityProviders": [managed(10, scaleInInterval="1m")], "duration": "30m"}
+    steps = activities(run(world(runTasks=[job(count=2)], **keys), tmp_path))
+    assert [(at / MINUTE, after) for at, _, after in steps] == [(15, 6), (16, 4), (17, 3), (18, 2), (19, 1)]
+
+
+def test_an_interval_of_a_scale_in_that_is_no_duration_is_refused(tmp_path: Path) -> None:
+    """The message has the place of the key and says what would be right."""
+    with pytest.raises(ScenarioError, match=r"managedScaling\.scaleInInterval: .*"):
+        scenario_of(world(capacityProviders=[managed(1, scaleInInterval="0s")], runTasks=[job()]), tmp_path)

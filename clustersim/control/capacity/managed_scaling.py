@@ -44,6 +44,7 @@ class _ScaledProvider:
     settings: Settings
     point: Datapoint | None = None
     low_datapoints: int = 0  # low datapoints in a row
+    next_scale_in: int = 0  # the instant before which there is no further step of a scale-in
 
 
 class ManagedScalingController:
@@ -114,7 +115,7 @@ class ManagedScalingController:
         """Scale a provider's group by its latest datapoint.
 
         One high datapoint scales out at once, unless the newest instance, launched at `newest`, is still warming up;
-        15 low ones in a row scale in, step by step.
+        15 low ones in a row scale in, by a step in each `scaleInInterval`.
         """
         target = provider.settings.target_capacity
         group = self.world.scenario.groups[provider.group]
@@ -127,9 +128,10 @@ class ManagedScalingController:
             wanted = clamp_to_bounds(desired, wanted, OUT, *bounds)
             if not warming and wanted > desired:
                 self._set_desired(provider, point, wanted, "AlarmHigh", now)
-        elif provider.low_datapoints >= LOW_DATAPOINTS:
+        elif provider.low_datapoints >= LOW_DATAPOINTS and now >= provider.next_scale_in:
             wanted = clamp_to_bounds(desired, scale_in_step(desired, wanted), IN, *bounds)
             if wanted < desired:
+                provider.next_scale_in = now + provider.settings.scale_in_interval_ms
                 self._set_desired(provider, point, wanted, "AlarmLow", now)
 
     def _set_desired(
