@@ -86,6 +86,7 @@ EXAMPLES: dict[int, Example] = {
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
     90: Example(RUN, "managed draining drains Spot at its notice"),
     91: Example(RUN, "no managed draining, no flag: tasks end with the host"),
+    92: Example(RUN, "no managed scaling: RunTask is refused, not queued"),
     93: Example(RUN, "the warm-up holds from the first scale-out on"),
     104: Example(RUN, "334 hosts to 34 in four steps"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.harness import (
     FinishedRun,
     definition,
     job,
+    on,
     provider,
     run,
     scenario_of,
@@ -84,6 +86,66 @@ def test_a_group_without_a_provider_does_not_drain_either(tmp_path: Path) -> Non
         )
         drained.append(run(written, tmp_path / str(number)).instances()[0]["draining_at"])
     assert drained == [None, 20 * MINUTE]
+
+
+# --- queues ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.golden(92)
+@pytest.mark.parametrize("scaling", [{"managedScaling": {"status": "DISABLED"}}, {}], ids=["off", "left out"])
+def test_a_provider_without_managed_scaling_does_not_queue(tmp_path: Path, scaling: Block) -> None:
+    """RunTask of three tasks, room for one: two are refused at once, as with a launch type."""
+    of = provider()
+    del of["autoScalingGroupProvider"]["managedScaling"]
+    of["autoScalingGroupProvider"] |= scaling
+    written = world(capacityProviders=[of], taskDefinitions=[definition(cpu=4096)], runTasks=[job(count=3)])
+    ran = run(written, tmp_path)
+    assert ran.states() == {"RUNNING": 1, "STOPPED": 2}
+    refused = ran.tasks(last_status="STOPPED")
+    assert [(task["stopped_at"], task["stop_code"]) for task in refused] == [(0, "TaskFailedToStart")] * 2
+    assert {(task["wait_reason"], task["capacity_provider"]) for task in refused} == {
+        ("RESOURCE:CPU", "nodes")
+    }
+
+
+def test_managed_scaling_left_out_is_off_and_validation_says_so(tmp_path: Path) -> None:
+    """ECS queues tasks only where it manages the scaling; a block without `status` turns it on."""
+    of = provider()
+    del of["autoScalingGroupProvider"]["managedScaling"]
+    (warning,) = scenario_of(world(capacityProviders=[of], runTasks=[job()]), tmp_path).warnings
+    assert "autoScalingGroupProvider: managedScaling is left out, so it is DISABLED" in warning
+    of["autoScalingGroupProvider"]["managedScaling"] = {}
+    scenario = scenario_of(world(capacityProviders=[of], runTasks=[job()]), tmp_path)
+    assert scenario.warnings == ()
+    assert scenario.providers[0].managed_scaling is not None
+
+
+def test_a_service_on_a_provider_without_managed_scaling_is_refused_and_tries_again(tmp_path: Path) -> None:
+    """ECS makes no task that finds no room and reports the failure; when there is room, the service is whole."""
+    more = {"at": "20m", "setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 2}}
+    keys: Block = {"capacityProviders": [provider(most=2)], "taskDefinitions": [definition(cpu=4096)]}
+    ran = run(world(services=[service(count=2)], actions=[more], **keys), tmp_path)
+    assert len(ran.tasks()) == 2
+    assert (ran.running_at(19 * MINUTE), ran.running_at(40 * MINUTE)) == (1, 2)
+    assert ran.messages("SERVICE_TASK_PLACEMENT_FAILURE")
+
+
+def test_of_two_providers_the_one_without_managed_scaling_refuses_its_share(tmp_path: Path) -> None:
+    """Weights 1 and 1, four tasks, one fits on each: the provider that scales queues its second task, the other does
+    not, and its share does not go to the first."""
+    both = [provider("fixed"), provider("plain", most=1)]
+    written = world(
+        capacityProviders=both,
+        taskDefinitions=[definition(cpu=4096)],
+        services=[service(count=4, capacityProviderStrategy=[on("fixed"), on("plain")])],
+        cluster={"provisioning": {"timeout": "unlimited"}},
+    )
+    ran = run(written, tmp_path)
+    assert Counter((task["capacity_provider"], task["last_status"]) for task in ran.tasks()) == {
+        ("fixed", "RUNNING"): 1,
+        ("fixed", "PROVISIONING"): 1,
+        ("plain", "RUNNING"): 1,
+    }
 
 
 # --- managed scaling ---------------------------------------------------------------------------------------

@@ -118,6 +118,10 @@ def _resolve_provider(
     if group is None or own is None or not block.valid:
         return
     scaling = _resolve_managed_scaling(context, block, inner)
+    if inner.get("managedScaling") is None:
+        problem = "managedScaling is left out, so it is DISABLED: tasks that find no room are refused"
+        hint = "managedScaling: {status: ENABLED} lets them wait, also where minSize = maxSize keeps the group's size"
+        context.diagnostics.warn(path, f"{problem}; {hint}")
     protected = inner.get("managedTerminationProtection") == "ENABLED"
     if protected and scaling is None:
         # API AutoScalingGroupProvider: "otherwise managed termination protection doesn't work"

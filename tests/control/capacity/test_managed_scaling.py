@@ -21,9 +21,8 @@ def test_status_is_on_in_a_block_that_does_not_say(tmp_path: Path) -> None:
     for number, (block, count) in enumerate(
         [(None, 0), ({"status": "DISABLED"}, 0), ({"targetCapacity": 100}, 2), ({"status": "ENABLED"}, 2)]
     ):
-        of = provider(count=0)
-        if block is not None:
-            of["autoScalingGroupProvider"]["managedScaling"] = block
+        of = provider(count=0, most=100)
+        of["autoScalingGroupProvider"]["managedScaling"] = block
         ran = run(world(capacityProviders=[of], duration="10m", services=[service()]), tmp_path / str(number))
         assert len(ran.instances()) == count
 
