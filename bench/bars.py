@@ -42,6 +42,7 @@ capacityProviders:
     autoScalingGroupProvider:
       autoScalingGroup:
         {{instanceTypes: [giant.node], minSize: {instances}, maxSize: {instances}, desiredCapacity: {instances}}}
+      managedScaling: {{status: ENABLED}}
 taskDefinitions:
   - {{family: app, cpu: "512", memory: "2048", containerDefinitions: [{{name: app, image: "app:1"}}]}}
   - {{family: app, cpu: "512", memory: "2048", containerDefinitions: [{{name: app, image: "app:2"}}]}}

@@ -32,6 +32,7 @@ capacityProviders:
         minSize: {instances}
         maxSize: {instances}
         desiredCapacity: {instances}
+      managedScaling: {{status: ENABLED}}
 taskDefinitions:
   - family: app
     requiresCompatibilities: [EC2]

@@ -45,6 +45,7 @@ capacityProviders:
   - name: nodes
     autoScalingGroupProvider:
       autoScalingGroup: {instanceTypes: [m6i.2xlarge], minSize: 40, maxSize: 40, desiredCapacity: 40}
+      managedScaling: {status: ENABLED}
 taskDefinitions:
   - {family: job, cpu: "512", memory: "1024", containerDefinitions: [{name: app, image: batch/job}]}
 runTasks:

@@ -48,6 +48,7 @@ capacityProviders:
         minSize: {instances}
         maxSize: {instances}
         desiredCapacity: {instances}
+      managedScaling: {{status: ENABLED}}
 runTasks:
   - name: churn
     trace: {trace}

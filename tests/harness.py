@@ -64,11 +64,23 @@ def resolved_load(series: Series, **fields: Any) -> Load:
 
 
 def provider(
-    name: str = "nodes", count: int = 1, kind: str = "test.node", most: int = 100, **group: Any
+    name: str = "nodes", count: int = 1, kind: str = "test.node", most: int | None = None, **group: Any
 ) -> Block:
-    """A capacity provider whose group starts with `count` instances; `group` holds further keys of the group."""
-    of = {"instanceTypes": [kind], "minSize": 0, "maxSize": most, "desiredCapacity": count, **group}
-    return {"name": name, "autoScalingGroupProvider": {"autoScalingGroup": of}}
+    """A capacity provider whose group starts with `count` instances; `group` holds further keys of the group.
+
+    The group has that size for good, and tasks without room wait for it; where `most` gives it a greatest size, the
+    provider has no managed scaling, and tasks without room are refused.
+    """
+    least, greatest = (count, count) if most is None else (0, most)
+    of = {
+        "instanceTypes": [kind],
+        "minSize": least,
+        "maxSize": greatest,
+        "desiredCapacity": count,
+        **group,
+    }
+    scaling = {"managedScaling": {"status": "ENABLED" if most is None else "DISABLED"}}
+    return {"name": name, "autoScalingGroupProvider": {"autoScalingGroup": of, **scaling}}
 
 
 def definition(family: str = "app", cpu: int = 512, memory: int = 1024, **more: Any) -> Block:

@@ -62,7 +62,7 @@ EXAMPLES: dict[int, Example] = {
     49: Example(RUN, "M/N of 4/3, 10/4 and 5/4 at 90 %: 4, 10, 6"),
     53: Example(RUN, "daemons only: M 0, in to the minimum"),
     54: Example(RUN, "too large for the smallest type: waits for ever"),
-    55: Example(RUN, "ten to two: less than half in a minute"),
+    55: Example(RUN, "ten to two: less than half in a step"),
     56: Example(SUM, "target tracking rounds up"),
     57: Example(SUM, "a group: up for out, down for in"),
     58: Example(RUN, "46 % of a target of 50 scales nothing in"),
@@ -91,4 +91,9 @@ EXAMPLES: dict[int, Example] = {
     96: Example(RUN, "a task of 16 days outlasts the draining of day 14"),
     97: Example(RUN, "800 tasks wait for Managed Instances"),
     103: Example(RUN, "cumulative failures: FAILED at the fifth of ten starts"),
+    90: Example(RUN, "managed draining drains Spot at its notice"),
+    91: Example(RUN, "no managed draining, no flag: tasks end with the host"),
+    92: Example(RUN, "no managed scaling: RunTask is refused, not queued"),
+    93: Example(RUN, "the warm-up holds from the first scale-out on"),
+    104: Example(RUN, "334 hosts to 34 in four steps"),
 }

@@ -196,7 +196,7 @@ def test_instances_with_daemons_only_are_empty(tmp_path: Path) -> None:
     keys = {"capacityProviders": [managed(3, group={"minSize": 1})], "duration": "30m"}
     ran = run(world(services=[agent], **keys), tmp_path)
     assert reservation(ran, 5) == 0
-    assert activities(ran) == [(15 * MINUTE, 3, 2), (16 * MINUTE, 2, 1)]
+    assert activities(ran) == [(15 * MINUTE, 3, 2), (17 * MINUTE, 2, 1)]
     gone = [each for each in ran.instances() if each["terminated_at"] is not None]
     assert all(each["draining_at"] is None for each in gone), "nothing on them is worth draining for"
 
@@ -219,11 +219,11 @@ def test_task_too_large_for_the_smallest_type_waits_for_ever(tmp_path: Path) -> 
 
 
 @pytest.mark.golden(55)
-def test_scale_in_goes_down_by_less_than_half_a_minute(tmp_path: Path) -> None:
-    """Ten instances, two of them busy: after 15 minutes 10 -> 6 -> 4 -> 3 -> 2, a step a minute."""
+def test_scale_in_goes_down_by_less_than_half_in_a_step(tmp_path: Path) -> None:
+    """Ten instances, two of them busy: after 15 minutes 10 -> 6 -> 4 -> 3 -> 2, a step every two minutes."""
     keys = {"capacityProviders": [managed(10)], "duration": "30m"}
     ran = run(world(runTasks=[job(count=2, placementConstraints=ALONE)], **keys), tmp_path)
     assert reservation(ran, 5) == 20
-    steps = [(15, 10, 6), (16, 6, 4), (17, 4, 3), (18, 3, 2)]
+    steps = [(15, 10, 6), (17, 6, 4), (19, 4, 3), (21, 3, 2)]
     assert activities(ran) == [(minute * MINUTE, before, after) for minute, before, after in steps]
     assert ran.running_at(29 * MINUTE) == 2

@@ -16,6 +16,7 @@ from tests.harness import (
     definition,
     fargate_definition,
     job,
+    provider,
     run,
     service,
     world,
@@ -111,8 +112,8 @@ def growing(desired: int, zones: int, before: int, after: int, **more: Any) -> B
     """A service on `before` instances, and on `after` of them from minute ten, assigned to the zones in turn."""
     names = ["us-east-1a", "us-east-1b", "us-east-1c"][:zones]
     return world(
-        before,
         availabilityZones=names,
+        capacityProviders=[provider(count=before, most=100)],
         initialState="running",
         services=[service(count=desired, **more)],
         actions=[
@@ -167,6 +168,7 @@ def test_rebalancing_can_be_turned_off(tmp_path: Path) -> None:
 def test_a_full_zone_is_reported_once_and_tried_again(tmp_path: Path) -> None:
     """The instance in the second zone is full of another service's tasks until that one is scaled in."""
     written = growing(2, 2, 1, 2)
+    written["capacityProviders"][0]["autoScalingGroupProvider"]["managedScaling"] = {"status": "ENABLED"}
     filler = definition("filler", cpu=3_000, memory=7_000)
     written["taskDefinitions"].append(filler)
     written["services"].append(service("filler", 0, taskDefinition="filler"))

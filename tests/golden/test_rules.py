@@ -79,7 +79,8 @@ def test_fargate_tasks_are_spread_over_all_zones(tmp_path: Path) -> None:
 def test_group_keeps_its_zones_balanced(tmp_path: Path) -> None:
     """Six instances are two in each zone; at a desired capacity of four, two of the three zones lose one."""
     fewer: Block = {"setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 4}}
-    written = world(nodes=6, duration="10m", services=[service(count=0)], actions=[{"at": "5m", **fewer}])
+    keys = {"capacityProviders": [provider(count=6, most=100)], "duration": "10m"}
+    written = world(services=[service(count=0)], actions=[{"at": "5m", **fewer}], **keys)
     instances = run(written, tmp_path).instances()
     assert sorted(Counter(each["availability_zone"] for each in instances).values()) == [2, 2, 2]
     gone = [each for each in instances if each["terminated_at"] is not None]

@@ -180,12 +180,17 @@ def interruptions(ran: FinishedRun) -> Iterator[str]:
         for row in ran.rows("events", kind="SPOT_INTERRUPTION_WARNING")
         if row["container_instance_id"] is not None
     }
+    drained_by_ecs = {of.name for of in ran.scenario.providers if of.managed_draining}
     for host in ran.instances(termination_reason="Spot interruption"):
         label = f"instance {host['container_instance_id']}"
         if host["purchase_option"] != "spot":
             yield f"{label} is no Spot instance and was interrupted"
         if host["terminated_at"] - warned.get(host["container_instance_id"], 0) != NOTICE:
             yield f"{label} was reclaimed at {host['terminated_at']}, not two minutes after its warning"
+        at, draining = host["registered_at"], host["draining_at"]
+        drains = host["capacity_provider"] in drained_by_ecs and at is not None
+        if drains and (draining is None or draining > max(at, host["terminated_at"] - NOTICE)):
+            yield f"{label} did not drain at its warning, though its provider has managed draining"
     for task in ran.tasks(stop_code="SpotInterruption"):
         on_host = task["container_instance_id"] is not None
         if not on_host and task["capacity_provider"] != "FARGATE_SPOT":

@@ -86,6 +86,7 @@ def _lifecycles(ran: FinishedRun) -> Iterator[str]:
     ids = [task["task_id"] for task in tasks]
     if ids != list(range(1, len(ids) + 1)):
         yield "task ids are not 1, 2, 3 ..."
+    queueing = {of.name for of in ran.scenario.providers if of.managed_scaling is not None}
     for task in tasks:
         label = f"task {task['task_id']}"
         stamps = [task[name] for name in STAMPS if task[name] is not None]
@@ -104,6 +105,8 @@ def _lifecycles(ran: FinishedRun) -> Iterator[str]:
         waits = task["last_status"] == "PROVISIONING" and task["launch_type"] == "EC2"
         if waits and (task["wait_reason"] is None or task["capacity_provider"] is None):
             yield f"{label} waits without a reason"
+        if waits and task["capacity_provider"] not in queueing:
+            yield f"{label} waits on a provider without managed scaling"
 
 
 def _ages(ran: FinishedRun) -> Iterator[str]:

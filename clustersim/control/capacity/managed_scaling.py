@@ -44,7 +44,7 @@ class _ScaledProvider:
     settings: Settings
     point: Datapoint | None = None
     low_datapoints: int = 0  # low datapoints in a row
-    newest: int = NEVER
+    next_scale_in: int = 0  # the instant before which there is no further step of a scale-in
 
 
 class ManagedScalingController:
@@ -94,15 +94,15 @@ class ManagedScalingController:
     def tick(self, now: int) -> None:
         """Evaluate the datapoints of the minute that ends now, and take those of the next.
 
-        The new datapoints see the cluster before the groups carry out the decisions made here.
+        The new datapoints see the cluster before the groups carry out the decisions made here. The warm-up goes by the
+        newest instance of this instant, not of the datapoint: the group may have launched it since.
         """
         if not self.providers:
             return
-        for provider in self.providers:
-            if provider.point is not None:
-                self._evaluate_alarms(provider, provider.point, now)
         count_provider_demand(self.world.core, self._rows, self._of_pool, self._of_provider, self._sizes)
         for provider, row in zip(self.providers, self._rows, strict=True):
+            if provider.point is not None:
+                self._evaluate_alarms(provider, provider.point, int(row["newest"]), now)
             settings = provider.settings
             counts = ProviderCounts(
                 int(row["running"]), int(row["busy"]), int(row["needed"]), bool(row["unplaceable"])
@@ -110,13 +110,12 @@ class ManagedScalingController:
             provider.point = reservation_datapoint(
                 counts, settings.minimum_step, settings.maximum_step, settings.target_capacity
             )
-            provider.newest = int(row["newest"])
 
-    def _evaluate_alarms(self, provider: _ScaledProvider, point: Datapoint, now: int) -> None:
+    def _evaluate_alarms(self, provider: _ScaledProvider, point: Datapoint, newest: int, now: int) -> None:
         """Scale a provider's group by its latest datapoint.
 
-        One high datapoint scales out at once, unless an instance is still warming up; 15 low ones in a row scale in,
-        step by step.
+        One high datapoint scales out at once, unless the newest instance, launched at `newest`, is still warming up;
+        15 low ones in a row scale in, by a step in each `scaleInInterval`.
         """
         target = provider.settings.target_capacity
         group = self.world.scenario.groups[provider.group]
@@ -125,13 +124,14 @@ class ManagedScalingController:
         wanted = target_capacity(point, target)
         provider.low_datapoints = provider.low_datapoints + 1 if is_low(point, target) else 0
         if is_high(point, target):
-            warming = provider.newest >= 0 and now - provider.newest < provider.settings.warmup_ms
+            warming = newest >= 0 and now - newest < provider.settings.warmup_ms
             wanted = clamp_to_bounds(desired, wanted, OUT, *bounds)
             if not warming and wanted > desired:
                 self._set_desired(provider, point, wanted, "AlarmHigh", now)
-        elif provider.low_datapoints >= LOW_DATAPOINTS:
+        elif provider.low_datapoints >= LOW_DATAPOINTS and now >= provider.next_scale_in:
             wanted = clamp_to_bounds(desired, scale_in_step(desired, wanted), IN, *bounds)
             if wanted < desired:
+                provider.next_scale_in = now + provider.settings.scale_in_interval_ms
                 self._set_desired(provider, point, wanted, "AlarmLow", now)
 
     def _set_desired(

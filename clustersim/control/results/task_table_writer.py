@@ -140,7 +140,7 @@ class TaskTableWriter:
             "deployment_id": self._deployments(deployment),
             "attempt": rows["attempt"],
             "launch_type": self._launch_types(sets["service"][set_of], items, item_of),
-            "capacity_provider": np.where(items["can_wait"], items["provider"], NEVER)[item_of],
+            "capacity_provider": np.where(items["of_provider"], items["provider"], NEVER)[item_of],
             "availability_zone": rows["zone"],
             "container_instance_id": rows["instance_id"],
             "cpu": rows["cpu"],

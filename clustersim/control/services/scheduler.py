@@ -274,17 +274,17 @@ class Scheduler:
             and record.failed_rounds == record.failures_seen == record.refusal == 0
             and record.no_room_epoch < 0
             and not record.reported_unhealthy
-            and not self._fargate_may_refuse(primary.task_set)
+            and not self._one_item_may_refuse(primary.task_set)
         )
         row["rebalances_zones"] = record.settings.zone_rebalancing
         row["primary"], row["never_ran"] = primary.task_set, primary.seen_never_ran
 
-    def _fargate_may_refuse(self, row: int) -> bool:
+    def _one_item_may_refuse(self, row: int) -> bool:
         """Return whether one of several strategy items of a task set may refuse a task that another accepts."""
         state = self.world.state
         s = state.sets.rows[row]
         items = state.sets.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
-        return items.size > 1 and bool(items["fargate"].any())
+        return items.size > 1 and bool(np.any((items["fargate"] == 1) | (items["can_wait"] == 0)))
 
     def _update_daemon_desired(self, record: ServiceRecord, now: int) -> None:
         """Set a daemon service's desired count to the number of instances it runs on."""

@@ -52,7 +52,7 @@ class TaskStarter:
             ids = np.zeros(allowed, np.int64)
             started = int(start_service_tasks(self.world.core, deployment.task_set, allowed, now, ids))
         if started < allowed:
-            self._report_no_room(record, deployment, now)
+            self._report_no_room(record, now)
         else:
             record.no_room_epoch = NEVER
             record.refusal = 0
@@ -110,8 +110,8 @@ class TaskStarter:
             return True
         return False
 
-    def _report_no_room(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
-        """Log why a task found no room (launch type EC2) or was refused (Fargate), and retry later."""
+    def _report_no_room(self, record: ServiceRecord, now: int) -> None:
+        """Log why a task found no room where tasks do not wait, or was refused by Fargate, and retry later."""
         state = self.world.state
         refused = int(state.counters.refused_sentence)
         if refused:
@@ -123,7 +123,7 @@ class TaskStarter:
             return
         first_time = record.no_room_epoch < 0
         record.no_room_epoch = int(state.counters.capacity_epoch)
-        code = find_wait_reason(self.world.core, self.world.first_shape[deployment.task_set])
+        code = find_wait_reason(self.world.core, int(state.counters.refused_shape))
         host = int(state.counters.closest_host)
         if first_time:
             instance = int(state.instances.rows[host]["instance_id"]) if host >= 0 else NEVER

@@ -86,6 +86,6 @@ def is_low(point: Datapoint, target: int) -> bool:
 
 
 def scale_in_step(desired: int, required: int) -> int:
-    """Return the desired capacity after one minute of scale-in: at least one less, and less than half of the group."""
+    """Return the desired capacity after one step of a scale-in: at least one less, and less than half of the group."""
     most = max(1, (desired + 1) // 2 - 1)
     return max(required, desired - most)

@@ -14,7 +14,11 @@ from clustersim.scenario.resolve.auto_scaling_groups import ResolvedCapacity, re
 from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context, pick_fields
 from clustersim.scenario.resolve.managed_instances import resolve_managed_instances
 from clustersim.scenario.sections.capacity import ManagedScaling
-from clustersim.scenario.sections.own_keys import OwnCapacityProviderKeys, pick_own_keys
+from clustersim.scenario.sections.own_keys import (
+    OwnCapacityProviderKeys,
+    OwnManagedScalingKeys,
+    pick_own_keys,
+)
 from clustersim.scenario.sections.scenario import CapacityProvider
 from clustersim.scenario.sections.written_section import validate_section
 from clustersim.vocabulary import MS_PER_SECOND
@@ -113,7 +117,11 @@ def _resolve_provider(
     group = _resolve_provider_group(context, capacity, block, inner, owners)
     if group is None or own is None or not block.valid:
         return
-    scaling = _resolve_managed_scaling(inner)
+    scaling = _resolve_managed_scaling(context, block, inner)
+    if inner.get("managedScaling") is None:
+        problem = "managedScaling is left out, so it is DISABLED: tasks that find no room are refused"
+        hint = "managedScaling: {status: ENABLED} lets them wait, also where minSize = maxSize keeps the group's size"
+        context.diagnostics.warn(path, f"{problem}; {hint}")
     protected = inner.get("managedTerminationProtection") == "ENABLED"
     if protected and scaling is None:
         # API AutoScalingGroupProvider: "otherwise managed termination protection doesn't work"
@@ -131,12 +139,20 @@ def _resolve_provider(
     )
 
 
-def _resolve_managed_scaling(inner: dict[str, Any]) -> ManagedScaling | None:
+def _resolve_managed_scaling(
+    context: Context, block: CheckedBlock, inner: dict[str, Any]
+) -> ManagedScaling | None:
     """Return the settings of managed scaling; without the block it is off, in a block without `status` it is on."""
     written = inner.get("managedScaling")
-    if written is None or written.get("status", "ENABLED") != "ENABLED":
+    if not isinstance(written, dict):
+        return None
+    path = block.field_path("autoScalingGroupProvider", "managedScaling")
+    keys = pick_own_keys(OwnManagedScalingKeys, written)
+    own = validate_section(OwnManagedScalingKeys, keys, path, context.diagnostics)
+    if own is None or written.get("status", "ENABLED") != "ENABLED":
         return None
     return ManagedScaling(
+        scale_in_interval_ms=own.scale_in_interval,
         **pick_fields(
             written,
             {

@@ -195,6 +195,7 @@ CapacityProviderBlock = Annotated[
                 minimumScalingStepSize=_STEP,
                 maximumScalingStepSize=_STEP,
                 instanceWarmupPeriod={"type": "integer", "minimum": 0, "maximum": 10_000},
+                scaleInInterval="own: from one step of a scale-in to the next; default 2m",
             ),
             managedTerminationProtection=_SWITCH,
             managedDraining=_SWITCH,

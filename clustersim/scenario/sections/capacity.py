@@ -117,6 +117,8 @@ class ManagedScaling(ResolvedSection):
     minimum_step: int = 1
     maximum_step: int = 10_000
     warmup_ms: int = 300 * MS_PER_SECOND
+    scale_in_interval_ms: int
+    """The time from one step of a scale-in to the next."""
 
 
 class CapacityProvider(ResolvedSection):

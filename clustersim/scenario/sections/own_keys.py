@@ -29,7 +29,7 @@ from clustersim.scenario.text.units import (
     quote_value,
     value_error,
 )
-from clustersim.vocabulary import MS_PER_HOUR, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 
 INSTANCE_LAUNCH_TIME = Distribution(code=LOGNORMAL, a=90.0 * MS_PER_SECOND, b=0.3)
 MANAGED_INSTANCE_LAUNCH_TIME = Distribution(code=LOGNORMAL, a=40.0 * MS_PER_SECOND, b=0.2)
@@ -76,6 +76,12 @@ class OwnCapacityProviderKeys(WrittenSection):
     """The keys of our own in an `autoScalingGroupProvider`, beside the group itself."""
 
     managed_draining_timeout: PositiveDurationMs = 48 * MS_PER_HOUR
+
+
+class OwnManagedScalingKeys(WrittenSection):
+    """The keys of our own in `managedScaling`."""
+
+    scale_in_interval: PositiveDurationMs = 2 * MS_PER_MINUTE
 
 
 class OwnManagedInstancesKeys(WrittenSection):
@@ -158,7 +164,11 @@ _DEPLOYMENT_KEYS = {
 OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "autoScalingGroups": _key_names(OwnAutoScalingGroupKeys),
     "capacityProviders": {
-        "autoScalingGroupProvider": {"autoScalingGroup": None, **_key_names(OwnCapacityProviderKeys)},
+        "autoScalingGroupProvider": {
+            "autoScalingGroup": None,
+            "managedScaling": _key_names(OwnManagedScalingKeys),
+            **_key_names(OwnCapacityProviderKeys),
+        },
         "managedInstancesProvider": _key_names(OwnManagedInstancesKeys),
     },
     "taskDefinitions": _key_names(OwnTaskDefinitionKeys),

@@ -52,6 +52,7 @@ def build_instance_classes(
     The numbers are by (pool, type, zone, attribute combination, is Spot).
     """
     kinds = {kind.name: kind for kind in scenario.instance_types}
+    drained = {provider.name for provider in scenario.providers if provider.managed_draining}
     rows: list[tuple[InstancePool, InstanceType, str, int]] = []
     numbers: dict[tuple[int, ...], int] = {}
     pools, spots = [], []
@@ -71,7 +72,7 @@ def build_instance_classes(
     for c, (pool, kind, zone, _) in enumerate(rows):
         row = classes[c]
         row["pool"], row["spot"] = pools[c], spots[c]
-        row["drains_on_notice"] = pool.spot_draining
+        row["drains_on_notice"] = pool.spot_draining or pool.provider in drained
         row["provider"] = names.providers.index(pool.provider or "")
         row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
         row["cpu"], row["memory"] = task_capacity(pool, kind)

@@ -70,6 +70,8 @@ class TaskSets:
         _, self.attributes, self.class_numbers = build_instance_classes(scenario, names)
         self.spread = spread_attributes(scenario)
         self.managed = {pool.name for pool in scenario.managed_instances}
+        scaled = {provider.name for provider in scenario.providers if provider.managed_scaling is not None}
+        self._queueing = {*FARGATE_NAMES, *self.managed, *scaled}
         self.ports = {
             port: bit
             for bit, port in enumerate(sorted({p for d in scenario.task_definitions for p in d.static_ports}))
@@ -246,7 +248,8 @@ class TaskSets:
         record["provider"] = names.providers.index(provider)
         record["weight"] = item.weight if item else 1
         record["base"] = item.base if item else 0
-        record["fargate"], record["can_wait"] = int(fargate), int(item is not None)
+        record["fargate"], record["of_provider"] = int(fargate), int(item is not None)
+        record["can_wait"] = int(item is not None and provider in self._queueing)
         record["managed"] = int(provider in self.managed)
         record["eni"] = int(awsvpc and not fargate)
         record["bucket"] = int(provider == "FARGATE_SPOT")

@@ -52,7 +52,8 @@ _RETIREMENT = int(EventKind.FARGATE_TASK_RETIREMENT)
 
 @kernel
 def give_spot_notice(state: State, slot: int, now: int) -> None:
-    """Give a Spot instance its interruption notice, two minutes ahead; its agent drains it only if configured to."""
+    """Give a Spot instance its interruption notice, two minutes ahead; it drains with managed draining of its provider
+    or if its agent is configured to drain it."""
     h = state.instances.rows[slot]
     if h.notice_at >= 0:
         return

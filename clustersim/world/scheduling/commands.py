@@ -57,9 +57,10 @@ def set_desired(state: State, services: Slots, counts: Slots, now: int) -> None:
 def start_task_batch(state: State, row: int, shape: int, count: int, now: int, started: Slots) -> int:
     """Create up to `count` tasks of a service's set `row`, write their ids to `started` and return their number.
 
-    With launch type EC2 a task that fits nowhere is not created and ends the batch: ECS makes no task for it.
-    Fargate's refusals are not created either, but tasks of other strategy items are; `counters.refused_sentence` is
-    then the wait reason of Fargate, else 0. `shape` is that of the first strategy item of the set.
+    A task that fits nowhere and does not wait (launch type EC2, provider without managed scaling) is not created, nor
+    is one that Fargate refuses: ECS makes no task for it. Tasks of other strategy items are. `counters.refused_shape`
+    is the shape of the former, `counters.refused_sentence` the wait reason of the latter, else 0. `shape` is that of
+    the first strategy item of the set.
     """
     s = state.sets.rows[row]
     service = state.services.rows[s.service]
@@ -74,7 +75,11 @@ def start_task_batch(state: State, row: int, shape: int, count: int, now: int, s
         if fails_at_once:
             host = find_host(state, item_shape, service.ordinal)
             if host < 0:
-                break
+                state.counters.refused_shape = item_shape
+                if s.item_count == 1:
+                    break
+                item.refused += 1
+                continue
         elif item.fargate:
             code = find_fargate_failure(state, item_row, state.sets.shapes[item_shape].cpu)
             if code > 0:

@@ -81,6 +81,8 @@ class Counters(Scalars):
     """The slot of the host that came closest to fitting in the last refusal; -1: none."""
     refused_sentence: int
     """The sentence of the last refusal that is not about resources; 0: none."""
+    refused_shape: int
+    """The shape of the last task of a service that no host had room for and that does not wait."""
     disconnected_agents: int
     zones_changed: int
     """Raised whenever the number of a service's tasks in a zone may have changed."""

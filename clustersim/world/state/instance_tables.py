@@ -102,4 +102,4 @@ class InstanceClassRow(Record):
     agent_key: RandomKey
     spot: Flag
     drains_on_notice: Flag
-    """ECS_ENABLE_SPOT_INSTANCE_DRAINING."""
+    """At its Spot notice: managed draining of its provider, or ECS_ENABLE_SPOT_INSTANCE_DRAINING of its agent."""

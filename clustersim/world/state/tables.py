@@ -65,8 +65,10 @@ class StrategyItemRow(Record):
     fargate: Flag
     managed: Flag
     """On ECS Managed Instances: an instance is launched for tasks that wait."""
+    of_provider: Flag
+    """An item of a capacity provider strategy, not a launch type."""
     can_wait: Flag
-    """Tasks wait in PROVISIONING (capacity provider) or are refused (launch type)."""
+    """Tasks without room wait in PROVISIONING; by launch type or without managed scaling they are refused."""
     resources_only: Flag
     """Resources and instance class alone decide whether a task fits."""
 

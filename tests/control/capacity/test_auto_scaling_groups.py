@@ -22,7 +22,7 @@ def set_capacity(at: str, count: int, group: str = "nodes") -> Block:
 
 def group(count: int = 1, **keys: Any) -> Block:
     """A world whose only group has these keys; a launch takes 100 s."""
-    of = provider(count=count, launchTime="100s", **keys)
+    of = provider(count=count, most=keys.pop("most", 100), launchTime="100s", **keys)
     return {"capacityProviders": [of], "instanceTypes": [{**NODE, **CHEAP}, SMALL], "failures": QUIET}
 
 

@@ -21,9 +21,8 @@ def test_status_is_on_in_a_block_that_does_not_say(tmp_path: Path) -> None:
     for number, (block, count) in enumerate(
         [(None, 0), ({"status": "DISABLED"}, 0), ({"targetCapacity": 100}, 2), ({"status": "ENABLED"}, 2)]
     ):
-        of = provider(count=0)
-        if block is not None:
-            of["autoScalingGroupProvider"]["managedScaling"] = block
+        of = provider(count=0, most=100)
+        of["autoScalingGroupProvider"]["managedScaling"] = block
         ran = run(world(capacityProviders=[of], duration="10m", services=[service()]), tmp_path / str(number))
         assert len(ran.instances()) == count
 
@@ -56,14 +55,14 @@ def test_at_the_greatest_size_tasks_keep_waiting_and_bounds_stay(tmp_path: Path)
 
 
 def test_a_scale_out_stops_a_scale_in_and_its_fifteen_minutes_begin_anew(tmp_path: Path) -> None:
-    """Ten instances for two tasks go down from minute 15 on. Of eight other tasks at 15:30 six find an instance; two
-    wait and are seen at minute 16: six and two make eight at minute 17. The next step down is 15 datapoints later."""
-    burst = alone(8, at="930s", duration="2m", name="burst")
+    """Ten instances for two tasks go down from minute 15 on. Of eight other tasks at 17:30 four find an instance; four
+    wait and are seen at minute 18: four and four make eight at minute 19. The next step down is 15 datapoints later."""
+    burst = alone(8, at="1050s", duration="2m", name="burst")
     keys = {"capacityProviders": [managed(10)], "duration": "50m"}
     decisions = activities(run(world(runTasks=[alone(2), burst], **keys), tmp_path))
     (first, second, up, *later) = decisions
-    assert (first, second) == ((15 * MINUTE, 10, 6), (16 * MINUTE, 6, 4))
-    assert (up[0], up[2]) == (17 * MINUTE, 8)
+    assert (first, second) == ((15 * MINUTE, 10, 6), (17 * MINUTE, 6, 4))
+    assert (up[0], up[2]) == (19 * MINUTE, 8)
     assert later[0][0] >= up[0] + 15 * MINUTE
     assert later[-1][2] == 2
 

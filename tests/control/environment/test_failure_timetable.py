@@ -175,9 +175,11 @@ def test_beyond_the_vcpu_quota_a_service_has_events_and_no_rows(tmp_path: Path) 
 
 
 def test_a_spot_instance_goes_two_minutes_after_its_notice(tmp_path: Path) -> None:
-    """The agent is not configured to drain (ECS_ENABLE_SPOT_INSTANCE_DRAINING is false): the task ends with it."""
+    """Neither the provider nor the agent drains it: the task ends with it."""
     failures = {"spotInterruptions": {"timeToInterruption": "20m"}}
-    ran = run(world(services=[service()], failures=failures, **spot_group()), tmp_path)
+    keys = spot_group()
+    keys["capacityProviders"][0]["autoScalingGroupProvider"]["managedDraining"] = "DISABLED"
+    ran = run(world(services=[service()], failures=failures, **keys), tmp_path)
     first, second, *_ = ran.instances()
     assert (first["terminated_at"], first["termination_reason"]) == (22 * MINUTE, "Spot interruption")
     assert first["draining_at"] is None
@@ -193,6 +195,7 @@ def test_with_spot_instance_draining_tasks_move_within_the_notice(tmp_path: Path
     """The agent is configured to drain: the task is replaced on the other one before its own goes."""
     taken = shortage("20m", "1h", instanceType="test.node", availabilityZone="us-east-1a", reclaim=True)
     keys = spot_group(3, ecsConfig={"ECS_ENABLE_SPOT_INSTANCE_DRAINING": "true"})
+    keys["capacityProviders"][0]["autoScalingGroupProvider"]["managedDraining"] = "DISABLED"
     ran = run(world(services=[service(count=3)], failures=taken, **keys), tmp_path)
     (gone,) = [each for each in ran.instances() if each["availability_zone"] == "us-east-1a"]
     assert (gone["draining_at"], gone["terminated_at"]) == (20 * MINUTE, 22 * MINUTE)

@@ -56,7 +56,7 @@ def alarm(threshold: float, periods: int = 1) -> Block:
 
 def busy(nodes: int, vcpus: float, *policies: Block, **group: Any) -> Block:
     """A group, and a task that keeps so many vCPUs of it busy for the whole run."""
-    of = provider(count=nodes, launchTime="60s", scalingPolicies=list(policies), **group)
+    of = provider(count=nodes, most=100, launchTime="60s", scalingPolicies=list(policies), **group)
     return world(
         duration="1h",
         capacityProviders=[of],

@@ -60,7 +60,8 @@ def per_instance(ran: FinishedRun) -> Counter[int]:
 def test_every_instance_has_one_and_the_desired_count_follows(tmp_path: Path) -> None:
     """Three at first, five from minute 10 on: the daemon of a new instance is created when it registers."""
     grow = {"at": "10m", "setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 5}}
-    ran = run(with_daemon(actions=[grow]), tmp_path)
+    growing = [provider(count=3, most=5)]
+    ran = run(with_daemon(actions=[grow], capacityProviders=growing), tmp_path)
     assert set(per_instance(ran).values()) == {1}
     assert len(per_instance(ran)) == 5
     joined = sorted(row["registered_at"] for row in ran.instances()[3:])
@@ -72,8 +73,10 @@ def test_every_instance_has_one_and_the_desired_count_follows(tmp_path: Path) ->
 def test_a_new_instance_gets_its_daemon_before_a_task_that_waits(tmp_path: Path) -> None:
     """The waiting job takes 4,000 of 4,096 CPU units: beside a daemon of 128 it would not fit, so it never starts."""
     big = definition("big", cpu=4000, memory=512)
-    grow = {"at": "10m", "setDesiredCapacity": {"autoScalingGroupName": "nodes", "desiredCapacity": 1}}
-    written = with_daemon(0, definitions=[big], actions=[grow], runTasks=[job(at="5m", taskDefinition="big")])
+    growing = provider(count=0, most=1)
+    growing["autoScalingGroupProvider"]["managedScaling"] = {"status": "ENABLED"}
+    waits = {"runTasks": [job(at="5m", taskDefinition="big")], "capacityProviders": [growing]}
+    written = with_daemon(definitions=[big], **waits)
     written["cluster"] = {"provisioning": {"timeout": "unlimited"}}
     ran = run(written, tmp_path)
     (waiting,) = ran.tasks(family="big")

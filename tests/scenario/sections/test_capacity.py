@@ -33,7 +33,7 @@ def test_defaults_of_a_provider(tmp_path: Path) -> None:
     assert (plain.managed_scaling, plain.managed_termination_protection) == (None, False)
     assert (plain.managed_draining, plain.draining_timeout_ms) == (True, 48 * 3_600_000)
     (scaled,) = scenario_of(world_with_provider({"managedScaling": {}}), tmp_path).providers
-    assert scaled.managed_scaling == ManagedScaling()
+    assert scaled.managed_scaling == ManagedScaling(scale_in_interval_ms=120_000)
     assert ManagedScaling() == ManagedScaling(
         target_capacity=100, minimum_step=1, maximum_step=10_000, warmup_ms=300_000
     )
