@@ -139,6 +139,7 @@ class Simulation:
             self.world, self.recorder, self.traffic, self.scheduler, self.capacity
         )
         self.cost_ledger = CostLedger(self.world, self.recorder)
+        self.task_writer.savings = self.cost_ledger.savings
         self._schedule_first_wakeups()
 
     # --- assembling ----------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ class Simulation:
         self.agendas["series"].wake_at(scenario.warm_up_ms)
         if scenario.warm_up_ms:
             self.agendas["series"].wake_at(scenario.warm_up_ms - 1)
-        self.agendas["costs"].wake_at(min(self.end_ms, scenario.warm_up_ms + self.cost_ledger.interval_ms))
+        self.agendas["costs"].wake_at(self.cost_ledger.next_close(scenario.warm_up_ms))
         for number, service in enumerate(scenario.services):
             for action in service.auto_scaling.scheduled if service.auto_scaling else ():
                 origin = scenario.start_ms - scenario.warm_up_ms
@@ -316,7 +317,7 @@ class Simulation:
 
     def _close_cost_interval(self, now: int) -> None:
         self.cost_ledger.close_interval(now, end=False)
-        self.agendas["costs"].wake_at(now + self.cost_ledger.interval_ms)
+        self.agendas["costs"].wake_at(self.cost_ledger.next_close(now))
 
     def _sample_series(self, now: int) -> None:
         if (

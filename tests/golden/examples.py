@@ -84,4 +84,8 @@ EXAMPLES: dict[int, Example] = {
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
     79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
+    105: Example(RUN, "commitments count clock hours, whatever the cost period is"),
+    106: Example(RUN, "a broken hour of commitments counts for its part"),
+    107: Example(RUN, "a full instance under a plan: service = bill, idle 0"),
+    108: Example(RUN, "the Savings Plans guide: the largest saving first"),
 }

@@ -21,6 +21,7 @@ from clustersim.engine.records import R, Table, new_table, new_table_2d
 from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import INDEX_FROM, new_hosts
 from clustersim.policy.placement.scale_in_victims import new_choice_scratch
+from clustersim.policy.pricing.billed_time import HOURS_PER_MONTH
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
 from clustersim.scenario.sections.capacity import InstancePool
 from clustersim.scenario.sections.scenario import InstanceType, Scenario
@@ -42,7 +43,6 @@ from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
 from clustersim.world.state.tables import State
 from clustersim.world.state.world import Names, World, push_free
 
-HOURS_PER_MONTH = 730  # AWS divides monthly prices by it
 CHUNK_ROWS = 65_536
 EVENT_ROWS = 16_384
 ARCHITECTURES = ("x86_64", "arm64")
