@@ -16,6 +16,7 @@ import numpy as np
 from clustersim.scenario.aws.schedule_expressions import fire_times
 from clustersim.scenario.sections.scenario import Behavior, RunTask, TaskDefinition
 from tests.harness import HOUR, Block, FinishedRun
+from tests.oracle.bill import differences
 from tests.swarm.capacity_checks import CAPACITY_LAWS
 from tests.swarm.cost_checks import resource_laws
 from tests.swarm.image_checks import billed_from, certain, image_laws
@@ -67,7 +68,11 @@ def violations(ran: FinishedRun) -> list[str]:
     )
     results = [f"{law.__name__.strip('_')}: {message}" for law in laws for message in law(ran)]
     others = (service_laws, image_laws, virtual_machine_laws, resource_laws)
-    return [*results, *(message for laws in others for message in laws(ran))]
+    money = [
+        f"oracle: {message}"
+        for message in differences(ran.run.path, ran.run.path.parents[1] / "scenario.yaml")
+    ]
+    return [*results, *(message for laws in others for message in laws(ran)), *money]
 
 
 def _end(ran: FinishedRun) -> int:
