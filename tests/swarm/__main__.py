@@ -271,15 +271,21 @@ def _run_mutated(name: str, seed: int, count: int) -> int:
             done = _run_in(copy, "tests.swarm", "--seed", str(seed), "--count", str(count))
         else:
             shutil.copy(ROOT / "pyproject.toml", copy)
-            done = _run_in(copy, "pytest", mutation.test[0], "-k", mutation.test[1])
+            done = _run_in(copy, "pytest", *_selected(mutation.test))
     print(done.stdout, done.stderr, sep="", flush=True)
     if mutation.test is None:
         seen = re.search(r"scenario (\d+) of seed \d+ has violations", done.stdout)
         found = seen is not None and _passes_unmutated(seed, int(seen[1]))
     else:
-        found = re.search(r"^FAILED .*(Error|assert)", done.stdout, re.MULTILINE) is not None
+        failed = done.returncode == 1 and "AssertionError" in done.stdout and "\nERROR" not in done.stdout
+        found = failed and _run_in(str(ROOT), "pytest", *_selected(mutation.test)).returncode == 0
     print(f"the planted bug {name} was {'found' if found else 'NOT found'}", flush=True)
     return 0 if found else 1
+
+
+def _selected(test: tuple[str, str]) -> tuple[str, ...]:
+    """Return pytest's arguments for the tests that find a planted bug."""
+    return test[0], "-k", test[1]
 
 
 def _run_in(copy: str, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -361,6 +361,7 @@ def test_each_check_starts_from_zero(name: str, tmp_path: Path) -> None:
     checker.check()
 
 
+@pytest.mark.compiled
 def test_only_a_checked_run_loads_the_program_of_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
