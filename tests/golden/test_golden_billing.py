@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clustersim.errors import ScenarioError
 from tests.harness import (
     MINUTE,
     Block,
@@ -185,7 +186,7 @@ def test_a_plan_that_covers_all_leaves_nothing(tmp_path: Path, plan: float, rese
 
 def test_a_plan_without_a_discount_is_an_error(tmp_path: Path) -> None:
     """It would cover usage at the on-demand price: the message names the key that is missing."""
-    with pytest.raises(Exception, match="discount"):
+    with pytest.raises(ScenarioError, match="a Savings Plan without a discount saves nothing"):
         run(world(services=[service()], pricing={"savingsPlan": {"usdPerHour": 1}}), tmp_path)
 
 
