@@ -64,7 +64,7 @@ class CommitmentSavings:
         instance_class = self._classes[tasks["instance_id"][hosted]]
         column = self._prices.class_columns[instance_class]
         weight = WEIGHT_PER_CPU_UNIT * tasks["cpu"][hosted] + WEIGHT_PER_MIB * tasks["memory"][hosted]
-        share = weight / self._world.state.classes["weight"][instance_class]
+        share = weight / self._world.state.capacity.classes["weight"][instance_class]
         saved[hosted] = self._saved(column, paid.where(hosted)) * share * self._price[column] / MS_PER_HOUR
         on_fargate = np.flatnonzero(paid.billed & paid.on_fargate)
         row = paid.fargate_row[on_fargate]

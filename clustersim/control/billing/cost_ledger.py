@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.billing.commitment_savings import CommitmentSavings
 from clustersim.control.billing.cost_rows import (
     CostRows,
@@ -34,7 +35,7 @@ from clustersim.vocabulary import (
     WEIGHT_PER_CPU_UNIT,
     WEIGHT_PER_MIB,
 )
-from clustersim.world.build.build_world import guest_capacity
+from clustersim.world.build.instance_classes import guest_capacity
 from clustersim.world.state.usage import accrue_all_costs
 from clustersim.world.state.world import World
 
@@ -57,8 +58,9 @@ class CostLedger:
     EffectiveCost: `idle_usd` and `unused_usd` are kept here, the payers' part in the rows of their tasks.
     """
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World, recorder: Recorder, agendas: Agendas) -> None:
         self.world, self.recorder = world, recorder
+        self._agenda = agendas.costs
         scenario = world.scenario
         self.billed_usd = self.idle_usd = self.unused_usd = 0.0
         self.usd_by_provider = np.zeros(len(world.names.providers))
@@ -70,7 +72,7 @@ class CostLedger:
         self._coverage = Coverage(self._prices.columns, pricing.savings_plans, pricing.reserved_instances)
         self._hourly = bool(self._coverage.commitments)
         self._rows = CostRows(self._prices, self._coverage.commitments, world.names)
-        self._class_weight = world.state.classes["weight"].astype(np.float64)
+        self._class_weight = world.state.capacity.classes["weight"].astype(np.float64)
         self._read_until = self._hour_begin = scenario.warm_up_ms
         self._open: list[tuple[Reading, ResourceReading | None]] = []
         """The readings of the clock hour that is not over."""
@@ -78,7 +80,16 @@ class CostLedger:
         self._begin_period(scenario.warm_up_ms)
         self.savings = CommitmentSavings(world, self._prices, self._coverage) if self._hourly else None
 
-    def next_close(self, now: int) -> int:
+    def schedule_wakeups(self) -> None:
+        """Schedule the first reading."""
+        self._agenda.wake_at(self._next_reading(self.world.scenario.warm_up_ms))
+
+    def act(self, now: int) -> None:
+        """Read the usage accounts at the end of an interval, and schedule the next reading."""
+        self.close_interval(now, end=False)
+        self._agenda.wake_at(self._next_reading(now))
+
+    def _next_reading(self, now: int) -> int:
         """Return when to read usage after `now`: the end of the period, of the clock hour if needed, or of the run."""
         period = self.world.scenario.sampling.cost_period_ms
         passed = now - self.world.scenario.warm_up_ms
@@ -103,7 +114,7 @@ class CostLedger:
         world = self.world
         state = world.state
         accrue_all_costs(world.core, now, world.live_tasks(), world.live_instances())
-        accounts = state.weight_ms, state.fargate_ms, state.class_ms
+        accounts = state.outputs.weight_ms, state.outputs.fargate_ms, state.outputs.class_ms
         reading = Reading(self._read_until, now, *(account.copy() for account in accounts))
         for account in accounts:
             account[:] = 0
@@ -135,7 +146,11 @@ class CostLedger:
 
     def _begin_period(self, begin: int) -> None:
         self._period = PeriodUsage(
-            begin, self._prices, self._coverage, self.world.state.weight_ms.shape[0], self._class_weight
+            begin,
+            self._prices,
+            self._coverage,
+            self.world.state.outputs.weight_ms.shape[0],
+            self._class_weight,
         )
         self._by_resource = None
         if self._resources is not None:
@@ -191,7 +206,7 @@ def guest_os_by_class(world: World) -> list[GuestOs]:
     On a container instance it is the part that the agent does not register, on a virtual machine the configured one.
     """
     scenario, guests = world.scenario, []
-    for row in world.state.classes if scenario.pools else ():
+    for row in world.state.capacity.classes if scenario.pools else ():
         pool, kind = scenario.pools[row["pool"]], scenario.instance_types[row["type"]]
         cpu, memory = guest_capacity(pool, kind)
         total = WEIGHT_PER_CPU_UNIT * kind.vcpus * CPU_UNITS_PER_VCPU + WEIGHT_PER_MIB * kind.memory_mib

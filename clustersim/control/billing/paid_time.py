@@ -38,14 +38,14 @@ class PaidTime(NamedTuple):
 def task_paid_time(world: World, tasks: ColumnBuffer | SelectedRows, ended: bool) -> PaidTime:
     """Return the paid time of tasks; only Fargate bills a begun second."""
     state = world.state
-    items = state.strategy_items
+    items = state.sets.strategy_items
     on_fargate = items["fargate"][tasks["strategy_item"]] > 0
     begun = np.zeros(tasks.size, np.int64)
     paid_from_columns(
         on_fargate.astype(np.int64), _longs(tasks["pull_started"]), _longs(tasks["placed"]), begun
     )
     billed = (tasks["placed"] >= 0) & (tasks["accrued_until"] >= 0)
-    row = items["price"][tasks["strategy_item"]] * state.item_zones.shape[1] + tasks["zone"]
+    row = items["price"][tasks["strategy_item"]] * state.placement.item_zones.shape[1] + tasks["zone"]
     return _paid_time(world, begun, tasks["accrued_until"], billed, (on_fargate, row), on_fargate & ended)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from clustersim.policy.pricing.billed_time import HOURS_PER_MONTH
 from clustersim.policy.pricing.commitments import UsageColumn, UsageKind
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MIB_PER_GIB, MS_PER_HOUR, NEVER
-from clustersim.world.build.build_world import ARCHITECTURES, instance_usd_per_hour
+from clustersim.world.build.build_world import ARCHITECTURES
+from clustersim.world.build.instance_classes import instance_usd_per_hour
 from clustersim.world.state.world import World
 
 EC2 = "Amazon Elastic Compute Cloud"
@@ -55,12 +56,12 @@ class PriceList:
         self._column_numbers: dict[tuple[str, UsageColumn], int] = {}
         self._sources: list[tuple[int, int, int]] = []
         state, zones = world.state, len(world.names.zones)
-        self.of_class = np.full((len(state.classes), 3), NEVER)
-        self.class_columns = np.zeros(len(state.classes), np.int64)
+        self.of_class = np.full((len(state.capacity.classes), 3), NEVER)
+        self.class_columns = np.zeros(len(state.capacity.classes), np.int64)
         self.of_fargate = np.full((2 * len(ARCHITECTURES) * zones, 3), NEVER)
         self.fargate_columns = np.zeros(self.of_fargate.shape, np.int64)
         self._column("", UsageColumn(UsageKind.UNCOVERED))  # column 0
-        for number in range(len(state.classes)) if world.scenario.pools else ():
+        for number in range(len(state.capacity.classes)) if world.scenario.pools else ():
             self._add_class(number)
         self._add_fargate()
         self.account, self.part, self.column = np.array(self._sources, np.int64).reshape(-1, 3).T
@@ -87,7 +88,7 @@ class PriceList:
     def _add_class(self, number: int) -> None:
         """Add the SKUs of an instance class: the instance, its root volume, and the management fee."""
         world = self._world
-        row = world.state.classes[number]
+        row = world.state.capacity.classes[number]
         pool = world.scenario.pools[row["pool"]]
         kind = world.scenario.instance_types[row["type"]]
         spot, zone = bool(row["spot"]), int(row["zone"])

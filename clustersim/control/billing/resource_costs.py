@@ -108,8 +108,8 @@ class ResourceUsage:
         """Return the usage since the last reading up to `now`; all usage must be accrued up to it."""
         self._read_ended()
         state = self.world.state
-        self._read_tasks(state.tasks, ended=False)
-        self._read_hosts(state.instances, ended=False)
+        self._read_tasks(state.tasks.rows, ended=False)
+        self._read_hosts(state.instances.rows, ended=False)
         tasks = _concatenated(self._fargate, 6)
         usage = ResourceReading(self._shared(), tasks[_order(tasks[:, :3])])
         self._hosts, self._shares, self._fargate = [], [], []
@@ -121,8 +121,8 @@ class ResourceUsage:
     def _read_ended(self) -> None:
         state = self.world.state
         tasks, hosts = int(state.counters.finished_tasks), int(state.counters.terminated_instances)
-        self._read_tasks(state.finished_tasks[self._tasks_read : tasks], ended=True)
-        self._read_hosts(state.terminated_instances[self._hosts_read : hosts], ended=True)
+        self._read_tasks(state.outputs.finished_tasks[self._tasks_read : tasks], ended=True)
+        self._read_hosts(state.outputs.terminated_instances[self._hosts_read : hosts], ended=True)
         self._tasks_read, self._hosts_read = tasks, hosts
 
     def _read_tasks(self, records: Array, ended: bool) -> None:
@@ -131,11 +131,11 @@ class ResourceUsage:
         tasks = ColumnBuffer(records).where((records["task_id"] >= 0) & (records["placed"] >= 0))
         paid = task_paid_time(self.world, tasks, ended)
         elapsed = np.where(paid.billed, self._elapsed(paid), 0)
-        payer = state.sets["group"][tasks["set"]]
+        payer = state.sets.rows["group"][tasks["set"]]
         weight = WEIGHT_PER_CPU_UNIT * tasks["cpu"] + WEIGHT_PER_MIB * tasks["memory"]
         shares = np.column_stack([tasks["instance_id"], payer, weight * elapsed])
         self._shares.append(_sum_equal_rows(shares[~paid.on_fargate & (elapsed > 0)]))
-        sizes = (tasks["cpu"], tasks["memory"], state.sets["extra_gib"][tasks["set"]])
+        sizes = (tasks["cpu"], tasks["memory"], state.sets.rows["extra_gib"][tasks["set"]])
         usage_rows = np.column_stack(
             [paid.fargate_row, payer, tasks["task_id"], *(size * elapsed for size in sizes)]
         )
@@ -158,7 +158,7 @@ class ResourceUsage:
         hosts = hosts[_order(hosts[:, :1])]
         shares = _sum_equal_rows(_concatenated(self._shares, 3))
         host = np.searchsorted(hosts[:, 0], shares[:, 0])
-        idle = hosts[:, 2] * self.world.state.classes["weight"][hosts[:, 1]]
+        idle = hosts[:, 2] * self.world.state.capacity.classes["weight"][hosts[:, 1]]
         np.subtract.at(idle, host, shares[:, 2])
         rest = np.column_stack([hosts[:, 1], np.full(len(hosts), NEVER), hosts[:, 0], idle])
         paid = np.column_stack([hosts[host, 1], shares[:, 1], shares[:, 0], shares[:, 2]])

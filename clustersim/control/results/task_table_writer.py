@@ -57,7 +57,7 @@ class RunTaskTally:
 class TaskTableWriter:
     """The tables `tasks` and `container_instances` of a run."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World, recorder: Recorder, savings: CommitmentSavings | None) -> None:
         self.world = world
         self.recorder = recorder
         groups = len(world.names.groups)
@@ -65,7 +65,7 @@ class TaskTableWriter:
         self.cost_by_group = np.zeros(max(1, groups))
         self.failed_by_group = np.zeros(max(1, groups), np.int64)
         self.tallies = [RunTaskTally() for _ in world.scenario.run_tasks]
-        self.savings: CommitmentSavings | None = None
+        self.savings = savings
         """What commitments take off the costs of tasks and instances; None without commitments."""
         self._unsettled: list[tuple[Array, Array]] = []
         """Tasks and instances that ended in an hour which is not settled."""
@@ -111,14 +111,14 @@ class TaskTableWriter:
         """Write the ended tasks and terminated instances, and empty their buffers."""
         state = self.world.state
         counters = state.counters
-        tasks = state.finished_tasks[: counters.finished_tasks]
-        instances = state.terminated_instances[: counters.terminated_instances]
+        tasks = state.outputs.finished_tasks[: counters.finished_tasks]
+        instances = state.outputs.terminated_instances[: counters.terminated_instances]
         if self.savings is None:
             self._write_tasks(tasks, ended=True)
             self._write_instances(instances, ended=True)
         else:
             self.savings.note_classes(instances)
-            self.savings.note_classes(state.instances[self.world.live_instances()])
+            self.savings.note_classes(state.instances.rows[self.world.live_instances()])
             self._unsettled.append((tasks.copy(), instances.copy()))
             self._write_settled(self.savings.settled_until)
         counters.finished_tasks = counters.terminated_instances = 0
@@ -137,9 +137,9 @@ class TaskTableWriter:
         """Write the last buffers, then the tasks and instances still alive, in order of id."""
         self.write_ended()
         state = self.world.state
-        tasks = state.tasks[self.world.live_tasks()]
+        tasks = state.tasks.rows[self.world.live_tasks()]
         self._write_tasks(tasks[np.argsort(tasks["task_id"])], ended=False)
-        instances = state.instances[self.world.live_instances()]
+        instances = state.instances.rows[self.world.live_instances()]
         self._write_instances(instances[np.argsort(instances["instance_id"])], ended=False)
 
     # --- tasks ---------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class TaskTableWriter:
             return
         rows = ColumnBuffer(records)
         costs = rows["cost"] if self.savings is None else self.savings.task_costs(rows, ended)
-        sets, items = self.world.state.sets, self.world.state.strategy_items
+        sets, items = self.world.state.sets.rows, self.world.state.sets.strategy_items
         set_of, item_of = rows["set"], rows["strategy_item"]
         group = sets["group"][set_of]
         deployment = sets["deployment"][set_of]
@@ -322,7 +322,7 @@ class TaskTableWriter:
             return
         costs = rows["cost"] if self.savings is None else self.savings.instance_costs(rows, ended)
         state = self.world.state
-        classes = state.classes[rows["instance_class"]]
+        classes = state.capacity.classes[rows["instance_class"]]
         lived = (rows["integrated_until"] - rows["registered"]).astype(np.float64)
         known = (rows["registered"] >= 0) & (lived > 0)
         lived[~known] = np.nan

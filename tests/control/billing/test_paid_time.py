@@ -17,7 +17,7 @@ def test_a_task_on_an_instance_pays_its_time_to_the_millisecond(tmp_path: Path) 
     cluster = small_world(tmp_path, nodes=1)
     run_task(cluster, duration=90_500)
     settle(cluster, 5 * MINUTE)
-    paid = task_paid_time(cluster, ColumnBuffer(cluster.state.finished_tasks[:1]), ended=True)
+    paid = task_paid_time(cluster, ColumnBuffer(cluster.state.outputs.finished_tasks[:1]), ended=True)
     assert (paid.until - paid.begin).tolist() == [90_500]
     assert (paid.added.tolist(), paid.billed.tolist(), paid.on_fargate.tolist()) == ([0], [True], [False])
 
@@ -29,10 +29,12 @@ def test_an_instance_that_ended_is_rounded_up(tmp_path: Path) -> None:
     cluster.make_room(64, 1)
     accrue_all_costs(cluster.core, 90_500, cluster.live_tasks(), cluster.live_instances())
     end_instance(cluster.core, first, 90_500, 2)
-    gone = instance_paid_time(cluster, ColumnBuffer(cluster.state.terminated_instances[:1]), ended=True)
+    gone = instance_paid_time(
+        cluster, ColumnBuffer(cluster.state.outputs.terminated_instances[:1]), ended=True
+    )
     assert (gone.until[0] - gone.begin[0], gone.added[0]) == (90_500, 500)
     alive = instance_paid_time(
-        cluster, ColumnBuffer(cluster.state.instances[second : second + 1]), ended=False
+        cluster, ColumnBuffer(cluster.state.instances.rows[second : second + 1]), ended=False
     )
     assert (alive.until[0], alive.added[0]) == (90_500, 0)
 
@@ -43,5 +45,7 @@ def test_only_time_within_the_window_is_paid(tmp_path: Path) -> None:
     (slot,) = cluster.live_instances()
     cluster.make_room(64, 1)
     end_instance(cluster.core, slot, 12 * MINUTE + SECOND // 2, 2)
-    paid = instance_paid_time(cluster, ColumnBuffer(cluster.state.terminated_instances[:1]), ended=True)
+    paid = instance_paid_time(
+        cluster, ColumnBuffer(cluster.state.outputs.terminated_instances[:1]), ended=True
+    )
     assert (paid.begin[0], paid.until[0], paid.added[0]) == (10 * MINUTE, 12 * MINUTE + SECOND // 2, 0)

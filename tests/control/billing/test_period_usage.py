@@ -26,13 +26,16 @@ def cluster(tmp_path: Path) -> World:
 
 def reading(cluster: World, share: float) -> Reading:
     """An hour of one instance, of which the first payer reserves a share."""
-    weight_ms, fargate_ms = np.zeros_like(cluster.state.weight_ms), np.zeros_like(cluster.state.fargate_ms)
+    weight_ms, fargate_ms = (
+        np.zeros_like(cluster.state.outputs.weight_ms),
+        np.zeros_like(cluster.state.outputs.fargate_ms),
+    )
     weight_ms[0, 0] = share * WEIGHT * HOUR
     return Reading(0, HOUR, weight_ms, fargate_ms, np.array([HOUR]))
 
 
 def period(cluster: World, coverage: Coverage) -> PeriodUsage:
-    payers = cluster.state.weight_ms.shape[0]
+    payers = cluster.state.outputs.weight_ms.shape[0]
     return PeriodUsage(0, PriceList(cluster), coverage, payers, np.array([float(WEIGHT)]))
 
 
