@@ -112,8 +112,8 @@ class Simulation:
         self.recorder = Recorder(directory, fmt, vocabularies, origin_ms=origin, tables=tables)
         self.events = EventLog(world, self.recorder)
         self.scaling_activities = ScalingActivityLog(self.recorder, self.events)
-        self.task_writer = TaskTableWriter(world, self.recorder)
         self.cost_ledger = CostLedger(world, self.recorder, self.agendas)
+        self.task_writer = TaskTableWriter(world, self.recorder, self.cost_ledger.savings)
 
     def _construct_controllers(self, task_sets: TaskSets, key_of: Callable[[str], Any]) -> None:
         """Construct the controllers; each gets those that it asks or changes."""

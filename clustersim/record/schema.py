@@ -282,11 +282,11 @@ EVENTS = TableSchema(
 
 COSTS = TableSchema(
     "costs",
-    "One row per cost period, SKU, zone, provider and payer, with FOCUS column names.",
+    "One row per cost period, SKU, zone, provider, payer, share, commitment and its status, with FOCUS column names.",
     (
         _instant("ChargePeriodStart", "beginning of the period, inclusive"),
         _instant("ChargePeriodEnd", "end of the period, exclusive"),
-        _name("ChargeCategory", "Usage"),
+        _name("ChargeCategory", "Usage; Purchase: the fee of a commitment"),
         _name("ServiceName", "AWS service that bills the cost"),
         _name("RegionId", "region"),
         _name("AvailabilityZone", "zone; null: not bound to one", null=True),
@@ -296,18 +296,27 @@ COSTS = TableSchema(
         _real("PricingQuantity", "PricingUnit", "quantity billed"),
         _name("PricingUnit", "unit of PricingQuantity"),
         _real("ListUnitPrice", "USD/PricingUnit", "on-demand price of one unit, also for Spot", null=True),
-        _real("BilledCost", "USD", "cost on the invoice"),
-        _real("EffectiveCost", "USD", "cost with commitments spread over the usage that they cover"),
+        _real("BilledCost", "USD", "cost on the invoice; what a commitment covers is in its purchase"),
+        _real(
+            "EffectiveCost",
+            "USD",
+            "cost with the fees of commitments spread over what they cover and leave unused",
+        ),
         _name("BillingCurrency", "USD"),
         _name("x_CapacityProvider", "capacity provider", null=True),
-        _name("x_Service", "service that pays; null with x_Group: idle capacity", null=True),
-        _name("x_Group", "task group that pays; null with x_Service: idle capacity", null=True),
+        _name("x_Service", "service that pays; null: `x_Group` or nobody", null=True),
+        _name("x_Group", "task group that pays; null: nobody", null=True),
+        _name("x_Share", "task, charge, idle, commitment or shared: the part of the bill it belongs to"),
+        _name("PricingCategory", "Standard, Dynamic (Spot) or Committed"),
+        _name("CommitmentDiscountId", "commitment that is bought, used or unused", null=True),
+        _name("CommitmentDiscountStatus", "Used or Unused", null=True),
     ),
 )
 
 COSTS_PER_RESOURCE = TableSchema(
     "costs",
-    "One row per cost period, SKU, zone, provider, payer and resource, with FOCUS column names.",
+    "One row per cost period, SKU, zone, provider, payer, share, commitment, its status and resource, with FOCUS column"
+    " names.",
     tuple(
         _text(
             column.name, "`container-instance/ID` (its root volume too) or `task/ID`; null: none", null=True

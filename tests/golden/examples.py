@@ -96,4 +96,8 @@ EXAMPLES: dict[int, Example] = {
     92: Example(RUN, "no managed scaling: RunTask is refused, not queued"),
     93: Example(RUN, "the warm-up holds from the first scale-out on"),
     104: Example(RUN, "334 hosts to 34 in four steps"),
+    105: Example(RUN, "commitments count clock hours, whatever the cost period is"),
+    106: Example(RUN, "a broken hour of commitments counts for its part"),
+    107: Example(RUN, "a full instance under a plan: service = bill, idle 0"),
+    108: Example(RUN, "the Savings Plans guide: the largest saving first"),
 }

@@ -36,7 +36,13 @@ LONGEST_MODULE = 400
 LARGEST_FOLDER = 22
 LONGEST_FUNCTION = 60
 TESTS = PACKAGE.parent / "tests"
-TESTS_OF_THE_WHOLE = {"golden", "laws", "scenarios", "swarm"}  # folders of tests that are of no single room
+TESTS_OF_THE_WHOLE = {
+    "oracle",
+    "golden",
+    "laws",
+    "scenarios",
+    "swarm",
+}  # folders of tests that are of no single room
 WITHOUT_A_TEST = Path(__file__).parent / "modules_without_a_test.txt"
 DEFINED_TWICE = {
     "call": "engine: the same step of two back ends, numba_kernels and python_kernels",

@@ -40,7 +40,8 @@ CONTRACT = {
     "events": "time service kind task_id container_instance_id message",
     "costs": """ChargePeriodStart ChargePeriodEnd ChargeCategory ServiceName RegionId AvailabilityZone
         ResourceId ResourceType SkuId PricingQuantity PricingUnit ListUnitPrice BilledCost EffectiveCost
-        BillingCurrency x_CapacityProvider x_Service x_Group""",
+        BillingCurrency x_CapacityProvider x_Service x_Group x_Share PricingCategory CommitmentDiscountId
+        CommitmentDiscountStatus""",
 }
 
 every_table = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))

@@ -83,6 +83,28 @@ def test_all_problems_come_together_in_the_order_of_the_file(tmp_path: Path) -> 
         ("failures: {zoneOutages: [{availabilityZone: x, at: 1d, duration: 1h}]}\n", "x is not a zone"),
         ("pricing: {fargateSpotFactor: 33}\n", "write 0.33 for 33 %"),
         (
+            "pricing: {savingsPlan: {usdPerHour: 1}}\n",
+            "discount saves nothing; discount: {ec2: 0.28, fargate: 0.2}",
+        ),
+        (
+            "pricing: {savingsPlans: [{usdPerHour: 1, savingsPlanType: EC2Instance, discount: {ec2: 0.3}}]}\n",
+            "pricing.savingsPlans[0]: an EC2Instance plan names no family; ",
+        ),
+        (
+            "pricing: {savingsPlans: [{usdPerHour: 1, ec2InstanceFamily: m6i, discount: {ec2: 0.3}}]}\n",
+            "pricing.savingsPlans[0]: a Compute plan has a family; savingsPlanType: EC2Instance with",
+        ),
+        (
+            "pricing: {savingsPlans: [{usdPerHour: 1, savingsPlanType: EC2Instance, ec2InstanceFamily: m6i,"
+            " discount: {ec2: 0.3, fargate: 0.1}}]}\n",
+            "an EC2Instance plan does not cover Fargate; ",
+        ),
+        (
+            "pricing: {reservedInstances: [{instanceType: m6i.large, count: 1, usdPerHour: 0.06,"
+            " availabilityZone: us-east-1z}]}\n",
+            "us-east-1z is not a zone of this scenario",
+        ),
+        (
             "roles: [{roleName: a, policies: [{file: nope.json}]}]\n",
             "nope.json:1:1: roles.a.policies[0].file: no such",
         ),

@@ -26,7 +26,8 @@ def test_scenario_runs(path: Path, tmp_path: Path) -> None:
     assert run.summary["cost_usd"] == pytest.approx(billed)
     payers = [*run.summary["services"].values(), *run.summary["run_tasks"].values()]
     shared = sum(payer["cost_usd"] for payer in payers)
-    assert shared + run.summary["cost_usd_idle"] == pytest.approx(billed)
+    others = [run.summary[f"cost_usd_{part}"] for part in ("idle", "commitment_unused", "shared")]
+    assert shared + sum(others) == pytest.approx(billed)
     run.verify()
 
 

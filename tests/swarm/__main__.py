@@ -64,9 +64,23 @@ MUTATIONS = {
         "        hosts = counters.hosts_with_new_room\n",
         "        hosts = counters.hosts_with_new_room\n        if q.count > 1:\n            break\n",
     ),
-    "billed-twice": Mutation("        state.outputs.class_ms[:] = 0\n", ""),
+    "billed-twice": Mutation("            account[:] = 0\n", "            account[:] = account // 2\n"),
+    "hours-of-the-run": Mutation(
+        "return self.world.scenario.start_ms - self.world.scenario.warm_up_ms + now", "return now"
+    ),
+    "whole-fees": Mutation("each.budget * hour_share", "each.budget"),
+    "compute-plans-first": Mutation(
+        "key=lambda n: not plans[n].instance_family", "key=lambda n: bool(plans[n].instance_family)"
+    ),
+    "highest-rate-first": Mutation("in sorted(steps.items()):", "in sorted(steps.items(), reverse=True):"),
+    "regional-first": Mutation(
+        "key=lambda n: not reserved_instances[n].availability_zone",
+        "key=lambda n: bool(reserved_instances[n].availability_zone)",
+    ),
+    "listed-costs": Mutation('return _less(tasks["cost"], saved)', 'return _less(tasks["cost"], 0 * saved)'),
+    "unsplit-unused": Mutation("unused * ((reading.until - reading.begin) / length)", "unused"),
     "wrong-rate": Mutation("price.gb_usd_per_hour / MIB_PER_GIB", "price.gb_usd_per_hour / 1_000"),
-    "free-volume": Mutation("monthly * pool.root_volume_gib", "monthly * 8"),
+    "free-volume": Mutation("months = pool.root_volume_gib", "months = 8"),
     "lost-row": Mutation(
         "state.outputs.finished_tasks[: counters.finished_tasks]",
         "state.outputs.finished_tasks[: max(0, counters.finished_tasks - 1)]",
@@ -122,7 +136,7 @@ MUTATIONS = {
         "        self._begin = now\n        return usage", "        return usage"
     ),
     "minimum-of-61-seconds": Mutation(
-        "max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + SECOND_MS)"
+        "max(billed, BILLING_MINIMUM_MS)", "max(billed, BILLING_MINIMUM_MS + MS_PER_SECOND)"
     ),
     "target-without-grace": Mutation(
         "first_seen_after_grace(lost, recovered, s.grace_ms)",

@@ -27,18 +27,17 @@ def resource_laws(ran: FinishedRun) -> Iterator[str]:
         return
     yield from _rows(costs)
     yield from _hours(ran, costs)
-    pricing = ran.scenario.pricing
-    if pricing.savings_plan is None and not pricing.reserved_instances:
-        yield from _bills(ran, costs)
+    yield from _bills(ran, costs)
 
 
 def _rows(costs: list[Block]) -> Iterator[str]:
-    """All usage has a resource, no purchase has one, and no two rows have the same key."""
+    """What tasks and idle capacity cost has a resource, a commitment's own rows have none, and no two have one key."""
     names = ("ChargePeriodStart", "SkuId", "AvailabilityZone", "x_CapacityProvider", "x_Group", "ResourceId")
+    names += ("ChargeCategory", "CommitmentDiscountId", "CommitmentDiscountStatus", "ResourceType")
     for row in costs:
-        if (row["ResourceId"] is None) != (row["ChargeCategory"] == "Purchase"):
+        if (row["ResourceId"] is None) != (row["x_Share"] == "commitment"):
             yield f"{row['ChargeCategory']} of {row['SkuId']} is of the resource {row['ResourceId']}"
-    seen = Counter((*(row[name] for name in names), row["ResourceType"]) for row in costs)
+    seen = Counter(tuple(row[name] for name in names) for row in costs)
     yield from (f"{count} rows are {key}" for key, count in seen.items() if count > 1)
 
 
@@ -85,25 +84,25 @@ def _hours_by_period(ran: FinishedRun, first: int, last: int | None) -> Iterator
 
 
 def _bills(ran: FinishedRun, costs: list[Block]) -> Iterator[str]:
-    """Without commitments the rows of a resource sum to its `cost_usd`, and on an instance also for each payer."""
-    billed: Counter[str] = Counter()
+    """The rows of a resource sum to its `cost_usd`, and on an instance also for each payer."""
+    effective: Counter[str] = Counter()
     by_payer: Counter[tuple[str, str]] = Counter()
     for row in costs:
-        billed[row["ResourceId"]] += row["BilledCost"]
+        if row["ResourceId"] is not None:
+            effective[row["ResourceId"]] += row["EffectiveCost"]
         if row["x_Group"] is not None and row["ResourceType"] != "Task":
-            by_payer[row["ResourceId"], row["x_Group"]] += row["BilledCost"]
+            by_payer[row["ResourceId"], row["x_Group"]] += row["EffectiveCost"]
     expected = {
         f"container-instance/{host['container_instance_id']}": host["cost_usd"] for host in ran.instances()
     }
     expected |= {f"task/{task['task_id']}": task["cost_usd"] for task in ran.tasks(launch_type="FARGATE")}
-    for resource in expected.keys() | billed.keys():
-        if abs(expected.get(resource, 0.0) - billed[resource]) > NEAR:
-            yield f"{resource} costs {billed[resource]} in costs and {expected.get(resource)} in its own row"
+    for resource in expected.keys() | effective.keys():
+        if abs(expected.get(resource, 0.0) - effective[resource]) > NEAR:
+            yield f"{resource} costs {effective[resource]} in costs and {expected.get(resource)} in its own row"
     of_tasks: Counter[tuple[str, str]] = Counter()
     for task in ran.tasks():
         if task["container_instance_id"] is not None:
             of_tasks[f"container-instance/{task['container_instance_id']}", task["group"]] += task["cost_usd"]
-    machines = {f"service:{service.name}" for service in ran.scenario.services if service.machines}
     for key in of_tasks.keys() | by_payer.keys():
-        if key[1] not in machines and abs(of_tasks[key] - by_payer[key]) > NEAR:
+        if abs(of_tasks[key] - by_payer[key]) > NEAR:
             yield f"{key} pays {by_payer[key]} in costs and {of_tasks[key]} in tasks"

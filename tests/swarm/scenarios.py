@@ -27,7 +27,7 @@ from tests.swarm.images import IMAGE_FEATURES, add_images
 from tests.swarm.services import SERVICE_FEATURES
 from tests.swarm.virtual_machines import VIRTUAL_MACHINE_FEATURES, add_virtual_machines
 
-ROWS = ("cost_per_resource",)
+ROWS = ("cost_per_resource", "ec2_instance_plan", "zonal_reservations", "odd_start", "odd_periods")
 FEATURES = (
     *("spare_group", "several_groups", "spot_group", "few_zones", "attributes", "instance_failures"),
     *("slow_launch", "gpus", "trunking", "fargate", "fargate_spot", "fargate_quota", "fargate_rate"),
@@ -91,7 +91,7 @@ def draw(seed: int, number: int) -> Drawn:
     # Features of the cost rows have their own random stream, so that they do not change the cluster of a known seed.
     apart = random.Random(f"clustersim swarm {seed} {number} rows")
     switches |= {name for name in ROWS if apart.random() < 0.5}
-    return _Drawing(rng, frozenset(switches)).drawn(number)
+    return _Drawing(rng, frozenset(switches), apart).drawn(number)
 
 
 def count_features(drawn: list[Drawn]) -> dict[str, int]:
@@ -102,8 +102,8 @@ def count_features(drawn: list[Drawn]) -> dict[str, int]:
 class _Drawing:
     """The scenario that is being drawn."""
 
-    def __init__(self, rng: random.Random, switches: frozenset[str]) -> None:
-        self.rng = rng
+    def __init__(self, rng: random.Random, switches: frozenset[str], apart: random.Random) -> None:
+        self.rng, self.apart = rng, apart
         self.switches = switches
         self.features: set[str] = set()
         self.minutes = rng.randint(60, 180)
@@ -170,6 +170,7 @@ class _Drawing:
         add_images(self, written)
         if self.pick("cost_per_resource"):
             written.setdefault("sampling", {})["costPerResource"] = True
+        self._money(written)
         return Drawn(number, frozenset(self.features), written, self.trace)
 
     def _cluster(self) -> Block:
@@ -201,6 +202,39 @@ class _Drawing:
         if self.pick("reserved_instances"):
             pricing["reservedInstances"] = [{"instanceType": "swarm.small", "count": 2, "usdPerHour": 0.06}]
         return pricing
+
+    def _money(self, written: Block) -> None:
+        """Draw more commitments, a start within an hour, and periods that no hour divides.
+
+        They come from a random stream of their own; of the cluster only what follows the clock may change.
+        """
+        rng, pricing = self.apart, written["pricing"]
+        if self.pick("ec2_instance_plan"):
+            plan = {"savingsPlanType": "EC2Instance", "ec2InstanceFamily": rng.choice(("swarm", "m6i"))}
+            pricing["savingsPlans"] = [
+                {**plan, "usdPerHour": rng.choice((0.05, 0.7)), "discount": {"ec2": rng.choice((0.2, 0.45))}},
+                {"usdPerHour": 0.1, "discount": {"fargate": 0.3}},
+            ]
+        if self.pick("zonal_reservations"):
+            kinds = (kind for kind in ("swarm.middle", "swarm.wide", "swarm.small"))
+            pricing["reservedInstances"] = [
+                *pricing.get("reservedInstances", []),
+                *(
+                    {
+                        "instanceType": kind,
+                        "count": 1,
+                        "usdPerHour": 0.05,
+                        "availabilityZone": rng.choice(ZONES),
+                    }
+                    for kind in kinds
+                ),
+            ]
+        if self.pick("odd_start"):
+            seconds = rng.choice((17 * 60, 30 * 60, 3_599))
+            written["start"] = f"2026-01-01T00:{seconds // 60:02}:{seconds % 60:02}Z"
+        if self.pick("odd_periods"):
+            period = rng.choice(("15m", "25m", "1h", "90m", "1d"))
+            written.setdefault("sampling", {})["costPeriod"] = period
 
     # --- capacity ------------------------------------------------------------------------------------------
 

@@ -92,14 +92,15 @@ def _alone(ran: FinishedRun) -> Iterator[str]:
 
 
 def _paid(ran: FinishedRun) -> Iterator[str]:
-    """The cost of a service is the cost of its virtual machines."""
+    """A service pays for its virtual machines while they run a copy; their boot is idle capacity without a payer."""
     for service in ran.scenario.services:
         if service.machines is None:
             continue
         cost = sum(host["cost_usd"] for host in ran.instances(auto_scaling_group=service.machines))
         reported = ran.summary["services"][service.name]["cost_usd"]
-        if abs(cost - reported) > CENT:
-            yield f"{service.name} costs {reported}, its machines {cost}"
+        copies = sum(task["cost_usd"] for task in ran.tasks(service=service.name))
+        if abs(copies - reported) > CENT or reported > cost + CENT:
+            yield f"{service.name} costs {reported}, its copies {copies}, its machines {cost}"
 
 
 def _guests(ran: FinishedRun) -> Iterator[str]:

@@ -1,157 +1,135 @@
 """Rows of `costs` with FOCUS columns, per payer or per resource.
 
-Decides the content of the columns. Knows no usage accounts and no commitments: `control.billing.cost_ledger`, which
-calls it, has priced the line items and computed the billed cost of each. With `sampling.costPerResource` a line item
-becomes a row for each resource that has a part in it, in order of the resources' numbers; the parts keep its price and
-factors.
+Decides the content of the columns. Knows no usage accounts and settles nothing: `control.billing.cost_ledger`, which
+calls it, brings priced line items, and the fees and unused parts of commitments. With `sampling.costPerResource` a line
+item becomes a row for each resource that has a part in it, in order of their numbers; the parts keep its price.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from clustersim.control.billing.period_usage import NO_PAYER, LineItems, PeriodUsage
+from clustersim.control.billing.price_list import EC2, FARGATE_UNIT_MS, PriceList
 from clustersim.control.billing.resource_costs import ResourceAmounts
 from clustersim.engine.compiled import Array
-from clustersim.policy.pricing.savings_plans import Bill
+from clustersim.policy.pricing.commitments import Commitment
 from clustersim.record.columns import coerce_column
 from clustersim.record.recorder import BATCH_ROWS, Recorder
 from clustersim.record.schema import COSTS, NAME
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import MS_PER_HOUR, NEVER
 from clustersim.world.state.world import Names
 
-EC2 = "Amazon Elastic Compute Cloud"
-ECS = "Amazon Elastic Container Service"
-NO_PAYER = NEVER
 SPLIT_COLUMNS = ("PricingQuantity", "BilledCost", "EffectiveCost")
 CostColumns = dict[str, list[Any]]
 
 
-class PricedSku(NamedTuple):
-    """One SKU in one zone with its prices: the columns of `costs` that a period does not change."""
+class CostRows:
+    """The columns of the rows of a run's periods."""
 
-    number: int
-    service: str
-    resource_type: str
-    unit: str
-    list_price: float | None
-    price: float
-    provider: int
-    zone: int
-
-
-class UsageSource(NamedTuple):
-    """The usage account that a line item was read from.
-
-    Either a class of instances (`column` -1), or a row and column of Fargate's; `unit_ms` of it are one hour of the
-    priced unit.
-    """
-
-    row: int
-    column: int
-    unit_ms: float
-
-
-class LineItem(NamedTuple):
-    """One payer's usage of one SKU: `quantity` in hours (or the SKU's unit), `usd` at the SKU's price."""
-
-    sku: PricedSku
-    payer: int
-    quantity: float
-    usd: float
-    source: UsageSource
-
-
-def cost_columns(
-    items: Sequence[LineItem], names: Names, skus: Sequence[str], billed: Array, effective: Array
-) -> CostColumns:
-    """Return the rows of line items, which show the `billed` and `effective` USD."""
-    services = len(names.services)
-    return {
-        "ChargeCategory": ["Usage"] * len(items),
-        "ServiceName": [item.sku.service for item in items],
-        "AvailabilityZone": [names.zones[item.sku.zone] for item in items],
-        "ResourceType": [item.sku.resource_type for item in items],
-        "SkuId": [skus[item.sku.number] for item in items],
-        "PricingQuantity": [_quantity(item) for item in items],
-        "PricingUnit": [item.sku.unit for item in items],
-        "ListUnitPrice": [item.sku.list_price for item in items],
-        "BilledCost": billed.tolist(),
-        "EffectiveCost": effective.tolist(),
-        "x_CapacityProvider": [
-            names.providers[item.sku.provider] if item.sku.provider >= 0 else None for item in items
-        ],
-        "x_Service": [names.services[c.payer] if 0 <= c.payer < services else None for c in items],
-        "x_Group": [names.groups[item.payer] if item.payer >= 0 else None for item in items],
-    }
-
-
-def merge_equal_items(columns: CostColumns, items: Sequence[LineItem]) -> CostColumns:
-    """Return the columns with one row per SKU and payer: instances that differ in an attribute alone have equal SKUs.
-
-    Rows beyond the line items (fees) stay as they are.
-    """
-    rows: dict[tuple[PricedSku, int], int] = {}
-    firsts: list[int] = []
-    row_of = []
-    for position, item in enumerate(items):
-        row = rows.setdefault((item.sku, item.payer), len(rows))
-        if row == len(firsts):
-            firsts.append(position)
-        row_of.append(row)
-    merged: CostColumns = {}
-    for name, cells in columns.items():
-        merged[name] = [cells[position] for position in firsts]
-        if name in SPLIT_COLUMNS:
-            merged[name] = np.bincount(row_of, weights=cells[: len(items)], minlength=len(firsts)).tolist()
-        merged[name] += cells[len(items) :]
-    return merged
-
-
-def _quantity(item: LineItem) -> float:
-    """Return the quantity in the SKU's own unit: a volume's hours are GiB-months."""
-    priced = item.sku
-    if priced.resource_type == "Volume" and priced.list_price:
-        return item.quantity * priced.price / priced.list_price
-    return item.quantity
-
-
-def add_fees(columns: CostColumns, bill: Bill) -> None:
-    """Add rows for the fees of commitments: billed in full, used or not; the effective cost is the unused part."""
-    fees = (
-        ("ReservedInstances", bill.reserved_fee_usd, bill.reserved_unused_usd),
-        ("ComputeSavingsPlan", bill.plan_fee_usd, bill.plan_unused_usd),
-    )
-    for name, fee, unused in fees:
-        if float(fee.sum()) == 0.0:
-            continue
-        row: dict[str, Any] = {
-            "ChargeCategory": "Purchase",
-            "ServiceName": EC2,
-            "SkuId": name,
-            "PricingQuantity": float(fee.size),
-            "PricingUnit": "Hours",
-            "BilledCost": float(fee.sum()),
-            "EffectiveCost": float(unused.sum()),
+    def __init__(self, prices: PriceList, commitments: Sequence[Commitment], names: Names) -> None:
+        self._prices, self._commitments = prices, commitments
+        skus = prices.skus
+        providers = [names.providers[sku.provider] if sku.provider >= 0 else None for sku in skus]
+        self._of_sku = {
+            "ServiceName": _words([sku.service for sku in skus]),
+            "AvailabilityZone": _words([names.zones[sku.zone] for sku in skus]),
+            "ResourceType": _words([sku.resource_type for sku in skus]),
+            "SkuId": _words([sku.name for sku in skus]),
+            "PricingUnit": _words([sku.unit for sku in skus]),
+            "ListUnitPrice": np.array([sku.list_price for sku in skus]),
+            "x_CapacityProvider": _words(providers),
         }
-        for column, values in columns.items():
-            values.append(row.get(column))
+        self._category = _words(["Dynamic" if sku.spot else "Standard" for sku in skus])
+        outsiders = [None] * (len(names.groups) - len(names.services) + 1)
+        self._of_payer = {
+            "x_Service": _words([*names.services, *outsiders]),
+            "x_Group": _words([*names.groups, None]),
+        }
+        self._status = _words([*("Used" for _ in commitments), None])
+        self._discount_ids = _words([*(each.discount_id for each in commitments), None])
+
+    def of_items(self, items: LineItems) -> CostColumns:
+        """Return the rows of line items."""
+        covered = items.commitment >= 0
+        columns = {name: words[items.sku].tolist() for name, words in self._of_sku.items()}
+        columns |= {name: words[items.payer].tolist() for name, words in self._of_payer.items()}
+        return columns | {
+            "ChargeCategory": ["Usage"] * items.sku.size,
+            "PricingQuantity": (items.hours * self._prices.units_per_hour[items.sku]).tolist(),
+            "BilledCost": items.billed.tolist(),
+            "EffectiveCost": items.effective.tolist(),
+            "x_Share": np.where(items.payer == NO_PAYER, "idle", "task").tolist(),
+            "PricingCategory": np.where(covered, "Committed", self._category[items.sku]).tolist(),
+            "CommitmentDiscountId": self._discount_ids[items.commitment].tolist(),
+            "CommitmentDiscountStatus": self._status[items.commitment].tolist(),
+        }
+
+    def add_commitments(self, columns: CostColumns, usage: PeriodUsage) -> None:
+        """Add the purchase of each commitment, and a row of usage for what of it is unused."""
+        for commitment, unused in zip(self._commitments, usage.unused.tolist(), strict=True):
+            if commitment.usd_per_hour == 0.0:
+                continue
+            bought = commitment.quantity * usage.commitment_hours
+            row: dict[str, Any] = {
+                "ServiceName": EC2,
+                "SkuId": commitment.sku,
+                "PricingUnit": "Hours",
+                "ListUnitPrice": commitment.usd_per_hour,
+                "x_Share": "commitment",
+                "CommitmentDiscountId": commitment.discount_id,
+            }
+            purchase = {
+                "ChargeCategory": "Purchase",
+                "PricingQuantity": bought,
+                "BilledCost": bought * commitment.usd_per_hour,
+                "EffectiveCost": 0.0,
+                "PricingCategory": "Standard",
+            }
+            _append(columns, row | purchase)
+            if unused > 0.0:
+                rest = {
+                    "ChargeCategory": "Usage",
+                    "PricingQuantity": unused / commitment.usd_per_hour,
+                    "BilledCost": 0.0,
+                    "EffectiveCost": unused,
+                    "PricingCategory": "Committed",
+                    "CommitmentDiscountStatus": "Unused",
+                }
+                _append(columns, row | rest)
+
+
+def merge_equal_items(items: LineItems, prices: PriceList) -> LineItems:
+    """Return the items with one per SKU, payer and commitment: classes that differ in an attribute have equal SKUs."""
+    sku = prices.equal_to[items.sku]
+    nobody_last = np.where(items.payer == NO_PAYER, np.iinfo(np.int64).max, items.payer)
+    order = np.lexsort((items.commitment, nobody_last, sku))
+    keys = np.column_stack([sku, items.payer, items.commitment])[order]
+    if len(keys) == 0:
+        return items
+    first = np.flatnonzero(np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)]))
+    amounts = (
+        np.add.reduceat(column[order], first) for column in (items.hours, items.billed, items.effective)
+    )
+    return LineItems(*keys[first].T, *amounts)
 
 
 def split_by_resource(
-    columns: CostColumns, items: Sequence[LineItem], parts: Sequence[ResourceAmounts], recorder: Recorder
+    columns: CostColumns, shares: Sequence[tuple[Array, Array]], recorder: Recorder
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows split by resource, at most `BATCH_ROWS` at a time; `parts` are those of each line item.
+    """Yield the rows split by resource, at most `BATCH_ROWS` at a time.
 
-    Rows beyond the line items (fees) belong to no resource and stay as they are.
+    `shares` are the serials and shares of each line item's resources. Rows of commitments, which follow the line
+    items, belong to no resource and stay as they are.
     """
-    fees = len(columns["SkuId"]) - len(items)
-    counts = [part.serials.size for part in parts] + [1] * fees
+    others = len(columns["SkuId"]) - len(shares)
+    counts = [serials.size for serials, _ in shares] + [1] * others
     row_of = np.repeat(np.arange(len(counts)), counts)
-    serials = np.concatenate([*(part.serials for part in parts), np.full(fees, NEVER)])
-    shares = np.concatenate([*map(_shares, items, parts), np.ones(fees)])
+    serials = np.concatenate([*(serials for serials, _ in shares), np.full(others, NEVER)])
+    parts = np.concatenate([*(share for _, share in shares), np.ones(others)])
     kinds = ["task" if kind == "Task" else "container-instance" for kind in columns["ResourceType"]]
     unsplit = {
         name: coerce_column(
@@ -166,15 +144,27 @@ def split_by_resource(
         rows = slice(first, first + BATCH_ROWS)
         chunk: dict[str, Any] = {name: values[row_of[rows]] for name, values in unsplit.items()}
         for name in SPLIT_COLUMNS:
-            chunk[name] = chunk[name] * shares[rows]
+            chunk[name] = chunk[name] * parts[rows]
         resources = zip(row_of[rows].tolist(), serials[rows].tolist(), strict=True)
         chunk["ResourceId"] = [None if n == NEVER else f"{kinds[row]}/{n}" for row, n in resources]
         yield chunk
 
 
-def _shares(item: LineItem, parts: ResourceAmounts) -> Array:
-    """Return the share of each part in a line item; rounding remainders of an idle quantity are shared by none."""
-    if item.quantity <= 0.0:
-        return np.zeros(parts.amounts.size)
-    shares: Array = parts.amounts / (item.source.unit_ms * item.quantity)
-    return shares
+def resource_shares(
+    items: LineItems, prices: PriceList, class_weight: Array, amounts: Sequence[ResourceAmounts]
+) -> list[tuple[Array, Array]]:
+    """Return the serials of each item's resources, and the share of each in it."""
+    account, part = prices.account[items.sku], prices.part[items.sku]
+    unit_ms = np.where(part == NEVER, class_weight[np.where(part == NEVER, account, 0)] * MS_PER_HOUR, 0.0)
+    unit_ms[part != NEVER] = FARGATE_UNIT_MS[part[part != NEVER]]
+    wholes = (unit_ms * items.hours).tolist()
+    return [(of.serials, of.amounts / whole) for of, whole in zip(amounts, wholes, strict=True)]
+
+
+def _append(columns: CostColumns, row: dict[str, Any]) -> None:
+    for column, values in columns.items():
+        values.append(row.get(column))
+
+
+def _words(words: Sequence[str | None]) -> Array:
+    return np.array(words, dtype=object)

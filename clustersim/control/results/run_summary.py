@@ -16,9 +16,6 @@ from clustersim.record.schema import SCHEMA_VERSION
 from clustersim.vocabulary import WAIT_REASON_TEXTS
 from clustersim.world.state.world import World
 
-ROUNDING = 1e-9
-"""The share of the total cost below which a difference is rounding error."""
-
 
 def summarise(
     world: World, task_writer: TaskTableWriter, ledger: CostLedger, traffic: Traffic
@@ -34,9 +31,9 @@ def summarise(
     return {
         "schema_version": SCHEMA_VERSION,
         "cost_usd": ledger.billed_usd,
-        "cost_usd_idle": _idle_cost(
-            ledger.billed_usd, float(task_writer.cost_by_group.sum() + ledger.unoccupied_usd.sum())
-        ),
+        "cost_usd_idle": ledger.idle_usd,
+        "cost_usd_commitment_unused": ledger.unused_usd,
+        "cost_usd_shared": 0.0,
         "cost_usd_by_capacity_provider": by_provider,
         "instance_hours": ledger.instance_hours,
         "fargate_vcpu_hours": ledger.fargate_vcpu_hours,
@@ -59,20 +56,13 @@ def summarise(
         "guest_os_vcpu_hours": ledger.guest_vcpu_hours,
         "guest_os_cost_usd": ledger.guest_usd,
         "services": {
-            name: _service_summary(world, task_writer, traffic, s, float(ledger.unoccupied_usd[s]))
-            for s, name in enumerate(names.services)
+            name: _service_summary(world, task_writer, traffic, s) for s, name in enumerate(names.services)
         },
         "run_tasks": {
             entry.name: task_writer.run_task_summary(number)
             for number, entry in enumerate(world.scenario.run_tasks)
         },
     }
-
-
-def _idle_cost(billed: float, paid: float) -> float:
-    """Return the idle cost; differences below rounding error are reported as 0."""
-    idle = billed - paid
-    return 0.0 if abs(idle) < ROUNDING * billed else idle
 
 
 def _mean_reservation(part: Any, whole: Any) -> float | None:
@@ -83,9 +73,9 @@ def _mean_reservation(part: Any, whole: Any) -> float | None:
 
 
 def _service_summary(
-    world: World, task_writer: TaskTableWriter, traffic: Traffic, service: int, unoccupied_usd: float
+    world: World, task_writer: TaskTableWriter, traffic: Traffic, service: int
 ) -> dict[str, Any]:
-    """Return one entry under `services`; `unoccupied_usd` is the cost of its virtual machines without a copy."""
+    """Return one entry under `services`."""
     row = world.state.services.rows[service]
     length = world.scenario.duration_ms
     load = traffic.summary(service)
@@ -97,7 +87,8 @@ def _service_summary(
         "requests_failed": load.requests_failed if load else None,
         "response_time_p50_s": _none_if_nan(load.response_time_p50_s) if load else None,
         "response_time_p99_s": _none_if_nan(load.response_time_p99_s) if load else None,
-        "cost_usd": float(task_writer.cost_by_group[service]) + unoccupied_usd,
+        "cost_usd": float(task_writer.cost_by_group[service]),
+        "compute_cost_usd": float(task_writer.cost_by_group[service]),
     }
 
 

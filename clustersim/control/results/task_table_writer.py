@@ -2,7 +2,7 @@
 
 Turns the buffers of ended tasks and terminated instances, which compiled code fills, into columns of these tables.
 Called whenever a buffer is full and once at the end, then also with tasks and instances that are still alive. Decides
-nothing.
+nothing. Where commitments are settled by the hour, rows wait until the hour in which they end is settled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from clustersim.control.billing.commitment_savings import CommitmentSavings
 from clustersim.control.events.column_buffer import ColumnBuffer, SelectedRows
 from clustersim.engine.compiled import Array
 from clustersim.record.columns import Vocabulary
@@ -56,7 +57,7 @@ class RunTaskTally:
 class TaskTableWriter:
     """The tables `tasks` and `container_instances` of a run."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World, recorder: Recorder, savings: CommitmentSavings | None) -> None:
         self.world = world
         self.recorder = recorder
         groups = len(world.names.groups)
@@ -64,7 +65,10 @@ class TaskTableWriter:
         self.cost_by_group = np.zeros(max(1, groups))
         self.failed_by_group = np.zeros(max(1, groups), np.int64)
         self.tallies = [RunTaskTally() for _ in world.scenario.run_tasks]
-        self.instance_cost = 0.0
+        self.savings = savings
+        """What commitments take off the costs of tasks and instances; None without commitments."""
+        self._unsettled: list[tuple[Array, Array]] = []
+        """Tasks and instances that ended in an hour which is not settled."""
         self._on_machines = np.array([s.machines is not None for s in world.scenario.services] or [False])
         self._reference_ids = {
             number: entry.trace.reference_id
@@ -105,27 +109,46 @@ class TaskTableWriter:
 
     def write_ended(self) -> None:
         """Write the ended tasks and terminated instances, and empty their buffers."""
-        counters = self.world.state.counters
-        self._write_tasks(self.world.state.outputs.finished_tasks[: counters.finished_tasks])
-        counters.finished_tasks = 0
-        self._write_instances(self.world.state.outputs.terminated_instances[: counters.terminated_instances])
-        counters.terminated_instances = 0
+        state = self.world.state
+        counters = state.counters
+        tasks = state.outputs.finished_tasks[: counters.finished_tasks]
+        instances = state.outputs.terminated_instances[: counters.terminated_instances]
+        if self.savings is None:
+            self._write_tasks(tasks, ended=True)
+            self._write_instances(instances, ended=True)
+        else:
+            self.savings.note_classes(instances)
+            self.savings.note_classes(state.instances.rows[self.world.live_instances()])
+            self._unsettled.append((tasks.copy(), instances.copy()))
+            self._write_settled(self.savings.settled_until)
+        counters.finished_tasks = counters.terminated_instances = 0
+
+    def _write_settled(self, until: int) -> None:
+        """Write the tasks and instances whose last hour is settled."""
+        while self._unsettled:
+            tasks, instances = self._unsettled[0]
+            if np.any(tasks["stopped"] > until) or np.any(instances["terminated"] > until):
+                return
+            self._write_tasks(tasks, ended=True)
+            self._write_instances(instances, ended=True)
+            del self._unsettled[0]
 
     def close(self) -> None:
         """Write the last buffers, then the tasks and instances still alive, in order of id."""
         self.write_ended()
         state = self.world.state
         tasks = state.tasks.rows[self.world.live_tasks()]
-        self._write_tasks(tasks[np.argsort(tasks["task_id"])])
+        self._write_tasks(tasks[np.argsort(tasks["task_id"])], ended=False)
         instances = state.instances.rows[self.world.live_instances()]
-        self._write_instances(instances[np.argsort(instances["instance_id"])])
+        self._write_instances(instances[np.argsort(instances["instance_id"])], ended=False)
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
-    def _write_tasks(self, records: Array) -> None:
+    def _write_tasks(self, records: Array, *, ended: bool) -> None:
         if records.size == 0:
             return
         rows = ColumnBuffer(records)
+        costs = rows["cost"] if self.savings is None else self.savings.task_costs(rows, ended)
         sets, items = self.world.state.sets.rows, self.world.state.sets.strategy_items
         set_of, item_of = rows["set"], rows["strategy_item"]
         group = sets["group"][set_of]
@@ -152,7 +175,7 @@ class TaskTableWriter:
             "stopped_reason": self._reasons(rows, deployment),
             "exit_code": rows["exit_code"],
             "health_status": np.where(sets["check_ms"][set_of] > 0, rows["health"], NEVER).astype(np.int32),
-            "cost_usd": rows["cost"],
+            "cost_usd": costs,
         }
         instants = (
             "created",
@@ -169,7 +192,7 @@ class TaskTableWriter:
         if self._reference_ids:
             columns["reference_id"] = self._references(rows, group)
         self.recorder.append_columns("tasks", columns)
-        self._add_to_counts(rows, group)
+        self._add_to_counts(rows, group, costs)
 
     def _deployments(self, numbers: Array) -> Array:
         """Return codes of `ecs-svc/N`, adding the words of new deployments."""
@@ -230,7 +253,7 @@ class TaskTableWriter:
                 codes[mask] = words.code(template)
         return codes
 
-    def _add_to_counts(self, rows: ColumnBuffer, groups: Array) -> None:
+    def _add_to_counts(self, rows: ColumnBuffer, groups: Array, costs: Array) -> None:
         """Add these tasks to the counts of the summary; only times from `start` to the end count (MODEL.md: money)."""
         clock = self.world.state.clock
         begin, end = int(clock.window_start), int(clock.end)
@@ -245,7 +268,7 @@ class TaskTableWriter:
         self.counts["failed"] += int(np.count_nonzero(failed))
         self.counts["never_placed"] += int(np.count_nonzero(created & (rows["placed"] < 0)))
         size = self.cost_by_group.size
-        self.cost_by_group += np.bincount(groups, weights=rows["cost"], minlength=size)
+        self.cost_by_group += np.bincount(groups, weights=costs, minlength=size)
         self.failed_by_group += np.bincount(groups[failed], minlength=size)
         if not self.tallies:
             return
@@ -294,9 +317,10 @@ class TaskTableWriter:
 
     # --- instances -----------------------------------------------------------------------------------------
 
-    def _write_instances(self, rows: Array) -> None:
+    def _write_instances(self, rows: Array, *, ended: bool) -> None:
         if rows.size == 0:
             return
+        costs = rows["cost"] if self.savings is None else self.savings.instance_costs(rows, ended)
         state = self.world.state
         classes = state.capacity.classes[rows["instance_class"]]
         lived = (rows["integrated_until"] - rows["registered"]).astype(np.float64)
@@ -321,10 +345,9 @@ class TaskTableWriter:
                 "tasks_started": rows["tasks_started"],
                 "cpu_reservation_mean": 100.0 * rows["cpu_area"] / lived / classes["cpu"],
                 "memory_reservation_mean": 100.0 * rows["memory_area"] / lived / classes["memory"],
-                "cost_usd": rows["cost"],
+                "cost_usd": costs,
             },
         )
-        self.instance_cost += float(rows["cost"].sum())
 
 
 def _termination_words(world: World) -> list[str | None]:

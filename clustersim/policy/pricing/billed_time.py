@@ -1,96 +1,65 @@
-"""Prices of usage over time: Fargate tasks, EC2 instances, root volumes.
+"""Billed time: from when and until when a task or an instance pays, and how its time is rounded.
 
-Decides how time becomes cost: rounding to seconds, the minimum, and which size is multiplied by which price. Pure
-arithmetic on numbers and numpy columns alike; it must not know the clock, the world or the catalogue. The billing
-modules of `control` call it for accrued and invoiced usage; commitments are applied afterwards
-(`policy.pricing.savings_plans`).
+Decides who pays until when, the rounding to seconds, and the minimum of a minute. Kernels on numbers and on columns; it
+must not know the clock, the world or the catalogue. `world.state.usage` calls it for what accrues, `control.billing`
+for the same time by resource; prices and commitments are applied afterwards.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MIB_PER_GIB, MS_PER_SECOND
+from clustersim.engine.compiled import Array, inlined, kernel_entry
+from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 
-SECONDS_PER_HOUR = 3_600
 HOURS_PER_MONTH = 730  # the month of AWS prices per GB-month
-MINIMUM_S = 60  # per task and per instance, Linux (AWS Fargate and EC2 pricing)
+BILLING_MINIMUM_MS = MS_PER_MINUTE  # per task and per instance, Linux (AWS Fargate and EC2 pricing)
 INCLUDED_EPHEMERAL_GIB = 20  # included with every Fargate task (AWS Fargate pricing)
 
-Int64s = npt.NDArray[np.int64]
-Float64s = npt.NDArray[np.float64]
-Amount = TypeVar("Amount", float, Float64s)
-"""A number, or a column of them."""
+EC2_PAYS_WHILE_STOPPING = True
+"""A task on an instance pays until it is STOPPED; False: until it begins to stop (ECS's count of its place)."""
+
+Longs = Annotated[Array, np.int64, 1]
 
 
-class FargateRates(Protocol):
-    """Prices of a vCPU-hour, of a GB-hour of memory, and of a GB-hour of ephemeral storage, USD."""
-
-    @property
-    def vcpu_usd_per_hour(self) -> float:
-        """USD per vCPU-hour."""
-
-    @property
-    def gb_usd_per_hour(self) -> float:
-        """USD per GB-hour of memory."""
-
-    @property
-    def ephemeral_gb_usd_per_hour(self) -> float:
-        """USD per GB-hour of ephemeral storage above what is included."""
+@inlined
+def paid_from(on_fargate: int, pull_started: int, placed: int) -> int:
+    """Return the instant from which a placed task pays: on Fargate the pull of its images, if it pulls any."""
+    return pull_started if on_fargate and pull_started >= 0 else placed
 
 
-class FargateHours(NamedTuple):
-    """The billed usage of a Fargate task: vCPU-hours, GB-hours of memory, GB-hours of extra storage."""
+@inlined
+def paid_until(on_fargate: int, stopping: int, now: int) -> int:
+    """Return the instant up to which a task pays, seen at `now`; `stopping` is when it began to stop (-1: not yet).
 
-    vcpu: float
-    memory_gb: float
-    ephemeral_gb: float
-
-    def usd(self, rates: FargateRates) -> float:
-        """Return the price of these hours, USD."""
-        return (
-            self.vcpu * rates.vcpu_usd_per_hour
-            + self.memory_gb * rates.gb_usd_per_hour
-            + self.ephemeral_gb * rates.ephemeral_gb_usd_per_hour
-        )
-
-
-def billed_seconds(start_ms: int, stop_ms: int, minimum_s: int = MINIMUM_S) -> int:
-    """Return the seconds billed for use from `start_ms` to `stop_ms`: rounded up, at least `minimum_s`.
-
-    AWS Fargate and EC2 pricing: per second, rounded up, one minute at least. Usage that continues at the end of the
-    simulation is billed without the minimum (MODEL.md: money): the caller passes `minimum_s=0`.
+    The one place that decides which of two tasks pays for a place that one leaves and the other takes.
     """
-    return max(-(-(stop_ms - start_ms) // MS_PER_SECOND), minimum_s)
+    if on_fargate or EC2_PAYS_WHILE_STOPPING or stopping < 0:
+        return now
+    return min(stopping, now)
 
 
-def billed_seconds_column(start_ms: Int64s, stop_ms: Int64s, minimum_s: int | Int64s = MINIMUM_S) -> Int64s:
-    """Return `billed_seconds` for whole columns; `minimum_s` may differ by row."""
-    seconds: Int64s = -(-(stop_ms - start_ms) // MS_PER_SECOND)
-    return np.maximum(seconds, minimum_s).astype(np.int64)
+@inlined
+def billing_round_up(length: int) -> int:
+    """Return the ms that billing adds to `length` ms: up to a full second, and to at least a minute.
 
-
-def fargate_hours(
-    seconds: int, cpu: int, memory_mib: int, ephemeral_gib: int = INCLUDED_EPHEMERAL_GIB
-) -> FargateHours:
-    """Return the billed usage of a task of `cpu` units and `memory_mib` MiB over `seconds`.
-
-    The configured size counts, not the actual use (AWS Fargate pricing). A GB is 1,024 MiB; storage counts above the
-    included 20 GiB.
+    What continues at the end of the simulation is billed as it is (MODEL.md: money): the caller adds nothing.
     """
-    hours = seconds / SECONDS_PER_HOUR
-    extra_gib = max(0, ephemeral_gib - INCLUDED_EPHEMERAL_GIB)
-    return FargateHours(cpu / CPU_UNITS_PER_VCPU * hours, memory_mib / MIB_PER_GIB * hours, extra_gib * hours)
+    billed = (length + MS_PER_SECOND - 1) // MS_PER_SECOND * MS_PER_SECOND
+    return max(billed, BILLING_MINIMUM_MS) - length
 
 
-def instance_usd(seconds: Amount, usd_per_hour: float) -> Amount:
-    """Return the price of an EC2 instance over billed `seconds`, without its volumes."""
-    return seconds / SECONDS_PER_HOUR * usd_per_hour
+@kernel_entry
+def paid_from_columns(on_fargate: Longs, pull_started: Longs, placed: Longs, begun: Longs) -> None:
+    """Write `paid_from` of each task into `begun`."""
+    for row in range(begun.size):
+        begun[row] = paid_from(on_fargate[row], pull_started[row], placed[row])
 
 
-def volume_usd(seconds: Amount, size_gib: int, usd_per_gib_month: float) -> Amount:
-    """Return the price of an EBS volume of `size_gib` over `seconds`; a month is 730 hours (EBS pricing)."""
-    return seconds / SECONDS_PER_HOUR * (size_gib * usd_per_gib_month / HOURS_PER_MONTH)
+@kernel_entry
+def round_up_columns(lengths: Longs, added: Longs) -> None:
+    """Write `billing_round_up` of each length into `added`."""
+    for row in range(added.size):
+        added[row] = billing_round_up(lengths[row])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clustersim.policy.pricing.commitments import ReservedInstances, SavingsPlan
 from clustersim.scenario.aws.checked_block import read_block, read_blocks, with_camel_case_keys
 from clustersim.scenario.catalog.custom_entries import CatalogError
 from clustersim.scenario.catalog.fargate_prices import FargateFactors, FargateUse
@@ -24,14 +25,10 @@ from clustersim.scenario.resolve.services import check_services, resolve_service
 from clustersim.scenario.resolve.subnets import resolve_subnets
 from clustersim.scenario.resolve.task_definitions import resolve_task_definitions
 from clustersim.scenario.resolve.virtual_machines import rename_machine_revisions
-from clustersim.scenario.sections.scenario import (
-    AutoScalingGroup,
-    Cluster,
-    FargatePrice,
-    Pricing,
-    Sampling,
-    SavingsPlan,
-)
+from clustersim.scenario.sections.pricing import FargatePrice, Pricing, WrittenSavingsPlan
+from clustersim.scenario.sections.scenario import Cluster, Sampling
+from clustersim.scenario.text.document import FieldPath
+from clustersim.scenario.text.overrides import suggest_name
 
 
 def resolve_scenario(context: Context) -> dict[str, Any]:
@@ -69,7 +66,7 @@ def resolve_scenario(context: Context) -> dict[str, Any]:
         "cluster": _resolve_cluster(context),
         "failures": resolve_failures(context),
         "sampling": _resolve_sampling(context),
-        "pricing": _resolve_pricing(context, capacity.groups),
+        "pricing": _resolve_pricing(context),
         "images": images,
         "registries": registries,
         "roles": resolved_roles,
@@ -176,7 +173,7 @@ def _check_row_count(context: Context) -> None:
             )
 
 
-def _resolve_pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricing:
+def _resolve_pricing(context: Context) -> Pricing:
     """Return the prices in use: missing Fargate prices of a region matter only to tasks on Fargate."""
     written = context.file.pricing
     prices: tuple[FargatePrice, ...] = ()
@@ -197,20 +194,67 @@ def _resolve_pricing(context: Context, groups: list[AutoScalingGroup]) -> Pricin
                 context.diagnostics.warn(path, warning)
         except CatalogError as error:
             context.diagnostics.add_problem(path, error.message, error.hint)
-    plan = written.savings_plan
     return Pricing(
         fargate=prices,
         fargate_spot_factor=written.fargate_spot_factor,
-        savings_plan=None
-        if plan is None
-        else SavingsPlan(
-            usd_per_hour=plan.usd_per_hour,
-            ec2_discount=plan.discount.ec2,
-            fargate_discount=plan.discount.fargate,
-        ),
-        reserved_instances=tuple(each.model_dump(by_alias=True) for each in written.reserved_instances),
+        savings_plans=_resolve_savings_plans(context),
+        reserved_instances=_resolve_reserved_instances(context),
         ebs_usd_per_gib_month=written.ebs_usd_per_gib_month,
     )
+
+
+def _resolve_savings_plans(context: Context) -> tuple[SavingsPlan, ...]:
+    """Return the Savings Plans: `savingsPlan`, then those of `savingsPlans`."""
+    written = context.file.pricing
+    plans: list[tuple[FieldPath, WrittenSavingsPlan]] = []
+    if written.savings_plan is not None:
+        plans.append((("pricing", "savingsPlan"), written.savings_plan))
+    plans += [(("pricing", "savingsPlans", n), plan) for n, plan in enumerate(written.savings_plans)]
+    for path, plan in plans:
+        _check_savings_plan(context, path, plan)
+    return tuple(
+        SavingsPlan(
+            plan.usd_per_hour, plan.discount.ec2, plan.discount.fargate, plan.ec2_instance_family or ""
+        )
+        for _, plan in plans
+    )
+
+
+def _check_savings_plan(context: Context, path: FieldPath, plan: WrittenSavingsPlan) -> None:
+    """Report a plan that saves nothing, and one whose type and family or discounts do not agree."""
+    report = context.diagnostics.add_problem
+    family, kind = plan.ec2_instance_family, plan.savings_plan_type
+    if (kind == "EC2Instance") != (family is not None):
+        what = (
+            "an EC2Instance plan names no family"
+            if family is None
+            else f"a {kind or 'Compute'} plan has a family"
+        )
+        report(path, what, "savingsPlanType: EC2Instance with ec2InstanceFamily: m6i, or neither")
+    elif family is not None and plan.discount.fargate > 0:
+        report(
+            (*path, "discount", "fargate"),
+            "an EC2Instance plan does not cover Fargate",
+            "discount: {ec2: 0.3}",
+        )
+    elif max(plan.discount.ec2, plan.discount.fargate) == 0:
+        right = "discount: {ec2: 0.4}" if family else "discount: {ec2: 0.28, fargate: 0.2}"
+        report(path, "a Savings Plan without a discount saves nothing", f"{right}, or no plan")
+
+
+def _resolve_reserved_instances(context: Context) -> tuple[ReservedInstances, ...]:
+    """Return the Reserved Instances, zonal ones in a zone of the scenario."""
+    reserved = []
+    for index, entry in enumerate(context.file.pricing.reserved_instances):
+        zone = entry.availability_zone
+        if zone is not None and zone not in context.zones:
+            context.diagnostics.add_problem(
+                ("pricing", "reservedInstances", index, "availabilityZone"),
+                f"{zone} is not a zone of this scenario",
+                suggest_name(zone, context.zones),
+            )
+        reserved.append(ReservedInstances(entry.instance_type, entry.count, entry.usd_per_hour, zone or ""))
+    return tuple(reserved)
 
 
 def _list_fargate_uses(context: Context) -> list[FargateUse]:

@@ -5,10 +5,11 @@ Decides its shape and defaults. Must not know the catalogue or what is launched;
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from pydantic import Field
 
+from clustersim.policy.pricing.commitments import ReservedInstances, SavingsPlan
 from clustersim.scenario.sections.resolved_section import ResolvedSection
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
 from clustersim.scenario.text.units import AtLeastOne, NonNegative, Share
@@ -22,26 +23,24 @@ class WrittenDiscount(WrittenSection):
 
 
 class WrittenSavingsPlan(WrittenSection):
-    """`savingsPlan`: a commitment per hour."""
+    """A Savings Plan: a commitment in USD per hour, with `ec2InstanceFamily` of one family of instances only."""
 
     usd_per_hour: NonNegative
     discount: WrittenDiscount = WrittenDiscount()
-
-
-class SavingsPlan(ResolvedSection):
-    """A commitment per hour in USD, and the discounts (0 to 1) that eligible usage gets under it."""
-
-    usd_per_hour: float
-    ec2_discount: float
-    fargate_discount: float
+    savings_plan_type: Literal["Compute", "EC2Instance"] | None = None
+    ec2_instance_family: str | None = None
 
 
 class WrittenReservedInstances(WrittenSection):
-    """An entry of `reservedInstances`: `count` instances of a type, paid for whether they run or not."""
+    """An entry of `reservedInstances`: `count` instances of a type, paid for whether they run or not.
+
+    With an `availabilityZone` they are zonal: they cover instances of that zone only, before regional ones do.
+    """
 
     instance_type: str
     count: AtLeastOne
     usd_per_hour: NonNegative
+    availability_zone: str | None = None
 
 
 class WrittenOperations(WrittenSection):
@@ -66,6 +65,7 @@ class WrittenPricing(WrittenSection):
     fargate_spot_factor: Share = 0.33
     fargate: FreeMapping | None = None
     savings_plan: WrittenSavingsPlan | None = None
+    savings_plans: list[WrittenSavingsPlan] = Field(default_factory=list)
     reserved_instances: list[WrittenReservedInstances] = Field(default_factory=list)
     ebs_usd_per_gib_month: NonNegative = 0.08
     managed_instances_fee: Share | None = None
@@ -77,6 +77,6 @@ class Pricing(ResolvedSection):
 
     fargate: tuple[FargatePrice, ...]
     fargate_spot_factor: float
-    savings_plan: SavingsPlan | None
-    reserved_instances: tuple[dict[str, Any], ...]
+    savings_plans: tuple[SavingsPlan, ...]
+    reserved_instances: tuple[ReservedInstances, ...]
     ebs_usd_per_gib_month: float

@@ -26,7 +26,7 @@ from clustersim.scenario.sections.cluster import Cluster, Subnet
 from clustersim.scenario.sections.deployment import Deployment
 from clustersim.scenario.sections.failures import Failures
 from clustersim.scenario.sections.images import ImagePulls, Images, Registry
-from clustersim.scenario.sections.pricing import FargatePrice, Pricing, SavingsPlan
+from clustersim.scenario.sections.pricing import FargatePrice, Pricing
 from clustersim.scenario.sections.resolved_section import (
     Architecture,
     Constraint,
@@ -75,7 +75,6 @@ __all__ = [
     "Routing",
     "RunTask",
     "Sampling",
-    "SavingsPlan",
     "Scenario",
     "ScheduledAction",
     "Series",

@@ -65,10 +65,10 @@ def print_report(
 
 
 def _money(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    total, idle = summary.get("cost_usd"), summary.get("cost_usd_idle")
+    total = summary.get("cost_usd")
     cost = _usd(total)
-    if total and idle is not None:
-        cost += f", including {_usd(idle)} idle ({100 * idle / total:.0f}%)"
+    if total:
+        cost += _parts(summary, total)
     used = [
         f"{name} {_percent(summary.get(key))}"
         for name, key in (("CPU", "cpu_reservation_mean"), ("memory", "memory_reservation_mean"))
@@ -89,6 +89,24 @@ def _money(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if used:
         facts.append(("instances reserved", ", ".join(used)))
     return facts
+
+
+def _parts(summary: Mapping[str, Any], total: float) -> str:
+    """Say what of the bill no service and no entry pays; with their costs in the tables it adds up to the bill."""
+    parts = [
+        (words, summary.get(key), always)
+        for words, key, always in (
+            ("idle", "cost_usd_idle", True),
+            ("unused commitments", "cost_usd_commitment_unused", False),
+            ("shared charges", "cost_usd_shared", False),
+        )
+    ]
+    shown = [
+        f"{_usd(usd)} {words} ({100 * usd / total:.0f}%)"
+        for words, usd, always in parts
+        if usd is not None and (usd or always)
+    ]
+    return f", including {', '.join(shown)}" if shown else ""
 
 
 def _tasks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,7 +21,10 @@ from clustersim.study.sweep.experimental_designs import PointValues
 
 _UNITS = (
     ("_usd", "USD"),
-    ("cost_usd_by_capacity_provider", "USD"),
+    *(
+        (f"cost_usd_{part}", "USD")
+        for part in ("by_capacity_provider", "idle", "commitment_unused", "shared")
+    ),
     ("_hours", "h"),
     ("_s", "s"),
     ("_reservation_mean", "percent"),

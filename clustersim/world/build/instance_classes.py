@@ -14,6 +14,7 @@ import numpy as np
 
 from clustersim.engine.random_streams import stream_key
 from clustersim.engine.records import Array, Table, new_table
+from clustersim.policy.pricing.billed_time import HOURS_PER_MONTH
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
 from clustersim.scenario.sections.capacity import InstancePool, ManagedInstancesProvider
 from clustersim.scenario.sections.scenario import InstanceType, Scenario
@@ -21,7 +22,6 @@ from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER, WEIGHT_PER_CPU_UNIT
 from clustersim.world.state.instance_tables import InstanceClassRow
 from clustersim.world.state.world import Names
 
-HOURS_PER_MONTH = 730  # AWS divides monthly prices by it
 HOST_PORTS = 100  # of an instance, including those reserved by the agent (MODEL.md)
 
 

@@ -13,12 +13,11 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.policy.pricing.billed_time import billing_round_up, paid_from, paid_until
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.tables import State
 
-BILLING_MINIMUM_MS = 60_000  # EC2 (Linux) and Fargate: per second, one minute at least (MODEL.md)
-SECOND_MS = 1_000
 Slots = Annotated[Array, np.int64, 1]
 Times = Annotated[Array, np.int64, 2]
 
@@ -77,8 +76,8 @@ def integrate_instance(state: State, slot: int, now: int) -> None:
 
 
 @kernel
-def accrue_task_cost(state: State, slot: int, until: int) -> None:
-    """Accrue the cost of a placed task up to `until`: its share of its instance, or its Fargate charge.
+def accrue_task_cost(state: State, slot: int, now: int) -> None:
+    """Accrue the cost of a placed task up to `now`: its share of its instance, or its Fargate charge.
 
     The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money). Fargate
     charges the configured size. Only time between the start of the measurement window and its end counts.
@@ -86,12 +85,13 @@ def accrue_task_cost(state: State, slot: int, until: int) -> None:
     t = state.tasks.rows[slot]
     if t.accrued_until < 0:
         return  # on Fargate, before the pull of its images
+    item = state.sets.strategy_items[t.strategy_item]
+    until = paid_until(item.fargate, t.stopping, now)
     passed = min(until, state.clock.end) - max(t.accrued_until, state.clock.window_start)
     t.accrued_until = until
     if passed <= 0:
         return
     group = state.sets.rows[t.set].group
-    item = state.sets.strategy_items[t.strategy_item]
     if item.fargate:
         charge_fargate(state, slot, item.price, passed)
         return
@@ -118,20 +118,13 @@ def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
     )
 
 
-@inlined
-def billing_round_up(length: int) -> int:
-    """Return the ms that billing adds to an interval of `length` ms: up to a full second and to at least a minute."""
-    billed = (length + SECOND_MS - 1) // SECOND_MS * SECOND_MS
-    return max(billed, BILLING_MINIMUM_MS) - length
-
-
 @kernel
 def settle_task_cost(state: State, slot: int, now: int) -> None:
     """Accrue the cost of a task that ends; for Fargate this includes the rounding of the billed time."""
     accrue_task_cost(state, slot, now)
     t = state.tasks.rows[slot]
     item = state.sets.strategy_items[t.strategy_item]
-    begun = t.pull_started if t.pull_started >= 0 else t.placed
+    begun = paid_from(item.fargate, t.pull_started, t.placed)
     if item.fargate and t.accrued_until >= 0 and begun >= state.clock.window_start:
         charge_fargate(state, slot, item.price, billing_round_up(now - begun))
 

@@ -25,7 +25,10 @@ from tests.harness import (
 from tests.swarm.scenarios import draw
 
 MONEY = ("PricingQuantity", "BilledCost", "EffectiveCost")
-KEY = ("ChargePeriodStart", "ChargePeriodEnd", "SkuId", "AvailabilityZone", "x_CapacityProvider", "x_Group")
+KEY = (
+    *("ChargePeriodStart", "ChargePeriodEnd", "SkuId", "AvailabilityZone", "x_CapacityProvider", "x_Group"),
+    *("ChargeCategory", "CommitmentDiscountId", "CommitmentDiscountStatus"),
+)
 BY_HALF_HOURS = {"costPeriod": "30m", "costPerResource": True}
 RATES = {"vcpuUsdPerHour": 0.04, "gbUsdPerHour": 0.004, "ephemeralGbUsdPerHour": 0.0001}
 
@@ -113,7 +116,9 @@ def test_what_a_commitment_covers_is_spread_in_proportion_and_its_rest_has_no_re
         assert sum(row["EffectiveCost"] for row in own) == pytest.approx(0.18 + 0.1)
     (fee,) = ran.rows("costs", ChargeCategory="Purchase")
     assert (fee["ResourceId"], fee["ResourceType"], fee["BilledCost"]) == (None, None, pytest.approx(0.2))
-    assert fee["EffectiveCost"] == pytest.approx(0)
+    assert fee["EffectiveCost"] == 0
+    shares = {row["CommitmentDiscountStatus"]: row["PricingQuantity"] for row in rows if row["x_Group"]}
+    assert shares == pytest.approx({None: 1 / 16, "Used": 1 / 16})  # of the instance of the one task
 
 
 @pytest.mark.parametrize("number", range(3))

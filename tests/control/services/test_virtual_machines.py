@@ -32,7 +32,7 @@ def machines(count: int = 4, duration: str = "2h", machine: Block | None = None,
 
 
 def test_each_copy_boots_a_machine_of_its_own_and_pays_for_all_of_it(tmp_path: Path) -> None:
-    """Four machines are requested at 0, boot for 90 s, then start: 8 instance hours of 0.36 USD are the service's."""
+    """Four machines are requested at 0 and boot for 90 s, which is idle; of 8 instance hours the rest is web's."""
     ran = run(machines(), tmp_path)
     tasks, hosts = ran.tasks(), ran.instances()
     assert [task["container_instance_id"] for task in tasks] == [1, 2, 3, 4]
@@ -43,11 +43,14 @@ def test_each_copy_boots_a_machine_of_its_own_and_pays_for_all_of_it(tmp_path: P
     assert {host["auto_scaling_group"] for host in hosts} == {"virtualMachines/web"}
     assert ran.summary["instance_hours"] == pytest.approx(8)
     assert ran.summary["cost_usd"] == pytest.approx(8 * 0.36)
-    assert ran.summary["services"]["web"]["cost_usd"] == pytest.approx(8 * 0.36)
-    assert ran.summary["cost_usd_idle"] == pytest.approx(0)
     held = 8 - 4 * 90 / 3600
+    assert ran.summary["services"]["web"]["cost_usd"] == pytest.approx(held * 0.36)
+    assert ran.summary["cost_usd_idle"] == pytest.approx((8 - held) * 0.36)
     assert sum(task["cost_usd"] for task in tasks) == pytest.approx(held * 0.36)
-    assert {row["x_Service"] for row in ran.rows("costs")} == {"web"}
+    assert {(row["x_Service"], row["x_Share"]) for row in ran.rows("costs")} == {
+        ("web", "task"),
+        (None, "idle"),
+    }
     assert ran.summary["services"]["web"]["availability"] == pytest.approx(1 - 90 / 7200)
 
 
@@ -96,7 +99,9 @@ def test_a_new_desired_count_is_the_desired_capacity(tmp_path: Path) -> None:
     assert [host["terminated_at"] for host in gone] == [HOUR + SECOND] * 3
     assert ran.states() == {"RUNNING": 3, "STOPPED": 3}
     lived = [(host["terminated_at"] or 2 * HOUR) - host["launched_at"] for host in ran.instances()]
-    assert ran.summary["services"]["web"]["cost_usd"] == pytest.approx(sum(lived) / HOUR * 0.36)
+    assert ran.summary["cost_usd"] == pytest.approx(sum(lived) / HOUR * 0.36)
+    booted = 6 * 90 * SECOND
+    assert ran.summary["services"]["web"]["cost_usd"] == pytest.approx((sum(lived) - booted) / HOUR * 0.36)
     assert ran.series("desired_count")[-1][1] == 3
 
 

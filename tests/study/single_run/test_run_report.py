@@ -83,6 +83,17 @@ def test_cost_availability_and_what_ran_where_are_said(terminal) -> None:
         assert words in text
 
 
+def test_what_nobody_pays_is_named_so_that_the_tables_add_up() -> None:
+    """Of 20 USD services and entries pay 12.50 + 0.50; 4 are idle, 2 an unused commitment, 1 is shared."""
+    parts = {"cost_usd_idle": 4.0, "cost_usd_commitment_unused": 2.0, "cost_usd_shared": 1.0}
+    run_task = RUN_TASK | {"cost_usd": 0.5}
+    summary = SUMMARY | {"cost_usd": 20.0, "run_tasks": {"nightly": run_task}} | parts
+    line = (
+        "cost: $20.00, including $4.00 idle (20%), $2.00 unused commitments (10%), $1.00 shared charges (5%)"
+    )
+    assert line in printed(summary, terminal=False)
+
+
 def test_no_line_of_a_terminal_is_wider_than_eighty_columns() -> None:
     """Long names are cut, numbers never."""
     long = "a-service-with-a-name-as-long-as-it-could-be-typed-at-all" * 3

@@ -78,6 +78,7 @@ def test_a_row_is_a_run_with_every_number_of_its_summary(done: cs.Sweep) -> None
     assert table.schema.field("tasks_created").type == pa.int64()
     assert table.schema.field("services.web.availability").type == pa.float64()
     assert table.schema.field("run_tasks.batch.cost_usd").metadata[b"unit"] == b"USD"
+    assert table.schema.field("cost_usd_commitment_unused").metadata[b"unit"] == b"USD"
 
 
 def flattened(prefix: str, value: Any) -> list[tuple[str, Any]]:

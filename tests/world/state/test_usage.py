@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.policy.pricing.billed_time import billed_seconds
 from clustersim.world.instances.lifecycle import end_instance
 from clustersim.world.state.usage import accrue_all_costs, integrate_all, integrate_service
 from tests.harness import HOUR, MINUTE, SECOND
@@ -41,15 +41,15 @@ def test_an_area_is_the_sum_of_counts_times_time(
 def test_an_instance_is_billed_by_the_begun_second_and_a_minute_at_least(
     tmp_path: Path, life_ms: int
 ) -> None:
-    """The same rule as `policy.pricing.billed_time`, which shares no code with it."""
+    """Worked out here once more: whole seconds, rounded up, and 60 of them at least."""
     cluster = small_world(tmp_path, nodes=1)
     slot = cluster.live_instances()[0]
     cluster.make_room(64, 1)
     end_instance(cluster.core, slot, life_ms, 2)
-    assert cluster.state.outputs.terminated_instances[0]["cost"] == pytest.approx(
-        billed_seconds(0, life_ms) / 3_600 * HOURLY, rel=1e-12
-    )
-    assert cluster.state.outputs.class_ms.sum() == billed_seconds(0, life_ms) * SECOND
+    billed_s = max(math.ceil(life_ms / SECOND), 60)
+    cost = cluster.state.outputs.terminated_instances[0]["cost"]
+    assert cost == pytest.approx(billed_s / 3_600 * HOURLY, rel=1e-12)
+    assert cluster.state.outputs.class_ms.sum() == billed_s * SECOND
 
 
 def test_a_task_pays_its_share_by_reservation(tmp_path: Path) -> None:
