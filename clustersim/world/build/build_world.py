@@ -20,10 +20,11 @@ from clustersim.engine.random_streams import stream_key
 from clustersim.engine.records import R, Table, new_table, new_table_2d
 from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import INDEX_FROM, new_hosts
+from clustersim.policy.placement.placement_strategies import SPREAD_ATTRIBUTE, STRATEGIES
 from clustersim.policy.placement.scale_in_victims import new_choice_scratch
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
 from clustersim.scenario.sections.capacity import InstancePool
-from clustersim.scenario.sections.scenario import InstanceType, Scenario
+from clustersim.scenario.sections.scenario import CustomPlacement, InstanceType, Scenario
 from clustersim.vocabulary import (
     MIB_PER_GIB,
     MS_PER_HOUR,
@@ -183,9 +184,14 @@ def spread_attributes(scenario: Scenario) -> list[str]:
     strategies += [each.placement_strategy for each in scenario.run_tasks]
     for strategy in strategies:
         for rule in strategy:
-            field = (rule.field or "").removeprefix("attribute:")
-            if rule.type == "spread" and field not in ("instanceId", "host") and field not in names:
-                names.append(field)
+            if (
+                isinstance(rule, CustomPlacement)
+                or STRATEGIES[rule.type].code(rule.field) != SPREAD_ATTRIBUTE
+            ):
+                continue
+            name = str(rule.field).removeprefix("attribute:")
+            if name not in names:
+                names.append(name)
     return names
 
 
