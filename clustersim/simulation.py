@@ -191,7 +191,7 @@ class Simulation:
     def _start(self, task_sets: TaskSets) -> None:
         """Carry out the first instant: register instances, create services and entries of runTasks."""
         scenario = self.scenario
-        write_hazards(scenario, self.world.state.classes, task_sets.distributions)
+        write_hazards(self.world, task_sets.replication, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         self.calendar_driver.arrivals = add_run_tasks(self.world, task_sets, self._plans)

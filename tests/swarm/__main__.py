@@ -52,7 +52,10 @@ MUTATIONS = {
     "forgotten-retry": Mutation("schedule_entry(state, now, TASK_RETRIED, retry, n.task_id)", "pass"),
     "late-drain": Mutation("h.draining = now\n    close_host(state.hosts, slot)", "h.draining = now"),
     "unpaid-end": Mutation("state.class_ms[h.instance_class] += extra", "pass"),
-    "stale-entry": Mutation("elif state.tasks[subject].task_id == serial:", "else:"),
+    "stale-entry": Mutation(
+        "if t.task_id != serial:\n        return\n    expected",
+        "if t.task_id < 0:\n        return\n    expected",
+    ),
     "no-distinct-instance": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
     "no-limit": Mutation(
         "state.counters.waiting_tasks + state.counters.assigned_tasks >= limit",

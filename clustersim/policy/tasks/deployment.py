@@ -48,6 +48,8 @@ def breaker_threshold(desired: int, threshold_type: str = "BOUNDED_PERCENT", val
     failures = math.ceil(desired * value / 100 - _ROUNDING)
     if threshold_type == "UNBOUNDED_PERCENT":
         return max(failures, 1)
+    if threshold_type != "BOUNDED_PERCENT":
+        raise ValueError(f"{threshold_type!r} is no type of a threshold")
     return min(max(failures, MIN_FAILURES), MAX_FAILURES)
 
 
@@ -131,6 +133,8 @@ def traffic_steps(strategy: str, step_percent: float, step_bake_ms: int) -> tupl
         return (TrafficStep(100.0, 0),)
     if strategy == "CANARY":
         return (TrafficStep(step_percent, step_bake_ms), TrafficStep(100.0, 0))
+    if strategy != "LINEAR":
+        raise ValueError(f"{strategy!r} shifts no traffic")
     count = math.ceil(100.0 / step_percent - _ROUNDING)
     percents = [min(100.0, round(number * step_percent, 1)) for number in range(1, count + 1)]
     return tuple(TrafficStep(percent, step_bake_ms if percent < 100.0 else 0) for percent in percents)

@@ -35,6 +35,7 @@ from clustersim.vocabulary import (
     WEIGHT_PER_MIB,
     WaitReason,
 )
+from clustersim.world.build.hazard_tables import no_hazards
 from clustersim.world.build.image_tables import image_tables, subnet_tables
 from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS
 from clustersim.world.state import tables, task_tables
@@ -145,8 +146,7 @@ def build_instance_classes(
             + volume_usd_per_hour(scenario, pool)
             + pool.fee * kind.usd_per_hour
         )
-        for column in ("failure", "launch", "interruption", "disconnect", "disconnect_duration"):
-            row[column] = NEVER
+        row["launch"] = NEVER
     attributes = [class_attributes(*row) for row in rows] or [{}]
     return classes, attributes, numbers
 
@@ -259,6 +259,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         **_container_tables(tasks),
         providers=new_table(tables.ProviderRow, len(names.providers)),
         classes=classes,
+        hazards=no_hazards(classes.size),
         buckets=fargate_buckets(scenario),
         fargate_prices=fargate_prices(scenario),
         eligible=np.zeros((items, classes.size), np.uint8),
@@ -369,7 +370,7 @@ def _container_tables(tasks: int) -> dict[str, Any]:
 def _write_keys(scenario: Scenario, replication: int, classes: Array) -> None:
     """Write the random keys of the instances of each pool."""
     for p, pool in enumerate(scenario.pools):
-        for purpose in ("failure", "launch", "interruption", "pool", "agent"):
+        for purpose in ("launch", "pool"):
             key = stream_key(scenario.seed, replication, f"group/{pool.name}/{purpose}")
             classes[f"{purpose}_key"][classes["pool"] == p] = key
 

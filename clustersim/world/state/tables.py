@@ -28,7 +28,7 @@ from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import Hosts
 from clustersim.world.state.counters import Clock, Counters
 from clustersim.world.state.image_dtypes import AgentRow, ImageVersionRow, PullLimitRow, PullRow, RegistryRow
-from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
+from clustersim.world.state.instance_tables import HazardRow, InstanceClassRow, InstanceRow
 from clustersim.world.state.task_tables import ContainerRow, ContainerStateRow, TaskRow, TaskSetRow
 
 
@@ -244,6 +244,7 @@ class State(NamedTuple):
     container_states: Table2D[ContainerStateRow]  # [task slot, container]
     providers: Table[ProviderRow]
     classes: Table[InstanceClassRow]
+    hazards: Table2D[HazardRow]  # [class, kind of entry]
     buckets: Table[FargateQuotaRow]
     fargate_prices: Table[FargatePriceRow]
     eligible: Annotated[Array, np.uint8, 2]  # [strategy item, class]
