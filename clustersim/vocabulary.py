@@ -214,7 +214,10 @@ STOPPED_REASON_TEXTS = (
 
 
 class TerminationReason(IntEnum):
-    """The reason of the termination of a container instance; NONE is null in the results."""
+    """The reason of the termination of a container instance; NONE is null in the results.
+
+    The reasons of virtual machines alone are the last ones: from UNHEALTHY on.
+    """
 
     NONE = 0
     INSTANCE_FAILURE = 1
@@ -235,6 +238,27 @@ TERMINATION_REASON_TEXTS = (
     *("Availability Zone rebalancing", "idle", "underutilized", "end of its lifetime"),
     *("failed health checks", "instance refresh"),
 )
+
+
+TERMINATION_EVENT_TEXTS = {
+    TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
+    TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
+    TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
+    TerminationReason.SPOT_INTERRUPTION: ("SPOT_INTERRUPTION", "was reclaimed by EC2 Spot"),
+    TerminationReason.ZONE_OUTAGE: ("INSTANCE_FAILED", "was lost with its Availability Zone"),
+    TerminationReason.REBALANCING: (
+        "INSTANCE_TERMINATED",
+        "was terminated to balance the zones of its group",
+    ),
+    TerminationReason.IDLE: ("INSTANCE_TERMINATED", "was idle and has been terminated"),
+    TerminationReason.UNDERUTILIZED: ("INSTANCE_TERMINATED", "was underutilized and has been terminated"),
+    TerminationReason.LIFETIME: ("INSTANCE_TERMINATED", "was terminated at the end of its lifetime"),
+    TerminationReason.UNHEALTHY: ("INSTANCE_TERMINATED", "was taken out of service for failed health checks"),
+    TerminationReason.INSTANCE_REFRESH: ("INSTANCE_TERMINATED", "was replaced by an instance refresh"),
+}
+"""Name and message of the event of a terminated container instance."""
+REASONS_OF_THE_CALENDAR = (TerminationReason.INSTANCE_FAILURE, TerminationReason.SPOT_INTERRUPTION)
+"""The reasons for which instances end by themselves; no controller has logged their events."""
 
 
 class EventKind(IntEnum):
