@@ -89,9 +89,9 @@ def _bill_twice(patch: pytest.MonkeyPatch) -> None:
     right = CostLedger.close_interval
 
     def wrong(self: CostLedger, now: int, end: bool) -> None:
-        before = self.world.state.class_ms.copy()
+        before = self.world.state.outputs.class_ms.copy()
         right(self, now, end)
-        self.world.state.class_ms += before
+        self.world.state.outputs.class_ms += before
 
     patch.setattr(CostLedger, "close_interval", wrong)
 

@@ -47,12 +47,14 @@ def test_an_unknown_placement_strategy(cluster: World) -> None:
     request = make_placement_request(cluster.core, cluster.first_shape[JOB])
     unknown = request._replace(chain=strategy_chain((UNKNOWN, 0)))
     with pytest.raises(RuntimeError, match="unknown placement strategy"):
-        choose_host(state.hosts, unknown, 0)
+        choose_host(state.instances.hosts, unknown, 0)
     slots = np.zeros(2, np.int64)
-    work = new_choice_scratch(state.hosts, 2, 2)[:WORK_ROWS]
+    work = new_choice_scratch(state.instances.hosts, 2, 2)[:WORK_ROWS]
     chain = strategy_chain((UNKNOWN, 0))
     with pytest.raises(RuntimeError, match="unknown placement strategy"):
-        choose_tasks_to_stop(state.hosts, chain, slots, slots, np.uint64(1), 0, slots[:1].copy(), work)
+        choose_tasks_to_stop(
+            state.instances.hosts, chain, slots, slots, np.uint64(1), 0, slots[:1].copy(), work
+        )
 
 
 @pytest.mark.parametrize("kind", sorted(set(range(ENTRY_KINDS)) - set(INSTANCE_ENTRIES)))
@@ -63,10 +65,10 @@ def test_every_kind_of_entry_of_a_task_is_known(cluster: World, kind: int) -> No
 
 def test_an_unknown_entry_of_a_task(cluster: World) -> None:
     slot = run_task(cluster, duration=60_000)
-    task_id = int(cluster.state.tasks["task_id"][slot])
+    task_id = int(cluster.state.tasks.rows["task_id"][slot])
     unknown = ENTRY_KINDS - 1
     before = int(STATE_OF_ENTRY[unknown])
-    state = int(cluster.state.tasks["state"][slot])
+    state = int(cluster.state.tasks.rows["state"][slot])
     try:
         STATE_OF_ENTRY[unknown] = (state + 1) % 4
         schedule_entry(cluster.core, 1_000, unknown, slot, task_id)

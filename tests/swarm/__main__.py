@@ -50,8 +50,10 @@ MUTATIONS = {
     "miscount": Mutation("s.running += by", "s.running += by if by > 0 else 2 * by"),
     "lost-retry": Mutation("t.attempt <= s.retries", "t.attempt < s.retries"),
     "forgotten-retry": Mutation("schedule_entry(state, now, TASK_RETRIED, retry, n.task_id)", "pass"),
-    "late-drain": Mutation("h.draining = now\n    close_host(state.hosts, slot)", "h.draining = now"),
-    "unpaid-end": Mutation("state.class_ms[h.instance_class] += extra", "pass"),
+    "late-drain": Mutation(
+        "h.draining = now\n    close_host(state.instances.hosts, slot)", "h.draining = now"
+    ),
+    "unpaid-end": Mutation("state.outputs.class_ms[h.instance_class] += extra", "pass"),
     "stale-entry": Mutation(
         "if t.task_id != serial:\n        return\n    expected",
         "if t.task_id < 0:\n        return\n    expected",
@@ -65,12 +67,12 @@ MUTATIONS = {
         "        hosts = counters.hosts_with_new_room\n",
         "        hosts = counters.hosts_with_new_room\n        if q.count > 1:\n            break\n",
     ),
-    "billed-twice": Mutation("        state.class_ms[:] = 0\n", ""),
+    "billed-twice": Mutation("        state.outputs.class_ms[:] = 0\n", ""),
     "wrong-rate": Mutation("price.gb_usd_per_hour / MIB_PER_GIB", "price.gb_usd_per_hour / 1_000"),
     "free-volume": Mutation("monthly * pool.root_volume_gib", "monthly * 8"),
     "lost-row": Mutation(
-        "state.finished_tasks[: counters.finished_tasks]",
-        "state.finished_tasks[: max(0, counters.finished_tasks - 1)]",
+        "state.outputs.finished_tasks[: counters.finished_tasks]",
+        "state.outputs.finished_tasks[: max(0, counters.finished_tasks - 1)]",
     ),
     "late-sample": Mutation(
         "        self._close()\n        self._open(now)",
@@ -78,8 +80,8 @@ MUTATIONS = {
     ),
     "launched-anywhere": Mutation("return not any(closure.begin", "return True or not any(closure.begin"),
     "placed-anywhere": Mutation(
-        "if state.item_zones[item_row, z] == 0 or state.fargate_closed[item.bucket, z] > 0:",
-        "if state.item_zones[item_row, z] == 0:",
+        "if state.placement.item_zones[item_row, z] == 0 or state.capacity.fargate_closed[item.bucket, z] > 0:",
+        "if state.placement.item_zones[item_row, z] == 0:",
     ),
     "half-a-group": Mutation("most = max(1, (desired + 1) // 2 - 1)", "most = max(1, desired - 1)"),
     "beyond-max": Mutation(
@@ -87,13 +89,13 @@ MUTATIONS = {
     ),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
     "unprotected-instance": Mutation(
-        'self.world.state.instances["non_daemon_tasks"][slots] > 0',
-        'self.world.state.instances["non_daemon_tasks"][slots] > 99',
+        'self.world.state.instances.rows["non_daemon_tasks"][slots] > 0',
+        'self.world.state.instances.rows["non_daemon_tasks"][slots] > 99',
     ),
     "undrained": Mutation("if drain_ms is None or row", "if drain_ms is None or True or row"),
     "long-notice": Mutation("NOTICE_MS = 2 * MS_PER_MINUTE", "NOTICE_MS = 3 * MS_PER_MINUTE"),
     "disconnected-agent": Mutation(
-        "    if h.state == ACTIVE:\n        close_host(state.hosts, slot)\n    h.connected = 0",
+        "    if h.state == ACTIVE:\n        close_host(state.instances.hosts, slot)\n    h.connected = 0",
         "    h.connected = 0",
     ),
     "unpaid-fee": Mutation("fee = pool.fee * kind.usd_per_hour", "fee = 0.5 * pool.fee * kind.usd_per_hour"),
@@ -105,10 +107,11 @@ MUTATIONS = {
         "h.first_assigned = slot\n        state.counters.assigned_tasks += 1", "h.first_assigned = slot"
     ),
     "unprotected": Mutation(
-        'return slots[self.world.state.tasks["protected_until"][slots] <= now]', "return slots"
+        'return slots[world.state.tasks.rows["protected_until"][slots] <= now]', "return slots"
     ),
     "failed-deployment-launches": Mutation(
-        "if record.primary.state == FAILED:\n            return", "if False:\n            return"
+        "if record.primary.state == FAILED:\n            return ()  # it launches",
+        "if False:\n            return ()  # it launches",
     ),
     "two-daemons": Mutation('np.setdiff1d(hosts, own["instance_slot"])', "hosts"),
     "silent-daemon": Mutation(

@@ -85,11 +85,11 @@ def no_hazards(classes: int) -> Table2D[HazardRow]:
 
 
 def write_hazards(world: World, replication: int, distributions: Distributions) -> None:
-    """Fill `State.hazards`, and the time from request to registration of each instance class."""
-    scenario, state = world.scenario, world.state
+    """Fill the table of hazards, and the time from request to registration of each instance class."""
+    scenario, capacity = world.scenario, world.state.capacity
     if not scenario.pools:
         return
-    for row, hazards in zip(state.classes, state.hazards, strict=True):
+    for row, hazards in zip(capacity.classes, capacity.hazards, strict=True):
         pool = scenario.pools[row["pool"]]
         row["launch"] = distributions.row(pool.launch_time)
         for hazard in hazards_of_class(scenario, pool, row):

@@ -40,7 +40,7 @@ class CustomPlacer:
         self._parameters = MappingProxyType(rule.parameters)
         self._callback = Callback(self._choose)
         self.address = self._callback.address
-        names, classes = world.names, world.state.classes
+        names, classes = world.names, world.state.capacity.classes
         self._types = _names_of(names.types, classes["type"])
         self._zones = _names_of(names.zones, classes["zone"])
         self._providers = _names_of(names.providers, classes["provider"])
@@ -50,11 +50,11 @@ class CustomPlacer:
 
         Raises ScenarioError, with the place of the strategy, if the function raises or returns something else.
         """
-        hosts = self._world.state.hosts
+        hosts = self._world.state.instances.hosts
         slots = np.flatnonzero(hosts.score[: hosts.size[0]] == best)
-        slots = slots[np.argsort(self._world.state.instances["instance_id"][slots])]
+        slots = slots[np.argsort(self._world.state.instances.rows["instance_id"][slots])]
         now = self._world.now
-        cpu, memory, gpus, enis, ports = self._world.state.need.tolist()
+        cpu, memory, gpus, enis, ports = self._world.state.placement.need.tolist()
         question = PlacementQuestion(
             now_ms=now,
             group=self._group,
@@ -69,7 +69,7 @@ class CustomPlacer:
 
     def _columns(self, slots: Any) -> HostColumns:
         state = self._world.state
-        hosts, instances, classes = state.hosts, state.instances, state.classes
+        hosts, instances, classes = state.instances.hosts, state.instances.rows, state.capacity.classes
         of_class = hosts.instance_class[slots]
         free = hosts.free[:, slots]
         return HostColumns(
