@@ -145,7 +145,7 @@ class Simulation:
     def _begin(self, task_sets: TaskSets, plans: list[RunTaskPlan]) -> TaskArrivals:
         """Carry out the first instant: create services and entries of runTasks, and register instances."""
         scenario = self.scenario
-        write_hazards(scenario, self.world.state.capacity.classes, task_sets.distributions)
+        write_hazards(self.world, task_sets.replication, task_sets.distributions)
         for service in range(len(scenario.services)):
             self.scheduler.create_service(service, 0)
         arrivals = add_run_tasks(self.world, task_sets, plans)

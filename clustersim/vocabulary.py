@@ -22,6 +22,44 @@ CPU, MEMORY, GPU, ENI, HOST_PORTS = range(5)
 RESOURCES = 5
 RESOURCE_NAMES = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
 
+# Kinds of calendar entries, in the order in which they happen at one instant: the rank in the heap.
+(
+    INSTANCE_FAILS,
+    INSTANCE_RECLAIMED,
+    SPOT_NOTICE_DUE,
+    AGENT_DISCONNECTS,
+    IMAGES_CLEANED,
+    TASK_STOPPED,
+    TASK_EXITS,
+    CONTAINER_EXITS,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
+    PROVISION_TIMEOUT,
+    START_FAILS,
+    PULL_ENDS,
+    IMAGE_PULLED,
+    PULL_STARTS,
+    CONTAINER_PULLS,
+    TASK_STARTED,
+    TASK_READY,
+    TASK_HANGS,
+    TASK_HEALTHY,
+    TASK_UNHEALTHY,
+    TARGET_UNHEALTHY,
+    TASK_UNPROTECTED,
+    TARGET_DEREGISTERED,
+    FARGATE_ACCEPTED,
+    INSTANCE_REGISTERS,
+    AGENT_RECONNECTS,
+    TASK_RETRIED,
+    ENTRY_KINDS,
+) = range(29)
+INSTANCE_ENTRIES = (
+    *(INSTANCE_FAILS, INSTANCE_RECLAIMED, SPOT_NOTICE_DUE, AGENT_DISCONNECTS, AGENT_RECONNECTS),
+    *(IMAGES_CLEANED, INSTANCE_REGISTERS),
+)
+"""The kinds whose subject is a container instance; of all others it is a task."""
+
 # A vCPU weighs as much as 9 GiB when the cost of an instance is divided among its tasks (MODEL.md: money).
 # 1,024 CPU units then weigh 9,216 MiB, so one unit weighs 9 and one MiB weighs 1: integers.
 WEIGHT_PER_CPU_UNIT = 9
@@ -176,7 +214,10 @@ STOPPED_REASON_TEXTS = (
 
 
 class TerminationReason(IntEnum):
-    """The reason of the termination of a container instance; NONE is null in the results."""
+    """The reason of the termination of a container instance; NONE is null in the results.
+
+    The reasons of virtual machines alone are the last ones: from UNHEALTHY on.
+    """
 
     NONE = 0
     INSTANCE_FAILURE = 1
@@ -199,6 +240,27 @@ TERMINATION_REASON_TEXTS = (
 )
 
 
+TERMINATION_EVENT_TEXTS = {
+    TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
+    TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
+    TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
+    TerminationReason.SPOT_INTERRUPTION: ("SPOT_INTERRUPTION", "was reclaimed by EC2 Spot"),
+    TerminationReason.ZONE_OUTAGE: ("INSTANCE_FAILED", "was lost with its Availability Zone"),
+    TerminationReason.REBALANCING: (
+        "INSTANCE_TERMINATED",
+        "was terminated to balance the zones of its group",
+    ),
+    TerminationReason.IDLE: ("INSTANCE_TERMINATED", "was idle and has been terminated"),
+    TerminationReason.UNDERUTILIZED: ("INSTANCE_TERMINATED", "was underutilized and has been terminated"),
+    TerminationReason.LIFETIME: ("INSTANCE_TERMINATED", "was terminated at the end of its lifetime"),
+    TerminationReason.UNHEALTHY: ("INSTANCE_TERMINATED", "was taken out of service for failed health checks"),
+    TerminationReason.INSTANCE_REFRESH: ("INSTANCE_TERMINATED", "was replaced by an instance refresh"),
+}
+"""Name and message of the event of a terminated container instance."""
+REASONS_OF_THE_CALENDAR = (TerminationReason.INSTANCE_FAILURE, TerminationReason.SPOT_INTERRUPTION)
+"""The reasons for which instances end by themselves; no controller has logged their events."""
+
+
 class EventKind(IntEnum):
     """The kind of a row of `events` while it is in numeric form; FORMATTED: its sentence already exists."""
 
@@ -213,6 +275,28 @@ class EventKind(IntEnum):
     STEADY = 8
     DESIRED_COUNT = 9
     FORMATTED = 10
+
+
+INSTANCE_EVENT_TEXTS = {
+    EventKind.SPOT_NOTICE: (
+        "SPOT_INTERRUPTION_WARNING",
+        "has an EC2 Spot Instance interruption warning: it is reclaimed in two minutes",
+    ),
+    EventKind.AGENT_DISCONNECTED: (
+        "AGENT_DISCONNECTED",
+        "has a disconnected agent: no new tasks are placed",
+    ),
+    EventKind.AGENT_RECONNECTED: ("AGENT_CONNECTED", "has a connected agent again"),
+}
+"""Name and message of the events of container instances."""
+TASK_EVENT_TEXTS = {
+    EventKind.FARGATE_SPOT_INTERRUPTION: ("SPOT_INTERRUPTION_WARNING", "Your Spot Task was interrupted"),
+    EventKind.FARGATE_TASK_RETIREMENT: (
+        "TASK_RETIREMENT",
+        "ECS is performing maintenance on the underlying infrastructure hosting the task",
+    ),
+}
+"""Name and message of the events of tasks that fail for a reason from outside."""
 
 
 def instance_name(instance_id: int) -> str:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from clustersim.engine import backends, program
 from clustersim.engine.array_block import ArrayKind, Pointer, array_kind, descriptor
 from clustersim.engine.backends import BackEnd
+from clustersim.engine.callbacks import take_raised
 from clustersim.engine.sources import program_of
 from clustersim.errors import KernelError
 
@@ -119,7 +120,7 @@ class Entry(Kernel):
         return True
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the native function; a kernel that raises ends in a KernelError."""
+        """Call the native function; a kernel that raises ends in a KernelError, or in what a callback raised."""
         if self._native is None and not self._load():
             return self._call_elsewhere(arguments)
         words: list[Any] = []
@@ -135,7 +136,7 @@ class Entry(Kernel):
         self._result.value = 0
         status = self._native(self._where, self._why, *words)
         if status != 0:
-            raise self._failure(status)
+            raise take_raised() or self._failure(status)
         return bool(self._result.value) if self._is_bool else self._result.value
 
     def _call_elsewhere(self, arguments: tuple[Any, ...]) -> Any:
@@ -153,6 +154,9 @@ class Entry(Kernel):
         try:
             result = self._called_alone(tuple(converted))
         except Exception as error:
+            raised = take_raised()
+            if raised is not None:
+                raise raised from None
             raise KernelError(f"kernel {self.__name__} failed: {type(error).__name__}: {error}") from error
         return result if self._convert is None else self._convert(result)
 

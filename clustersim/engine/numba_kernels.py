@@ -19,9 +19,11 @@ from numba import types
 from numba.extending import (
     NativeValue,
     intrinsic,
+    lower_builtin,
     models,
     overload_attribute,
     register_model,
+    type_callable,
     typeof_impl,
     unbox,
 )
@@ -29,6 +31,7 @@ from numba.extending import (
 from clustersim.engine import backends, object_cache
 from clustersim.engine.array_block import ArrayKind, Pointer, layout
 from clustersim.engine.backends import BackEnd
+from clustersim.engine.callbacks import call_python
 from clustersim.engine.records import Scalars
 from clustersim.engine.sources import CHECKS, KERNELS, digest
 
@@ -36,6 +39,8 @@ from clustersim.engine.sources import CHECKS, KERNELS, digest
 _unbox_as: Any = unbox
 _intrinsic: Any = intrinsic
 _overload_attribute: Any = overload_attribute
+_type_callable: Any = type_callable
+_lower_builtin: Any = lower_builtin
 _native_value: Any = NativeValue
 _types: Any = types
 _config: Any = numba.config
@@ -218,3 +223,23 @@ def _make_readable(name: str) -> None:
         return None
 
     _overload_attribute(PointerType, name)(resolve)
+
+
+@_type_callable(call_python)  # type: ignore[untyped-decorator]
+def _type_of_call(_: Any) -> Callable[..., Any]:
+    def result(address, first, second):  # type: ignore[no-untyped-def]  # (numba compares its signature)
+        return types.int64
+
+    return result
+
+
+@_lower_builtin(call_python, types.Integer, types.Integer, types.Integer)  # type: ignore[untyped-decorator]
+def _call_python(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Write the call of a C function by its address; ctypes takes the interpreter's lock inside it."""
+    word = ir.IntType(64)
+    address, *numbers = (
+        context.cast(builder, value, kind, types.int64)
+        for value, kind in zip(arguments, signature.args, strict=True)
+    )
+    function = ir.FunctionType(word, [word, word]).as_pointer()
+    return builder.call(builder.inttoptr(address, function), numbers)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import inlined, kernel
+from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
 
 GENERATOR = "splitmix64-address/2, numpy Philox"
 """The name of the generator in manifests; another generator gives other numbers."""
@@ -55,6 +57,26 @@ def uniform(key: np.uint64, entity: int, ordinal: int) -> float:
     return (np.float64(z >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
+@kernel_entry
+def draw_uniform(keys: Annotated[Array, np.uint64, 1], entity: int, ordinal: int) -> float:
+    """Return the random number in (0, 1) of the stream with the key `keys[0]`, for Python code."""
+    return uniform(keys[0], entity, ordinal)
+
+
+def draws_of(keys: Array, entity: int) -> Callable[[int], float]:
+    """Return the function that draws for an entity in the stream with the key `keys[0]`, by ordinal from 0.
+
+    The function raises ValueError for a negative ordinal.
+    """
+
+    def draw(ordinal: int) -> float:
+        if ordinal < 0:
+            raise ValueError(f"draw({ordinal}): ordinals count from 0")
+        return draw_uniform(keys, entity, ordinal)
+
+    return draw
+
+
 @kernel
 def normal_quantile(p: float) -> float:
     """Return the quantile of the standard normal distribution (Wichura 1988, AS 241 PPND7; absolute error below 1e-6).
@@ -95,6 +117,8 @@ def sample(code: int, a: float, b: float, values: np.ndarray, u: float) -> float
         x = a + b * normal_quantile(u)
     elif code == WEIBULL:
         x = a * (-math.log(1.0 - u)) ** (1.0 / b)
-    else:
+    elif code == EMPIRICAL:
         x = values[min(int(u * values.size), values.size - 1)]
+    else:
+        raise RuntimeError("unknown distribution")
     return max(x, 0.0)

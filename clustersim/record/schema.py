@@ -10,7 +10,7 @@ A null means "has not happened" or "does not apply"; only a column declared null
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,19 @@ class TableSchema:
         header = {"schema_version": SCHEMA_VERSION, "table": self.name, "description": self.description}
         metadata = {METADATA_KEY: json.dumps(header | dict(facts or {}), ensure_ascii=False)}
         return pa.schema([column.field for column in self.columns], metadata=metadata)
+
+    def completed(self, read: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Return these columns of a table that was read; a column that an older version did not write is all null."""
+        for name in columns:
+            if name not in read.column_names:
+                column = self.by_name[name]
+                nulls = pa.nulls(read.num_rows, column.type)
+                read = read.append_column(column.field.with_nullable(True), nulls)
+        return read.select(list(columns))
+
+    def empty(self) -> pa.Table:
+        """Return the table without rows, for the result of a version that did not write it."""
+        return self.arrow_schema().empty_table()
 
 
 def _instant(name: str, description: str, *, null: bool = False) -> Column:

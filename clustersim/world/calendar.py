@@ -4,22 +4,43 @@
 code can observe the clock. It stops early, at the end of an instant, when a controller must react, and at any point
 when an array must grow or be emptied.
 
-Order at one instant: heap entries by the rank in `state.task_states` (ends before starts before registrations), then
+Order at one instant: heap entries by the rank in `vocabulary` (ends before starts before registrations), then
 queued tasks are placed, then arrivals, each one placed before the next.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.heap import RANK_SHIFT, pop
-from clustersim.vocabulary import TerminationReason
-from clustersim.world.instances.interruptions import (
-    disconnect_agent,
-    give_spot_notice,
-    handle_fargate_reclaim,
-    reconnect_agent,
+from clustersim.vocabulary import (
+    CONTAINER_EXITS,
+    CONTAINER_PULLS,
+    ENTRY_KINDS,
+    FARGATE_ACCEPTED,
+    IMAGE_PULLED,
+    IMAGES_CLEANED,
+    INSTANCE_ENTRIES,
+    INSTANCE_REGISTERS,
+    PROVISION_TIMEOUT,
+    PULL_ENDS,
+    PULL_STARTS,
+    START_FAILS,
+    TARGET_DEREGISTERED,
+    TARGET_UNHEALTHY,
+    TASK_EXITS,
+    TASK_HANGS,
+    TASK_HEALTHY,
+    TASK_READY,
+    TASK_RETRIED,
+    TASK_STARTED,
+    TASK_STOPPED,
+    TASK_UNHEALTHY,
+    TASK_UNPROTECTED,
 )
-from clustersim.world.instances.lifecycle import RECLAIMED, TERMINATED, end_instance, register_instance
+from clustersim.world.instances.interruptions import carry_out_hazard, handle_fargate_reclaim
+from clustersim.world.instances.lifecycle import TERMINATED, register_instance
 from clustersim.world.resources.provider_strategy import choose_strategy_item, clear_refused
 from clustersim.world.scheduling.provisioning import (
     accept_fargate_launch,
@@ -33,39 +54,11 @@ from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.random_durations import draw_duration
 from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
-    AGENT_DISCONNECTS,
-    AGENT_RECONNECTS,
-    CONTAINER_EXITS,
-    CONTAINER_PULLS,
     DEACTIVATING,
-    FARGATE_ACCEPTED,
-    IMAGE_PULLED,
-    IMAGES_CLEANED,
-    INSTANCE_FAILS,
-    INSTANCE_RECLAIMED,
-    INSTANCE_REGISTERS,
     PENDING,
-    PROVISION_TIMEOUT,
     PROVISIONING,
-    PULL_ENDS,
-    PULL_STARTS,
     RUNNING,
-    SPOT_NOTICE_DUE,
-    START_FAILS,
     STOPPING,
-    TARGET_DEREGISTERED,
-    TARGET_UNHEALTHY,
-    TASK_EXITS,
-    TASK_HANGS,
-    TASK_HEALTHY,
-    TASK_INTERRUPTED,
-    TASK_READY,
-    TASK_RETIRED,
-    TASK_RETRIED,
-    TASK_STARTED,
-    TASK_STOPPED,
-    TASK_UNHEALTHY,
-    TASK_UNPROTECTED,
     create_task,
 )
 from clustersim.world.tasks.containers import CONTAINER_SHIFT, ends_task, pull_dependent
@@ -94,7 +87,18 @@ ENDLESS = -2  # and: runs until stopped
 ROOM_PER_ENTRY = 16
 SLOTS = (1 << CONTAINER_SHIFT) - 1
 
-_INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
+IS_OF_INSTANCE = np.zeros(ENTRY_KINDS, np.bool_)
+IS_OF_INSTANCE[list(INSTANCE_ENTRIES)] = True
+
+ANY_STATE = -1
+STATE_OF_ENTRY = np.full(ENTRY_KINDS, ANY_STATE, np.int8)
+"""The state of a task in which an entry of a kind means something; in any other the entry is stale."""
+STATE_OF_ENTRY[[PROVISION_TIMEOUT, FARGATE_ACCEPTED, TASK_RETRIED]] = PROVISIONING
+STATE_OF_ENTRY[[TASK_STARTED, START_FAILS, PULL_STARTS, PULL_ENDS, IMAGE_PULLED, CONTAINER_PULLS]] = PENDING
+STATE_OF_ENTRY[[TASK_EXITS, TASK_READY, TASK_HEALTHY, TASK_HANGS, TASK_UNHEALTHY]] = RUNNING
+STATE_OF_ENTRY[[TARGET_UNHEALTHY, TASK_UNPROTECTED, CONTAINER_EXITS]] = RUNNING
+STATE_OF_ENTRY[TARGET_DEREGISTERED] = DEACTIVATING
+STATE_OF_ENTRY[TASK_STOPPED] = STOPPING
 
 
 @kernel
@@ -143,6 +147,8 @@ def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
         mark_unhealthy(state, slot, now, BY_TARGET)
     elif kind == TASK_UNPROTECTED:
         expire_protection(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of a RUNNING task")
 
 
 @kernel
@@ -158,80 +164,99 @@ def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
         continue_after_pull(state, slot, now)
     elif kind == IMAGE_PULLED:
         state.tasks.rows[slot].pull_stopped = now
+    else:
+        raise RuntimeError("unknown entry of a PENDING task")
 
 
 @kernel
-def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
-    """Process a due entry of a task, unless the task has moved on."""
-    t = state.tasks.rows[slot]
-    if t.state == RUNNING:
-        _running_entry(state, kind, slot, now)
-    elif t.state == PENDING and kind <= TASK_STARTED:
-        _pending_entry(state, kind, slot, now)
-    elif kind == TASK_STOPPED:
-        if t.state == STOPPING:
-            t.exit_code = t.next_exit_code
-            finish_task(state, slot, now)
-    elif kind == TARGET_DEREGISTERED:
-        if t.state == DEACTIVATING:
-            send_sigterm(state, slot, now)
-    elif kind == PROVISION_TIMEOUT:
+def _provisioning_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Process a due entry of a task before its placement."""
+    if kind == PROVISION_TIMEOUT:
         expire_provisioning(state, slot, now)
     elif kind == FARGATE_ACCEPTED:
-        if t.state == PROVISIONING:
-            accept_fargate_launch(state, slot, now)
-    elif kind == TASK_RETRIED and t.state == PROVISIONING:
+        accept_fargate_launch(state, slot, now)
+    elif kind == TASK_RETRIED:
         try_place(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of a task in PROVISIONING")
+
+
+@kernel
+def _leaving_entry(state: State, kind: int, slot: int, now: int) -> None:
+    """Process a due entry of a task that stops."""
+    t = state.tasks.rows[slot]
+    if kind == TASK_STOPPED:
+        t.exit_code = t.next_exit_code
+        finish_task(state, slot, now)
+    elif kind == TARGET_DEREGISTERED:
+        send_sigterm(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of a task that stops")
+
+
+@kernel
+def _container_entry(state: State, kind: int, slot: int, position: int, now: int) -> None:
+    """Process a due entry of a container with a lifecycle of its own."""
+    if kind == CONTAINER_PULLS:
+        pull_dependent(state, slot, position, now)
+    elif kind == CONTAINER_EXITS:
+        if ends_task(state, slot, position, now):
+            exit_task(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of a container")
+
+
+@kernel
+def _task_entry(state: State, kind: int, subject: int, serial: int, now: int) -> None:
+    """Process a due entry of a task, unless the task has ended or has moved on from the state of the entry."""
+    slot = subject & SLOTS if kind in (CONTAINER_EXITS, CONTAINER_PULLS) else subject
+    t = state.tasks.rows[slot]
+    if t.task_id != serial:
+        return
+    expected = STATE_OF_ENTRY[kind]
+    if expected == ANY_STATE:
+        handle_fargate_reclaim(state, kind, slot, now)
+    elif t.state != expected:
+        return
+    elif kind in (CONTAINER_EXITS, CONTAINER_PULLS):
+        _container_entry(state, kind, slot, subject >> CONTAINER_SHIFT, now)
+    elif expected == RUNNING:
+        _running_entry(state, kind, slot, now)
+    elif expected == PENDING:
+        _pending_entry(state, kind, slot, now)
+    elif expected == PROVISIONING:
+        _provisioning_entry(state, kind, slot, now)
+    else:
+        _leaving_entry(state, kind, slot, now)
 
 
 @kernel
 def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Process a due entry of a live instance."""
-    if kind == INSTANCE_FAILS:
-        end_instance(state, slot, now, _INSTANCE_FAILURE)
-    elif kind == INSTANCE_RECLAIMED:
-        end_instance(state, slot, now, RECLAIMED)
-    elif kind == SPOT_NOTICE_DUE:
-        give_spot_notice(state, slot, now)
-    elif kind == AGENT_DISCONNECTS:
-        disconnect_agent(state, slot, now)
-    elif kind == AGENT_RECONNECTS:
-        reconnect_agent(state, slot, now)
-    elif kind == IMAGES_CLEANED:
+    if kind == IMAGES_CLEANED:
         clean_images(state, slot, now)
-    else:
+    elif kind == INSTANCE_REGISTERS:
         register_instance(state, slot, now)
+    else:
+        carry_out_hazard(state, kind, slot, now)
 
 
 @kernel
 def _process_entry(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Process one heap entry; drop it if it is stale, that is, if the serial in its slot has moved on."""
-    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_RECONNECTS:
+    if IS_OF_INSTANCE[kind]:
         h = state.instances.rows[subject]
         if h.instance_id == serial and h.state != TERMINATED:
             _instance_entry(state, kind, subject, now)
-    elif kind == CONTAINER_EXITS or kind == CONTAINER_PULLS:
-        slot, position = subject & SLOTS, subject >> CONTAINER_SHIFT
-        t = state.tasks.rows[slot]
-        if t.task_id != serial:
-            return
-        if kind == CONTAINER_PULLS:
-            if t.state == PENDING:
-                pull_dependent(state, slot, position, now)
-        elif t.state == RUNNING and ends_task(state, slot, position, now):
-            exit_task(state, slot, now)
-    elif state.tasks.rows[subject].task_id == serial:
-        if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
-            handle_fargate_reclaim(state, kind, subject, now)
-        else:
-            _task_entry(state, kind, subject, now)
+    else:
+        _task_entry(state, kind, subject, serial, now)
 
 
 @kernel
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Return whether the arrays have room for what an entry may do."""
     tasks = ROOM_PER_ENTRY + state.services.daemons.size
-    if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS:
+    if IS_OF_INSTANCE[kind]:
         tasks += 2 * state.instances.rows[subject].task_count + state.counters.assigned_tasks
         if state.outputs.terminated_instances.size - state.counters.terminated_instances < 1:
             return False

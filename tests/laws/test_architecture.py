@@ -48,7 +48,9 @@ DEFINED_TWICE = {
     "call": "engine: the same step of two back ends, numba_kernels and python_kernels",
     "KernelLike": "engine: what each of these back ends asks of a kernel, which neither may import",
 }
-FOR_POLICY = ("clustersim.engine.compiled", "clustersim.engine.random_streams", "clustersim.engine.records")
+FOR_POLICY = tuple(
+    f"clustersim.engine.{name}" for name in ("callbacks", "compiled", "random_streams", "records")
+)
 
 
 def _name(path: Path) -> str:

@@ -54,7 +54,10 @@ MUTATIONS = {
         "h.draining = now\n    close_host(state.instances.hosts, slot)", "h.draining = now"
     ),
     "unpaid-end": Mutation("state.outputs.class_ms[h.instance_class] += extra", "pass"),
-    "stale-entry": Mutation("elif state.tasks.rows[subject].task_id == serial:", "else:"),
+    "stale-entry": Mutation(
+        "if t.task_id != serial:\n        return\n    expected",
+        "if t.task_id < 0:\n        return\n    expected",
+    ),
     "no-distinct-instance": Mutation('"distinct": int(any(', '"distinct": 0 * int(any('),
     "no-limit": Mutation(
         "state.counters.waiting_tasks + state.counters.assigned_tasks >= limit",

@@ -16,13 +16,10 @@ from clustersim.control.capacity.managed_scaling import ManagedScalingController
 from clustersim.control.events.scaling_activities import RecordActivity
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
-from clustersim.vocabulary import MS_PER_MINUTE, NEVER, TerminationReason
+from clustersim.vocabulary import MS_PER_MINUTE, NEVER, REASONS_OF_THE_CALENDAR, TerminationReason
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.world import World
-
-# Terminations that compiled code carries out; controllers report their own.
-_REPORTED_BY_CALENDAR = (TerminationReason.INSTANCE_FAILURE, TerminationReason.SPOT_INTERRUPTION)
 
 
 class CapacityController:
@@ -91,7 +88,7 @@ class CapacityController:
         """Log the terminations that compiled code has carried out since the last call."""
         state = self.world.state
         for row in state.outputs.terminated_instances[self._reported : state.counters.terminated_instances]:
-            if row["reason"] in _REPORTED_BY_CALENDAR:
+            if row["reason"] in REASONS_OF_THE_CALENDAR:
                 self.events.log_instance_terminated(
                     int(row["terminated"]), int(row["instance_id"]), int(row["reason"])
                 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
-from clustersim.policy.capacity.interruption_rates import LOST, NOTICE, CapacityOffer, Closure
+from clustersim.policy.capacity.interruption_rates import LOST, CapacityOffer, Closure
 from clustersim.vocabulary import TaskState, TerminationReason
 from clustersim.world.build.hazard_tables import interruption_rates, monthly_share_of_type
 from clustersim.world.instances.interruptions import (
@@ -83,16 +83,23 @@ class FailureTimetable:
         self._add_closures(closure, 1)
         kind = "ZONE_OUTAGE_STARTED" if closure.takes == LOST else "CAPACITY_SHORTAGE_STARTED"
         self.events.log_pool(now, kind, *_closure_message(closure, "is unavailable"))
-        if closure.takes == LOST:
-            self._lose_zone(self.world.names.zones.index(str(closure.zone)), now)
-        elif closure.takes == NOTICE:
-            mask = self._covered_classes(closure)
-            self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)
-            give_notice_to_classes(self.world.core, mask, 0, 1.0, now)
-            zones = [
-                z for z in range(len(self.world.names.zones)) if closure.covers(self._fargate_offer(1, z))
-            ]
-            self._interrupt_fargate(zones, 0, 1.0, now)
+        match closure.takes:
+            case "lost":
+                self._lose_zone(self.world.names.zones.index(str(closure.zone)), now)
+            case "notice":
+                self._give_notice(closure, now)
+            case None:
+                pass  # what runs there runs on
+            case _:
+                assert_never(closure.takes)
+
+    def _give_notice(self, closure: Closure, now: int) -> None:
+        """Give notice to the Spot instances and Fargate Spot tasks that a closure covers."""
+        mask = self._covered_classes(closure)
+        self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)
+        give_notice_to_classes(self.world.core, mask, 0, 1.0, now)
+        zones = [z for z in range(len(self.world.names.zones)) if closure.covers(self._fargate_offer(1, z))]
+        self._interrupt_fargate(zones, 0, 1.0, now)
 
     def _end_closure(self, closure: Closure, now: int) -> None:
         """Open capacity again, and wake the controllers that may use it."""

@@ -8,29 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.vocabulary import EventKind, instance_name
+from clustersim.vocabulary import INSTANCE_EVENT_TEXTS, TASK_EVENT_TEXTS, EventKind, instance_name
 from clustersim.world.state.world import Names
 
 PLACEMENT_FAILURE = "SERVICE_TASK_PLACEMENT_FAILURE"
-
-_INSTANCE_TEXTS = {
-    EventKind.SPOT_NOTICE: (
-        "SPOT_INTERRUPTION_WARNING",
-        "has an EC2 Spot Instance interruption warning: it is reclaimed in two minutes",
-    ),
-    EventKind.AGENT_DISCONNECTED: (
-        "AGENT_DISCONNECTED",
-        "has a disconnected agent: no new tasks are placed",
-    ),
-    EventKind.AGENT_RECONNECTED: ("AGENT_CONNECTED", "has a connected agent again"),
-}
-_TASK_TEXTS = {
-    EventKind.FARGATE_SPOT_INTERRUPTION: ("SPOT_INTERRUPTION_WARNING", "Your Spot Task was interrupted"),
-    EventKind.FARGATE_TASK_RETIREMENT: (
-        "TASK_RETIREMENT",
-        "ECS is performing maintenance on the underlying infrastructure hosting the task",
-    ),
-}
 
 
 def instance_message(instance_id: int, text: str) -> str:
@@ -52,12 +33,12 @@ def failure_message(names: Names, row: Any) -> tuple[str, str]:
     """Return the name and the message of a failure that compiled code has reported."""
     kind = EventKind(row["kind"])
     service = names.services[row["service"]] if row["service"] >= 0 else None
-    if kind in _INSTANCE_TEXTS:
-        name, text = _INSTANCE_TEXTS[kind]
+    if kind in INSTANCE_EVENT_TEXTS:
+        name, text = INSTANCE_EVENT_TEXTS[kind]
         return name, instance_message(int(row["instance_id"]), text)
     if kind == EventKind.NO_ADDRESS:
         return PLACEMENT_FAILURE, network_failure_message(service, names.sentences[row["sentence"]])
-    name, text = _TASK_TEXTS[kind]
+    name, text = TASK_EVENT_TEXTS[kind]
     return name, task_message(service, int(row["task_id"]), text)
 
 

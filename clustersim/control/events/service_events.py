@@ -17,26 +17,9 @@ from clustersim.control.events.failure_events import (
 from clustersim.engine.compiled import Array
 from clustersim.policy.placement.placement_failure import placement_failure_message
 from clustersim.record.recorder import Recorder
-from clustersim.vocabulary import NEVER, TerminationReason, instance_name
+from clustersim.vocabulary import NEVER, TERMINATION_EVENT_TEXTS, TerminationReason, instance_name
 from clustersim.world.events.service_messages import REPEAT_AFTER_MS
 from clustersim.world.state.world import World
-
-_TERMINATIONS = {
-    TerminationReason.INSTANCE_FAILURE: ("INSTANCE_FAILED", "failed; its tasks are lost"),
-    TerminationReason.SCALE_IN: ("INSTANCE_TERMINATED", "was terminated by its Auto Scaling group"),
-    TerminationReason.USER: ("INSTANCE_TERMINATED", "was terminated by a user"),
-    TerminationReason.SPOT_INTERRUPTION: ("SPOT_INTERRUPTION", "was reclaimed by EC2 Spot"),
-    TerminationReason.ZONE_OUTAGE: ("INSTANCE_FAILED", "was lost with its Availability Zone"),
-    TerminationReason.REBALANCING: (
-        "INSTANCE_TERMINATED",
-        "was terminated to balance the zones of its group",
-    ),
-    TerminationReason.IDLE: ("INSTANCE_TERMINATED", "was idle and has been terminated"),
-    TerminationReason.UNDERUTILIZED: ("INSTANCE_TERMINATED", "was underutilized and has been terminated"),
-    TerminationReason.LIFETIME: ("INSTANCE_TERMINATED", "was terminated at the end of its lifetime"),
-    TerminationReason.UNHEALTHY: ("INSTANCE_TERMINATED", "was taken out of service for failed health checks"),
-    TerminationReason.INSTANCE_REFRESH: ("INSTANCE_TERMINATED", "was replaced by an instance refresh"),
-}
 
 
 class EventLog:
@@ -125,7 +108,7 @@ class EventLog:
 
     def log_instance_terminated(self, now: int, instance_id: int, reason: int) -> None:
         """Log that a container instance was terminated."""
-        kind, text = _TERMINATIONS[TerminationReason(reason)]
+        kind, text = TERMINATION_EVENT_TEXTS[TerminationReason(reason)]
         self.log_instance(now, kind, instance_id, text)
 
     def log_pool(self, now: int, kind: str, pool: str, text: str) -> None:

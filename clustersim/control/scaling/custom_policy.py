@@ -12,11 +12,11 @@ from types import MappingProxyType
 import numpy as np
 
 from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
-from clustersim.errors import ScenarioError
+from clustersim.engine.random_streams import draws_of
 from clustersim.policy.scaling.cloudwatch_metrics import SERVICE_METRICS
-from clustersim.policy.scaling.custom_scaling import ScalingRequest, check_capacity, draw_uniform
+from clustersim.policy.scaling.custom_scaling import ScalingRequest, check_capacity
 from clustersim.policy.scaling.service_scaling import TargetTables
-from clustersim.scenario.extensions.user_functions import UserFunctionError, load_user_function
+from clustersim.scenario.extensions.user_functions import AskedFunction
 from clustersim.scenario.sections.scaling import CustomScaling
 
 KeyOf = Callable[[str], np.uint64]
@@ -37,10 +37,7 @@ class CustomPolicy:
         self._service = owner.target
         self._alarms = alarms
         self._key = np.array([key], np.uint64)
-        try:
-            self._function = load_user_function(rule.function)
-        except UserFunctionError as error:
-            raise self._failure(str(error)) from error
+        self._function = AskedFunction(rule.function, rule.place)
         metrics = dict.fromkeys(SERVICE_METRICS.values())
         row_of = {metric: alarms.add_datapoint(owner, metric, period_ms) for metric in metrics}
         self.rows = list(row_of.values())
@@ -66,28 +63,11 @@ class CustomPolicy:
             maximum=int(targets.ceiling[service]),
             metrics=self._metrics(),
             parameters=self._parameters,
-            draw=lambda ordinal: draw_uniform(self._key, 0, now, _checked_ordinal(ordinal)),
+            draw=draws_of(self._key, now),
         )
-        try:
-            returned = self._function(request)
-        except Exception as error:
-            words = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-            raise self._failure(f"at {now} ms {self.rule.function.reference} raised {words}") from error
-        try:
-            return check_capacity(returned)
-        except ValueError as error:
-            raise self._failure(f"at {now} ms {self.rule.function.reference} {error}") from error
+        return self._function.ask(now, request, check_capacity)
 
     def _metrics(self) -> Mapping[str, float]:
         """Return the datapoints of the period by the name of the metric."""
         values = self._alarms.rows["value"][self._row_by_name].tolist()
         return MappingProxyType(dict(zip(SERVICE_METRICS, values, strict=True)))
-
-    def _failure(self, message: str) -> ScenarioError:
-        return ScenarioError([f"{self.rule.place}: {message}"])
-
-
-def _checked_ordinal(ordinal: int) -> int:
-    if ordinal < 0:
-        raise ValueError(f"draw({ordinal}): ordinals count from 0")
-    return ordinal

@@ -49,8 +49,10 @@ def order_types(
         ranked = sorted(offers, key=lambda offer: offer.interruption)
     elif strategy == PRICE_CAPACITY_OPTIMIZED:
         ranked = sorted(offers, key=lambda offer: (offer.interruption, offer.spot_usd))
-    else:
+    elif strategy == PRIORITIZED:
         ranked = list(offers)
+    else:
+        raise ValueError(f"{strategy!r} is no allocation strategy")
     return [offer.name for offer in ranked]
 
 

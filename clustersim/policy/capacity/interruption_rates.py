@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from clustersim.vocabulary import MS_PER_DAY
 
 MONTH_MS = 30 * MS_PER_DAY  # the period of the Spot Instance Advisor's shares (MODEL.md)
 
-LOST, NOTICE = "lost", "notice"  # effects of a closure on running instances and tasks
+Effect = Literal["lost", "notice"]
+LOST: Effect = "lost"
+NOTICE: Effect = "notice"
 
 
 class CapacityOffer(NamedTuple):
@@ -40,7 +42,7 @@ class Closure:
     instance_type: str | None = None
     zone: str | None = None
     spot: bool | None = None
-    takes: str | None = None
+    takes: Effect | None = None
     """Its effect on running instances and tasks: LOST at once, NOTICE (Spot only), None: no effect."""
 
     def covers(self, offer: CapacityOffer) -> bool:

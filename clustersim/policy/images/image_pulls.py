@@ -63,7 +63,9 @@ def needs_registry(behavior: int, cached_version: int, pulled_at: int) -> bool:
         return cached_version == NO_VERSION or pulled_at == PRELOADED
     if behavior == PREFER_CACHED:
         return cached_version == NO_VERSION
-    return True
+    if behavior in (DEFAULT, ALWAYS):
+        return True
+    raise RuntimeError("unknown pull behaviour")
 
 
 @kernel

@@ -341,6 +341,8 @@ def _apply_change(requests: RequestTables, change: Any) -> None:
         leave_pool(requests, row)
     elif change.kind == ENDED:
         _end_target(requests, change.slot, at_s)
+    else:
+        raise RuntimeError("unknown change of a target")
 
 
 @kernel

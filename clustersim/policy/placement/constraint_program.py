@@ -211,6 +211,8 @@ def program_holds(program: Array, truth: Array, facts: Array, instance_class: in
             stack ^= np.int64(1)
         elif operation == AND:
             stack = (stack >> 1) & (stack | ~np.int64(1))
-        else:
+        elif operation == OR:
             stack = (stack >> 1) | (stack & 1)
+        else:
+            raise RuntimeError("unknown operation of a constraint")
     return bool(stack & 1)

@@ -1,7 +1,8 @@
 """Container instances as columns, and the placement request of a task.
 
-Holds the columns (`Hosts`), the request (`PlacementRequest`), the codes of placement strategies, and the four changes
-of a host: open, close, reserve, release, which also keep the index up to date. This module decides nothing:
+Holds the columns (`Hosts`), the request (`PlacementRequest`), and the four changes of a host: open, close, reserve,
+release, which also keep the index up to date. `placement_strategies` has the codes of chains. This module decides
+nothing:
 `policy.placement.placement` chooses hosts, `policy.placement.scale_in_victims` chooses tasks to stop,
 `policy.placement.placement_failure` explains failures. The world owns the arrays and calls the changes.
 """
@@ -15,13 +16,7 @@ from clustersim.engine.compiled import kernel
 from clustersim.policy.placement.best_fit_index import grow_index, index_insert, index_remove, new_index
 from clustersim.vocabulary import MEMORY, RESOURCES
 
-Integers = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
-
-# Placement strategies as codes of a chain; a chain ends with END (ECS API: PlacementStrategy).
-END, BINPACK_CPU, BINPACK_MEMORY, SPREAD_INSTANCE, SPREAD_ATTRIBUTE, RANDOM, FEWEST_OF_GROUP = range(7)
-
-ZONE = 0  # the row of `Hosts.values` that holds Availability Zones
 
 # Values of `PlacementRequest.eligible`: a candidate, or the reason against.
 NOT_OFFERED, ELIGIBLE, EXCLUDED_BY_MEMBER_OF, LACKS_ATTRIBUTE = range(4)
@@ -39,7 +34,7 @@ class Hosts(NamedTuple):
     free: Annotated[Array, np.int64, 2]  # [RESOURCES, n]
     instance_class: Annotated[Array, np.int32, 1]  # [n]: class of the instance; -1 if the slot is closed
     ports: Annotated[Array, np.uint64, 2]  # [n, W]: static host ports in use, a bit per port of the scenario
-    group_tasks: Annotated[Array, np.int32, 1]  # [n]: of the request's group; see `needs_group_counts`
+    group_tasks: Annotated[Array, np.int32, 1]  # [n]: of the request's group; see `placement_strategies`
     facts: Annotated[Array, np.int64, 2]  # [F, n]: facts for dynamic memberOf expressions
     values: Annotated[Array, np.int32, 2]  # [A, K]: spread attributes by class, ZONE first; -1: none
     size: Annotated[Array, np.int64, 1]  # [1]: slots ever opened: the end of scans
@@ -125,27 +120,6 @@ def _wider(matrix: Array, capacity: int) -> Array:
     wider = np.zeros((matrix.shape[0], capacity), matrix.dtype)
     wider[:, : matrix.shape[1]] = matrix
     return wider
-
-
-def strategy_chain(*rules: tuple[int, int]) -> Integers:
-    """Return the chain of `(code, argument)` rules, terminated by END."""
-    return np.array([*rules, (END, 0)], np.int64)
-
-
-def needs_group_counts(chain: Array, distinct: int) -> bool:
-    """Return whether a choice reads `Hosts.group_tasks`.
-
-    The caller must then have counted the tasks of the group there.
-    """
-    for rule in range(chain.shape[0]):
-        code = chain[rule, 0]
-        if code == END:
-            break
-        if code in (SPREAD_INSTANCE, FEWEST_OF_GROUP) or (
-            code == SPREAD_ATTRIBUTE and chain[rule, 1] != ZONE
-        ):
-            return True
-    return distinct != 0
 
 
 @kernel

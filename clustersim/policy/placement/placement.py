@@ -3,42 +3,47 @@
 ECS narrows the hosts (Developer Guide, "task placement strategies"): first by room, then by constraints, then each
 strategy keeps its best set and the next one decides within it. Each rule is one tight loop over a column of scores.
 If the hosts have an index that serves the chain, it gives the same answer without a loop over hosts. A chain without
-a rule (RunTask without a strategy) chooses a fitting host at random (AWS does not specify this).
+a rule (RunTask without a strategy) chooses a fitting host at random (AWS does not specify this). The last rule may be
+a function of the user, which is asked if several hosts are left (`policy.placement.custom_placement`).
 
-The public names of `policy.placement.hosts` are re-exported here. This module never changes a host, except for
-scratch arrays and the bounds of the index; the transitions of the world call `choose_host`, then `reserve`.
+The public names of `hosts` and `placement_strategies` are re-exported here. This module never changes a host, except
+for scratch arrays and the bounds of the index; the transitions of the world call `choose_host`, then `reserve`.
 """
 
 from typing import Any
 
 import numpy as np
 
+from clustersim.engine.callbacks import call_python
 from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.best_fit_index import SLOT_BITS, SLOT_MASK, index_next, packed_room
 from clustersim.policy.placement.constraint_program import program_holds
 from clustersim.policy.placement.hosts import (
-    BINPACK_CPU,
-    BINPACK_MEMORY,
     ELIGIBLE,
-    END,
-    FEWEST_OF_GROUP,
     INDEX_FROM,
     NOT_OFFERED,
-    RANDOM,
-    SPREAD_ATTRIBUTE,
-    SPREAD_INSTANCE,
-    ZONE,
     Array,
     Hosts,
     PlacementRequest,
     close_host,
     grow_hosts,
-    needs_group_counts,
     new_hosts,
     open_host,
     release,
     reserve,
+)
+from clustersim.policy.placement.placement_strategies import (
+    BINPACK_CPU,
+    BINPACK_MEMORY,
+    CUSTOM,
+    END,
+    FEWEST_OF_GROUP,
+    RANDOM,
+    SPREAD_ATTRIBUTE,
+    SPREAD_INSTANCE,
+    ZONE,
+    needs_group_counts,
     strategy_chain,
 )
 from clustersim.vocabulary import CPU, GPU, MEMORY, RESOURCES
@@ -46,6 +51,7 @@ from clustersim.vocabulary import CPU, GPU, MEMORY, RESOURCES
 __all__ = [
     "BINPACK_CPU",
     "BINPACK_MEMORY",
+    "CUSTOM",
     "ELIGIBLE",
     "END",
     "FEWEST_OF_GROUP",
@@ -179,13 +185,33 @@ def _scan(hosts: Hosts, request: PlacementRequest, ordinal: int) -> int:
             best = _keep_lowest(hosts, best, hosts.group_tasks)
         elif code == RANDOM:
             return _choose_at_random(hosts, best, request.rng_key, ordinal)
-        else:
+        elif code == CUSTOM:
+            return _choose_by_function(hosts, best, chain[rule, 1], ordinal)
+        elif code in (SPREAD_ATTRIBUTE, FEWEST_OF_GROUP):
             if rule > 0:
                 _score_classes(hosts, request, chain[rule, 1] if code == SPREAD_ATTRIBUTE else ZONE)
                 best = _keep_lowest_class(hosts, best)
             if code == FEWEST_OF_GROUP:
                 best = _keep_lowest(hosts, best, hosts.group_tasks)
+        else:
+            raise RuntimeError("unknown placement strategy")
     return _lowest_slot(hosts, best)
+
+
+@kernel
+def _choose_by_function(hosts: Hosts, best: int, address: int, ordinal: int) -> int:
+    """Return the slot that a function of the user chooses among the hosts with score `best`; a single one is taken."""
+    scores = hosts.score[: hosts.size[0]]
+    count, only = 0, -1
+    for slot in range(scores.size):
+        if scores[slot] == best:
+            count, only = count + 1, slot
+    if count < 2:
+        return only
+    chosen = call_python(address, best, ordinal)
+    if chosen < 0:
+        raise RuntimeError("a placement function failed")
+    return int(chosen)
 
 
 @kernel

@@ -2,7 +2,8 @@
 
 Rules of the ECS Developer Guide ("task placement strategies", UpdateService): with a spread strategy, the task whose
 removal leaves the best spread stops; with binpack, the one whose instance has the most free resources; without a
-strategy, a task in the Availability Zone, and there on the instance, with the most tasks of the service. The caller
+strategy, a task in the Availability Zone, and there on the instance, with the most tasks of the service. A custom
+strategy chooses hosts only: tasks are then stopped as with `random`. The caller
 supplies the candidates (not protected, of the right deployment); this module chooses among them, at random on a tie.
 """
 
@@ -10,17 +11,17 @@ import numpy as np
 
 from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
-from clustersim.policy.placement.hosts import (
+from clustersim.policy.placement.hosts import Array, Hosts
+from clustersim.policy.placement.placement_strategies import (
     BINPACK_CPU,
     BINPACK_MEMORY,
+    CUSTOM,
     END,
     FEWEST_OF_GROUP,
     RANDOM,
     SPREAD_ATTRIBUTE,
     SPREAD_INSTANCE,
     ZONE,
-    Array,
-    Hosts,
 )
 from clustersim.vocabulary import CPU, MEMORY
 
@@ -57,7 +58,7 @@ def choose_tasks_to_stop(
         for position in range(size):
             scores[position] = EXCLUDED if chosen[position] else 0
         for rule in range(chain.shape[0]):
-            if chain[rule, 0] in (END, RANDOM):
+            if chain[rule, 0] in (END, RANDOM, CUSTOM):
                 break
             _apply_rule(
                 hosts, chain[rule], slots, zones, chosen, scores, stopped_on_host, keys, counts, key_counts
@@ -98,6 +99,8 @@ def _apply_rule(
 ) -> None:
     """Keep the candidates that one rule ranks first."""
     code = rule[0]
+    if code not in (SPREAD_ATTRIBUTE, FEWEST_OF_GROUP, SPREAD_INSTANCE, BINPACK_CPU, BINPACK_MEMORY):
+        raise RuntimeError("unknown placement strategy")
     if code in (SPREAD_ATTRIBUTE, FEWEST_OF_GROUP):
         attribute = rule[1] if code == SPREAD_ATTRIBUTE else ZONE
         for position in range(slots.size):

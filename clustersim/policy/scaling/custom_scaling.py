@@ -9,12 +9,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-
-from clustersim.engine.compiled import Array, kernel_entry
-from clustersim.engine.random_streams import uniform
 
 LARGEST_CAPACITY = 2**31 - 1
 """The API's type of DesiredCount is a 32-bit integer."""
@@ -66,9 +63,3 @@ def check_capacity(returned: Any) -> int | None:
     if not 0 <= capacity <= LARGEST_CAPACITY:
         raise ValueError(f"returned {capacity}; return 0 to {LARGEST_CAPACITY} tasks or None")
     return capacity
-
-
-@kernel_entry
-def draw_uniform(keys: Annotated[Array, np.uint64, 1], policy: int, now: int, ordinal: int) -> float:
-    """Return the random number in (0, 1) of a policy, whose stream has the key `keys[policy]`, at an instant."""
-    return uniform(keys[policy], now, ordinal)

@@ -46,6 +46,8 @@ def breaker_threshold(desired: int, threshold_type: str = "BOUNDED_PERCENT", val
     failures = math.ceil(desired * value / 100 - _ROUNDING)
     if threshold_type == "UNBOUNDED_PERCENT":
         return max(failures, 1)
+    if threshold_type != "BOUNDED_PERCENT":
+        raise ValueError(f"{threshold_type!r} is no type of a threshold")
     return min(max(failures, MIN_FAILURES), MAX_FAILURES)
 
 

@@ -76,6 +76,8 @@ def traffic_steps(strategy: str, step_percent: float, step_bake_ms: int) -> tupl
         return (TrafficStep(100.0, 0),)
     if strategy == "CANARY":
         return (TrafficStep(step_percent, step_bake_ms), TrafficStep(100.0, 0))
+    if strategy != "LINEAR":
+        raise ValueError(f"{strategy!r} shifts no traffic")
     count = math.ceil(100.0 / step_percent - _ROUNDING)
     percents = [min(100.0, round(number * step_percent, 1)) for number in range(1, count + 1)]
     return tuple(TrafficStep(percent, step_bake_ms if percent < 100.0 else 0) for percent in percents)

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clustersim.policy.placement.placement_strategies import STRATEGIES
+
 Bounds = tuple[float | None, float | None]
 
 
@@ -150,7 +152,10 @@ _SCALABLE_ECS: dict[str, tuple[str, ...]] = {
     "ServiceNamespace": ("ecs",),
     "ScalableDimension": ("ecs:service:DesiredCount",),
 }
-_LAUNCH_TYPES: dict[str, tuple[str, ...]] = {"launchType": ("EC2", "FARGATE")}
+_LAUNCH_TYPES: dict[str, tuple[str, ...]] = {
+    "launchType": ("EC2", "FARGATE"),
+    "placementStrategy[].type": tuple(STRATEGIES),
+}
 
 VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "ecs.CreateService": _LAUNCH_TYPES,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from clustersim.policy.placement.placement_strategies import STRATEGIES
 from clustersim.scenario.aws.task_definition_rules import Block, check_task_definition, int_field, iter_items
 from clustersim.scenario.text.document import FieldPath, Problem
 
@@ -33,10 +34,10 @@ def _check_placement(block: Block) -> list[Problem]:
     problems.extend(_check_strategy(strategy))
     for path, rule in iter_items(block, "placementStrategy"):
         kind, field = rule.get("type"), rule.get("field")
-        if kind == "binpack" and str(field).lower() not in ("cpu", "memory"):
-            problems.append(Problem((*path, "field"), f"binpack by {field or 'nothing'}", "cpu or memory"))
-        elif kind == "spread" and not field:
-            problems.append(Problem((*path, "field"), "spread by nothing", "instanceId or attribute:NAME"))
+        named = STRATEGIES.get(kind) if isinstance(kind, str) else None
+        if named is not None and named.spell(field) is None:
+            message = f"cannot {kind} by {field or 'nothing'}"
+            problems.append(Problem((*path, "field"), message, named.hint))
     for path, rule in iter_items(block, "placementConstraints"):
         problems.extend(_check_constraint(path, rule))
     if block.get("launchType") == "FARGATE":

@@ -15,11 +15,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from clustersim.errors import ScenarioError
 from clustersim.scenario.sections.resolved_section import InputFile, UserFunction
 
 UserCallable = Callable[..., Any]
+Answer = TypeVar("Answer")
 
 
 class UserFunctionError(ValueError):
@@ -72,6 +74,39 @@ def load_user_function(function: UserFunction) -> UserCallable:
     module, _, name = function.reference.partition(":")
     loaded: UserCallable = getattr(_load(module, Path(function.folder)).module, name)
     return loaded
+
+
+class AskedFunction:
+    """A function of the user in a run; what is wrong with it is an error of the scenario, at the place that names it.
+
+    Raises ScenarioError if the function is not the one that the scenario was read with.
+    """
+
+    def __init__(self, function: UserFunction, place: str) -> None:
+        self._reference = function.reference
+        self._place = place
+        try:
+            self._call = load_user_function(function)
+        except UserFunctionError as error:
+            raise self._failure(str(error)) from error
+
+    def ask(self, now: int, argument: Any, check: Callable[[Any], Answer]) -> Answer:
+        """Call the function with its argument at an instant (ms), and return what `check` makes of its answer.
+
+        Raises ScenarioError if the function raises, or if `check` raises ValueError.
+        """
+        try:
+            returned = self._call(argument)
+        except Exception as error:
+            words = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+            raise self._failure(f"at {now} ms {self._reference} raised {words}") from error
+        try:
+            return check(returned)
+        except ValueError as error:
+            raise self._failure(f"at {now} ms {self._reference} {error}") from error
+
+    def _failure(self, message: str) -> ScenarioError:
+        return ScenarioError([f"{self._place}: {message}"])
 
 
 def _load(module: str, folder: Path) -> _LoadedModule:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context
 from clustersim.scenario.sections.failures import (
-    AgentDisconnects,
     CapacityShortage,
     Failures,
     SpotInterruptions,
@@ -29,21 +28,11 @@ FARGATE_SPOT_MONTHLY_SHARE = 0.075
 def resolve_failures(context: Context) -> Failures:
     """Return the failures of the scenario."""
     written = context.file.failures
-    instances, retirement, agents = (
-        written.container_instances,
-        written.fargate_task_retirement,
-        written.agent_disconnects,
-    )
-    disconnects = None
-    if agents is not None:
-        disconnects = AgentDisconnects(time_to_disconnect=agents.time_to_disconnect, duration=agents.duration)
     _warn_of_types_without_rate(context)
     return Failures(
-        container_instances=None if instances is None else instances.time_to_failure,
-        agent_disconnects=disconnects,
+        **written.resolved_alone(),
         spot=_resolve_interruptions(written.spot_interruptions),
         fargate_spot=_resolve_fargate_spot(context),
-        fargate_task_retirement=None if retirement is None else retirement.time_to_retirement,
         zone_outages=_resolve_outages(context),
         capacity_shortages=tuple(
             _resolve_shortage(context, each, ("failures", "capacityShortages", index))

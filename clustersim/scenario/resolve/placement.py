@@ -10,16 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clustersim.policy.placement.placement_strategies import STRATEGIES
 from clustersim.scenario.aws.checked_block import CheckedBlock
 from clustersim.scenario.catalog.fargate_prices import FargateUse
 from clustersim.scenario.catalog.fargate_sizes import INCLUDED_EPHEMERAL_GIB
+from clustersim.scenario.extensions.custom_placement import CUSTOM, resolve_custom_placement
 from clustersim.scenario.resolve.context import FARGATE_PROVIDERS, Context, pick_fields
 from clustersim.scenario.resolve.task_definitions import check_fargate_size, resolve_constraints
-from clustersim.scenario.sections.scenario import Constraint, PlacementRule, StrategyItem, TaskDefinition
+from clustersim.scenario.sections.own_keys import OWN_STRATEGY_KEYS
+from clustersim.scenario.sections.scenario import (
+    Constraint,
+    CustomPlacement,
+    PlacementRule,
+    StrategyItem,
+    TaskDefinition,
+)
 from clustersim.scenario.text.document import FieldPath
 
 _PLACEMENT_FIELDS = ("launchType", "capacityProviderStrategy")
-_STRATEGY_FIELDS = {"host": "instanceId", "instanceid": "instanceId", "cpu": "cpu", "memory": "memory"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class TaskPlacement:
 
     launch_type: Literal["EC2", "FARGATE"] | None
     strategy: tuple[StrategyItem, ...]
-    placement_strategy: tuple[PlacementRule, ...]
+    placement_strategy: tuple[PlacementRule | CustomPlacement, ...]
     placement_constraints: tuple[Constraint, ...]
     zones: tuple[str, ...]
     subnets: tuple[str, ...]
@@ -130,24 +138,26 @@ def _provider_kind(context: Context, provider: str) -> str:
     return "managed instances" if provider in context.managed_providers else "Auto Scaling group"
 
 
-def _resolve_rules(context: Context, block: CheckedBlock) -> tuple[PlacementRule, ...]:
+def _resolve_rules(context: Context, block: CheckedBlock) -> tuple[PlacementRule | CustomPlacement, ...]:
     """Return the placement strategy, its fields in one spelling (`host` is instanceId)."""
-    rules = []
-    for index, rule in enumerate(block.value.get("placementStrategy") or ()):
-        kind, field = rule.get("type"), rule.get("field")
+    rules: list[PlacementRule | CustomPlacement] = []
+    items = block.value.get("placementStrategy") or ()
+    for index, item in enumerate(items):
+        kind, path = item.get("type"), block.field_path("placementStrategy", index)
         if kind is None:
-            location = block.field_path("placementStrategy", index)
-            context.diagnostics.add_problem(location, "has no type", "type: spread, binpack or random")
-            continue
-        if isinstance(field, str):
-            spelling = _STRATEGY_FIELDS.get(field.lower(), field)
-            if kind == "spread" and spelling != "instanceId" and not field.startswith("attribute:"):
-                location = block.field_path("placementStrategy", index, "field")
-                context.diagnostics.add_problem(
-                    location, f"cannot spread by {field}", "instanceId or attribute:NAME"
-                )
-            field = spelling
-        rules.append(PlacementRule(type=kind, field=None if kind == "random" else field))
+            context.diagnostics.add_problem(path, "has no type", f"type: {' or '.join(STRATEGIES)}")
+        elif kind == CUSTOM:
+            custom = resolve_custom_placement(context.diagnostics, path, item, context.scenario.parent)
+            if index + 1 < len(items):
+                context.diagnostics.add_problem(path, "a custom strategy decides alone", "write it last")
+            if custom is not None:
+                context.inputs.update({each.path: each.sha256 for each in custom.function.inputs})
+                rules.append(custom)
+        else:
+            for key in OWN_STRATEGY_KEYS:
+                if key in item:
+                    context.diagnostics.add_problem((*path, key), f"is no field of {kind}", f"type: {CUSTOM}")
+            rules.append(PlacementRule(type=kind, field=STRATEGIES[kind].spell(item.get("field")) or None))
     return tuple(rules)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
+from clustersim.policy.placement.placement_strategies import STRATEGIES
 from clustersim.scenario.sections.scaling import POLICY_TYPES
 
 _TEXT = {"type": "string"}
@@ -43,7 +44,15 @@ def _list(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _STRATEGY = _object("CapacityProviderStrategyItem", capacityProvider=_TEXT, weight=_COUNT, base=_COUNT)
-_PLACEMENT = _list(_object("PlacementStrategy", type={"enum": ["spread", "binpack", "random"]}, field=_TEXT))
+_PLACEMENT = _list(
+    _object(
+        "PlacementStrategy",
+        type={"enum": list(STRATEGIES), "description": "custom is own: it asks a function of yours"},
+        field=_TEXT,
+        policy="own, of type custom: the function to ask, like mypackage.module:function",
+        parameters="own, of type custom: what the function gets as `parameters`",
+    )
+)
 _CONSTRAINTS = _list(
     _object("PlacementConstraint", type={"enum": ["distinctInstance", "memberOf"]}, expression=_TEXT)
 )

@@ -1,7 +1,8 @@
 """The section `failures`: breakdowns, Spot interruptions, zone outages and shortages of capacity.
 
-Decides its shape and defaults. Instants of the resolved form are ms since `start`. Must not know how a failure is
-carried out. `resolve.failures` turns the written form into the resolved one.
+Decides its shape and defaults, and how fields are resolved that need no other section; `resolve.failures` turns the
+rest of the written form into the resolved one. Instants of the resolved form are ms since `start`. Must not know how a
+failure is carried out.
 """
 
 from __future__ import annotations
@@ -159,6 +160,16 @@ class WrittenFailures(WrittenSection):
     fargate_task_retirement: WrittenTaskRetirement | None = None
     zone_outages: list[WrittenZoneOutage] = Field(default_factory=list)
     capacity_shortages: list[WrittenCapacityShortage] = Field(default_factory=list)
+
+    def resolved_alone(self) -> dict[str, Any]:
+        """Return the fields of `Failures` that need no other section of the scenario."""
+        instances, agents = self.container_instances, self.agent_disconnects
+        retirement = self.fargate_task_retirement
+        return {
+            "container_instances": None if instances is None else instances.time_to_failure,
+            "agent_disconnects": None if agents is None else AgentDisconnects(**dict(agents)),
+            "fargate_task_retirement": None if retirement is None else retirement.time_to_retirement,
+        }
 
 
 class Failures(ResolvedSection):

@@ -152,6 +152,10 @@ class OwnRunTaskKeys(WrittenSection):
     behavior: WrittenBehavior = Field(default_factory=WrittenBehavior)
 
 
+OWN_STRATEGY_KEYS: Mapping[str, None] = {"policy": None, "parameters": None}
+"""The keys of our own in an item of `placementStrategy`, of type custom."""
+
+
 def _key_names(model: type[WrittenSection]) -> dict[str, None]:
     return {field.alias or name: None for name, field in model.model_fields.items()}
 
@@ -175,10 +179,11 @@ OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
     "targetGroups": _key_names(OwnTargetGroupKeys),
     "services": {
         **_key_names(OwnServiceKeys),
+        "placementStrategy": OWN_STRATEGY_KEYS,
         "deploymentConfiguration": _DEPLOYMENT_KEYS,
     },
     "updateService": {"deploymentConfiguration": _DEPLOYMENT_KEYS},
-    "runTasks": _key_names(OwnRunTaskKeys),
+    "runTasks": {**_key_names(OwnRunTaskKeys), "placementStrategy": OWN_STRATEGY_KEYS},
     "policies": {"alarm": None},
     "scalingPolicies": {"alarm": None},
     "autoScaling": {"policies": None, "scheduledActions": None, "metricResolution": None},

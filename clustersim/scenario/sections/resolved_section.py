@@ -5,11 +5,11 @@ Decides nothing and knows no section. All resolved models derive from `ResolvedS
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from clustersim.engine.random_streams import CONSTANT
 
@@ -72,5 +72,14 @@ class Constraint(ResolvedSection):
 class PlacementRule(ResolvedSection):
     """An item of a placement strategy (ECS API: PlacementStrategy)."""
 
-    type: Literal["spread", "binpack", "random"]
+    type: str
+    """A name of `policy.placement.placement_strategies.STRATEGIES`."""
     field: str | None = None
+
+
+class CustomPlacement(ResolvedSection):
+    """An item of a placement strategy that asks a function of the user; `place` is where the file names it."""
+
+    function: UserFunction
+    place: str
+    parameters: dict[str, Any] = Field(default_factory=dict)

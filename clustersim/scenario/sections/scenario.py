@@ -30,6 +30,7 @@ from clustersim.scenario.sections.pricing import FargatePrice, Pricing
 from clustersim.scenario.sections.resolved_section import (
     Architecture,
     Constraint,
+    CustomPlacement,
     Distribution,
     InputFile,
     Int32s,
@@ -54,6 +55,7 @@ __all__ = [
     "Constraint",
     "Container",
     "ContainerBehavior",
+    "CustomPlacement",
     "Deployment",
     "Distribution",
     "Failures",
@@ -181,7 +183,7 @@ class Service(ResolvedSection):
     desired_count: int
     launch_type: LaunchTypeName | None = None
     strategy: tuple[StrategyItem, ...] = ()
-    placement_strategy: tuple[PlacementRule, ...] = ()
+    placement_strategy: tuple[PlacementRule | CustomPlacement, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
     deployment: Deployment = Deployment()
@@ -251,7 +253,7 @@ class RunTask(ResolvedSection):
     retries: int
     launch_type: LaunchTypeName | None = None
     strategy: tuple[StrategyItem, ...] = ()
-    placement_strategy: tuple[PlacementRule, ...] = ()
+    placement_strategy: tuple[PlacementRule | CustomPlacement, ...] = ()
     placement_constraints: tuple[Constraint, ...] = ()
     zones: tuple[str, ...]
     behavior: Behavior

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clustersim.policy.pricing.billed_time import HOURS_PER_MONTH
+from clustersim.record.schema import TABLES
 from clustersim.scenario.resolve.virtual_machines import MACHINE_GROUP_PREFIX
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.study.execution.result_store import ResultStore
@@ -112,7 +113,10 @@ def _seconds(column: Any) -> Floats:
 
 def _table(store: ResultStore, name: str, table: str, columns: tuple[str, ...]) -> pa.Table:
     content = store.read(f"{name}/{table}.arrow")
-    reader = pa.ipc.open_file(pa.py_buffer(content))
-    fields = sorted(reader.schema.get_field_index(column) for column in columns)
+    if content is None:
+        return TABLES[table].empty().select(columns)
+    written = pa.ipc.open_file(pa.py_buffer(content)).schema
+    fields = [written.get_field_index(column) for column in columns if column in written.names]
     options = pa.ipc.IpcReadOptions(included_fields=fields)
-    return pa.ipc.open_file(pa.py_buffer(content), options=options).read_all()
+    read = pa.ipc.open_file(pa.py_buffer(content), options=options).read_all()
+    return TABLES[table].completed(read, columns)

@@ -1,8 +1,9 @@
 """The result of a run: `open_run(path)` returns a `Run` with its tables.
 
 Decides when a directory counts as a complete run of this schema, and how its tables are read: lazily, and only the
-requested columns. Must not know how a run is made. Users call it through `clustersim.open`; reports, sweeps and
-comparisons call it too.
+requested columns. Names only grow within a schema version, so what an older version did not write reads as nothing:
+tables without rows, columns of nulls. Must not know how a run is made. Users call it through `clustersim.open`;
+reports, sweeps and comparisons call it too.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
 class ResultTable:
     """One table of a run, read anew from its file by each method.
 
-    Polars, DuckDB and other libraries read it through Arrow's C stream interface: `polars.DataFrame(run.tasks)`.
+    Columns that a run of an older version does not have are null; a table that it does not have has no rows and its
+    `path` is None. Polars, DuckDB and other libraries read a table through Arrow's C stream interface:
+    `polars.DataFrame(run.tasks)`.
     """
 
-    def __init__(self, directory: Path, name: str, rows: int, sha256: str) -> None:
+    def __init__(self, directory: Path, name: str, rows: int, sha256: str | None) -> None:
         self.name = name
         self.rows = rows
         self.sha256 = sha256
+        self.path: Path | None = None
+        if sha256 is None:
+            return
         try:
             self.path = table_file(directory, name)
         except FileNotFoundError:
@@ -48,8 +54,19 @@ class ResultTable:
     @property
     def schema(self) -> pa.Schema:
         """The names and types of the columns; the metadata of each field has its `unit` and `description`."""
+        written = self._written_schema()
+        declared = TABLES.get(self.name)
+        for column in declared.columns if declared is not None else ():
+            if column.name not in written.names:
+                written = written.append(column.field.with_nullable(True))
+        return written
+
+    def _written_schema(self) -> pa.Schema:
+        """Return the schema of the file; without one the schema of an empty table."""
         import pyarrow as pa
 
+        if self.path is None:
+            return TABLES[self.name].arrow_schema()
         try:
             if self.path.suffix == ".parquet":
                 from pyarrow.parquet import read_schema
@@ -62,21 +79,28 @@ class ResultTable:
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the table, or some of its columns, as a pyarrow Table."""
+        names = self._check_columns(columns)
+        if self.path is None:
+            return TABLES[self.name].empty().select(names)
+        in_file = self._written_schema()
+        read = self._read(self.path, in_file, [name for name in names if name in in_file.names])
+        return TABLES[self.name].completed(read, names) if len(read.column_names) < len(names) else read
+
+    def _read(self, path: Path, in_file: pa.Schema, names: list[str]) -> pa.Table:
+        """Return columns of the file, in this order."""
         import pyarrow as pa
 
-        names = self._check_columns(columns)
         try:
-            if self.path.suffix == ".parquet":
+            if path.suffix == ".parquet":
                 from pyarrow.parquet import ParquetFile
 
-                with ParquetFile(self.path) as file:
+                with ParquetFile(path) as file:
                     return file.read(names).select(names)
-            fields = [self.schema.get_field_index(name) for name in names]
-            options = pa.ipc.IpcReadOptions(included_fields=fields)
-            with pa.memory_map(str(self.path)) as source:
+            options = pa.ipc.IpcReadOptions(included_fields=[in_file.get_field_index(name) for name in names])
+            with pa.memory_map(str(path)) as source:
                 return pa.ipc.open_file(source, options=options).read_all().select(names)
         except (OSError, pa.ArrowException) as error:
-            raise ResultsError(f"{self.path} cannot be read: {error}") from error
+            raise ResultsError(f"{path} cannot be read: {error}") from error
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the same as a pandas DataFrame: names as categories, integers as pandas' nullable integers."""
@@ -129,9 +153,12 @@ class Run:
         self.path = path
         self.manifest = manifest
         self.summary = summary
+        written = manifest["tables"]
         self.tables = {
-            name: ResultTable(path, name, facts["rows"], facts["sha256"])
-            for name, facts in manifest["tables"].items()
+            name: ResultTable(path, name, written[name]["rows"], written[name]["sha256"])
+            if name in written
+            else ResultTable(path, name, 0, None)
+            for name in (*TABLES, *(name for name in written if name not in TABLES))
         }
         for name, table in self.tables.items():
             setattr(self, name, table)
@@ -142,7 +169,8 @@ class Run:
 
     def verify(self) -> None:
         """Compare the files of all tables with the digests of the manifest. Raises ResultsError if one differs."""
-        changed = [table.path.name for table in self.tables.values() if hash_file(table.path) != table.sha256]
+        files = [(table.path, table.sha256) for table in self.tables.values() if table.path is not None]
+        changed = [path.name for path, sha256 in files if hash_file(path) != sha256]
         if changed:
             raise ResultsError(
                 f"{self.path} has changed since it was written: {', '.join(changed)} "
@@ -166,10 +194,8 @@ def open_run(path: str | Path) -> Run:
         raise ResultsError(
             f"{directory} has many runs; open one of them, {directory}/points/POINT/REPLICATION"
         )
-    tables = manifest.get("tables")
-    missing = [name for name in TABLES if not isinstance(tables, dict) or name not in tables]
-    if missing:
-        raise ResultsError(f"{directory} is incomplete: its {MANIFEST} does not name the table {missing[0]}")
+    if not isinstance(manifest.get("tables"), dict):
+        raise ResultsError(f"{directory} is incomplete: its {MANIFEST} names no tables")
     return Run(directory, manifest, _read_json(directory / SUMMARY))
 
 

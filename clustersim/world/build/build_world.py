@@ -25,6 +25,7 @@ from clustersim.vocabulary import (
     RESOURCES,
     WaitReason,
 )
+from clustersim.world.build.hazard_tables import no_hazards
 from clustersim.world.build.image_tables import image_tables, pool_subnets
 from clustersim.world.build.instance_classes import (
     attribute_values,
@@ -250,6 +251,7 @@ def _capacity_tables(
     return tables.CapacityTables(
         providers=new_table(tables.ProviderRow, len(names.providers)),
         classes=classes,
+        hazards=no_hazards(classes.size),
         class_ports=ports,
         fargate_quotas=fargate_quotas(scenario),
         fargate_prices=fargate_prices(scenario),

@@ -1,19 +1,24 @@
 """Hazards of instances and Fargate tasks, as rows of the table of distributions.
 
-It writes into each instance class when instances fail, register, are interrupted or lose their agent, and determines
-the same for Fargate tasks. `policy.capacity.interruption_rates` has the rates; the times are drawn when an instance
-or a task starts. Called by `simulation` and `task_set_tables`.
+Lists what may befall instances of each class (`hazards_of_class`), writes it into a table, and determines the same for
+Fargate tasks. `policy.capacity.interruption_rates` has the rates; the times are drawn when an instance or a task
+starts, and `world.instances.interruptions` carries out what is due. Called by `simulation` and `task_set_tables`.
 """
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.random_streams import EXPONENTIAL
+from typing import Any, NamedTuple
+
+from clustersim.engine.random_streams import EXPONENTIAL, stream_key
+from clustersim.engine.records import Table2D, new_table_2d
 from clustersim.policy.capacity.interruption_rates import InterruptionRates, monthly_rate, split_rate
+from clustersim.scenario.sections.capacity import InstancePool
 from clustersim.scenario.sections.failures import SpotInterruptions
 from clustersim.scenario.sections.scenario import Distribution, Scenario
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import AGENT_DISCONNECTS, ENTRY_KINDS, INSTANCE_FAILS, NEVER, SPOT_NOTICE_DUE
 from clustersim.world.build.distribution_table import Distributions
+from clustersim.world.state.instance_tables import HazardRow
+from clustersim.world.state.world import World
 
 
 def interruption_rates(interruptions: SpotInterruptions, share: float | None) -> InterruptionRates | None:
@@ -45,20 +50,49 @@ def monthly_share_of_type(scenario: Scenario, kind: int) -> float | None:
     return scenario.instance_types[kind].spot_interruption
 
 
-def write_hazards(scenario: Scenario, classes: Array, distributions: Distributions) -> None:
-    """Fill the columns of INSTANCE_CLASS that refer to distributions."""
+class Hazard(NamedTuple):
+    """What may befall the instances of a pool: the kind of its entry in the calendar, and when it is due.
+
+    `stream` is the name of its random draws within the pool. `lasts` is for what lasts a while.
+    """
+
+    kind: int
+    stream: str
+    time: Distribution | None
+    lasts: Distribution | None = None
+    from_launch: bool = False
+
+
+def hazards_of_class(scenario: Scenario, pool: InstancePool, instance_class: Any) -> list[Hazard]:
+    """Return what may befall the instances of a class."""
+    failures = scenario.failures
+    hazards = [Hazard(INSTANCE_FAILS, "failure", failures.container_instances)]
+    agents = failures.agent_disconnects
+    if agents is not None and pool.machines is None:  # on a virtual machine of a service there is no agent
+        hazards.append(Hazard(AGENT_DISCONNECTS, "agent", agents.time_to_disconnect, agents.duration))
+    if instance_class["spot"]:
+        share = monthly_share_of_type(scenario, int(instance_class["type"]))
+        time = time_to_single_interruption(failures.spot, share)
+        hazards.append(Hazard(SPOT_NOTICE_DUE, "interruption", time, from_launch=True))
+    return hazards
+
+
+def no_hazards(classes: int) -> Table2D[HazardRow]:
+    """Return the hazards of classes that nothing befalls."""
+    table = new_table_2d(HazardRow, classes, ENTRY_KINDS)
+    table["time"] = table["lasts"] = NEVER
+    return table
+
+
+def write_hazards(world: World, replication: int, distributions: Distributions) -> None:
+    """Fill the table of hazards, and the time from request to registration of each instance class."""
+    scenario, capacity = world.scenario, world.state.capacity
     if not scenario.pools:
         return
-    failures = scenario.failures
-    agents = failures.agent_disconnects
-    classes["failure"] = distributions.row(failures.container_instances)
-    classes["disconnect"] = NEVER if agents is None else distributions.row(agents.time_to_disconnect)
-    classes["disconnect_duration"] = NEVER if agents is None else distributions.row(agents.duration)
-    for pool, of in enumerate(scenario.pools):
-        classes["launch"][classes["pool"] == pool] = distributions.row(of.launch_time)
-        if of.machines is not None:
-            classes["disconnect"][classes["pool"] == pool] = NEVER  # no container agent runs there
-    for row in classes:
-        if row["spot"]:
-            share = monthly_share_of_type(scenario, int(row["type"]))
-            row["interruption"] = distributions.row(time_to_single_interruption(failures.spot, share))
+    for row, hazards in zip(capacity.classes, capacity.hazards, strict=True):
+        pool = scenario.pools[row["pool"]]
+        row["launch"] = distributions.row(pool.launch_time)
+        for hazard in hazards_of_class(scenario, pool, row):
+            key = stream_key(scenario.seed, replication, f"group/{pool.name}/{hazard.stream}")
+            times = distributions.row(hazard.time), distributions.row(hazard.lasts)
+            hazards[hazard.kind] = (*times, key, hazard.from_launch)

@@ -14,10 +14,11 @@ import numpy as np
 
 from clustersim.engine.random_streams import stream_key
 from clustersim.engine.records import Array, Table, new_table
+from clustersim.policy.placement.placement_strategies import SPREAD_ATTRIBUTE, STRATEGIES
 from clustersim.policy.pricing.billed_time import HOURS_PER_MONTH
 from clustersim.policy.tasks.subnet_addresses import addresses_of_instance
 from clustersim.scenario.sections.capacity import InstancePool, ManagedInstancesProvider
-from clustersim.scenario.sections.scenario import InstanceType, Scenario
+from clustersim.scenario.sections.scenario import CustomPlacement, InstanceType, Scenario
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.instance_tables import InstanceClassRow
 from clustersim.world.state.world import Names
@@ -88,8 +89,7 @@ def build_instance_classes(
             + volume_usd_per_hour(scenario, pool)
             + pool.fee(kind.name) * kind.usd_per_hour
         )
-        for column in ("failure", "launch", "interruption", "disconnect", "disconnect_duration"):
-            row[column] = NEVER
+        row["launch"] = NEVER
     attributes = [class_attributes(*row) for row in rows] or [{}]
     return classes, attributes, numbers
 
@@ -130,9 +130,14 @@ def spread_attributes(scenario: Scenario) -> list[str]:
     strategies += [each.placement_strategy for each in scenario.run_tasks]
     for strategy in strategies:
         for rule in strategy:
-            field = (rule.field or "").removeprefix("attribute:")
-            if rule.type == "spread" and field not in ("instanceId", "host") and field not in names:
-                names.append(field)
+            if (
+                isinstance(rule, CustomPlacement)
+                or STRATEGIES[rule.type].code(rule.field) != SPREAD_ATTRIBUTE
+            ):
+                continue
+            name = str(rule.field).removeprefix("attribute:")
+            if name not in names:
+                names.append(name)
     return names
 
 
@@ -153,7 +158,7 @@ def attribute_values(attributes: list[dict[str, str]], spread: list[str], zones:
 def write_keys(scenario: Scenario, replication: int, classes: Array) -> None:
     """Write the random keys of the instances of each pool."""
     for p, pool in enumerate(scenario.pools):
-        for purpose in ("failure", "launch", "interruption", "pool", "agent"):
+        for purpose in ("launch", "pool"):
             key = stream_key(scenario.seed, replication, f"group/{pool.name}/{purpose}")
             classes[f"{purpose}_key"][classes["pool"] == p] = key
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from clustersim.scenario.sections.scenario import (
     Behavior,
     Constraint,
+    CustomPlacement,
     Distribution,
     PlacementRule,
     RunTask,
@@ -36,7 +37,7 @@ class SetSpec:
     sizes: tuple[Size, ...]
     launch_type: str | None
     strategy: tuple[StrategyItem, ...]
-    rules: tuple[PlacementRule, ...]
+    rules: tuple[PlacementRule | CustomPlacement, ...]
     constraints: tuple[Constraint, ...]
     zones: tuple[str, ...]
     target_group: TargetGroup | None = None

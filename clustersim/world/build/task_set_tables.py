@@ -20,22 +20,25 @@ from clustersim.policy.placement.constraint_program import (
     FactRows,
     compile_constraints,
 )
-from clustersim.policy.placement.hosts import (
-    BINPACK_CPU,
+from clustersim.policy.placement.hosts import ELIGIBLE, EXCLUDED_BY_MEMBER_OF, LACKS_ATTRIBUTE
+from clustersim.policy.placement.member_of import parse_constraint
+from clustersim.policy.placement.placement_strategies import (
     BINPACK_MEMORY,
-    ELIGIBLE,
-    EXCLUDED_BY_MEMBER_OF,
+    CUSTOM,
     FEWEST_OF_GROUP,
-    LACKS_ATTRIBUTE,
-    RANDOM,
     SPREAD_ATTRIBUTE,
-    SPREAD_INSTANCE,
+    STRATEGIES,
     ZONE,
     needs_group_counts,
     strategy_chain,
 )
-from clustersim.policy.placement.member_of import parse_constraint
-from clustersim.scenario.sections.scenario import Distribution, Scenario, StrategyItem, TaskDefinition
+from clustersim.scenario.sections.scenario import (
+    CustomPlacement,
+    Distribution,
+    Scenario,
+    StrategyItem,
+    TaskDefinition,
+)
 from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.build.build_world import ARCHITECTURES, build_names
 from clustersim.world.build.container_tables import have_own_lifecycles, write_containers
@@ -45,6 +48,7 @@ from clustersim.world.build.hazard_tables import time_to_single_interruption
 from clustersim.world.build.instance_classes import build_instance_classes, spread_attributes
 from clustersim.world.build.pull_tables import needs_checks_at_start, write_network_and_denials, write_pulls
 from clustersim.world.build.task_set_specs import SetSpec
+from clustersim.world.scheduling.custom_placement import CustomPlacer
 from clustersim.world.state.world import AnyArray, World, longer
 
 RNG_PURPOSES = (
@@ -76,6 +80,8 @@ class TaskSets:
             port: bit
             for bit, port in enumerate(sorted({p for d in scenario.task_definitions for p in d.static_ports}))
         }
+        self.placers: list[CustomPlacer] = []
+        """The functions of custom strategies; kernels call them by address, so they live as long as the run."""
         self._programs: dict[tuple[str, ...], ConstraintProgram] = {}
 
     def program(self, spec: SetSpec) -> ConstraintProgram:
@@ -105,7 +111,7 @@ class TaskSets:
             write_pulls(world, row, spec.definition, spec.service >= 0)
             self._write_containers(world, row, spec, spec.definition)
             state = world.state
-        chain = self._chain(spec)
+        chain = self._chain(world, spec)
         state.placement.chains[row, : len(chain)] = chain
         s["counts_group_per_host"] = needs_group_counts(chain, int(s["distinct"]))
         first_shape = world.shapes_used
@@ -202,19 +208,21 @@ class TaskSets:
             values[f"{purpose}_key"] = stream_key(self.scenario.seed, self.replication, name)
         return values
 
-    def _chain(self, spec: SetSpec) -> Array:
+    def _chain(self, world: World, spec: SetSpec) -> Array:
         """Return the placement strategy as codes; the defaults are those of MODEL.md."""
         rules: list[tuple[int, int]] = []
         for rule in spec.rules:
-            field = (rule.field or "").removeprefix("attribute:")
-            if rule.type == "random":
-                rules.append((RANDOM, 0))
-            elif rule.type == "binpack":
-                rules.append((BINPACK_CPU if field.lower() == "cpu" else BINPACK_MEMORY, 0))
-            elif field in ("instanceId", "host"):
-                rules.append((SPREAD_INSTANCE, 0))
-            else:
-                rules.append((SPREAD_ATTRIBUTE, self.spread.index(field)))
+            if isinstance(rule, CustomPlacement):
+                key = stream_key(self.scenario.seed, self.replication, f"{spec.stream}/custom placement")
+                placer = CustomPlacer(world, rule, spec.group, key)
+                self.placers.append(placer)
+                rules.append((CUSTOM, placer.address))
+                continue
+            code = STRATEGIES[rule.type].code(rule.field)
+            by_attribute = code == SPREAD_ATTRIBUTE
+            rules.append(
+                (code, self.spread.index(str(rule.field).removeprefix("attribute:")) if by_attribute else 0)
+            )
         if any(item.capacity_provider in self.managed for item in spec.strategy):
             rules = [
                 (SPREAD_ATTRIBUTE, ZONE),

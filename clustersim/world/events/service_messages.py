@@ -56,6 +56,7 @@ _TASKS_STARTED = int(EventKind.TASKS_STARTED)
 _TASKS_STOPPED = int(EventKind.TASKS_STOPPED)
 _STEADY = int(EventKind.STEADY)
 _DESIRED_COUNT = int(EventKind.DESIRED_COUNT)
+_FORMATTED = int(EventKind.FORMATTED)
 
 
 class MessageBatch(NamedTuple):
@@ -120,8 +121,10 @@ def _format_message(batch: MessageBatch, position: int, at: int) -> int:
         at = put(buffer, at, texts, e.sentence)
     elif e.kind == _TASKS_STARTED or e.kind == _TASKS_STOPPED:
         at = _format_tasks(batch, position, at)
-    else:
+    elif e.kind == _FORMATTED:
         at = put(buffer, at, batch.messages, e.sentence)
+    else:
+        raise RuntimeError("unknown kind of event")
     return at
 
 

@@ -13,22 +13,34 @@ import numpy as np
 from clustersim.engine.compiled import Array, kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
 from clustersim.policy.placement.hosts import AGENT_CONNECTED, close_host, open_host
-from clustersim.vocabulary import MS_PER_MINUTE, EventKind, StopCode, StoppedReason
-from clustersim.world.instances.lifecycle import ACTIVE, REGISTERING, drain_instance, schedule_before_end
+from clustersim.vocabulary import (
+    AGENT_DISCONNECTS,
+    AGENT_RECONNECTS,
+    INSTANCE_FAILS,
+    INSTANCE_RECLAIMED,
+    MS_PER_MINUTE,
+    SPOT_NOTICE_DUE,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
+    EventKind,
+    StopCode,
+    StoppedReason,
+    TerminationReason,
+)
+from clustersim.world.instances.lifecycle import (
+    ACTIVE,
+    RECLAIMED,
+    REGISTERING,
+    drain_instance,
+    end_instance,
+    schedule_before_end,
+)
 from clustersim.world.resources.allocation import mark_gained_room
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.random_durations import draw_duration
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import (
-    AGENT_DISCONNECTS,
-    AGENT_RECONNECTS,
-    INSTANCE_RECLAIMED,
-    RUNNING,
-    TASK_INTERRUPTED,
-    mark_daemons_dirty,
-    mark_service_dirty,
-)
+from clustersim.world.state.task_states import RUNNING, mark_daemons_dirty, mark_service_dirty
 from clustersim.world.state.usage import Slots
 from clustersim.world.tasks.health import deregister
 from clustersim.world.tasks.lifecycle import finish_task, send_sigterm, stop_task
@@ -47,6 +59,7 @@ _SPOT_NOTICE = int(EventKind.SPOT_NOTICE)
 _DISCONNECTED = int(EventKind.AGENT_DISCONNECTED)
 _RECONNECTED = int(EventKind.AGENT_RECONNECTED)
 _FARGATE_SPOT = int(EventKind.FARGATE_SPOT_INTERRUPTION)
+_INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 _RETIREMENT = int(EventKind.FARGATE_TASK_RETIREMENT)
 
 
@@ -87,7 +100,7 @@ def disconnect_agent(state: State, slot: int, now: int) -> None:
     h = state.instances.rows[slot]
     if h.connected == 0 or h.state == REGISTERING:
         return
-    k = state.capacity.classes[h.instance_class]
+    z = state.capacity.hazards[h.instance_class, AGENT_DISCONNECTS]
     if h.state == ACTIVE:
         close_host(state.instances.hosts, slot)
     h.connected = 0
@@ -95,9 +108,7 @@ def disconnect_agent(state: State, slot: int, now: int) -> None:
     state.instances.hosts.facts[AGENT_CONNECTED, slot] = 0
     emit_event(state, now, _DISCONNECTED, h.instance_id, -1, -1)
     # The ordinal of the draw is how long the instance has been registered, so that each disconnect is independent.
-    duration = max(
-        1, draw_duration(state, k.disconnect_duration, k.agent_key, h.ordinal, 2 * (now - h.registered) + 1)
-    )
+    duration = max(1, draw_duration(state, z.lasts, z.key, h.ordinal, 2 * (now - h.registered) + 1))
     schedule_before_end(state, now + duration, AGENT_RECONNECTS, slot)
 
 
@@ -107,7 +118,7 @@ def reconnect_agent(state: State, slot: int, now: int) -> None:
     h = state.instances.rows[slot]
     if h.connected:
         return
-    k = state.capacity.classes[h.instance_class]
+    z = state.capacity.hazards[h.instance_class, AGENT_DISCONNECTS]
     h.connected = 1
     state.counters.disconnected_agents -= 1
     state.instances.hosts.facts[AGENT_CONNECTED, slot] = 1
@@ -116,10 +127,25 @@ def reconnect_agent(state: State, slot: int, now: int) -> None:
         mark_gained_room(state, slot)
         mark_daemons_dirty(state)
     emit_event(state, now, _RECONNECTED, h.instance_id, -1, -1)
-    connected_for = max(
-        1, draw_duration(state, k.disconnect, k.agent_key, h.ordinal, 2 * (now - h.registered))
-    )
+    connected_for = max(1, draw_duration(state, z.time, z.key, h.ordinal, 2 * (now - h.registered)))
     schedule_before_end(state, now + connected_for, AGENT_DISCONNECTS, slot)
+
+
+@kernel
+def carry_out_hazard(state: State, kind: int, slot: int, now: int) -> None:
+    """Carry out what befalls a live instance now."""
+    if kind == INSTANCE_FAILS:
+        end_instance(state, slot, now, _INSTANCE_FAILURE)
+    elif kind == INSTANCE_RECLAIMED:
+        end_instance(state, slot, now, RECLAIMED)
+    elif kind == SPOT_NOTICE_DUE:
+        give_spot_notice(state, slot, now)
+    elif kind == AGENT_DISCONNECTS:
+        disconnect_agent(state, slot, now)
+    elif kind == AGENT_RECONNECTS:
+        reconnect_agent(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of an instance")
 
 
 @kernel
@@ -171,8 +197,10 @@ def handle_fargate_reclaim(state: State, kind: int, slot: int, now: int) -> None
     """Handle a scheduled Fargate Spot interruption or retirement."""
     if kind == TASK_INTERRUPTED:
         interrupt_task(state, slot, now)
-    else:
+    elif kind == TASK_RETIRED:
         retire_task(state, slot, now)
+    else:
+        raise RuntimeError("unknown entry of a task")
 
 
 @kernel_entry

@@ -13,8 +13,10 @@ from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, subnet_with_most
 from clustersim.vocabulary import (
     CPU,
     ENI,
+    ENTRY_KINDS,
     GPU,
     HOST_PORTS,
+    INSTANCE_REGISTERS,
     MEMORY,
     NEVER,
     EventKind,
@@ -34,12 +36,8 @@ from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.random_durations import draw_duration
 from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import (
-    AGENT_DISCONNECTS,
-    INSTANCE_FAILS,
-    INSTANCE_REGISTERS,
     PENDING,
     RUNNING,
-    SPOT_NOTICE_DUE,
     create_task,
     mark_daemons_dirty,
     mark_service_dirty,
@@ -93,13 +91,7 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
     k = state.capacity.classes[instance_class]
     _take_addresses(state, slot)
     preload_images(state, slot, now)
-    if k.interruption >= 0:
-        schedule_before_end(
-            state,
-            now + draw_duration(state, k.interruption, k.interruption_key, ordinal, 0),
-            SPOT_NOTICE_DUE,
-            slot,
-        )
+    _schedule_hazards(state, slot, now, True)
     integrate_provider(state, k.provider, now)
     state.capacity.providers[k.provider].instances += 1
     state.capacity.providers[k.provider].usd_per_hour += k.usd_per_hour
@@ -125,6 +117,17 @@ def _take_addresses(state: State, slot: int) -> None:
         h.subnet = NO_SUBNET
     if h.subnet != NO_SUBNET:
         state.capacity.free_addresses[h.subnet] -= k.addresses
+
+
+@kernel
+def _schedule_hazards(state: State, slot: int, now: int, from_launch: bool) -> None:
+    """Schedule what will befall an instance by itself and counts from its launch, or from its registration."""
+    h = state.instances.rows[slot]
+    for kind in range(ENTRY_KINDS):
+        z = state.capacity.hazards[h.instance_class, kind]
+        if z.time >= 0 and z.from_launch == from_launch:
+            delay = draw_duration(state, z.time, z.key, h.ordinal, 0)
+            schedule_before_end(state, now + (delay if from_launch else max(1, delay)), kind, slot)
 
 
 @kernel
@@ -174,16 +177,7 @@ def register_instance(state: State, slot: int, now: int) -> None:
     p.registered += 1
     p.registered_cpu += k.cpu
     p.registered_memory += k.memory
-    if k.failure >= 0:
-        lifetime = max(1, draw_duration(state, k.failure, k.failure_key, h.ordinal, 0))
-        schedule_entry(state, now + lifetime, INSTANCE_FAILS, slot, h.instance_id)
-    if k.disconnect >= 0:
-        schedule_before_end(
-            state,
-            now + max(1, draw_duration(state, k.disconnect, k.agent_key, h.ordinal, 0)),
-            AGENT_DISCONNECTS,
-            slot,
-        )
+    _schedule_hazards(state, slot, now, False)
     schedule_image_cleanup(state, slot, now)
     if h.launched < now:
         mark_zones_changed(state)

@@ -15,10 +15,12 @@ from clustersim.policy.placement.placement_failure import find_placement_failure
 from clustersim.vocabulary import (
     CPU,
     ENI,
+    FARGATE_ACCEPTED,
     GPU,
     HOST_PORTS,
     MEMORY,
     MS_PER_MINUTE,
+    PROVISION_TIMEOUT,
     RESOURCES,
     InstanceState,
     StopCode,
@@ -31,12 +33,7 @@ from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue
 from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import has_room_for_changes
-from clustersim.world.state.task_states import (
-    FARGATE_ACCEPTED,
-    PENDING,
-    PROVISION_TIMEOUT,
-    write_need,
-)
+from clustersim.world.state.task_states import PENDING, write_need
 from clustersim.world.tasks.lifecycle import finish_task
 from clustersim.world.tasks.startup import place_on_fargate, place_on_host
 

@@ -65,6 +65,18 @@ class InstanceRow(Record):
     """Its agent; without one nothing is placed, and running tasks continue."""
 
 
+class HazardRow(Record):
+    """What may befall a single instance of a class, as an entry of the calendar of one kind."""
+
+    time: Int64
+    """Distribution of the time until it happens; -1: never."""
+    lasts: Int64
+    """Distribution of how long it lasts; -1: not for a time."""
+    key: RandomKey
+    from_launch: Flag
+    """The time counts from the launch of the instance, not from its registration."""
+
+
 class InstanceClassRow(Record):
     """Instances that nothing distinguishes: same pool, type, zone, attributes and purchase option."""
 
@@ -78,16 +90,8 @@ class InstanceClassRow(Record):
     memory: Int64
     gpus: Int64
     enis: Int64
-    failure: Int64
-    """Distribution of the time to failure; -1: never."""
     launch: Int64
     """Distribution of the time from request to registration."""
-    interruption: Int64
-    """Distribution of a Spot instance's time to a single interruption; -1: never."""
-    disconnect: Int64
-    """Distribution of the time until its agent disconnects; -1: never."""
-    disconnect_duration: Int64
-    """Distribution of the time until its agent reconnects."""
     weight: Int64
     addresses: Int64
     """Of a subnet that an instance itself takes."""
@@ -95,11 +99,8 @@ class InstanceClassRow(Record):
     """Available to tasks."""
     usd_per_hour: Float64
     """Instance, root volume and fee."""
-    failure_key: RandomKey
     launch_key: RandomKey
-    interruption_key: RandomKey
     pool_key: RandomKey
-    agent_key: RandomKey
     spot: Flag
     drains_on_notice: Flag
     """At its Spot notice: managed draining of its provider, or ECS_ENABLE_SPOT_INSTANCE_DRAINING of its agent."""

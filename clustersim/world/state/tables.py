@@ -30,7 +30,7 @@ from clustersim.policy.load.exact_tables import TargetChangeRow
 from clustersim.policy.placement.hosts import Hosts
 from clustersim.world.state.counters import Clock, Counters
 from clustersim.world.state.image_dtypes import AgentRow, ImageVersionRow, PullLimitRow, PullRow, RegistryRow
-from clustersim.world.state.instance_tables import InstanceClassRow, InstanceRow
+from clustersim.world.state.instance_tables import HazardRow, InstanceClassRow, InstanceRow
 from clustersim.world.state.task_tables import ContainerRow, ContainerStateRow, TaskRow, TaskSetRow
 
 
@@ -317,6 +317,7 @@ class CapacityTables(NamedTuple):
 
     providers: Table[ProviderRow]
     classes: Table[InstanceClassRow]
+    hazards: Table2D[HazardRow]  # [class, kind of entry]
     class_ports: Annotated[Array, np.uint64, 2]  # [class, word]: host ports reserved by the agent
     fargate_quotas: Table[FargateQuotaRow]
     fargate_prices: Table[FargatePriceRow]

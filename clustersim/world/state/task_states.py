@@ -24,38 +24,6 @@ from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.tables import State
 from clustersim.world.state.usage import integrate_service, integrate_task_set
 
-# Kinds of calendar entries, in the order in which they happen at one instant: the rank in the heap.
-(
-    INSTANCE_FAILS,
-    INSTANCE_RECLAIMED,
-    SPOT_NOTICE_DUE,
-    AGENT_DISCONNECTS,
-    IMAGES_CLEANED,
-    TASK_STOPPED,
-    TASK_EXITS,
-    CONTAINER_EXITS,
-    TASK_INTERRUPTED,
-    TASK_RETIRED,
-    PROVISION_TIMEOUT,
-    START_FAILS,
-    PULL_ENDS,
-    IMAGE_PULLED,
-    PULL_STARTS,
-    CONTAINER_PULLS,
-    TASK_STARTED,
-    TASK_READY,
-    TASK_HANGS,
-    TASK_HEALTHY,
-    TASK_UNHEALTHY,
-    TARGET_UNHEALTHY,
-    TASK_UNPROTECTED,
-    TARGET_DEREGISTERED,
-    FARGATE_ACCEPTED,
-    INSTANCE_REGISTERS,
-    AGENT_RECONNECTS,
-    TASK_RETRIED,
-) = range(28)
-
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)
 RUNNING = int(TaskState.RUNNING)

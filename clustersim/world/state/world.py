@@ -23,7 +23,7 @@ from clustersim.world.state.tables import State
 from clustersim.world.state.target_changes import CHANGES_PER_TASK
 from clustersim.world.state.usage import read_task_times
 
-ENTRIES_PER_INSTANCE = 5  # most calendar entries of one instance: its ends, its agent, its image cleanup
+ENTRIES_PER_INSTANCE = 8  # most calendar entries of a new instance: its registration, hazards, image cleanup
 
 
 AnyArray = TypeVar("AnyArray", bound=np.ndarray[Any, Any])

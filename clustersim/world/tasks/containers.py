@@ -23,20 +23,22 @@ from clustersim.policy.tasks.health import (
     first_seen_after_grace,
     hang_detected_at,
 )
-from clustersim.vocabulary import NEVER, DependencyCondition, StoppedReason
-from clustersim.world.state.calendar_entries import schedule_entry
-from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import (
+from clustersim.vocabulary import (
     CONTAINER_EXITS,
     CONTAINER_PULLS,
     IMAGE_PULLED,
+    NEVER,
     START_FAILS,
     TASK_HANGS,
     TASK_READY,
     TASK_STARTED,
     TASK_UNHEALTHY,
+    DependencyCondition,
+    StoppedReason,
 )
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.random_durations import draw_duration
+from clustersim.world.state.tables import State
 from clustersim.world.tasks.health import schedule_target_health, stop_requests
 from clustersim.world.tasks.image_pulls import NOT_PULLED, host_class_index, pull_on_host
 
@@ -49,6 +51,7 @@ _STARTUP, _DURATION, _FAILURE, _HANG, _STOP, _BROKEN = range(6)
 _START = int(DependencyCondition.START)
 _COMPLETE = int(DependencyCondition.COMPLETE)
 _SUCCESS = int(DependencyCondition.SUCCESS)
+_HEALTHY = int(DependencyCondition.HEALTHY)
 _START_FAILED = int(StoppedReason.START_FAILED)
 _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 _DEPENDENCY = int(StoppedReason.DEPENDENCY_NOT_MET)
@@ -78,7 +81,9 @@ def _condition_met_at(container: Any, condition: int) -> int:
         return int(container.exits_at)
     if condition == _SUCCESS:
         return int(container.exits_at) if container.exit_code == 0 else NEVER
-    return int(container.healthy_at)
+    if condition == _HEALTHY:
+        return int(container.healthy_at)
+    raise RuntimeError("unknown condition of a container")
 
 
 @kernel

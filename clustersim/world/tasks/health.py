@@ -19,20 +19,20 @@ from clustersim.policy.tasks.health import (
     target_recovered_at,
     target_unhealthy_at,
 )
-from clustersim.vocabulary import NEVER, HealthStatus
-from clustersim.world.state.calendar_entries import schedule_entry
-from clustersim.world.state.random_durations import draw_duration
-from clustersim.world.state.tables import State
-from clustersim.world.state.target_changes import log_target_change
-from clustersim.world.state.task_states import (
-    RUNNING,
+from clustersim.vocabulary import (
+    NEVER,
     TARGET_UNHEALTHY,
     TASK_HANGS,
     TASK_HEALTHY,
     TASK_READY,
     TASK_UNHEALTHY,
-    mark_service_dirty,
+    HealthStatus,
 )
+from clustersim.world.state.calendar_entries import schedule_entry
+from clustersim.world.state.random_durations import draw_duration
+from clustersim.world.state.tables import State
+from clustersim.world.state.target_changes import log_target_change
+from clustersim.world.state.task_states import RUNNING, mark_service_dirty
 from clustersim.world.state.usage import integrate_service, integrate_task_set
 
 HEALTHY_WITHOUT_CHECKS_MS = 40_000  # botocore: DeploymentConfiguration.minimumHealthyPercent (golden 13)

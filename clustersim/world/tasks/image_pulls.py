@@ -38,10 +38,9 @@ from clustersim.policy.images.image_pulls import (
 )
 from clustersim.policy.images.pull_error_messages import PullFault
 from clustersim.policy.images.registry_rate_limits import admit_requests, outage_end
-from clustersim.vocabulary import NEVER
+from clustersim.vocabulary import IMAGES_CLEANED, NEVER
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import IMAGES_CLEANED
 
 NOT_PULLED = -1
 """`State.tasks.pulled_versions` of a container whose image is not available yet."""

@@ -10,7 +10,16 @@ from typing import Any
 
 from clustersim.engine.compiled import inlined, kernel
 from clustersim.policy.load.exact_tables import ENDED
-from clustersim.vocabulary import NEVER, StopCode, StoppedReason
+from clustersim.vocabulary import (
+    NEVER,
+    TARGET_DEREGISTERED,
+    TASK_EXITS,
+    TASK_RETRIED,
+    TASK_STOPPED,
+    TASK_UNPROTECTED,
+    StopCode,
+    StoppedReason,
+)
 from clustersim.world.resources.allocation import free_allocation
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.provisioning_queues import leave_queue, remove_assignment
@@ -22,11 +31,6 @@ from clustersim.world.state.task_states import (
     RUNNING,
     STOPPED,
     STOPPING,
-    TARGET_DEREGISTERED,
-    TASK_EXITS,
-    TASK_RETRIED,
-    TASK_STOPPED,
-    TASK_UNPROTECTED,
     create_task,
     mark_service_dirty,
     move_task,

@@ -10,7 +10,19 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import kernel
 from clustersim.engine.random_streams import uniform
-from clustersim.vocabulary import NEVER, EventKind, StopCode, StoppedReason, WaitReason
+from clustersim.vocabulary import (
+    NEVER,
+    PULL_ENDS,
+    PULL_STARTS,
+    START_FAILS,
+    TASK_INTERRUPTED,
+    TASK_RETIRED,
+    TASK_STARTED,
+    EventKind,
+    StopCode,
+    StoppedReason,
+    WaitReason,
+)
 from clustersim.world.resources.allocation import (
     allocate_on_fargate,
     allocate_on_host,
@@ -22,14 +34,6 @@ from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.event_rows import emit_event_with_sentence
 from clustersim.world.state.random_durations import draw_duration
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import (
-    PULL_ENDS,
-    PULL_STARTS,
-    START_FAILS,
-    TASK_INTERRUPTED,
-    TASK_RETIRED,
-    TASK_STARTED,
-)
 from clustersim.world.tasks.containers import plan_containers
 from clustersim.world.tasks.image_pulls import clear_pulled_versions, host_class_index, pull_upfront
 from clustersim.world.tasks.lifecycle import finish_task, start_task

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clustersim.errors import ResultsError
-from clustersim.record.publication import Provenance, Publication
+from clustersim.record.publication import Provenance, Publication, hash_file
 from clustersim.record.recorder import Recorder
 from clustersim.record.schema import TABLES
 from clustersim.study.single_run.run_result import Run, open_run
@@ -196,8 +198,8 @@ def _later_schema(target: Path) -> None:
     _changed_manifest(target, schema_version=2)
 
 
-def _unnamed_table(target: Path) -> None:
-    _changed_manifest(target, tables={"tasks": {"rows": 0, "sha256": ""}})
+def _no_tables(target: Path) -> None:
+    _changed_manifest(target, tables=["tasks"])
 
 
 def _sweep(target: Path) -> None:
@@ -215,7 +217,7 @@ def _sweep(target: Path) -> None:
         (_cut_manifest, r"manifest\.json cannot be read"),
         (_list_for_manifest, "it is not a JSON object"),
         (_later_schema, "schema version 2; this version of clustersim reads version 1"),
-        (_unnamed_table, "does not name the table container_instances"),
+        (_no_tables, "its manifest.json names no tables"),
         (_sweep, "has many runs; open one of them"),
     ],
 )
@@ -224,6 +226,48 @@ def test_an_incomplete_run_is_reported_in_one_sentence(tmp_path, make, words) ->
     make(tmp_path / "web")
     with pytest.raises(ResultsError, match=words):
         open_run(tmp_path / "web")
+
+
+def make_older(target: Path, table: str, column: str, fmt: str) -> None:
+    """Turn a result into that of a version which had neither this table nor this column of `tasks`."""
+    tasks = target / f"tasks.{fmt}"
+    older = open_run(target).tasks.to_arrow().drop_columns([column]) if fmt == "parquet" else None
+    if older is not None:
+        pq.write_table(older, tasks)
+    else:
+        with pa.OSFile(str(tasks), "rb") as source:
+            older = pa.ipc.open_file(source).read_all().drop_columns([column])
+        with pa.OSFile(str(tasks), "wb") as sink, pa.ipc.new_file(sink, older.schema) as writer:
+            writer.write_table(older)
+    (target / f"{table}.{fmt}").unlink()
+    manifest = json.loads((target / "manifest.json").read_text())
+    del manifest["tables"][table]
+    manifest["tables"]["tasks"]["sha256"] = hash_file(tasks)
+    (target / "manifest.json").write_text(json.dumps(manifest))
+
+
+@FORMATS
+@pytest.mark.parametrize("column", ["wait_reason", "exit_code", "healthy_at", "cost_usd"])
+def test_what_an_older_version_did_not_write_reads_as_nothing(tmp_path, fmt, column) -> None:
+    """A table without rows and a column of nulls, as names only grow within a schema version."""
+    publish(tmp_path / "web", fmt)
+    before = open_run(tmp_path / "web").tasks.schema
+    make_older(tmp_path / "web", "deployment_series", column, fmt)
+    run = open_run(tmp_path / "web")
+    assert (len(run.deployment_series), run.deployment_series.path) == (0, None)
+    assert run.deployment_series.to_arrow().column_names == list(TABLES["deployment_series"].by_name)
+    assert run.deployment_series.to_arrow(["service"]).num_rows == 0
+    assert sorted(run.tasks.schema.names) == sorted(before.names)
+    read = run.tasks.to_arrow([column, "task_id"])
+    assert read.column(0).null_count == 3
+    assert read.schema.field(0).type == before.field(column).type
+    assert read.schema.field(0).metadata[b"unit"] == before.field(column).metadata[b"unit"]
+    assert read.column(1).to_pylist() == [1, 2, 2**60 + 1]
+    assert run.tasks.to_arrow().num_columns == len(before.names)
+    assert run.tasks.to_arrow([column]).num_rows == 3
+    run.verify()
+    with pytest.raises(ResultsError, match="has no column 'wait_raeson'"):
+        run.tasks.to_arrow(["wait_raeson"])
 
 
 @FORMATS
