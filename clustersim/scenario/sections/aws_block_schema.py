@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 
 from clustersim.scenario.sections.scaling import POLICY_TYPES
+from clustersim.vocabulary import ScalingProcess
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -122,6 +123,10 @@ _GROUP: dict[str, Any] = {
     "attributes": "own: attributes for memberOf; the values of a list are assigned in turn",
     "rootVolume": "own: the root volume of an instance, like 30 GiB",
     "scalingPolicies": "own: PutScalingPolicy (EC2 Auto Scaling)",
+    "suspendedProcesses": {
+        **_list({"anyOf": [{"enum": [process.value for process in ScalingProcess]}, {"type": "object"}]}),
+        "description": "own: processes that are suspended when the run begins",
+    },
     **_AGENT,
 }
 AutoScalingGroupBlock = Annotated[
