@@ -6,7 +6,7 @@ know behaviour. Every module may import it; it imports no other module of cluste
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 NEVER = -1  # an instant that has not happened (null in the results)
 
@@ -86,6 +86,20 @@ class InstanceState(IntEnum):
     ACTIVE = 1
     DRAINING = 2
     TERMINATED = 3
+
+
+class ScalingProcess(StrEnum):
+    """The processes of an Auto Scaling group (EC2 Auto Scaling User Guide: types of processes)."""
+
+    LAUNCH = "Launch"
+    TERMINATE = "Terminate"
+    ADD_TO_LOAD_BALANCER = "AddToLoadBalancer"
+    ALARM_NOTIFICATION = "AlarmNotification"
+    AZ_REBALANCE = "AZRebalance"
+    HEALTH_CHECK = "HealthCheck"
+    INSTANCE_REFRESH = "InstanceRefresh"
+    REPLACE_UNHEALTHY = "ReplaceUnhealthy"
+    SCHEDULED_ACTIONS = "ScheduledActions"
 
 
 class HealthStatus(IntEnum):

@@ -20,7 +20,8 @@ SMALL: dict[str, Any] = {
         {
             "name": "general",
             "autoScalingGroupProvider": {
-                "autoScalingGroup": {"instanceTypes": ["m6i.large"], "minSize": 2, "maxSize": 40}
+                "autoScalingGroup": {"instanceTypes": ["m6i.large"], "minSize": 2, "maxSize": 40},
+                "managedScaling": {"status": "ENABLED"},
             },
         }
     ],

@@ -8,6 +8,7 @@ Knows nothing of tasks except whether an instance has any. `control.capacity.cap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from clustersim.policy.capacity.termination_policies import (
 )
 from clustersim.policy.tasks.subnet_addresses import instance_address_error
 from clustersim.scenario.sections.scenario import AutoScalingGroup
-from clustersim.vocabulary import MS_PER_HOUR, InstanceState, TerminationReason
+from clustersim.vocabulary import MS_PER_HOUR, InstanceState, ScalingProcess, TerminationReason
 from clustersim.world.scheduling.capacity_demand import draw_tie_breaks
 from clustersim.world.state.world import World
 
@@ -64,6 +65,7 @@ class AutoScalingGroups:
         self.refresh_extra = [0] * len(scenario.groups)
         # Instances beyond the desired capacity, to balance the zones.
         self._balancing_surplus = [0] * len(scenario.groups)
+        self._suspended = [set(group.suspended_processes) for group in scenario.groups]
         self._retry_at = [0] * len(scenario.groups)
         self._failing = [False] * len(scenario.groups)
         self._awaiting: set[int] = set()  # groups to reconcile when their launches register
@@ -98,6 +100,18 @@ class AutoScalingGroups:
             return None
         return provider.draining_timeout_ms
 
+    def is_suspended(self, group: int, process: ScalingProcess) -> bool:
+        """Return whether a process of a group is suspended."""
+        return process in self._suspended[group]
+
+    def suspend(self, group: int, processes: Iterable[ScalingProcess]) -> None:
+        """Suspend processes of a group (SuspendProcesses); what they have begun goes on."""
+        self._suspended[group].update(processes)
+
+    def resume(self, group: int, processes: Iterable[ScalingProcess]) -> None:
+        """Resume processes of a group (ResumeProcesses)."""
+        self._suspended[group].difference_update(processes)
+
     def members(self, group: int) -> _Members:
         """Return the group's instances except terminating ones."""
         state = self.world.state
@@ -122,12 +136,18 @@ class AutoScalingGroups:
         self.world.state.counters.awaited = len(self._awaiting)
 
     def reconcile(self, group: int, now: int) -> None:
-        """Bring one group to its desired capacity."""
+        """Bring one group to its desired capacity, as far as its processes are not suspended.
+
+        With Terminate suspended a group that rebalances its zones stays larger, within the margin of its maximum size.
+        """
         members = self.members(group)
         surplus = self._balancing_surplus[group]
         missing = self.desired[group] + self.refresh_extra[group] + surplus - members.slots.size
         if missing > 0:
-            self._launch(group, members, missing, now)
+            if not self.is_suspended(group, ScalingProcess.LAUNCH):
+                self._launch(group, members, missing, now)
+        elif (surplus or missing < 0) and self.is_suspended(group, ScalingProcess.TERMINATE):
+            return
         elif surplus and missing == 0:
             if not self._awaits_registration(group, members):
                 self._balancing_surplus[group] = 0
@@ -281,6 +301,8 @@ class AutoScalingGroups:
 
     def _balance(self, group: int, members: _Members, now: int) -> None:
         """Launch, and terminate later, where a zone has two instances more than another zone with capacity."""
+        if self._suspended[group] & {ScalingProcess.AZ_REBALANCE, ScalingProcess.LAUNCH}:
+            return
         zones = self._zones[group]
         counts = {zone: int(np.count_nonzero(members.zones == zone)) for zone in zones}
         least = min(counts.values())

@@ -28,7 +28,7 @@ from clustersim.policy.scaling.capacity_provider_reservation import (
 from clustersim.policy.scaling.service_scaling import clamp_to_bounds
 from clustersim.policy.scaling.target_tracking import IN, OUT
 from clustersim.scenario.sections.capacity import ManagedScaling as Settings
-from clustersim.vocabulary import NEVER, RESOURCES
+from clustersim.vocabulary import NEVER, RESOURCES, ScalingProcess
 from clustersim.world.scheduling.capacity_demand import ProviderDemandRow, count_provider_demand
 from clustersim.world.state.world import World
 
@@ -115,22 +115,24 @@ class ManagedScalingController:
         """Scale a provider's group by its latest datapoint.
 
         One high datapoint scales out at once, unless the newest instance, launched at `newest`, is still warming up;
-        15 low ones in a row scale in, by a step in each `scaleInInterval`.
+        15 low ones in a row scale in, by a step in each `scaleInInterval`. Nothing scales while the process
+        AlarmNotification of the group is suspended.
         """
         target = provider.settings.target_capacity
         group = self.world.scenario.groups[provider.group]
         bounds = group.min_size, group.max_size
         desired = self.groups.desired[provider.group]
+        notified = not self.groups.is_suspended(provider.group, ScalingProcess.ALARM_NOTIFICATION)
         wanted = target_capacity(point, target)
         provider.low_datapoints = provider.low_datapoints + 1 if is_low(point, target) else 0
         if is_high(point, target):
             warming = newest >= 0 and now - newest < provider.settings.warmup_ms
             wanted = clamp_to_bounds(desired, wanted, OUT, *bounds)
-            if not warming and wanted > desired:
+            if notified and not warming and wanted > desired:
                 self._set_desired(provider, point, wanted, "AlarmHigh", now)
         elif provider.low_datapoints >= LOW_DATAPOINTS and now >= provider.next_scale_in:
             wanted = clamp_to_bounds(desired, scale_in_step(desired, wanted), IN, *bounds)
-            if wanted < desired:
+            if notified and wanted < desired:
                 provider.next_scale_in = now + provider.settings.scale_in_interval_ms
                 self._set_desired(provider, point, wanted, "AlarmLow", now)
 

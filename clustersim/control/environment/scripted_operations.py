@@ -15,7 +15,7 @@ from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.services.scheduler import Scheduler
 from clustersim.scenario.sections.scenario import Action
-from clustersim.vocabulary import StopCode, StoppedReason, TerminationReason
+from clustersim.vocabulary import ScalingProcess, StopCode, StoppedReason, TerminationReason
 from clustersim.world.instances.lifecycle import activate_instance, drain_instance
 from clustersim.world.scheduling.commands import stop_tasks
 from clustersim.world.state.world import World
@@ -52,6 +52,8 @@ class ScriptedOperations:
             "setInstanceProtection": self._protect_instances,
             "terminateInstances": self._terminate_instances,
             "stopTask": self._stop_task,
+            "suspendProcesses": self._suspend_processes,
+            "resumeProcesses": self._resume_processes,
         }
         for action in self._due.pop(now, []):
             handler = handlers.get(action.operation)
@@ -117,9 +119,33 @@ class ScriptedOperations:
         group = self.world.names.pools.index(str(request["autoScalingGroupName"]))
         self.capacity.set_desired(group, int(request["desiredCapacity"]))
 
+    def _suspend_processes(self, request: Mapping[str, Any], now: int) -> None:
+        """SuspendProcesses of an Auto Scaling group: of all processes unless some are named."""
+        group = self.world.names.pools.index(str(request["autoScalingGroupName"]))
+        self.capacity.groups.suspend(group, _processes(request))
+        self._log_processes(group, request, "suspended", now)
+
+    def _resume_processes(self, request: Mapping[str, Any], now: int) -> None:
+        """ResumeProcesses of an Auto Scaling group: of all processes unless some are named."""
+        group = self.world.names.pools.index(str(request["autoScalingGroupName"]))
+        self.capacity.groups.resume(group, _processes(request))
+        self._log_processes(group, request, "resumed", now)
+        self.capacity.agenda.wake_now()
+
+    def _log_processes(self, group: int, request: Mapping[str, Any], state: str, now: int) -> None:
+        names = ", ".join(_processes(request))
+        self.capacity.launcher.report(
+            now, group, f"PROCESSES_{state.upper()}", f"processes are {state}: {names}."
+        )
+
     def _stop_task(self, request: Mapping[str, Any], now: int) -> None:
         """StopTask by task id: SIGTERM, then SIGKILL after stopTimeout."""
         task_id = int(request["task"])
         slots = np.flatnonzero(self.world.state.tasks.rows["task_id"] == task_id)
         self.world.make_room()
         stop_tasks(self.world.core, slots, now, USER_INITIATED, STOPPED_BY_USER)
+
+
+def _processes(request: Mapping[str, Any]) -> tuple[ScalingProcess, ...]:
+    """Return the processes that an input names; without any, all of them."""
+    return tuple(ScalingProcess(name) for name in request.get("scalingProcesses") or ScalingProcess)

@@ -31,7 +31,7 @@ from clustersim.policy.scaling.target_tracking import (
     target_tracking_capacity,
 )
 from clustersim.scenario.sections.scenario import AutoScalingGroup, StepScaling, TargetTracking
-from clustersim.vocabulary import MS_PER_MINUTE, NEVER
+from clustersim.vocabulary import MS_PER_MINUTE, NEVER, ScalingProcess
 from clustersim.world.state.world import World
 
 BoundsOf = Callable[[int], CapacityBounds]
@@ -97,8 +97,10 @@ class GroupAutoscaler:
         for group in self._policies:  # scheduled actions may have changed them
             bounds = self._bounds(group)
             self._min_capacity[group], self._max_capacity[group] = bounds.minimum, bounds.maximum
+        groups = self.capacity.groups
         for group in self._alarms.targets_of(self._alarms.evaluate(now, warm, desired)):
-            self._decide(now, group, sizes[group])
+            if not groups.is_suspended(group, ScalingProcess.ALARM_NOTIFICATION):
+                self._decide(now, group, sizes[group])
 
     def _group_sizes(self, now: int) -> list[GroupSize]:
         """Return the present size of every group."""

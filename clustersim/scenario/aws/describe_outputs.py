@@ -56,7 +56,9 @@ DESCRIBE_OUTPUTS: dict[str, DescribeOutput] = {
     "application-autoscaling.PutScheduledAction": DescribeOutput(
         "DescribeScheduledActions", ("ScheduledActions",)
     ),
-    "autoscaling.CreateAutoScalingGroup": DescribeOutput("DescribeAutoScalingGroups", ("AutoScalingGroups",)),
+    "autoscaling.CreateAutoScalingGroup": DescribeOutput(
+        "DescribeAutoScalingGroups", ("AutoScalingGroups",), extra_fields=frozenset({"SuspendedProcesses"})
+    ),
     "autoscaling.PutScalingPolicy": DescribeOutput("DescribePolicies", ("ScalingPolicies",)),
     "elbv2.CreateTargetGroup": DescribeOutput(
         "DescribeTargetGroups", ("TargetGroups",), renamed=(("TargetGroupName", "Name"),)

@@ -20,7 +20,7 @@ from clustersim.scenario.resolve.virtual_machines import resolve_instance_refres
 from clustersim.scenario.sections.scenario import Action
 from clustersim.scenario.text.document import FieldPath
 from clustersim.scenario.text.overrides import suggest_name
-from clustersim.vocabulary import MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_SECOND, ScalingProcess
 
 _APIS = ("ecs", "autoscaling", "application-autoscaling")
 SIMULATED_OPERATIONS = frozenset(
@@ -31,6 +31,8 @@ SIMULATED_OPERATIONS = frozenset(
         "setDesiredCapacity",
         "setInstanceProtection",
         "terminateInstances",
+        "suspendProcesses",
+        "resumeProcesses",
     }
 )
 """Operations that the simulator carries out; the others are read with a warning."""
@@ -126,6 +128,8 @@ def _resolve_action(
                 block.field_path(field), f"an update of a service's {field}"
             )
     _resolve_references(context, block, value)
+    if operation in ("suspendProcesses", "resumeProcesses"):
+        _check_processes(context, block, value)
     if operation in SIMULATED_OPERATIONS:
         _convert_ids_to_numbers(context, block, value)
     if not block.valid or at_ms is None:
@@ -206,6 +210,15 @@ def _convert_ids_to_numbers(context: Context, block: CheckedBlock, value: dict[s
                     location, f"{item!r} is not an id", "a number: ids count from 1"
                 )
         value[field] = ids if isinstance(written_ids, list) else (ids or [0])[0]
+
+
+def _check_processes(context: Context, block: CheckedBlock, value: dict[str, Any]) -> None:
+    """Report names that are not processes of an Auto Scaling group."""
+    known = [process.value for process in ScalingProcess]
+    for index, name in enumerate(value.get("scalingProcesses") or ()):
+        if name not in known:
+            location = block.field_path("scalingProcesses", index)
+            context.diagnostics.add_problem(location, f"{name} is not a process", suggest_name(name, known))
 
 
 def _resolve_references(context: Context, block: CheckedBlock, value: dict[str, Any]) -> None:

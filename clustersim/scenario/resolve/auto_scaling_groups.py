@@ -86,6 +86,7 @@ def resolve_group(
             termination_policies=policies,
             new_instances_protected=bool(value.get("NewInstancesProtectedFromScaleIn")),
             balanced_only=zone_distribution == "balanced-only",
+            suspended_processes=own.suspended_processes,
             policies=scaling,
             policy_warmup_ms=warmup,
             launch_time=own.launch_time,

@@ -12,6 +12,7 @@ from pydantic import WithJsonSchema
 
 from clustersim.policy.placement.placement_strategies import STRATEGIES
 from clustersim.scenario.sections.scaling import POLICY_TYPES
+from clustersim.vocabulary import ScalingProcess
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -158,6 +159,10 @@ _GROUP: dict[str, Any] = {
     "attributes": "own: attributes for memberOf; the values of a list are assigned in turn",
     "rootVolume": "own: the root volume of an instance, like 30 GiB",
     "scalingPolicies": "own: PutScalingPolicy (EC2 Auto Scaling)",
+    "suspendedProcesses": {
+        **_list({"anyOf": [{"enum": [process.value for process in ScalingProcess]}, {"type": "object"}]}),
+        "description": "own: processes that are suspended when the run begins",
+    },
     **_AGENT,
 }
 AutoScalingGroupBlock = Annotated[

@@ -17,7 +17,7 @@ from clustersim.scenario.sections.resolved_section import (
 )
 from clustersim.scenario.sections.scaling import GroupPolicy
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
-from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND, ScalingProcess
 
 DEFAULT_TERMINATION_POLICIES = ("Default",)
 
@@ -93,6 +93,8 @@ class AutoScalingGroup(InstancePool):
     """The time for which a new instance counts as capacity but not yet in the metrics of the scaling policies."""
     balanced_only: bool = False
     """A launch that fails in a zone is not tried in another (AvailabilityZoneDistribution: balanced-only)."""
+    suspended_processes: tuple[ScalingProcess, ...] = ()
+    """The processes that are suspended when the run begins."""
 
 
 class ManagedInstancesProvider(InstancePool):

@@ -19,6 +19,7 @@ from clustersim.scenario.sections.ecs_agent import SYSTEM_DISK_GIB, WrittenEcsCo
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption
 from clustersim.scenario.sections.virtual_machines import WrittenVirtualMachines
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.overrides import suggest_name
 from clustersim.scenario.text.units import (
     AboveZero,
     AtLeastOne,
@@ -29,7 +30,7 @@ from clustersim.scenario.text.units import (
     quote_value,
     value_error,
 )
-from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, ScalingProcess
 
 INSTANCE_LAUNCH_TIME = Distribution(code=LOGNORMAL, a=90.0 * MS_PER_SECOND, b=0.3)
 MANAGED_INSTANCE_LAUNCH_TIME = Distribution(code=LOGNORMAL, a=40.0 * MS_PER_SECOND, b=0.2)
@@ -57,6 +58,35 @@ Attributes = Annotated[
 ]
 
 
+_PROCESSES = [process.value for process in ScalingProcess]
+_DEPRECATED_PROCESS = "RemoveFromLoadBalancerLowPriority"  # describe calls may still list it
+
+
+def parse_processes(value: Any) -> tuple[ScalingProcess, ...]:
+    """Return processes given by name, or as a describe call lists them (`ProcessName`), each of them once."""
+    if not isinstance(value, list | tuple):
+        hint = f"a list like [{_PROCESSES[0]}, {_PROCESSES[1]}]"
+        raise value_error(f"{quote_value(value)} is not a list", hint)
+    found = []
+    for item in value:
+        name = item
+        if isinstance(item, dict):
+            name = next((item[key] for key in item if str(key).lower() == "processname"), None)
+        if name == _DEPRECATED_PROCESS:
+            continue
+        if name not in _PROCESSES:
+            raise value_error(f"{quote_value(name)} is not a process", suggest_name(str(name), _PROCESSES))
+        found.append(ScalingProcess(name))
+    return tuple(dict.fromkeys(found))
+
+
+SuspendedProcesses = Annotated[
+    tuple[ScalingProcess, ...],
+    BeforeValidator(parse_processes),
+    WithJsonSchema({"type": "array", "items": {"anyOf": [{"enum": _PROCESSES}, {"type": "object"}]}}),
+]
+
+
 class OwnAutoScalingGroupKeys(WrittenSection):
     """The keys of our own in an Auto Scaling group."""
 
@@ -70,6 +100,7 @@ class OwnAutoScalingGroupKeys(WrittenSection):
     instance_role: str | None = None
     preloaded_images: list[str] = Field(default_factory=list)
     scaling_policies: list[FreeMapping] = Field(default_factory=list)
+    suspended_processes: SuspendedProcesses = ()
 
 
 class OwnCapacityProviderKeys(WrittenSection):

@@ -23,6 +23,7 @@ def read_error(written: Block, directory: Path) -> str:
 def world_with_provider(inner: Block, **group: Any) -> Block:
     """Return a scenario whose provider has these settings beside its group."""
     of = provider(**group)
+    del of["autoScalingGroupProvider"]["managedScaling"]
     of["autoScalingGroupProvider"] |= inner
     return world(capacityProviders=[of], services=[service()])
 
@@ -33,9 +34,12 @@ def test_defaults_of_a_provider(tmp_path: Path) -> None:
     assert (plain.managed_scaling, plain.managed_termination_protection) == (None, False)
     assert (plain.managed_draining, plain.draining_timeout_ms) == (True, 48 * 3_600_000)
     (scaled,) = scenario_of(world_with_provider({"managedScaling": {}}), tmp_path).providers
-    assert scaled.managed_scaling == ManagedScaling(scale_in_interval_ms=120_000)
-    assert ManagedScaling() == ManagedScaling(
-        target_capacity=100, minimum_step=1, maximum_step=10_000, warmup_ms=300_000
+    assert scaled.managed_scaling == ManagedScaling(
+        target_capacity=100,
+        minimum_step=1,
+        maximum_step=10_000,
+        warmup_ms=300_000,
+        scale_in_interval_ms=120_000,
     )
 
 

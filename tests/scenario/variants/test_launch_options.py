@@ -352,7 +352,7 @@ def test_rates_and_counts_follow_the_load(tmp_path: Path) -> None:
     assert [entry.count for entry in scenario.run_tasks] == [10, 1]
     assert scenario.run_tasks[1].arrivals_per_hour == 60
     (group,) = scenario.groups
-    assert (group.desired_capacity, group.max_size) == (20, 1_000), "a group that is kept follows too"
+    assert (group.desired_capacity, group.max_size) == (20, 20), "a group that is kept follows too"
 
 
 def test_overrides_of_an_option_are_laid_over_what_it_makes(tmp_path: Path) -> None:

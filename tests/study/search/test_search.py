@@ -31,7 +31,7 @@ def cluster() -> dict[str, Any]:
     """Four tasks of 2 vCPU on nodes of 4: two nodes are enough, each costs 0.36 USD an hour."""
     return world(
         duration="1h",
-        capacityProviders=[provider(count=1)],
+        capacityProviders=[provider(count=1, most=100)],
         taskDefinitions=[definition(cpu=2048, memory=1024)],
         services=[
             service("web", 4, behavior={"startupTime": {"distribution": "exponential", "mean": "10s"}})

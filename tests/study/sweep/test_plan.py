@@ -194,7 +194,9 @@ def test_an_invalid_point_of_the_block_has_its_location(tmp_path: Path) -> None:
 
 def test_values_that_clash_only_with_each_other(tmp_path: Path) -> None:
     group = "capacityProviders.nodes.autoScalingGroupProvider.autoScalingGroup"
-    found = problems(tmp_path, vary=[f"{group}.maxSize=3,8", f"{group}.desiredCapacity=2,5"])
+    found = problems(
+        tmp_path, vary=[f"{group}.maxSize=3,8", f"{group}.desiredCapacity=2,5", f"{group}.minSize=0"]
+    )
     (problem,) = found
     assert "5" in problem
     assert "3" in problem
