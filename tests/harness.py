@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from clustersim.scenario.reader import read_scenario
-from clustersim.scenario.sections.behavior import Load, Series, WrittenLoad
+from clustersim.scenario.sections.load import Load, Series, WrittenLoad
 from clustersim.scenario.sections.scenario import Scenario
 from clustersim.study.single_run.run import run_scenario
 from clustersim.study.single_run.run_result import Run

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustersim.scenario.sections.behavior import WrittenBehavior, WrittenLoad, WrittenSeries
+from clustersim.scenario.sections.behavior import WrittenBehavior
 from clustersim.scenario.sections.deployment import WrittenHookResult
 from clustersim.scenario.sections.ecs_agent import WrittenEcsConfig
 from clustersim.scenario.sections.failures import WrittenSpotInterruptions
 from clustersim.scenario.sections.images import WrittenImage, WrittenPullLimit
+from clustersim.scenario.sections.load import WrittenLoad, WrittenSeries
 from clustersim.scenario.sections.scenario_file import WrittenScenario
 from clustersim.scenario.sections.virtual_machines import WrittenVirtualMachines
 
@@ -32,7 +33,6 @@ def json_schema() -> dict[str, Any]:
         definitions.update(part.pop("$defs", {}))
         definitions[model.__name__] = part
     series = definitions[WrittenSeries.__name__]
-    series["properties"].pop("constant", None)
     definitions[WrittenSeries.__name__] = {"anyOf": [{"type": "number", "minimum": 0}, series]}
     return {
         "$schema": DIALECT,

@@ -38,7 +38,7 @@ FEATURES = (
     *("tight_percents", "desired_changes", "deployments", "forced_deployments", "draining", "activating"),
     *("terminating", "stop_task", "set_capacity", "at", "cron", "rate", "arrivals", "trace", "trace_groups"),
     *("endless_jobs", "retries", "limit", "timeout", "initial_running", "warm_up", "cost_periods"),
-    *("savings_plan", "reserved_instances", "empty_service", "exact_requests"),
+    *("savings_plan", "reserved_instances", "empty_service", "exact_requests", "load_shapes"),
     *CAPACITY_FEATURES,
     *SERVICE_FEATURES,
     *IMAGE_FEATURES,
@@ -59,6 +59,11 @@ EXACT: tuple[Block, ...] = (
     {"concurrencyPerTask": 3},
     {"serviceTime": {"distribution": "lognormal", "mean": "300ms", "sigma": 1}},
     {"serviceTime": {"distribution": "empirical", "values": ["200ms", "2s"]}, "concurrencyPerTask": 20},
+)
+SHAPES: tuple[Block, ...] = (
+    {"constant": 3, "growth": "40%"},
+    {"weekly": {"weekdays": 4, "sunday": list(range(24))}},
+    {"spikes": [{"at": "20m", "factor": 5, "for": "10m"}, {"at": "25m", "factor": 0, "for": "1m"}]},
 )
 ROUTING: tuple[Block, ...] = (
     {},
@@ -433,11 +438,14 @@ class _Drawing:
         kind = rng.choice([name for name in ("requests", "queue") if self.can(name)] or [""])
         self.pick(kind)
         keys: Block = {}
-        series = {"daily": {"low": 1, "high": rng.randint(5, 60), "peak": f"0{rng.randint(0, 2)}:30"}}
+        series: Block = {"daily": {"low": 1, "high": rng.randint(5, 60), "peak": f"0{rng.randint(0, 2)}:30"}}
+        if kind and self.pick("load_shapes"):
+            series |= rng.choice(SHAPES)
         if kind == "requests":
             keys["load"] = {"requestsPerSecond": series, "cpuTimePerRequest": f"{rng.randint(10, 200)}ms"}
             if self.pick("exact_requests", 0.9):
                 keys["load"] |= {"model": "exact", **rng.choice(EXACT)}
+                series["burstiness"] = rng.choice((0, 0.5, 1, 4))
         elif kind == "queue":
             keys["load"] = {"messagesPerSecond": series, "processingTime": f"{rng.randint(1, 4)}s"}
             keys["load"]["concurrencyPerTask"] = rng.randint(1, 4)

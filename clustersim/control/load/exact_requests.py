@@ -238,6 +238,7 @@ def _fill_stream(
         raise AssertionError("a stream is of a service with load")
     distribution = load.service_time
     row["flow"], row["timeout_s"] = flow, load.timeout_ms / _MS_PER_SECOND
+    row["burstiness"] = load.burstiness
     row["code"], row["a"], row["b"] = (
         (EXPONENTIAL, 1.0, 0.0)
         if distribution is None

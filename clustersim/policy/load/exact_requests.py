@@ -5,8 +5,8 @@ fail. It must not know the world: it receives the changes of targets with their 
 (`exact_tables.TargetChangeRow.dtype`), and advances all streams through them to the end of a metric period.
 `control.load.exact_requests` owns the records and calls `advance_streams`.
 
-  arrivals     Poisson at the rates of the demand: the next one comes when the integral of the rate since the last
-               has grown by an exponential number with mean 1
+  arrivals     a renewal process at the rates of the demand (`arrival_gaps`): the next one comes when the integral of
+               the rate since the last has grown by a random number with mean 1, exponential by default (Poisson)
   randomness   the n-th request of a service draws with the ordinal n, so its numbers are the same in any cluster
   in a task    at most `workers` requests are in service at a time, first come, first served
   contention   a request that begins with n in service, itself included, takes its service time times
@@ -25,7 +25,6 @@ Conservation: requests = served + failed + change of outstanding requests, in ev
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ import numpy as np
 from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.engine.records import Table
+from clustersim.policy.load.arrival_gaps import arrival_gap
 from clustersim.policy.load.exact_tables import (
     CHANGES_DONE,
     DEREGISTERED,
@@ -108,7 +108,7 @@ def draw_next_arrival(requests: RequestTables, stream: int, at_s: float, ordinal
     """Draw the time from `at_s` to the next request, the `ordinal`-th."""
     s = requests.streams[stream]
     s.at_s, s.ordinal = at_s, ordinal
-    s.remaining = -math.log(uniform(s.arrival_key, 0, ordinal))
+    s.remaining = arrival_gap(s.arrival_key, ordinal, s.burstiness)
 
 
 # --- outstanding requests of a target -----------------------------------------------------------------------

@@ -64,6 +64,8 @@ class RequestStreamRow(Record):
     first_value: Int64
     last_value: Int64
     timeout_s: Float64
+    burstiness: Float64
+    """Squared coefficient of variation of the times between requests."""
     routing: Int64
     slow_start_s: Float64
     arrival_key: RandomKey

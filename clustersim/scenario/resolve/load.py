@@ -1,12 +1,11 @@
 """Behaviour and load, resolved: what tasks do, and the rate of requests or messages of a service.
 
-Decides that a task definition's behaviour takes precedence over a service's, key by key, and converts a daily rate or
-a trace to a piecewise-constant rate. Must not know to which service they belong. `services` and `run_tasks` call it.
+Decides that a task definition's behaviour takes precedence over a service's, key by key, and reads the trace of a
+rate. Must not know to which service they belong. `services` and `run_tasks` call it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,23 @@ from clustersim.scenario.resolve.roles import resolve_calls
 from clustersim.scenario.sections.behavior import (
     Behavior,
     ContainerBehavior,
-    Load,
     MemoryPerTask,
-    Series,
     WrittenBehavior,
     WrittenContainerBehavior,
-    WrittenDailyRate,
     WrittenLifecycle,
-    WrittenLoad,
     WrittenMemoryPerTask,
-    WrittenSeries,
 )
+from clustersim.scenario.sections.load import Load, Series, WrittenLoad, WrittenSeries
 from clustersim.scenario.text.document import FieldPath
 from clustersim.scenario.text.overrides import suggest_name
 from clustersim.scenario.traces.csv_columns import TraceError, file_sha256, read_counts, rotate_series
-from clustersim.vocabulary import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND
-
-ZERO_RATE = Series(times_ms=np.zeros(1, dtype=np.int64), rates=np.zeros(1))
+from clustersim.scenario.traces.load_shapes import (
+    MAX_BREAKPOINTS,
+    ZERO_RATE,
+    TooManyBreakpointsError,
+    combine_shapes,
+)
+from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 
 
 def resolve_behavior(service: WrittenBehavior, definition: WrittenBehavior | None) -> Behavior:
@@ -105,34 +104,41 @@ def resolve_load(context: Context, written: WrittenLoad, path: FieldPath) -> Loa
         concurrency_per_task=0 if limited_by_cpu else written.concurrency_per_task,
         model=written.model,
         service_time=written.service_time,
+        burstiness=series.burstiness,
     )
 
 
 def _resolve_series(context: Context, written: WrittenSeries, path: FieldPath) -> Series:
     """Return a written rate as a series that begins at the first instant."""
-    if written.constant is not None:
-        return Series(times_ms=np.zeros(1, dtype=np.int64), rates=np.array([written.constant]))
-    if written.daily is not None:
-        return build_daily_series(written.daily, context.begin_ms)
-    if written.trace is None:
-        raise AssertionError("the model of a rate requires one of its forms")
-    counts = _read_trace_counts(context, written.trace, written.column, path)
-    if counts is None:
+    warm_up_ms = context.file.warm_up
+    trace = None
+    if written.trace is not None:
+        trace = _resolve_trace(context, written, written.trace, path)
+        if trace is None:
+            return ZERO_RATE
+    try:
+        return combine_shapes(
+            written, trace, context.begin_ms, warm_up_ms, warm_up_ms + context.file.duration
+        )
+    except TooManyBreakpointsError as error:
+        context.diagnostics.add_problem(
+            path,
+            f"the rate has {error} over the run, more than {MAX_BREAKPOINTS:,}",
+            "a shorter run, or a trace with a longer interval",
+        )
         return ZERO_RATE
+
+
+def _resolve_trace(context: Context, written: WrittenSeries, name: str, path: FieldPath) -> Series | None:
+    """Return the trace of a rate, whose first count begins at `start`; None if it cannot be used."""
+    counts = _read_trace_counts(context, name, written.column, path)
+    if counts is None:
+        return None
     times = np.arange(len(counts), dtype=np.int64) * written.interval
     rates = counts * (written.scale * MS_PER_SECOND / written.interval)
     period = len(counts) * written.interval
     times, rates = rotate_series(times, rates, period, -context.file.warm_up)
     return Series(times_ms=times, rates=rates, period_ms=period)
-
-
-def build_daily_series(daily: WrittenDailyRate, begin_ms: int) -> Series:
-    """Return a daily rate, constant within each minute of the UTC clock, from `begin_ms` (epoch) on."""
-    minutes = np.arange(MS_PER_DAY // MS_PER_MINUTE, dtype=np.int64) * MS_PER_MINUTE
-    angle = 2 * math.pi * (minutes + MS_PER_MINUTE / 2 - daily.peak) / MS_PER_DAY
-    rates = daily.low + (daily.high - daily.low) * (1 + np.cos(angle)) / 2
-    times, rates = rotate_series(minutes, rates, MS_PER_DAY, begin_ms)
-    return Series(times_ms=times, rates=rates, period_ms=MS_PER_DAY)
 
 
 def _read_trace_counts(context: Context, name: str, column: str | None, path: FieldPath) -> Any:

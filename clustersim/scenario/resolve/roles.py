@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clustersim.policy.tasks.iam_evaluation import Call, Statement
+from clustersim.policy.tasks.managed_iam_policies import MANAGED_POLICIES
 from clustersim.policy.tasks.startup_authorization import RequiredAccess
 from clustersim.scenario.aws.block_validation import name_from_arn
 from clustersim.scenario.aws.iam_policy_documents import parse_statements, unwrap_policy
 from clustersim.scenario.images.image_references import ImageReference, parse_ecr_host, parse_reference
 from clustersim.scenario.resolve.context import Context
-from clustersim.scenario.sections.managed_iam_policies import MANAGED_POLICIES
 from clustersim.scenario.sections.roles import EXAMPLE_ACCOUNT, WrittenCall, WrittenRole
 from clustersim.scenario.sections.scenario import Access, Images, Registry, Roles, TaskDefinition
 from clustersim.scenario.text.document import Document, FieldPath, Problem, read_document

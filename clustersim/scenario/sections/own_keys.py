@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.engine.random_streams import LOGNORMAL
-from clustersim.scenario.sections.behavior import WrittenBehavior, WrittenLoad
+from clustersim.scenario.sections.behavior import WrittenBehavior
 from clustersim.scenario.sections.deployment import WrittenCircuitBreakerKeys
 from clustersim.scenario.sections.distributions import DurationDistribution
 from clustersim.scenario.sections.ecs_agent import SYSTEM_DISK_GIB, WrittenEcsConfig
+from clustersim.scenario.sections.load import WrittenLoad
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption
 from clustersim.scenario.sections.virtual_machines import WrittenVirtualMachines
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection

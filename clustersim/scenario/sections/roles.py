@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clustersim.policy.tasks.iam_evaluation import Statement
+from clustersim.policy.tasks.managed_iam_policies import INSTANCE_ROLE_STATEMENTS
 from clustersim.policy.tasks.startup_authorization import RequiredAccess, Role
-from clustersim.scenario.sections.managed_iam_policies import INSTANCE_ROLE_STATEMENTS
 from clustersim.scenario.sections.resolved_section import ResolvedSection
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
 from clustersim.scenario.text.units import Share, quote_value, value_error

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 from pydantic import Field
 
-from clustersim.scenario.sections.behavior import Behavior, ContainerBehavior, Load, MemoryPerTask, Series
+from clustersim.scenario.sections.behavior import Behavior, ContainerBehavior, MemoryPerTask
 from clustersim.scenario.sections.capacity import (
     AutoScalingGroup,
     CapacityProvider,
@@ -26,6 +26,7 @@ from clustersim.scenario.sections.cluster import Cluster, Subnet
 from clustersim.scenario.sections.deployment import Deployment
 from clustersim.scenario.sections.failures import Failures
 from clustersim.scenario.sections.images import ImagePulls, Images, Registry
+from clustersim.scenario.sections.load import Load, Series
 from clustersim.scenario.sections.pricing import FargatePrice, Pricing
 from clustersim.scenario.sections.resolved_section import (
     Architecture,

@@ -62,11 +62,26 @@ def _scale_rate(load: Data, factor: float) -> None:
         rate = load.get(key)
         if isinstance(rate, int | float):
             load[key] = rate * factor
-        elif isinstance(rate, dict) and "daily" in rate:
-            daily = rate["daily"]
-            load[key] = {"daily": {**daily, "low": daily["low"] * factor, "high": daily["high"] * factor}}
         elif isinstance(rate, dict):
-            load[key] = {**rate, "scale": rate.get("scale", 1) * factor}
+            load[key] = _scaled_shapes(rate, factor)
+
+
+def _scaled_shapes(rate: Data, factor: float) -> Data:
+    """Return a rate with each of its shapes scaled; growth, spikes and burstiness are factors themselves."""
+    scaled = dict(rate)
+    if "constant" in rate:
+        scaled["constant"] = rate["constant"] * factor
+    if "daily" in rate:
+        daily = rate["daily"]
+        scaled["daily"] = {**daily, "low": daily["low"] * factor, "high": daily["high"] * factor}
+    if "weekly" in rate:
+        scaled["weekly"] = {
+            day: [each * factor for each in rates] if isinstance(rates, list) else rates * factor
+            for day, rates in rate["weekly"].items()
+        }
+    if "trace" in rate:
+        scaled["scale"] = rate.get("scale", 1) * factor
+    return scaled
 
 
 def _scale_counts(block: Data, names: tuple[str, ...], factor: float) -> None:
