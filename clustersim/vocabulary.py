@@ -108,6 +108,12 @@ class WaitReason(IntEnum):
     FARGATE_CAPACITY = 14
     AGENT = 15
     NO_ADDRESS = 16
+    HOST_CPU = 17
+    HOST_MEMORY = 18
+    HOST_GPU = 19
+    HOST_ENI = 20
+    HOST_PORTS = 21
+    HOST_QUEUE = 22
 
 
 WAIT_REASON_TEXTS = (
@@ -128,6 +134,8 @@ WAIT_REASON_TEXTS = (
     "Capacity is unavailable at this time. Please try again later or in a different availability zone",
     "AGENT",
     "InsufficientFreeAddressesInSubnet",
+    # Placed, and held in PENDING by the agent: the host lacks this, or the task is behind another.
+    *("HOST:CPU", "HOST:MEMORY", "HOST:GPU", "HOST:ENI", "HOST:PORTS", "HOST:QUEUE"),
 )
 
 

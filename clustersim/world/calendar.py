@@ -39,6 +39,7 @@ from clustersim.world.state.task_states import (
     CONTAINER_PULLS,
     DEACTIVATING,
     FARGATE_ACCEPTED,
+    HOST_HAS_ROOM,
     IMAGE_PULLED,
     IMAGES_CLEANED,
     INSTANCE_FAILS,
@@ -85,7 +86,7 @@ from clustersim.world.tasks.lifecycle import (
     send_sigterm,
     start_task,
 )
-from clustersim.world.tasks.startup import continue_after_pull, fail_start, pull_images
+from clustersim.world.tasks.startup import admit, continue_after_pull, fail_start, pull_images
 
 IDLE, CONTROLLER_DUE, NEEDS_ROOM, NEEDS_ARRIVALS = range(4)
 FOREVER = 1 << 62
@@ -152,6 +153,8 @@ def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
         start_task(state, slot, now)
     elif kind == START_FAILS:
         fail_start(state, slot, now)
+    elif kind == HOST_HAS_ROOM:
+        admit(state, slot, now)
     elif kind == PULL_STARTS:
         pull_images(state, slot, now)
     elif kind == PULL_ENDS:

@@ -84,8 +84,8 @@ MUTATIONS = {
     ),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
     "unprotected-instance": Mutation(
-        'self.world.state.instances["non_daemon_tasks"][slots] > 0',
-        'self.world.state.instances["non_daemon_tasks"][slots] > 99',
+        "self.launcher.occupants(slots) > 0",
+        "self.launcher.occupants(slots) > 99",
     ),
     "undrained": Mutation("if drain_ms is None or row", "if drain_ms is None or True or row"),
     "long-notice": Mutation("NOTICE_MS = 2 * MS_PER_MINUTE", "NOTICE_MS = 3 * MS_PER_MINUTE"),

@@ -157,6 +157,7 @@ class TaskTableWriter:
         instants = (
             "created",
             "placed",
+            "admitted",
             "pull_started",
             "pull_stopped",
             "started",

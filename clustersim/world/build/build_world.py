@@ -47,7 +47,7 @@ CHUNK_ROWS = 65_536
 EVENT_ROWS = 16_384
 ARCHITECTURES = ("x86_64", "arm64")
 CPU_UNITS = 1_024
-ENTRIES_PER_TASK = 6  # most calendar entries of a task without container lifecycles
+ENTRIES_PER_TASK = 7  # most calendar entries of a task without container lifecycles
 CANDIDATES = 256  # tasks to choose from when some stop: the initial room
 HOST_PORTS = 100  # of an instance, including those reserved by the agent (MODEL.md)
 
@@ -376,6 +376,7 @@ def _initial_scalars(scenario: Scenario) -> dict[str, Any]:
         next_task_id=1,
         next_instance_id=1,
         entries_per_task=ENTRIES_PER_TASK,
+        holds_interfaces=int(scenario.cluster.stopping_tasks_hold_interfaces),
         provisioning_limit=NEVER if limit is None else limit,
         provisioning_timeout=NEVER if timeout is None else timeout,
     )

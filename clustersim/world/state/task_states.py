@@ -38,6 +38,7 @@ from clustersim.world.state.usage import integrate_service, integrate_task_set
     TASK_RETIRED,
     PROVISION_TIMEOUT,
     START_FAILS,
+    HOST_HAS_ROOM,
     PULL_ENDS,
     IMAGE_PULLED,
     PULL_STARTS,
@@ -54,7 +55,7 @@ from clustersim.world.state.usage import integrate_service, integrate_task_set
     INSTANCE_REGISTERS,
     AGENT_RECONNECTS,
     TASK_RETRIED,
-) = range(28)
+) = range(29)
 
 PROVISIONING = int(TaskState.PROVISIONING)
 PENDING = int(TaskState.PENDING)
@@ -149,7 +150,7 @@ def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int,
     counters.next_task_id += 1
     t.ordinal = ordinal
     t.created = now
-    t.placed = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER
+    t.placed = t.admitted = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER
     t.stopping = t.stopped = t.duration = t.instance_id = NEVER
     t.accrued_until = now
     t.cost = 0.0

@@ -80,18 +80,21 @@ def integrate_instance(state: State, slot: int, now: int) -> None:
 def accrue_task_cost(state: State, slot: int, until: int) -> None:
     """Accrue the cost of a placed task up to `until`: its share of its instance, or its Fargate charge.
 
-    The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money). Fargate
-    charges the configured size. Only time between the start of the measurement window and its end counts.
+    The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money), and a
+    task has reserved nothing once it is stopping. Fargate charges the configured size until it is STOPPED. Only time
+    between the start of the measurement window and its end counts.
     """
     t = state.tasks[slot]
     if t.accrued_until < 0:
         return  # on Fargate, before the pull of its images
+    item = state.strategy_items[t.strategy_item]
+    if t.stopping >= 0 and not item.fargate:
+        until = min(until, t.stopping)  # from then on its room is another task's, or idle
     passed = min(until, state.clock.end) - max(t.accrued_until, state.clock.window_start)
     t.accrued_until = until
     if passed <= 0:
         return
     group = state.sets[t.set].group
-    item = state.strategy_items[t.strategy_item]
     if item.fargate:
         charge_fargate(state, slot, item.price, passed)
         return
