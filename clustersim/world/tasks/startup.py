@@ -68,6 +68,7 @@ def place_on_host(state: State, slot: int, host: int, now: int) -> None:
         schedule_start(state, slot, now)
         return
     hold_task(state, slot)
+    clear_pulled_versions(state, slot)  # it may be stopped before its start does it
     admit(state, slot, now)
 
 

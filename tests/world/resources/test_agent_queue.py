@@ -91,6 +91,24 @@ def test_a_held_task_that_is_stopped_lets_the_next_one_in(tmp_path: Path) -> Non
     assert cluster.state.tasks["admitted"][second] == 30 * SECOND
 
 
+def test_a_held_task_has_pulled_nothing(tmp_path: Path) -> None:
+    """Its row was another task's before: what that one had pulled must not be released when it is stopped."""
+    images = {"app": {"layers": [{"digest": "app", "size": "9 MiB"}]}}
+    cluster = small_world(tmp_path, 1, images=images, services=[service("web", 0, **SLOW)])
+    slots = start_service(cluster, 8).tolist()
+    settle(cluster, MINUTE)
+    stop(cluster, slots[:4], MINUTE)
+    settle(cluster, 2 * MINUTE)
+    stop(cluster, slots[4:], 2 * MINUTE)
+    held = start_service(cluster, 8, 2 * MINUTE).tolist()
+    check_invariants(cluster)
+    assert int((cluster.state.tasks["admitted"][held] < 0).sum()) == 4
+    stop(cluster, held, 2 * MINUTE + SECOND)
+    check_invariants(cluster)
+    settle(cluster, 4 * MINUTE)
+    check_invariants(cluster)
+
+
 def test_a_host_that_drains_stops_its_held_service_tasks_and_keeps_held_standalone_ones(
     tmp_path: Path,
 ) -> None:
