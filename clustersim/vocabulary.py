@@ -36,6 +36,7 @@ RESOURCE_NAMES = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
     TASK_RETIRED,
     PROVISION_TIMEOUT,
     START_FAILS,
+    HOST_HAS_ROOM,
     PULL_ENDS,
     IMAGE_PULLED,
     PULL_STARTS,
@@ -53,7 +54,7 @@ RESOURCE_NAMES = ("CPU", "MEMORY", "GPU", "ENI", "PORTS")
     AGENT_RECONNECTS,
     TASK_RETRIED,
     ENTRY_KINDS,
-) = range(29)
+) = range(30)
 INSTANCE_ENTRIES = (
     *(INSTANCE_FAILS, INSTANCE_RECLAIMED, SPOT_NOTICE_DUE, AGENT_DISCONNECTS, AGENT_RECONNECTS),
     *(IMAGES_CLEANED, INSTANCE_REGISTERS),
@@ -160,6 +161,12 @@ class WaitReason(IntEnum):
     FARGATE_CAPACITY = 14
     AGENT = 15
     NO_ADDRESS = 16
+    HOST_CPU = 17
+    HOST_MEMORY = 18
+    HOST_GPU = 19
+    HOST_ENI = 20
+    HOST_PORTS = 21
+    HOST_QUEUE = 22
 
 
 WAIT_REASON_TEXTS = (
@@ -180,6 +187,8 @@ WAIT_REASON_TEXTS = (
     "Capacity is unavailable at this time. Please try again later or in a different availability zone",
     "AGENT",
     "InsufficientFreeAddressesInSubnet",
+    # Placed, and held in PENDING by the agent: the host lacks this, or the task is behind another.
+    *("HOST:CPU", "HOST:MEMORY", "HOST:GPU", "HOST:ENI", "HOST:PORTS", "HOST:QUEUE"),
 )
 
 

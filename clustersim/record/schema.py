@@ -122,15 +122,21 @@ TASKS = TableSchema(
         _count("memory_mib", "MiB", "memory reserved"),
         _small("gpus", "GPUs", "GPUs reserved"),
         _instant("created_at", "the task was created (PROVISIONING)"),
-        _instant("placed_at", "resources were reserved, until stopped_at", null=True),
+        _instant(
+            "placed_at", "resources were reserved: until stopping_at, on Fargate until stopped_at", null=True
+        ),
         _instant("pull_started_at", "the first image pull began", null=True),
         _instant("pull_stopped_at", "the last image pull was complete", null=True),
         _instant("started_at", "the task became RUNNING", null=True),
         _instant("healthy_at", "the task first counted as healthy", null=True),
         _instant("stopping_at", "the task left RUNNING, or was stopped before it ran", null=True),
-        _instant("stopped_at", "the task was STOPPED and its resources were released", null=True),
+        _instant("stopped_at", "the task was STOPPED and its host had its resources back", null=True),
         _name("last_status", "lastStatus at the end of the simulation"),
-        _name("wait_reason", "reason of the last placement failure", null=True),
+        _name(
+            "wait_reason",
+            "reason of the last placement failure, or HOST:...: why its agent last held it in PENDING",
+            null=True,
+        ),
         _name("stop_code", "stopCode of ECS", null=True),
         _name("stopped_reason", "stoppedReason of ECS", null=True),
         _small(
@@ -144,6 +150,11 @@ TASKS = TableSchema(
         _name(
             "health_status",
             "healthStatus from the health checks of its containers; null: it has none",
+            null=True,
+        ),
+        _instant(
+            "admitted_at",
+            "its container instance had the room for it, which stopping tasks may hold after placed_at",
             null=True,
         ),
     ),

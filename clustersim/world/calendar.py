@@ -19,6 +19,7 @@ from clustersim.vocabulary import (
     CONTAINER_PULLS,
     ENTRY_KINDS,
     FARGATE_ACCEPTED,
+    HOST_HAS_ROOM,
     IMAGE_PULLED,
     IMAGES_CLEANED,
     INSTANCE_ENTRIES,
@@ -78,7 +79,7 @@ from clustersim.world.tasks.lifecycle import (
     send_sigterm,
     start_task,
 )
-from clustersim.world.tasks.startup import continue_after_pull, fail_start, pull_images
+from clustersim.world.tasks.startup import admit, continue_after_pull, fail_start, pull_images
 
 IDLE, CONTROLLER_DUE, NEEDS_ROOM, NEEDS_ARRIVALS = range(4)
 FOREVER = 1 << 62
@@ -94,7 +95,8 @@ ANY_STATE = -1
 STATE_OF_ENTRY = np.full(ENTRY_KINDS, ANY_STATE, np.int8)
 """The state of a task in which an entry of a kind means something; in any other the entry is stale."""
 STATE_OF_ENTRY[[PROVISION_TIMEOUT, FARGATE_ACCEPTED, TASK_RETRIED]] = PROVISIONING
-STATE_OF_ENTRY[[TASK_STARTED, START_FAILS, PULL_STARTS, PULL_ENDS, IMAGE_PULLED, CONTAINER_PULLS]] = PENDING
+STATE_OF_ENTRY[[TASK_STARTED, START_FAILS, HOST_HAS_ROOM, PULL_STARTS, PULL_ENDS]] = PENDING
+STATE_OF_ENTRY[[IMAGE_PULLED, CONTAINER_PULLS]] = PENDING
 STATE_OF_ENTRY[[TASK_EXITS, TASK_READY, TASK_HEALTHY, TASK_HANGS, TASK_UNHEALTHY]] = RUNNING
 STATE_OF_ENTRY[[TARGET_UNHEALTHY, TASK_UNPROTECTED, CONTAINER_EXITS]] = RUNNING
 STATE_OF_ENTRY[TARGET_DEREGISTERED] = DEACTIVATING
@@ -158,6 +160,8 @@ def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
         start_task(state, slot, now)
     elif kind == START_FAILS:
         fail_start(state, slot, now)
+    elif kind == HOST_HAS_ROOM:
+        admit(state, slot, now)
     elif kind == PULL_STARTS:
         pull_images(state, slot, now)
     elif kind == PULL_ENDS:

@@ -100,4 +100,5 @@ EXAMPLES: dict[int, Example] = {
     106: Example(RUN, "a broken hour of commitments counts for its part"),
     107: Example(RUN, "a full instance under a plan: service = bill, idle 0"),
     108: Example(RUN, "the Savings Plans guide: the largest saving first"),
+    84: Example(RUN, "a task takes the place of one that stops for 8 hours"),
 }

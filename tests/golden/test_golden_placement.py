@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Block, definition, job, provider, run, service, world
+from tests.harness import HOUR, Block, definition, job, provider, run, service, world
 
 NO_INSTANCE = "was unable to place a task because no container instance met all of its requirements."
 
@@ -176,3 +176,63 @@ def test_distinct_instance_places_as_many_as_there_are_instances(tmp_path: Path)
     assert ran.states() == {"RUNNING": 3}
     assert len({task["container_instance_id"] for task in ran.tasks()}) == 3
     assert ran.messages("SERVICE_TASK_PLACEMENT_FAILURE")[0].startswith(f"(service web) {NO_INSTANCE}")
+
+
+@pytest.mark.golden(84)
+def test_a_task_takes_the_place_of_one_that_stops_for_eight_hours(tmp_path: Path) -> None:
+    """What's New 2023-06-30: its room is free for placement when it begins to stop, and on the host when it is STOPPED.
+
+    A host of 0.36 USD an hour, filled by a task that is stopped after an hour and takes 8 h; no other one is launched,
+    though managed scaling could. The next task pays from its placement, 9 h of the 10.
+    """
+    managed = provider(count=1, launchTime="90s")
+    managed["autoScalingGroupProvider"]["managedScaling"] = {"targetCapacity": 100}
+    written = world(
+        duration="10h",
+        pricing={"ebsUsdPerGibMonth": 0},
+        sampling={"interval": "5m"},
+        capacityProviders=[managed],
+        taskDefinitions=[definition(cpu=4096, memory=8192, container={"stopTimeout": 8 * 3600})],
+        services=[service("web", 1, behavior={"stopTime": "never"})],
+        runTasks=[job("next", at="1h", duration="2h")],
+        actions=[{"at": "1h", "updateService": {"service": "web", "desiredCount": 0}}],
+    )
+    ran = run(written, tmp_path)
+    (old,), (new,) = ran.tasks(group="service:web"), ran.tasks(group="next")
+    assert (old["stopping_at"], old["stopped_at"]) == (HOUR, 9 * HOUR)
+    assert (new["created_at"], new["placed_at"]) == (HOUR, HOUR)
+    assert (new["admitted_at"], new["started_at"], new["wait_reason"]) == (9 * HOUR, 9 * HOUR, "HOST:CPU")
+    rows = ran.rows("capacity_provider_series", capacity_provider="nodes")
+    assert max(row["cpu_reservation"] for row in rows) == 100
+    assert max(row["capacity_provider_reservation"] for row in rows) == 100
+    assert len(ran.instances()) == 1
+    assert old["cost_usd"] == pytest.approx(0.36)
+    assert new["cost_usd"] == pytest.approx(9 * 0.36)
+    assert ran.summary["cost_usd_idle"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_host_with_only_stopping_tasks_is_empty_for_managed_scaling_and_protected(
+    tmp_path: Path, protect: bool
+) -> None:
+    """M no longer counts it; it is terminated by the scale-in when its task is STOPPED, or, by the setting, before.
+
+    Its task stops from 1:00 for an hour. The datapoints of 1:00 to 1:14 are low, so the scale-in is at 1:15.
+    """
+    managed = provider(count=2, launchTime="90s")
+    managed["autoScalingGroupProvider"]["managedScaling"] = {"targetCapacity": 100}
+    managed["autoScalingGroupProvider"]["managedTerminationProtection"] = "ENABLED"
+    written = world(
+        duration="4h",
+        cluster={"stoppingTasks": {"protectInstances": protect}},
+        capacityProviders=[managed],
+        taskDefinitions=[definition(cpu=4096, memory=8192, container={"stopTimeout": 3600})],
+        services=[service("web", 2, behavior={"stopTime": "never"})],
+        actions=[{"at": "1h", "updateService": {"service": "web", "desiredCount": 1}}],
+    )
+    ran = run(written, tmp_path)
+    rows = ran.rows("capacity_provider_series", capacity_provider="nodes", time=HOUR)
+    assert [row["capacity_provider_reservation"] for row in rows] == [50]
+    ((stopped,),) = [[task["stopped_at"] for task in ran.tasks() if task["stopped_at"] is not None]]
+    (gone,) = [each["terminated_at"] for each in ran.instances() if each["terminated_at"] is not None]
+    assert gone == stopped == (2 * HOUR if protect else HOUR + 15 * 60_000)

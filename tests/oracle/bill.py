@@ -25,8 +25,6 @@ HOUR = 3_600_000
 MONTH_HOURS = 730
 FREE_STORAGE_GIB = 20
 NEAR = 1e-9
-EC2_PAYS_WHILE_STOPPING = True
-"""A task on an instance pays until it is STOPPED; False: until it begins to stop."""
 
 Row = dict[str, Any]
 
@@ -248,7 +246,7 @@ def differences(result: Path, scenario: Path) -> list[str]:
 
 def paid_until(task: Row) -> int | None:
     """Until when a task on an instance pays; None: to the end of the run."""
-    if EC2_PAYS_WHILE_STOPPING or task["stopping_at"] is None:
+    if task["stopping_at"] is None:
         return task["stopped_at"]
     stopping: int = task["stopping_at"]
     return stopping

@@ -103,10 +103,10 @@ MUTATIONS = {
     ),
     "early-alarm": Mutation("return point.percent > target", "return point.percent >= target"),
     "unprotected-instance": Mutation(
-        'self.world.state.instances.rows["non_daemon_tasks"][slots] > 0',
-        'self.world.state.instances.rows["non_daemon_tasks"][slots] > 99',
+        "self.launcher.occupants(slots) > 0",
+        "self.launcher.occupants(slots) > 99",
     ),
-    "undrained": Mutation("if drain_ms is None or row", "if drain_ms is None or True or row"),
+    "undrained": Mutation("if drain_ms is None or self", "if drain_ms is None or True or self"),
     "long-notice": Mutation("NOTICE_MS = 2 * MS_PER_MINUTE", "NOTICE_MS = 3 * MS_PER_MINUTE"),
     "disconnected-agent": Mutation(
         "    if h.state == ACTIVE:\n        close_host(state.instances.hosts, slot)\n    h.connected = 0",

@@ -154,7 +154,9 @@ def protected(ran: FinishedRun) -> Iterator[str]:
         if task["container_instance_id"] is not None and (task["stopped_reason"] or "").startswith(
             "Host EC2"
         ):
-            killed[task["container_instance_id"]].add(task["stopped_at"])
+            stopping = task["stopping_at"] is not None and task["stopping_at"] < task["stopped_at"]
+            if ran.scenario.cluster.stopping_tasks_protect_instances or not stopping:
+                killed[task["container_instance_id"]].add(task["stopped_at"])
     providers = _provider_of(ran)
     for host in ran.instances():
         group = _groups(ran).get(host["auto_scaling_group"] or "")

@@ -31,6 +31,7 @@ REST_SAMPLES = 3
 STAMPS = (
     "created_at",
     "placed_at",
+    "admitted_at",
     "pull_started_at",
     "pull_stopped_at",
     "started_at",
@@ -52,6 +53,7 @@ def violations(ran: FinishedRun) -> list[str]:
             _retries,
             _summary_counts,
             _reservations,
+            _agent_queues,
             _exclusions,
         ),
         *(
@@ -274,8 +276,19 @@ def _placed(ran: FinishedRun) -> dict[int, list[Block]]:
     return by_host
 
 
+def reserved_until(task: Block) -> int | None:
+    """Return when ECS stopped counting a task on an instance: when it began to stop, or else was STOPPED."""
+    instants = [task[name] for name in ("stopping_at", "stopped_at") if task[name] is not None]
+    return min(instants, default=None)
+
+
 def _reservations(ran: FinishedRun) -> Iterator[str]:
-    """No instance ever held more than it registered, of any resource."""
+    """No instance ever had more placed on it, nor held more, than it registered, of any resource.
+
+    ECS counts a task from its placement until it begins to stop, and its interface until it is STOPPED; the host holds
+    it from its admission until it is STOPPED.
+    """
+    keeps_interfaces = ran.scenario.cluster.stopping_tasks_hold_interfaces
     kinds = {kind.name: kind for kind in ran.scenario.instance_types}
     trunking = ran.scenario.cluster.awsvpc_trunking
     tasks = _placed(ran)
@@ -298,10 +311,43 @@ def _reservations(ran: FinishedRun) -> Iterator[str]:
             for port in definition.static_ports if definition else ():
                 needs[f"port {port}"] = 1
             for name, amount in needs.items():
-                changes[name] += _span(task["placed_at"], task["stopped_at"], amount)
+                last = task["stopped_at"] if name == "enis" and keeps_interfaces else reserved_until(task)
+                changes[name] += _span(task["placed_at"], last, amount)
+                if task["admitted_at"] is not None:
+                    changes[f"held {name}"] += _span(task["admitted_at"], task["stopped_at"], amount)
         for name, of in changes.items():
-            if _highest(of) > sizes.get(name, 1):
-                yield f"instance {host['container_instance_id']} held {_highest(of)} {name} of {sizes.get(name, 1)}"
+            size = sizes.get(name.removeprefix("held "), 1)
+            if _highest(of) > size:
+                yield f"instance {host['container_instance_id']} had {_highest(of)} {name} of {size}"
+
+
+def _agent_queues(ran: FinishedRun) -> Iterator[str]:
+    """A host admits tasks in order of placement, and only one that was placed beside a stopping task has to wait."""
+    for host, tasks in _placed(ran).items():
+        waited: list[Block] = []
+        for task in sorted(tasks, key=lambda task: task["placed_at"]):
+            begun = task["admitted_at"]
+            over = begun if task["stopped_at"] is None or begun is not None else task["stopped_at"]
+            if begun is not None and any(
+                (other["admitted_at"] is None or other["admitted_at"] > begun)
+                and other["placed_at"] < task["placed_at"]
+                and (other["stopped_at"] is None or other["stopped_at"] > begun)
+                for other in waited
+            ):
+                yield f"instance {host} admitted task {task['task_id']} before one that was placed earlier"
+            if over == task["placed_at"]:
+                continue
+            waited.append(task)
+            beside = any(
+                other["stopping_at"] is not None
+                and other["stopping_at"] <= task["placed_at"]
+                and (other["stopped_at"] is None or other["stopped_at"] >= task["placed_at"])
+                for other in tasks
+            )
+            if not beside:
+                yield f"instance {host} held task {task['task_id']} though none was stopping"
+            if task["wait_reason"] is None or not task["wait_reason"].startswith("HOST:"):
+                yield f"task {task['task_id']} was held for {task['wait_reason']}"
 
 
 def _exclusions(ran: FinishedRun) -> Iterator[str]:
@@ -351,7 +397,7 @@ def _instances(ran: FinishedRun) -> Iterator[str]:
                 key = "cpu" if name == "cpu" else "memory_mib"
                 area = sum(
                     task[key]
-                    * ((gone if task["stopped_at"] is None else task["stopped_at"]) - task["placed_at"])
+                    * ((gone if reserved_until(task) is None else reserved_until(task)) - task["placed_at"])
                     for task in tasks_here
                 )
                 reported = host[f"{name}_reservation_mean"]

@@ -27,7 +27,12 @@ from tests.swarm.images import IMAGE_FEATURES, add_images
 from tests.swarm.services import SERVICE_FEATURES
 from tests.swarm.virtual_machines import VIRTUAL_MACHINE_FEATURES, add_virtual_machines
 
-ROWS = ("cost_per_resource", "ec2_instance_plan", "zonal_reservations", "odd_start", "odd_periods")
+STOPPING = {"interfaces_released": "holdNetworkInterfaces", "unprotected_stopping": "protectInstances"}
+ROWS = (
+    *("cost_per_resource", "ec2_instance_plan", "zonal_reservations", "odd_start", "odd_periods"),
+    *STOPPING,
+)
+"""Features that were added later: they have their own random stream, so that the cluster of a known seed stays."""
 FEATURES = (
     *("spare_group", "several_groups", "spot_group", "few_zones", "attributes", "instance_failures"),
     *("slow_launch", "gpus", "trunking", "fargate", "fargate_spot", "fargate_quota", "fargate_rate"),
@@ -93,7 +98,6 @@ def draw(seed: int, number: int) -> Drawn:
     """Draw the scenario `number` of the swarm `seed`."""
     rng = random.Random(f"clustersim swarm {seed} {number}")
     switches = {name for name in FEATURES if name not in ROWS and rng.random() < 0.5}
-    # Features of the cost rows have their own random stream, so that they do not change the cluster of a known seed.
     apart = random.Random(f"clustersim swarm {seed} {number} rows")
     switches |= {name for name in ROWS if apart.random() < 0.5}
     return _Drawing(rng, frozenset(switches), apart).drawn(number)
@@ -192,6 +196,9 @@ class _Drawing:
             }
         if self.pick("trunking"):
             cluster["awsvpcTrunking"] = True
+        given = {name for name in STOPPING if self.can(name)}
+        self.features |= given
+        cluster["stoppingTasks"] = {STOPPING[name]: False for name in sorted(given)}
         return cluster
 
     def _failures(self) -> Block:

@@ -294,7 +294,7 @@ class AutoScalingGroups:
         """
         provider = self._providers[group]
         if provider is not None and provider.managed_termination_protection:
-            return np.asarray(self.world.state.instances.rows["non_daemon_tasks"][slots] > 0, np.int8)
+            return np.asarray(self.launcher.occupants(slots) > 0, np.int8)
         return np.asarray(self.world.state.instances.rows["protected"][slots])
 
     # --- balance -------------------------------------------------------------------------------------------

@@ -115,10 +115,22 @@ class InstanceLauncher:
                     state.instances.hosts.facts[row, slot] = matches
         return slots
 
+    def occupants(self, slots: Array | int) -> Array:
+        """Return how many tasks protect instances from scale-in: no daemons, and by default stopping ones too.
+
+        The copy on a virtual machine, which ECS does not know, always stops in peace.
+        """
+        rows = self.world.state.instances.rows[slots]
+        if self.world.scenario.cluster.stopping_tasks_protect_instances:
+            return np.asarray(rows["non_daemon_tasks"])
+        pools = self.world.state.capacity.classes["pool"][rows["instance_class"]]
+        machines = np.array([pool.machines is not None for pool in self.world.scenario.pools])
+        return np.where(machines[pools], rows["non_daemon_tasks"], rows["busy_tasks"])
+
     def terminate(self, slot: int, now: int, reason: TerminationReason, drain_ms: int | None) -> None:
         """Terminate an instance: at once (`drain_ms` None), or once it has drained, after `drain_ms` at the latest."""
         row = self.world.state.instances.rows[slot]
-        if drain_ms is None or row["non_daemon_tasks"] == 0:
+        if drain_ms is None or self.occupants(slot) == 0:
             self.terminate_now(slot, now, reason)
             return
         instance_id = int(row["instance_id"])
@@ -137,7 +149,7 @@ class InstanceLauncher:
             row = self.world.state.instances.rows[slot]
             instance_id = int(row["instance_id"])
             deadline, reason = self._terminating[instance_id]
-            if row["non_daemon_tasks"] == 0 or now >= deadline:
+            if self.occupants(int(slot)) == 0 or now >= deadline:
                 del self._terminating[instance_id]
                 self.terminate_now(int(slot), now, reason)
 

@@ -130,7 +130,7 @@ class ScriptedOperations:
         group = self.world.names.pools.index(str(request["autoScalingGroupName"]))
         self.capacity.groups.resume(group, _processes(request))
         self._log_processes(group, request, "resumed", now)
-        self.capacity.agenda.wake_now()
+        self._agendas.capacity.wake_now()
 
     def _log_processes(self, group: int, request: Mapping[str, Any], state: str, now: int) -> None:
         names = ", ".join(_processes(request))

@@ -180,6 +180,7 @@ class TaskTableWriter:
         instants = (
             "created",
             "placed",
+            "admitted",
             "pull_started",
             "pull_stopped",
             "started",

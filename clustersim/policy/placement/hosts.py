@@ -1,6 +1,6 @@
 """Container instances as columns, and the placement request of a task.
 
-Holds the columns (`Hosts`), the request (`PlacementRequest`), and the four changes of a host: open, close, reserve,
+Holds the columns (`Hosts`), the request (`PlacementRequest`), and the changes of a host: open, close, reserve,
 release, which also keep the index up to date. `placement_strategies` has the codes of chains. This module decides
 nothing:
 `policy.placement.placement` chooses hosts, `policy.placement.scale_in_victims` chooses tasks to stop,
@@ -140,6 +140,14 @@ def reserve(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
 @kernel
 def release(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
     """Return `need` and the static `ports` to the host in `slot`, whether it is open or not."""
+    release_amounts(hosts, slot, need)
+    for word in range(ports.size):
+        hosts.ports[slot, word] &= ~ports[word]
+
+
+@kernel
+def release_amounts(hosts: Hosts, slot: int, need: Array) -> None:
+    """Return `need` to the host in `slot`, and no port."""
     instance_class = hosts.instance_class[slot]
     indexed = hosts.directory.size != 0 and instance_class >= 0
     if indexed:
@@ -148,8 +156,6 @@ def release(hosts: Hosts, slot: int, need: Array, ports: Array) -> None:
         hosts.free[resource, slot] += need[resource]
     if indexed:
         index_insert(hosts.pool, hosts.directory, instance_class, slot, hosts.free)
-    for word in range(ports.size):
-        hosts.ports[slot, word] &= ~ports[word]
 
 
 @kernel

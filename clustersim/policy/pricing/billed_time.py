@@ -18,9 +18,6 @@ HOURS_PER_MONTH = 730  # the month of AWS prices per GB-month
 BILLING_MINIMUM_MS = MS_PER_MINUTE  # per task and per instance, Linux (AWS Fargate and EC2 pricing)
 INCLUDED_EPHEMERAL_GIB = 20  # included with every Fargate task (AWS Fargate pricing)
 
-EC2_PAYS_WHILE_STOPPING = True
-"""A task on an instance pays until it is STOPPED; False: until it begins to stop (ECS's count of its place)."""
-
 Longs = Annotated[Array, np.int64, 1]
 
 
@@ -34,9 +31,10 @@ def paid_from(on_fargate: int, pull_started: int, placed: int) -> int:
 def paid_until(on_fargate: int, stopping: int, now: int) -> int:
     """Return the instant up to which a task pays, seen at `now`; `stopping` is when it began to stop (-1: not yet).
 
-    The one place that decides which of two tasks pays for a place that one leaves and the other takes.
+    The one place that decides which of two tasks pays for a place that one leaves and the other takes: from the
+    moment a task on an instance stops, the place is free for ECS, and is the next task's. Fargate bills to the end.
     """
-    if on_fargate or EC2_PAYS_WHILE_STOPPING or stopping < 0:
+    if on_fargate or stopping < 0:
         return now
     return min(stopping, now)
 

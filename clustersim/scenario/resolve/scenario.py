@@ -142,6 +142,8 @@ def _resolve_cluster(context: Context) -> Cluster:
         service_launch_per_minute=written.service_launch_rate_per_minute,
         launch_retry_ms=written.launch_retry_time,
         image_pulls=resolve_image_pulls(context),
+        stopping_tasks_hold_interfaces=written.stopping_tasks.hold_network_interfaces,
+        stopping_tasks_protect_instances=written.stopping_tasks.protect_instances,
     )
 
 

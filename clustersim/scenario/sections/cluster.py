@@ -51,6 +51,15 @@ class WrittenFargateLaunchRate(WrittenSection):
     per_second: AboveZero = 20.0
 
 
+class WrittenStoppingTasks(WrittenSection):
+    """What a task on a container instance keeps for ECS while it stops: its CPU, memory, GPUs and ports are free."""
+
+    hold_network_interfaces: bool = True
+    """Its network interface counts until it is STOPPED."""
+    protect_instances: bool = True
+    """Its instance is protected from scale-in, and drains, until it is STOPPED."""
+
+
 class WrittenCluster(WrittenSection):
     """`cluster`: limits and latencies."""
 
@@ -64,6 +73,7 @@ class WrittenCluster(WrittenSection):
     service_launch_rate_per_minute: AboveZero = 500.0
     launch_retry_time: PositiveDurationMs = MS_PER_MINUTE
     image_pulls: WrittenImagePulls = WrittenImagePulls()
+    stopping_tasks: WrittenStoppingTasks = WrittenStoppingTasks()
 
 
 class Cluster(ResolvedSection):
@@ -81,6 +91,8 @@ class Cluster(ResolvedSection):
     service_launch_per_minute: float
     launch_retry_ms: int
     image_pulls: ImagePulls
+    stopping_tasks_hold_interfaces: bool
+    stopping_tasks_protect_instances: bool
 
 
 class WrittenSubnet(WrittenSection):

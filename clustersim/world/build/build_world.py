@@ -46,7 +46,7 @@ CHUNK_ROWS = 65_536
 INSTANCE_CHUNK_ROWS = 1_024
 EVENT_ROWS = 16_384
 ARCHITECTURES = ("x86_64", "arm64")
-ENTRIES_PER_TASK = 6  # most calendar entries of a task without container lifecycles
+ENTRIES_PER_TASK = 7  # most calendar entries of a task without container lifecycles
 CANDIDATES = 256  # tasks to choose from when some stop: the initial room
 
 
@@ -149,6 +149,7 @@ def _initial_scalars(scenario: Scenario) -> tuple[Clock, Counters]:
         next_task_id=1,
         next_instance_id=1,
         entries_per_task=ENTRIES_PER_TASK,
+        holds_interfaces=int(scenario.cluster.stopping_tasks_hold_interfaces),
         provisioning_limit=NEVER if limit is None else limit,
         provisioning_timeout=NEVER if timeout is None else timeout,
     )

@@ -6,22 +6,32 @@ zones and providers; what instances register with their providers is summed here
 
 from __future__ import annotations
 
+import numpy as np
+
 from clustersim.engine.compiled import kernel
 from clustersim.vocabulary import CPU, ENI, GPU, MEMORY, RESOURCES, InstanceState
 from clustersim.world.checks.recount import (
     ALL,
     ASSIGNED,
+    BUSY,
     DISCONNECTED_AGENTS,
+    HELD,
+    LEAVING_HOST,
     NON_DAEMON,
     WAITING_TASKS,
     Recount,
 )
 from clustersim.world.checks.rules import (
+    AGENT_QUEUE,
     ASSIGNED_TASKS,
+    BUSY_TASKS,
     DISCONNECTED,
     FITS,
     FREE,
+    HELD_IN_VAIN,
+    HOST_OVERCOMMITTED,
     INSTANCES,
+    LINGERING,
     NON_DAEMON_TASKS,
     OF_FARGATE,
     OF_PROVIDER,
@@ -36,7 +46,9 @@ from clustersim.world.checks.rules import (
     PROVISIONING_THERE,
     REGISTERED_CPU,
     REGISTERED_MEMORY,
+    SHARED_PORT,
     SOUND,
+    STOPPING_THERE,
     TASK_COUNT,
     WAITING,
 )
@@ -61,6 +73,10 @@ def check_hosts(state: State, recount: Recount) -> int:
             return TASK_COUNT
         if recount.on_host[NON_DAEMON, slot] != h.non_daemon_tasks:
             return NON_DAEMON_TASKS
+        if recount.on_host[BUSY, slot] != h.busy_tasks:
+            return BUSY_TASKS
+        if recount.on_host[LEAVING_HOST, slot] != h.stopping_tasks:
+            return STOPPING_THERE
         is_open = state.instances.hosts.instance_class[slot] >= 0
         if is_open != (h.state == _ACTIVE and h.connected == 1):
             return OPEN
@@ -82,6 +98,14 @@ def _check_room(state: State, recount: Recount, slot: int) -> int:
     instance_class = state.instances.rows[slot].instance_class
     k = state.capacity.classes[instance_class]
     sizes = (k.cpu, k.memory, k.gpus, k.enis, k.host_ports)
+    h = state.instances.rows[slot]
+    lingering = (
+        h.lingering_cpu,
+        h.lingering_memory,
+        h.lingering_gpus,
+        h.lingering_enis,
+        h.lingering_ports,
+    )
     for resource in range(RESOURCES):
         recount.detail[0] = resource
         free = state.instances.hosts.free[resource, slot]
@@ -89,11 +113,56 @@ def _check_room(state: State, recount: Recount, slot: int) -> int:
             return FREE
         if free < 0:
             return OVERCOMMITTED
+        held = recount.held[slot, resource]
+        if held > sizes[resource]:
+            return HOST_OVERCOMMITTED
+        if lingering[resource] != held - recount.used[slot, resource]:
+            return LINGERING
     for word in range(recount.ports.shape[1]):
         taken = state.capacity.class_ports[instance_class, word] | recount.ports[slot, word]
         if state.instances.hosts.ports[slot, word] != taken:
             return PORTS
+    if recount.shared_port[slot]:
+        return SHARED_PORT
+    return _check_agent_queue(state, recount, slot)
+
+
+@kernel
+def _check_agent_queue(state: State, recount: Recount, slot: int) -> int:
+    """Check that the agent holds its tasks in order of placement, and that its host has no room for the first."""
+    h = state.instances.rows[slot]
+    task = h.first_held
+    previous = -1
+    for _ in range(recount.on_host[HELD, slot]):
+        if task < 0:
+            return AGENT_QUEUE
+        t = state.tasks.rows[task]
+        in_order = previous < 0 or state.tasks.rows[previous].placed <= t.placed
+        if t.task_id < 0 or t.admitted >= 0 or t.instance_slot != slot or not in_order:
+            return AGENT_QUEUE
+        previous, task = task, t.next_waiting
+    if task >= 0 or h.last_held != previous:
+        return AGENT_QUEUE
+    if h.first_held >= 0 and _has_room_for(state, recount, slot, h.first_held):
+        return HELD_IN_VAIN
     return SOUND
+
+
+@kernel
+def _has_room_for(state: State, recount: Recount, slot: int, task: int) -> bool:
+    """Return whether a host has all that a task needs, ports included, beside the tasks that it has admitted."""
+    t = state.tasks.rows[task]
+    k = state.capacity.classes[state.instances.rows[slot].instance_class]
+    eni = state.sets.strategy_items[t.strategy_item].eni
+    needs = (t.cpu, t.memory, np.int64(t.gpus), np.int64(eni), state.sets.shapes[t.resource_shape].host_ports)
+    sizes = (k.cpu, k.memory, k.gpus, k.enis, k.host_ports)
+    for resource in range(RESOURCES):
+        if recount.held[slot, resource] + needs[resource] > sizes[resource]:
+            return False
+    for word in range(recount.host_ports.shape[1]):
+        if recount.host_ports[slot, word] & state.placement.item_ports[t.strategy_item, word]:
+            return False
+    return True
 
 
 @kernel

@@ -17,8 +17,9 @@ from clustersim.vocabulary import RESOURCES
 from clustersim.world.checks.rules import PROVIDER_SUMS, TASK_COUNTS
 from clustersim.world.state.tables import State
 
-ALL, NON_DAEMON = range(2)
-"""Rows of `Recount.on_host`: all tasks, and those not of daemon services."""
+ALL, NON_DAEMON, BUSY, LEAVING_HOST, HELD = range(5)
+"""Rows of `Recount.on_host`: all tasks; those not of daemon services; of these, those that do not stop; all stopping
+tasks; all tasks that the agent holds."""
 
 LIVE_TASKS, WAITING_TASKS, ASSIGNED, DISCONNECTED_AGENTS = range(4)
 """Positions in `Recount.totals`."""
@@ -29,9 +30,14 @@ class Recount(NamedTuple):
 
     detail: Annotated[Array, np.int64, 1]  # [1]: the detail of the broken rule
     totals: Annotated[Array, np.int64, 1]
-    used: Annotated[Array, np.int64, 2]  # [instance slot, resource]
+    used: Annotated[Array, np.int64, 2]  # [instance slot, resource], as ECS counts
+    held: Annotated[
+        Array, np.int64, 2
+    ]  # [instance slot, resource]: what admitted tasks hold on the host itself
+    shared_port: Annotated[Array, np.int64, 1]  # [instance slot]: 1 if two of them have the same
+    host_ports: Annotated[Array, np.uint64, 2]  # [instance slot, word]: theirs
     ports: Annotated[Array, np.uint64, 2]  # [instance slot, word]
-    on_host: Annotated[Array, np.int64, 2]  # [ALL or NON_DAEMON, instance slot]
+    on_host: Annotated[Array, np.int64, 2]  # [ALL ... HELD, instance slot]
     of_sets: Annotated[Array, np.int64, 2]  # [set, count]: the columns TASK_COUNTS
     of_services: Annotated[Array, np.int64, 2]  # [service, count]: the first four of them
     of_strategy_items: Annotated[Array, np.int64, 1]
@@ -53,8 +59,11 @@ def new_recount(state: State) -> tuple[Recount, Array]:
         "detail": (1,),
         "totals": (4,),
         "used": (hosts, RESOURCES),
+        "held": (hosts, RESOURCES),
+        "shared_port": (hosts,),
+        "host_ports": state.instances.hosts.ports.shape,
         "ports": state.instances.hosts.ports.shape,
-        "on_host": (2, hosts),
+        "on_host": (5, hosts),
         "of_sets": (state.sets.rows.size, len(TASK_COUNTS)),
         "of_services": (state.services.rows.size, 4),
         "of_strategy_items": (state.sets.strategy_items.size,),
@@ -74,5 +83,6 @@ def new_recount(state: State) -> tuple[Recount, Array]:
     for name, shape in sizes.items():
         columns[name] = block[at : at + prod(shape)].reshape(shape)
         at += prod(shape)
-    columns["ports"] = columns["ports"].view(np.uint64)
+    for name in ("ports", "host_ports"):
+        columns[name] = columns[name].view(np.uint64)
     return Recount(**columns), block

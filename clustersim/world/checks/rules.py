@@ -44,7 +44,7 @@ PROVIDER_SUMS = ("registered_cpu", "registered_memory", "instances", "cpu", "mem
 """The columns of a provider that sum its instances and tasks; waiting tasks are counted after them."""
 REGISTERED_CPU, REGISTERED_MEMORY, INSTANCES, CPU_UNITS, MIB, RUNNING_THERE, PROVISIONING_THERE = range(7)
 
-INSTANTS = ("placed", "pull_started", "pull_stopped", "started", "healthy", "stopping")
+INSTANTS = ("placed", "admitted", "pull_started", "pull_stopped", "started", "healthy", "stopping")
 """The instants of a task after its creation, in order."""
 
 
@@ -67,13 +67,21 @@ HEAP = _rule("the heap is out of bounds")
 INSTANTS_OUT_OF_ORDER = _rule("a task has {} before the instant that must precede it", INSTANTS)
 LIVE_BUT_STOPPED = _rule("a live task has an instant of being stopped")
 NEVER_STARTED = _rule("a running task has never started")
+HELD_AFTER_START = _rule("a task that its host has not admitted has gone beyond PENDING")
 PLACED_EARLY = _rule("a task in PROVISIONING is placed")
 READY_AND_HUNG = _rule("a task is both ready and hung")
 ASSIGNMENT = _rule("a task is assigned to an instance that is not being launched")
 
 FREE = _rule("free resource {} is not registered minus reserved")
-OVERCOMMITTED = _rule("an instance is over-committed in resource {}")
+OVERCOMMITTED = _rule("ECS has over-committed an instance in resource {}")
+HOST_OVERCOMMITTED = _rule("the admitted tasks of a host hold more than it has")
+LINGERING = _rule("an instance miscounts what stopping tasks still hold of resource {}")
 PORTS = _rule("the taken host ports are not those of the tasks")
+SHARED_PORT = _rule("two tasks on a host hold the same host port")
+STOPPING_THERE = _rule("an instance miscounts its stopping tasks")
+BUSY_TASKS = _rule("an instance miscounts its busy tasks")
+AGENT_QUEUE = _rule("the agent of an instance does not queue exactly its held tasks, in order of placement")
+HELD_IN_VAIN = _rule("a host has the room for the first task that its agent holds")
 TASK_COUNT = _rule("an instance miscounts its tasks")
 NON_DAEMON_TASKS = _rule("an instance miscounts its tasks that are not daemons")
 OPEN = _rule("an instance is not open for placement exactly while it is ACTIVE and connected")

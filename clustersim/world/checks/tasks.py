@@ -6,13 +6,25 @@ those that the world keeps.
 
 from __future__ import annotations
 
+import numpy as np
+
 from clustersim.engine.compiled import kernel
-from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, InstanceState, TaskState
-from clustersim.world.checks.recount import ALL, ASSIGNED, NON_DAEMON, WAITING_TASKS, Recount
+from clustersim.vocabulary import ENI, InstanceState, TaskState
+from clustersim.world.checks.recount import (
+    ALL,
+    ASSIGNED,
+    BUSY,
+    HELD,
+    LEAVING_HOST,
+    NON_DAEMON,
+    WAITING_TASKS,
+    Recount,
+)
 from clustersim.world.checks.rules import (
     ASSIGNMENT,
     CPU_UNITS,
     HEALTHY,
+    HELD_AFTER_START,
     HUNG,
     INSTANTS_OUT_OF_ORDER,
     LEAVING,
@@ -34,6 +46,7 @@ from clustersim.world.checks.rules import (
 from clustersim.world.state.tables import State
 
 _PROVISIONING = int(TaskState.PROVISIONING)
+_PENDING = int(TaskState.PENDING)
 _RUNNING = int(TaskState.RUNNING)
 _REGISTERING = int(InstanceState.REGISTERING)
 
@@ -59,7 +72,7 @@ def _check_lifecycle(state: State, recount: Recount, slot: int) -> int:
     """Check that the instants of a task are in order, and that each state has the instants it needs."""
     t = state.tasks.rows[slot]
     before = t.created
-    instants = (t.placed, t.pull_started, t.pull_stopped, t.started, t.healthy, t.stopping)
+    instants = (t.placed, t.admitted, t.pull_started, t.pull_stopped, t.started, t.healthy, t.stopping)
     for number in range(len(instants)):
         instant = instants[number]
         if instant >= 0:
@@ -71,6 +84,8 @@ def _check_lifecycle(state: State, recount: Recount, slot: int) -> int:
         return LIVE_BUT_STOPPED
     if t.state >= _RUNNING and t.started < 0:
         return NEVER_STARTED
+    if t.state > _PENDING and t.instance_slot >= 0 and t.admitted < 0:
+        return HELD_AFTER_START
     if t.state == _PROVISIONING and t.placed >= 0:
         return PLACED_EARLY
     if t.ready == 1 and t.hung == 1:
@@ -131,23 +146,36 @@ def _count_in_item(state: State, recount: Recount, slot: int) -> None:
     if item.fargate != 1:
         provider = state.capacity.classes[state.instances.rows[t.instance_slot].instance_class].provider
     sums = recount.of_providers[provider]
-    sums[CPU_UNITS] += t.cpu
-    sums[MIB] += t.memory
+    if item.fargate == 1 or t.state <= _RUNNING:
+        sums[CPU_UNITS] += t.cpu
+        sums[MIB] += t.memory
     sums[RUNNING_THERE] += 1
 
 
 @kernel
 def _count_on_host(state: State, recount: Recount, slot: int) -> None:
-    """Add what a task takes of its instance."""
+    """Add what a task takes of its instance: for ECS until it begins to stop, on the host once it is admitted."""
     t = state.tasks.rows[slot]
-    used = recount.used[t.instance_slot]
-    used[CPU] += t.cpu
-    used[MEMORY] += t.memory
-    used[GPU] += t.gpus
-    used[ENI] += state.sets.strategy_items[t.strategy_item].eni
-    used[HOST_PORTS] += state.sets.shapes[t.resource_shape].host_ports
+    host = t.instance_slot
+    eni = state.sets.strategy_items[t.strategy_item].eni
+    sizes = (t.cpu, t.memory, np.int64(t.gpus), np.int64(eni), state.sets.shapes[t.resource_shape].host_ports)
+    stopping = t.state > _RUNNING
+    for resource in range(len(sizes)):
+        if not stopping or (resource == ENI and state.counters.holds_interfaces == 1):
+            recount.used[host, resource] += sizes[resource]
+        if t.admitted >= 0:
+            recount.held[host, resource] += sizes[resource]
     for word in range(recount.ports.shape[1]):
-        recount.ports[t.instance_slot, word] |= state.placement.item_ports[t.strategy_item, word]
-    recount.on_host[ALL, t.instance_slot] += 1
+        ports = state.placement.item_ports[t.strategy_item, word]
+        if not stopping:
+            recount.ports[host, word] |= ports
+        if t.admitted >= 0:
+            if recount.host_ports[host, word] & ports:
+                recount.shared_port[host] = 1
+            recount.host_ports[host, word] |= ports
+    recount.on_host[ALL, host] += 1
+    recount.on_host[LEAVING_HOST, host] += stopping
+    recount.on_host[HELD, host] += t.admitted < 0
     if state.sets.rows[t.set].daemon == 0:
-        recount.on_host[NON_DAEMON, t.instance_slot] += 1
+        recount.on_host[NON_DAEMON, host] += 1
+        recount.on_host[BUSY, host] += not stopping

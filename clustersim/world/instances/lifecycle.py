@@ -82,8 +82,9 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
     h.cpu_area = h.memory_area = h.tasks_started = 0
     h.cost = 0.0
     h.instance_class = instance_class
-    h.first_task = h.first_assigned = NEVER
-    h.task_count = h.non_daemon_tasks = h.used_cpu = h.used_memory = 0
+    h.first_task = h.first_assigned = h.first_held = h.last_held = NEVER
+    h.task_count = h.non_daemon_tasks = h.busy_tasks = h.stopping_tasks = h.used_cpu = h.used_memory = 0
+    h.lingering_cpu = h.lingering_memory = h.lingering_gpus = h.lingering_enis = h.lingering_ports = 0
     h.state = REGISTERING
     h.reason = h.gained_room = h.terminating = h.protected = 0
     h.connected = 1

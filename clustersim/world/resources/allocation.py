@@ -1,21 +1,31 @@
 """Allocation of what placed tasks hold: resources of a host, a Fargate slot, an address, and every count of them.
 
 The kernels of `tasks.startup` and `tasks.lifecycle` call it. It only keeps the accounts; the host was chosen by the
-placement policy.
+placement policy. What a task reserves on a host is free for ECS when the task begins to stop, and on the host itself
+when it is STOPPED: `resources.agent_queue` keeps the difference.
 """
 
 from __future__ import annotations
 
 from clustersim.engine.compiled import inlined, kernel
-from clustersim.policy.placement.hosts import release, reserve
+from clustersim.policy.placement.hosts import RUNNING_TASKS, release, release_amounts, reserve
 from clustersim.policy.tasks.subnet_addresses import NO_SUBNET, subnet_with_most_free
-from clustersim.vocabulary import (
-    NEVER,
-    InstanceState,
+from clustersim.vocabulary import ENI, NEVER, RESOURCES, InstanceState
+from clustersim.world.resources.agent_queue import (
+    end_lingering,
+    leave_agent_queue,
+    linger,
+    offer_room,
 )
 from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import PENDING, mark_daemons_dirty, move_task, write_need
+from clustersim.world.state.task_states import (
+    PENDING,
+    RUNNING,
+    mark_daemons_dirty,
+    move_task,
+    write_need,
+)
 from clustersim.world.state.usage import integrate_instance, integrate_provider
 
 _ADDRESS_PENALTY = 1 << 30  # added to a zone's task count: more than any group has
@@ -45,7 +55,7 @@ def allocate_on_host(state: State, slot: int, host: int, now: int) -> None:
     write_need(state, t.resource_shape)
     reserve(state.instances.hosts, host, state.placement.need, state.placement.item_ports[t.strategy_item])
     move_task(state, slot, PENDING, now)
-    t.placed = t.accrued_until = now
+    t.placed = t.admitted = t.accrued_until = now
     t.instance_slot, t.instance_id = host, h.instance_id
     t.zone = state.capacity.classes[h.instance_class].zone
     t.previous_on_host, t.next_on_host = NEVER, h.first_task
@@ -55,6 +65,7 @@ def allocate_on_host(state: State, slot: int, host: int, now: int) -> None:
     h.task_count += 1
     h.last_task_change = now
     h.non_daemon_tasks += 1 - state.sets.rows[t.set].daemon
+    h.busy_tasks += 1 - state.sets.rows[t.set].daemon
     h.tasks_started += 1
     h.used_cpu += t.cpu
     h.used_memory += t.memory
@@ -64,7 +75,7 @@ def allocate_on_host(state: State, slot: int, host: int, now: int) -> None:
     p.running += 1
     group = state.sets.rows[t.set].group
     state.placement.zone_counts[group, t.zone] += 1
-    state.instances.hosts.facts[0, host] = h.task_count
+    state.instances.hosts.facts[RUNNING_TASKS, host] = h.task_count - h.stopping_tasks
     if state.placement.fact_row[group] >= 0:
         state.instances.hosts.facts[state.placement.fact_row[group], host] += 1
     if state.placement.program.shape[0] > 0:
@@ -169,54 +180,96 @@ def _usd_per_hour(state: State, slot: int) -> float:
 
 
 @kernel
-def free_allocation(state: State, slot: int, now: int) -> None:
-    """Free everything that a placed task holds."""
+def vacate(state: State, slot: int, now: int) -> None:
+    """Free the room of a task on a container instance for ECS when it begins to stop; the host keeps it for now."""
     t = state.tasks.rows[slot]
-    item = state.sets.strategy_items[t.strategy_item]
-    provider = (
-        item.provider
-        if item.fargate
-        else state.capacity.classes[state.instances.rows[t.instance_slot].instance_class].provider
-    )
+    if t.instance_slot >= 0:
+        _free_for_placement(state, slot, now, state.counters.holds_interfaces == 1)
+        linger(state, slot)
+
+
+@kernel
+def _free_for_placement(state: State, slot: int, now: int, keeps_interface: bool) -> None:
+    """Stop counting a task among what is reserved on its container instance."""
+    t = state.tasks.rows[slot]
+    h = state.instances.rows[t.instance_slot]
+    provider = state.capacity.classes[h.instance_class].provider
+    integrate_instance(state, t.instance_slot, now)
     integrate_provider(state, provider, now)
     p = state.capacity.providers[provider]
     p.cpu -= t.cpu
     p.memory -= t.memory
-    p.running -= 1
-    if t.subnet >= 0:
-        state.capacity.free_addresses[t.subnet] += 1
-    if item.fargate:
-        if t.accrued_until >= 0:
-            p.usd_per_hour -= _usd_per_hour(state, slot)
-        state.counters.capacity_epoch += 1  # a vCPU quota has room again
-        return
-    integrate_instance(state, t.instance_slot, now)
-    h = state.instances.rows[t.instance_slot]
-    h.task_count -= 1
-    h.last_task_change = now
-    h.non_daemon_tasks -= 1 - state.sets.rows[t.set].daemon
-    if h.non_daemon_tasks == 0 and h.state == _DRAINING:
-        state.counters.controllers_to_wake |= (
-            WAKE_CAPACITY  # a draining instance without tasks may now be terminated
-        )
-        mark_daemons_dirty(state)
     h.used_cpu -= t.cpu
     h.used_memory -= t.memory
-    if t.next_on_host >= 0:
-        state.tasks.rows[t.next_on_host].previous_on_host = t.previous_on_host
-    if t.previous_on_host >= 0:
-        state.tasks.rows[t.previous_on_host].next_on_host = t.next_on_host
-    else:
-        h.first_task = t.next_on_host
+    h.busy_tasks -= 1 - state.sets.rows[t.set].daemon
     write_need(state, t.resource_shape)
+    if keeps_interface:
+        state.placement.need[ENI] = 0
     release(
         state.instances.hosts,
         t.instance_slot,
         state.placement.need,
         state.placement.item_ports[t.strategy_item],
     )
-    state.instances.hosts.facts[0, t.instance_slot] = h.task_count
+    state.instances.hosts.facts[RUNNING_TASKS, t.instance_slot] -= 1
     row = state.placement.fact_row[state.sets.rows[t.set].group]
     if row >= 0:
         state.instances.hosts.facts[row, t.instance_slot] -= 1
     mark_gained_room(state, t.instance_slot)
+    if h.busy_tasks == 0 and h.state == _DRAINING:
+        state.counters.controllers_to_wake |= WAKE_CAPACITY
+
+
+@kernel
+def free_allocation(state: State, slot: int, now: int) -> None:
+    """Free everything that a placed task still holds when it is STOPPED."""
+    t = state.tasks.rows[slot]
+    if t.subnet >= 0:
+        state.capacity.free_addresses[t.subnet] += 1
+    if t.instance_slot >= 0:
+        _free_on_host(state, slot, now)
+        return
+    provider = state.sets.strategy_items[t.strategy_item].provider
+    integrate_provider(state, provider, now)
+    p = state.capacity.providers[provider]
+    p.cpu -= t.cpu
+    p.memory -= t.memory
+    p.running -= 1
+    if t.accrued_until >= 0:
+        p.usd_per_hour -= _usd_per_hour(state, slot)
+    state.counters.capacity_epoch += 1  # a vCPU quota has room again
+
+
+@kernel
+def _free_on_host(state: State, slot: int, now: int) -> None:
+    """Free what a task that is STOPPED still holds of its container instance."""
+    t = state.tasks.rows[slot]
+    host = t.instance_slot
+    h = state.instances.rows[host]
+    if t.state > RUNNING:
+        end_lingering(state, slot)
+        if state.counters.holds_interfaces and state.sets.strategy_items[t.strategy_item].eni:
+            write_need(state, t.resource_shape)
+            for resource in range(RESOURCES):
+                state.placement.need[resource] = state.placement.need[resource] if resource == ENI else 0
+            release_amounts(state.instances.hosts, host, state.placement.need)
+            mark_gained_room(state, host)
+    else:
+        if t.admitted < 0:
+            leave_agent_queue(state, slot)
+        _free_for_placement(state, slot, now, False)
+    state.capacity.providers[state.capacity.classes[h.instance_class].provider].running -= 1
+    h.task_count -= 1
+    h.last_task_change = now
+    h.non_daemon_tasks -= 1 - state.sets.rows[t.set].daemon
+    if h.non_daemon_tasks == 0 and h.state == _DRAINING:
+        # A draining instance without tasks may now be terminated.
+        state.counters.controllers_to_wake |= WAKE_CAPACITY
+        mark_daemons_dirty(state)
+    if t.next_on_host >= 0:
+        state.tasks.rows[t.next_on_host].previous_on_host = t.previous_on_host
+    if t.previous_on_host >= 0:
+        state.tasks.rows[t.previous_on_host].next_on_host = t.next_on_host
+    else:
+        h.first_task = t.next_on_host
+    offer_room(state, host, now)

@@ -67,7 +67,7 @@ def count_provider_demand(
         if r >= 0:
             row = rows[r]
             row.running += 1
-            row.busy += 1 if h.non_daemon_tasks > 0 else 0
+            row.busy += 1 if h.busy_tasks > 0 else 0
             if h.registered != h.launched:  # not the initial instances of a run
                 row.newest = max(row.newest, h.launched)
     for position in range(state.counters.waiting_shapes):

@@ -74,6 +74,8 @@ class Counters(Scalars):
     """Tasks that may wait at a time; -1: no limit."""
     provisioning_timeout: int
     """ms that a task may wait; -1: for ever."""
+    holds_interfaces: int
+    """1: the network interface of a stopping task counts until it is STOPPED."""
     sets_used: int
     """Used rows of `State.sets.rows`."""
     stopped_sets: int

@@ -46,11 +46,25 @@ class InstanceRow(Record):
     first_task: Int64
     first_assigned: Int64
     """Head of the list of tasks that wait for this instance."""
+    first_held: Int64
+    """Head of the agent's queue: tasks placed here that wait for room which stopping tasks still hold."""
+    last_held: Int64
     task_count: Int64
+    """Tasks placed here that are not STOPPED, as the three below."""
     non_daemon_tasks: Int64
-    """Without any the instance counts as empty."""
+    busy_tasks: Int64
+    """Those of them that are not stopping: without any the instance is empty for managed scaling."""
+    stopping_tasks: Int64
+    """Tasks that ECS no longer counts and that are not STOPPED, daemons too."""
     used_cpu: Int64
+    """Reserved, as ECS counts."""
     used_memory: Int64
+    lingering_cpu: Int64
+    """What stopping tasks still hold and ECS counts as free, less what held tasks are still to take."""
+    lingering_memory: Int64
+    lingering_gpus: Int64
+    lingering_enis: Int64
+    lingering_ports: Int64
     subnet: Int64
     """Of its addresses; -1: none."""
     state: Int8

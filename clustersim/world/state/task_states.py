@@ -117,7 +117,7 @@ def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int,
     counters.next_task_id += 1
     t.ordinal = ordinal
     t.created = now
-    t.placed = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER
+    t.placed = t.admitted = t.pull_started = t.pull_stopped = t.started = t.healthy = NEVER
     t.stopping = t.stopped = t.duration = t.instance_id = NEVER
     t.accrued_until = now
     t.cost = 0.0

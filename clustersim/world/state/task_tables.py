@@ -27,6 +27,8 @@ class TaskRow(Record):
     """N-th of its service or entry: the entity of its random draws."""
     created: Milliseconds
     placed: Milliseconds
+    admitted: Milliseconds
+    """When its container instance had room for it; -1 on Fargate."""
     pull_started: Milliseconds
     pull_stopped: Milliseconds
     started: Milliseconds
@@ -61,7 +63,7 @@ class TaskRow(Record):
     assigned_instance: Int64
     """Slot of the instance that is launched for it; -1: none."""
     next_waiting: Int64
-    """In the queue of its shape, or among the tasks assigned to its instance."""
+    """In the queue of its shape, among the tasks assigned to its instance, or in the queue of its agent."""
     previous_waiting: Int64
     exit_code: Int16
     """-1: null."""

@@ -79,8 +79,9 @@ def integrate_instance(state: State, slot: int, now: int) -> None:
 def accrue_task_cost(state: State, slot: int, now: int) -> None:
     """Accrue the cost of a placed task up to `now`: its share of its instance, or its Fargate charge.
 
-    The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money). Fargate
-    charges the configured size. Only time between the start of the measurement window and its end counts.
+    The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money), and a
+    task has reserved nothing once it is stopping. Fargate charges the configured size until it is STOPPED. Only time
+    between the start of the measurement window and its end counts.
     """
     t = state.tasks.rows[slot]
     if t.accrued_until < 0:

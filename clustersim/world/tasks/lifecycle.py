@@ -20,7 +20,7 @@ from clustersim.vocabulary import (
     StopCode,
     StoppedReason,
 )
-from clustersim.world.resources.allocation import free_allocation
+from clustersim.world.resources.allocation import free_allocation, vacate
 from clustersim.world.state.calendar_entries import schedule_entry
 from clustersim.world.state.provisioning_queues import leave_queue, remove_assignment
 from clustersim.world.state.random_durations import draw_duration
@@ -131,6 +131,7 @@ def stop_task(state: State, slot: int, now: int, code: int, reason: int) -> None
         return
     deregister(state, slot, now)
     t.stopping = now
+    vacate(state, slot, now)
     if s.target_ms >= 0 and s.deregistration_ms > 0:
         move_task(state, slot, DEACTIVATING, now)
         schedule_entry(state, now + s.deregistration_ms, TARGET_DEREGISTERED, slot, t.task_id)

@@ -23,6 +23,13 @@ from clustersim.vocabulary import (
     StoppedReason,
     WaitReason,
 )
+from clustersim.world.resources.agent_queue import (
+    ADMITTED,
+    find_shortage,
+    hold_task,
+    leave_agent_queue,
+    offer_room,
+)
 from clustersim.world.resources.allocation import (
     allocate_on_fargate,
     allocate_on_host,
@@ -55,14 +62,36 @@ _NO_ADDRESS_EVENT = int(EventKind.NO_ADDRESS)
 
 @kernel
 def place_on_host(state: State, slot: int, host: int, now: int) -> None:
-    """Place a task on container instance `host` and begin its startup."""
+    """Place a task on container instance `host` and begin its startup, or hold it until the host has its room."""
     if not take_address(state, slot, state.capacity.classes[state.instances.rows[host].instance_class].zone):
         fail_without_address(
             state, slot, state.capacity.classes[state.instances.rows[host].instance_class].zone, now
         )
         return
     allocate_on_host(state, slot, host, now)
+    h = state.instances.rows[host]
+    if h.stopping_tasks == 0 and h.first_held < 0:
+        schedule_start(state, slot, now)
+        return
+    hold_task(state, slot)
+    clear_pulled_versions(state, slot)  # it may be stopped before its start does it
+    admit(state, slot, now)
+
+
+@kernel
+def admit(state: State, slot: int, now: int) -> None:
+    """Start a held task if its host has the room for it, and offer the rest of the room to the next."""
+    t = state.tasks.rows[slot]
+    if t.admitted >= 0:
+        return  # an earlier entry of this instant has admitted it
+    shortage = find_shortage(state, slot)
+    if shortage != ADMITTED:
+        t.wait_reason = shortage
+        return
+    leave_agent_queue(state, slot)
+    t.admitted = now
     schedule_start(state, slot, now)
+    offer_room(state, t.instance_slot, now)
 
 
 @kernel

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.policy.pricing import billed_time
 from clustersim.policy.pricing.billed_time import (
     billing_round_up,
     paid_from,
@@ -45,18 +44,11 @@ def test_fargate_pays_from_the_pull_of_its_images() -> None:
     assert paid_from(0, 7_000, 5_000) == 5_000
 
 
-@pytest.mark.parametrize(
-    ("pays_while_stopping", "on_fargate", "until"),
-    [(True, 0, 9_000), (True, 1, 9_000), (False, 0, 6_000), (False, 1, 9_000)],
-)
-def test_one_switch_decides_until_when_a_stopping_task_pays(
-    monkeypatch: pytest.MonkeyPatch, pays_while_stopping: bool, on_fargate: int, until: int
-) -> None:
-    """It began to stop at 6 s and is STOPPED at 9 s; Fargate bills to the end in any case."""
-    monkeypatch.setattr(billed_time, "EC2_PAYS_WHILE_STOPPING", pays_while_stopping)
-    rule = paid_until.function  # type: ignore[attr-defined]  # as plain Python, which reads the switch now
-    assert rule(on_fargate, 6_000, 9_000) == until
-    assert rule(on_fargate, NEVER, 9_000) == 9_000
+@pytest.mark.parametrize(("on_fargate", "until"), [(0, 6_000), (1, 9_000)])
+def test_a_task_on_an_instance_pays_until_it_begins_to_stop(on_fargate: int, until: int) -> None:
+    """It began to stop at 6 s and is STOPPED at 9 s; Fargate bills to the end."""
+    assert paid_until(on_fargate, 6_000, 9_000) == until
+    assert paid_until(on_fargate, NEVER, 9_000) == 9_000
 
 
 @given(lengths=st.lists(spans, min_size=1, max_size=20))

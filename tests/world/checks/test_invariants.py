@@ -13,12 +13,14 @@ import pytest
 from clustersim.engine import program, sources
 from clustersim.errors import InvariantViolation
 from clustersim.simulation import Simulation
-from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, NEVER
+from clustersim.vocabulary import CPU, ENI, GPU, HOST_PORTS, MEMORY, NEVER, TaskState
 from clustersim.world.checks.all_rules import find_broken_rule
 from clustersim.world.checks.invariants import InvariantChecker, check_invariants
 from clustersim.world.checks.rules import INSTANTS, PROVIDER_SUMS, RULE_TEXTS, TASK_COUNTS
 from clustersim.world.instances.lifecycle import drain_instance
+from clustersim.world.scheduling.commands import stop_tasks
 from clustersim.world.state.world import World
+from clustersim.world.tasks.lifecycle import finish_task
 from tests.harness import (
     MINUTE,
     SECOND,
@@ -46,6 +48,15 @@ def crowded(directory: Path) -> World:
     return made
 
 
+def holding(directory: Path) -> World:
+    """A full instance with a task that is stopping, and one that its agent holds in its place."""
+    made = small_world(directory, 1)
+    slots = start_service(made, 8)
+    stop_tasks(made.core, slots[:1], 0, 1, 1)
+    start_service(made, 1)
+    return made
+
+
 def pulling(directory: Path) -> World:
     """Two tasks of `app` run on an instance, two of `worker` on Fargate; a third there has not begun its pull."""
     base = {"digest": "base", "size": "1 GiB"}
@@ -64,7 +75,7 @@ def pulling(directory: Path) -> World:
     return simulation.world
 
 
-WORLDS = {"crowded": crowded, "pulling": pulling}
+WORLDS = {"crowded": crowded, "holding": holding, "pulling": pulling}
 
 
 def task(cluster: World) -> Any:
@@ -88,9 +99,21 @@ def waiting(cluster: World) -> Any:
     ]
 
 
+def stopping(cluster: World) -> Any:
+    """The slot of the task that is stopping."""
+    slots = cluster.live_tasks()
+    return slots[cluster.state.tasks.rows["state"][slots] > TaskState.RUNNING][0]
+
+
+def held(cluster: World) -> Any:
+    """The task that the agent of its instance holds."""
+    return cluster.state.tasks.rows[int(cluster.state.instances.rows[host(cluster)]["first_held"])]
+
+
 ROWS: dict[str, Callable[[World], Any]] = {
     "task": task,
     "waiting task": waiting,
+    "held task": held,
     "last task": lambda cluster: cluster.state.tasks.rows[int(cluster.live_tasks()[-1])],
     "set": lambda cluster: cluster.state.sets.rows[WEB],
     "service": lambda cluster: cluster.state.services.rows[0],
@@ -190,6 +213,16 @@ def _take_a_port(cluster: World) -> None:
     cluster.state.instances.hosts.ports[host(cluster), 0] = 1
 
 
+def _share_a_port(cluster: World) -> None:
+    """All tasks of the service have the same static port, and ECS has noticed."""
+    cluster.state.placement.item_ports[:] = 1
+    cluster.state.instances.hosts.ports[cluster.live_instances(), 0] = 1
+
+
+def _stop_without_looking_at_the_queue(cluster: World) -> None:
+    finish_task(cluster.core, int(stopping(cluster)), 0)
+
+
 def _open_a_draining_host(cluster: World) -> None:
     cluster.state.instances.hosts.instance_class[cluster.live_instances()[1]] = 0
 
@@ -220,6 +253,14 @@ def _run_without_an_image(cluster: World) -> None:
 
 
 RESOURCES = {CPU: "cpu", MEMORY: "memory", GPU: "gpus", ENI: "enis", HOST_PORTS: "host_ports"}
+
+LINGERING = {
+    CPU: "lingering_cpu",
+    MEMORY: "lingering_memory",
+    GPU: "lingering_gpus",
+    ENI: "lingering_enis",
+    HOST_PORTS: "lingering_ports",
+}
 
 CROWDED: list[tuple[str, Corruption]] = [
     ("a row of tasks refers to a missing row", put("task", set=FAR)),
@@ -252,13 +293,21 @@ CROWDED: list[tuple[str, Corruption]] = [
         for number in RESOURCES
     ),
     *(
-        (f"an instance is over-committed in resource {number}", partial(_overcommit, number, column))
+        (f"ECS has over-committed an instance in resource {number}", partial(_overcommit, number, column))
         for number, column in RESOURCES.items()
     ),
+    *(
+        (f"an instance miscounts what stopping tasks still hold of resource {number}", add("host", column))
+        for number, column in LINGERING.items()
+    ),
+    ("two tasks on a host hold the same host port", _share_a_port),
     ("the taken host ports are not those of the tasks", _take_a_port),
     ("an instance miscounts its tasks", add("host", "task_count", -1)),
     ("an instance miscounts its tasks that are not daemons", add("host", "non_daemon_tasks")),
     ("an instance miscounts its tasks that are not daemons", put("set", daemon=1)),
+    ("an instance miscounts its busy tasks", add("host", "busy_tasks")),
+    ("an instance miscounts its stopping tasks", add("host", "stopping_tasks")),
+    ("a task that its host has not admitted has gone beyond PENDING", put("task", admitted=NEVER)),
     (
         "an instance is not open for placement exactly while it is ACTIVE and connected",
         _open_a_draining_host,
@@ -269,7 +318,6 @@ CROWDED: list[tuple[str, Corruption]] = [
     ),
     ("disconnected agents are miscounted", tick("disconnected_agents")),
     *((f"a task set miscounts its {name} tasks", add("set", name)) for name in TASK_COUNTS),
-    ("a task set miscounts its running tasks", put("task", state=5)),
     *((f"a service miscounts its {name} tasks", add("service", name, -1)) for name in TASK_COUNTS[:4]),
     ("a strategy item miscounts its tasks", add("strategy_item", "live")),
     ("a group miscounts its tasks per zone", _move_to_another_zone),
@@ -279,6 +327,19 @@ CROWDED: list[tuple[str, Corruption]] = [
     ("the waiting tasks are miscounted", tick("waiting_tasks")),
     ("the waiting tasks are miscounted", put("waiting task", waiting=0)),
     ("the assigned tasks are miscounted", tick("assigned_tasks")),
+]
+
+HOLDING: list[tuple[str, Corruption]] = [
+    ("the admitted tasks of a host hold more than it has", put("held task", admitted=0)),
+    ("a host has the room for the first task that its agent holds", _stop_without_looking_at_the_queue),
+    (
+        "the agent of an instance does not queue exactly its held tasks, in order of placement",
+        put("host", last_held=NEVER),
+    ),
+    (
+        "the agent of an instance does not queue exactly its held tasks, in order of placement",
+        put("host", first_held=NEVER),
+    ),
 ]
 
 PULLING: list[tuple[str, Corruption]] = [
@@ -331,6 +392,14 @@ def test_a_planted_corruption_of_images_is_detected(
     _raises(pulling(tmp_path), corrupt, message)
 
 
+@pytest.mark.parametrize(("message", "corrupt"), HOLDING)
+def test_a_planted_corruption_of_the_host_is_detected(
+    message: str, corrupt: Corruption, tmp_path: Path
+) -> None:
+    """The same for rules of what a host holds beside what ECS counts."""
+    _raises(holding(tmp_path), corrupt, message)
+
+
 def test_a_task_that_waits_although_it_fits_is_detected(tmp_path: Path) -> None:
     """A full instance has room for a task that needs nothing; the message names its shape."""
     cluster = crowded(tmp_path)
@@ -347,7 +416,7 @@ def test_every_rule_has_a_corruption_that_breaks_it() -> None:
         for name in rule.names or (range(len(RESOURCES)) if "{}" in rule.text else ("",))
         if "shape {}" not in rule.text
     }
-    assert {message for message, _ in CROWDED + PULLING} == known
+    assert {message for message, _ in CROWDED + PULLING + HOLDING} == known
 
 
 @pytest.mark.parametrize("name", WORLDS)
