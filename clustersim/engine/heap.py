@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 
 AT, ORDER, SUBJECT, SERIAL = range(4)
 RANK_SHIFT = 48

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
+from clustersim.engine.records import Array
 
 GENERATOR = "splitmix64-address/2, numpy Philox"
 """The name of the generator in manifests; another generator gives other numbers."""

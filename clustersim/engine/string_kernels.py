@@ -11,7 +11,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 
 Page = Annotated[Array, np.uint8, 1]
 

@@ -15,7 +15,8 @@ import pytest
 from clustersim.engine import backends, program
 from clustersim.engine.array_block import pointer
 from clustersim.engine.backends import BackEnd
-from clustersim.engine.compiled import ENTRIES, Array, kernel, using
+from clustersim.engine.compiled import ENTRIES, kernel, using
+from clustersim.engine.records import Array
 from clustersim.errors import KernelError, UsageError
 from clustersim.policy.scaling import cloudwatch_alarms as alarms
 from clustersim.policy.scaling.service_scaling import TargetTables, new_cooldowns

@@ -9,8 +9,9 @@ import pytest
 
 from clustersim.engine.backends import BackEnd
 from clustersim.engine.callbacks import FAILED, Callback, call_python
-from clustersim.engine.compiled import Array, kernel_entry, using
+from clustersim.engine.compiled import kernel_entry, using
 from clustersim.engine.random_streams import draw_uniform
+from clustersim.engine.records import Array
 
 BACK_ENDS = [BackEnd.PYTHON, BackEnd.NUMBA]
 

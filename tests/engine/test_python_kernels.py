@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from clustersim.engine.backends import BackEnd
-from clustersim.engine.compiled import Array, kernel, using
+from clustersim.engine.compiled import kernel, using
+from clustersim.engine.records import Array
 
 RECORD = np.dtype(
     [

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
 from clustersim.engine.heap import AT
+from clustersim.engine.records import Array
 from clustersim.simulation import Simulation
 from clustersim.vocabulary import NEVER
 from clustersim.world.calendar import IDLE, NEEDS_ROOM, advance

@@ -13,7 +13,7 @@ import numpy as np
 from clustersim.control.billing.paid_time import PaidTime, instance_paid_time, task_paid_time
 from clustersim.control.billing.price_list import FARGATE_UNIT_MS, PriceList
 from clustersim.control.events.column_buffer import ColumnBuffer
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.pricing.commitments import Coverage
 from clustersim.vocabulary import MS_PER_HOUR, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.world import World

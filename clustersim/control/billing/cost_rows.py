@@ -15,7 +15,7 @@ import numpy as np
 from clustersim.control.billing.period_usage import NO_PAYER, LineItems, PeriodUsage
 from clustersim.control.billing.price_list import EC2, FARGATE_UNIT_MS, PriceList
 from clustersim.control.billing.resource_costs import ResourceAmounts
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.pricing.commitments import Commitment
 from clustersim.record.columns import coerce_column
 from clustersim.record.recorder import BATCH_ROWS, Recorder

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustersim.control.events.column_buffer import ColumnBuffer, SelectedRows
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.pricing.billed_time import paid_from_columns, round_up_columns
 from clustersim.world.state.world import World
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from clustersim.control.billing.price_list import FARGATE_UNIT_MS, PriceList
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.pricing.commitments import ROUNDING, Coverage
 from clustersim.vocabulary import MS_PER_HOUR, NEVER
 

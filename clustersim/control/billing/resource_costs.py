@@ -16,7 +16,7 @@ from clustersim.control.billing.paid_time import PaidTime, instance_paid_time, t
 from clustersim.control.billing.period_usage import LineItems
 from clustersim.control.billing.price_list import PriceList
 from clustersim.control.events.column_buffer import ColumnBuffer
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import NEVER, WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.world import World
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustersim.control.capacity.instance_launcher import InstanceLauncher, LaunchChoice
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.capacity.instance_allocation import (
     TypeOffer,
     on_demand_count,

@@ -15,7 +15,7 @@ from clustersim.control.capacity.managed_instances import ManagedInstancesContro
 from clustersim.control.capacity.managed_scaling import ManagedScalingController
 from clustersim.control.events.scaling_activities import RecordActivity
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, REASONS_OF_THE_CALENDAR, TerminationReason
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.state.counters import WAKE_CAPACITY

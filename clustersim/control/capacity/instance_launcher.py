@@ -14,7 +14,7 @@ import numpy as np
 
 from clustersim.control.capacity.capacity_closures import capacity_closures
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.capacity.interruption_rates import CapacityOffer, is_available
 from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.vocabulary import TerminationReason

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.capacity.instance_launcher import InstanceLauncher
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import new_table
+from clustersim.engine.records import Array, new_table
 from clustersim.scenario.sections.scenario import ManagedInstancesProvider
 from clustersim.vocabulary import NEVER, RESOURCES, StopCode, StoppedReason, TerminationReason
 from clustersim.world.scheduling.commands import stop_tasks

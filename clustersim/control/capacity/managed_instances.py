@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clustersim.control.capacity.instance_launcher import InstanceLauncher, LaunchChoice
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.capacity.managed_instance_packing import (
     PackedInstance,
     TaskDemand,

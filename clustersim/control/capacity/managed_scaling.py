@@ -13,8 +13,7 @@ import numpy as np
 
 from clustersim.control.capacity.auto_scaling_groups import AutoScalingGroups
 from clustersim.control.events.scaling_activities import Origin, RecordActivity
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import new_table
+from clustersim.engine.records import Array, new_table
 from clustersim.policy.scaling.capacity_provider_reservation import (
     LOW_DATAPOINTS,
     Datapoint,

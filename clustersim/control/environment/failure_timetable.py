@@ -18,8 +18,8 @@ import numpy as np
 from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import Array
 from clustersim.policy.capacity.interruption_rates import LOST, CapacityOffer, Closure
 from clustersim.vocabulary import TaskState, TerminationReason
 from clustersim.world.build.hazard_tables import interruption_rates, monthly_share_of_type

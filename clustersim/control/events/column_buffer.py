@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 
 BLOCK_ROWS = 2_048
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from clustersim.control.events.failure_events import failure_message
 from clustersim.engine.array_block import pointer
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.engine.string_kernels import texts
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER, EventKind

@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Float64, Int64, Record, new_table
+from clustersim.engine.records import Array, Float64, Int64, Record, new_table
 from clustersim.record.columns import to_arrow_strings
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER

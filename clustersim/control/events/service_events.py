@@ -14,7 +14,7 @@ from clustersim.control.events.failure_events import (
     PLACEMENT_FAILURE,
     instance_message,
 )
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.placement.placement_failure import placement_failure_message
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import NEVER, TERMINATION_EVENT_TEXTS, TerminationReason, instance_name

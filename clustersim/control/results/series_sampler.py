@@ -16,7 +16,7 @@ from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.scheduler import Scheduler
 from clustersim.control.services.service_state import IN_PROGRESS
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.load.fluid_sampling import LoadSampleRow
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE

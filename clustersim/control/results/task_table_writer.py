@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clustersim.control.billing.commitment_savings import CommitmentSavings
 from clustersim.control.events.column_buffer import ColumnBuffer, SelectedRows
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.record.columns import Vocabulary
 from clustersim.record.recorder import Recorder
 from clustersim.vocabulary import (

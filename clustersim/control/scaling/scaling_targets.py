@@ -14,7 +14,7 @@ import numpy as np
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.events.scaling_activities import Origin, ScalingActivityLog
 from clustersim.control.services.scheduler import Scheduler
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.world.state.world import World
 
 

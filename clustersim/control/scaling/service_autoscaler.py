@@ -28,8 +28,7 @@ from clustersim.control.scaling.service_policies import (
     TrackingPolicy,
 )
 from clustersim.engine.array_block import pointer
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Table, as_table, new_table
+from clustersim.engine.records import Array, Table, as_table, new_table
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling import service_scaling
 from clustersim.policy.scaling.service_scaling import ProposalRow

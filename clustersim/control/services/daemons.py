@@ -12,7 +12,7 @@ import numpy as np
 from clustersim.control.services.live_tasks import healthy_tasks, live_tasks
 from clustersim.control.services.plans import FillHosts, Plan, Step, StopTasks, StopUnhealthy
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import healthy_bounds
 from clustersim.vocabulary import InstanceState

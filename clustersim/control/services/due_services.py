@@ -6,7 +6,7 @@ Every controller of services asks for reconciliations here; the scheduler takes 
 from __future__ import annotations
 
 from clustersim.control.agendas import Agendas
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.world import World
 

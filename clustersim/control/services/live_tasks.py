@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import TaskState
 from clustersim.world.scheduling.commands import list_tasks_of_group
 from clustersim.world.state.world import World

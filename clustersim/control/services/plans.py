@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clustersim.control.services.service_state import DeploymentRecord
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import TerminationReason
 
 

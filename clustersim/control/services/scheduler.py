@@ -27,7 +27,7 @@ from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROG
 from clustersim.control.services.traffic_shifting import TrafficShifting
 from clustersim.control.services.virtual_machines import VirtualMachineServices
 from clustersim.control.services.zone_rebalancing import ZoneRebalancing
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.record.recorder import Recorder
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.scheduling.commands import create_healthy_tasks, set_desired

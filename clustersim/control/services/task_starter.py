@@ -13,7 +13,7 @@ import numpy as np
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.due_services import DueServices
 from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.tasks.deployment import throttle_delay_ms
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
 from clustersim.world.scheduling.provisioning import find_wait_reason

@@ -12,7 +12,7 @@ import numpy as np
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.live_tasks import live_tasks, stoppable_in_zone
 from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import NEVER, StoppedReason, TaskState
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_settled_tasks, choose_surplus_tasks
 from clustersim.world.scheduling.service_tasks import stop_service_tasks

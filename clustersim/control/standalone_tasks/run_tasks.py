@@ -19,8 +19,8 @@ from clustersim.control.standalone_tasks.task_arrivals import (
     UniformArrivals,
     row_kind_keys,
 )
-from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import Array
 from clustersim.scenario.aws.schedule_expressions import fire_times
 from clustersim.scenario.sections.scenario import RunTask, Scenario, TraceTable
 from clustersim.vocabulary import MS_PER_HOUR, NEVER

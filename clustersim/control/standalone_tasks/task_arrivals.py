@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import as_table, new_table
+from clustersim.engine.records import Array, as_table, new_table
 from clustersim.scenario.sections.scenario import TraceTable
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.tables import ArrivalRow

@@ -17,7 +17,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 from clustersim.vocabulary import NEVER
 
 NO_VERSION = -1

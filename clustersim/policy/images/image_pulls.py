@@ -19,7 +19,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 from clustersim.policy.images.image_cache import DISK, NETWORK, NO_VERSION, PRELOADED, ImageCache, ImageLayers
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
 

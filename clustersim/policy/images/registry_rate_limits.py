@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 from clustersim.vocabulary import NEVER
 
 WINDOW_START, WINDOW_USED = range(2)

@@ -17,8 +17,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
+from clustersim.engine.records import Array, Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
 from clustersim.policy.load.load_series import LoadCursorRow
 
 ROUND_ROBIN, LEAST_OUTSTANDING = range(2)

@@ -38,7 +38,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Array
 from clustersim.policy.load.fluid_tables import EXACT, MESSAGES, REQUESTS, LoadTables
 from clustersim.policy.load.load_series import advance_by, advance_to
 from clustersim.policy.load.response_times import add_backlog_ramp, mean_queue_length

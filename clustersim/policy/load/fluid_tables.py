@@ -11,8 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Float64, Int64, Record, Table, Table2D
+from clustersim.engine.records import Array, Float64, Int64, Record, Table, Table2D
 from clustersim.policy.load.load_series import LoadCursorRow
 
 REQUESTS, MESSAGES, EXACT = range(3)  # EXACT: the results of each request are filled in before `advance_load`

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
+from clustersim.engine.records import Array
 
 PER_OCTAVE_BITS = 6
 PER_OCTAVE = 1 << PER_OCTAVE_BITS

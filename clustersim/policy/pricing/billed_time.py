@@ -11,7 +11,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel_entry
+from clustersim.engine.compiled import inlined, kernel_entry
+from clustersim.engine.records import Array
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 
 HOURS_PER_MONTH = 730  # the month of AWS prices per GB-month

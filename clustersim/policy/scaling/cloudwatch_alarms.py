@@ -14,8 +14,8 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.engine.records import Float64, Int64, RandomKey, Record, Table
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Array, Float64, Int64, RandomKey, Record, Table
 from clustersim.policy.scaling.service_scaling import TargetTables
 from clustersim.policy.scaling.target_tracking import IN, OUT, target_tracking_capacity
 

@@ -17,8 +17,18 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.engine.records import Count, Flag, Int64, Milliseconds, Position, Record, Table, new_table
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import (
+    Array,
+    Count,
+    Flag,
+    Int64,
+    Milliseconds,
+    Position,
+    Record,
+    Table,
+    new_table,
+)
 from clustersim.policy.scaling.target_tracking import IN, OUT
 from clustersim.vocabulary import NEVER
 

@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel_entry
-from clustersim.engine.records import Flag, Float64, Int64, Milliseconds, Position, Record, Table
+from clustersim.engine.compiled import kernel_entry
+from clustersim.engine.records import Array, Flag, Float64, Int64, Milliseconds, Position, Record, Table
 from clustersim.policy.scaling.cloudwatch_alarms import IN_ALARM, WATCH, AlarmTables, starts_from_zero
 from clustersim.policy.scaling.service_scaling import ProposalRow, carry_out, choose_proposal
 from clustersim.policy.scaling.target_tracking import HOLD, IN, OUT, target_tracking_capacity

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 
 RESERVED_ADDRESSES = 5
 """Network address, router, DNS, future use, broadcast (Amazon VPC User Guide: subnet CIDR blocks)."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Table, new_table
+from clustersim.engine.records import Array, Table, new_table
 from clustersim.scenario.sections.scenario import Distribution
 from clustersim.vocabulary import NEVER
 from clustersim.world.state.tables import DistributionRow

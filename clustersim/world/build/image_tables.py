@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
-from clustersim.engine.records import Table, as_table, new_table
+from clustersim.engine.records import Array, Table, as_table, new_table
 from clustersim.policy.images.image_cache import new_image_cache
 from clustersim.policy.images.image_pulls import ALWAYS, network_bytes_per_ms
 from clustersim.policy.images.pull_error_messages import PulledImage, PullFault, pull_error_message

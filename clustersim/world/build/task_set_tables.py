@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import Array
 from clustersim.policy.placement.constraint_program import (
     FROM_TABLE,
     ConstraintProgram,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel_entry
+from clustersim.engine.compiled import kernel_entry
+from clustersim.engine.records import Array
 from clustersim.world.checks.hosts import check_hosts, check_waiting, compare_counts
 from clustersim.world.checks.images import check_addresses, check_images
 from clustersim.world.checks.recount import Recount

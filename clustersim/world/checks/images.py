@@ -6,7 +6,8 @@ to exist; the versions that tags on hosts refer to are checked here.
 
 from __future__ import annotations
 
-from clustersim.engine.compiled import Array, kernel
+from clustersim.engine.compiled import kernel
+from clustersim.engine.records import Array
 from clustersim.policy.images.image_cache import NO_VERSION, PRELOADED
 from clustersim.vocabulary import NEVER, TaskState
 from clustersim.world.checks.recount import Recount

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import RESOURCES
 from clustersim.world.checks.rules import PROVIDER_SUMS, TASK_COUNTS
 from clustersim.world.state.tables import State

@@ -11,8 +11,8 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
-from clustersim.engine.records import Table
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Array, Table
 from clustersim.engine.string_kernels import Page, Texts, put, put_number
 from clustersim.vocabulary import MS_PER_HOUR, NEVER, EventKind
 from clustersim.world.state.tables import EventRow

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
+from clustersim.engine.records import Array
 from clustersim.policy.placement.hosts import AGENT_CONNECTED, close_host, open_host
 from clustersim.vocabulary import (
     AGENT_DISCONNECTS,

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.random_streams import uniform
-from clustersim.engine.records import Int64, Record, Table
+from clustersim.engine.records import Array, Int64, Record, Table
 from clustersim.vocabulary import NEVER, RESOURCES
 from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import write_need

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, inlined, kernel, kernel_entry
-from clustersim.engine.records import Int64, Record, Table
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
+from clustersim.engine.records import Array, Int64, Record, Table
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.vocabulary import (
     CPU,

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import numpy as np
 
-from clustersim.engine.compiled import Array, kernel, kernel_entry
+from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.records import Array
 from clustersim.policy.pricing.billed_time import billing_round_up, paid_from, paid_until
 from clustersim.vocabulary import WEIGHT_PER_CPU_UNIT, WEIGHT_PER_MIB
 from clustersim.world.state.tables import State

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from clustersim.engine.array_block import Pointer
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.policy.images.image_cache import grow_image_cache
 from clustersim.policy.placement.hosts import grow_hosts
 from clustersim.policy.placement.scale_in_victims import new_choice_scratch, scratch_width

@@ -13,8 +13,8 @@ import pytest
 from clustersim.control.events.scaling_activities import Origin
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.control.scaling.service_autoscaler import ServiceAutoscaler
-from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
+from clustersim.engine.records import Array
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling.cloudwatch_metrics import Metric, MetricReference
 from clustersim.scenario.sections.scenario import (

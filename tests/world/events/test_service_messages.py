@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.engine.array_block import pointer
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.engine.string_kernels import texts
 from clustersim.vocabulary import NEVER, EventKind
 from clustersim.world.events.service_messages import (

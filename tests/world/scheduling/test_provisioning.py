@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustersim.engine.compiled import Array
+from clustersim.engine.records import Array
 from clustersim.vocabulary import NEVER, StopCode, StoppedReason, TaskState, WaitReason
 from clustersim.world.checks.invariants import check_invariants
 from clustersim.world.scheduling.commands import stop_tasks
