@@ -186,6 +186,7 @@ def vacate(state: State, slot: int, now: int) -> None:
     if t.instance_slot >= 0:
         _free_for_placement(state, slot, now, state.counters.holds_interfaces == 1)
         linger(state, slot)
+        state.instances.rows[t.instance_slot].last_task_change = now
 
 
 @kernel

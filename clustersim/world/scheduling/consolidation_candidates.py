@@ -38,7 +38,7 @@ class ConsolidationCountsRow(Record):
     empty: Int64
     """Candidates without tasks, or with daemons only."""
     idle: Int64
-    """ACTIVE instances without tasks, or with daemons only, for however long."""
+    """ACTIVE instances without tasks, or with daemons and stopping tasks only, for however long."""
     past_lifetime: Int64
 
 
@@ -60,7 +60,7 @@ def count_candidates(state: State, rows: CandidateCounts, first_pool: int, now: 
             continue
         row = rows[state.capacity.classes[h.instance_class].pool - first_pool]
         row.past_lifetime += 1 if now - h.launched >= row.lifetime else 0
-        row.idle += 1 if h.state == _ACTIVE and h.non_daemon_tasks == 0 else 0
+        row.idle += 1 if h.state == _ACTIVE and h.busy_tasks == 0 else 0
         if row.candidate_after >= 0 and is_candidate(state, slot, row.candidate_after, now):
             row.candidates += 1
             row.empty += 1 if h.non_daemon_tasks == 0 else 0

@@ -18,7 +18,7 @@ ONE_RESERVED = {
 def instances_for(minutes: int) -> Block:
     """An instance for tasks, and one without any, which is there for the first minutes only."""
     resize = {"setDesiredCapacity": {"autoScalingGroupName": "more", "desiredCapacity": 0}}
-    groups = [provider(count=1), provider("more", count=1)]
+    groups = [provider(count=1), provider("more", count=1, most=1)]
     return {"capacityProviders": groups, "actions": [{"at": f"{minutes}m", **resize}]}
 
 
