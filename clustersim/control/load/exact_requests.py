@@ -18,9 +18,11 @@ from clustersim.engine.array_block import pointer
 from clustersim.engine.random_streams import EXPONENTIAL
 from clustersim.engine.records import as_table, new_table, new_table_2d
 from clustersim.policy.load import exact_tables
-from clustersim.policy.load.exact_requests import advance_streams, start_streams
-from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile
+from clustersim.policy.load.exact_arrivals import start_streams
+from clustersim.policy.load.exact_requests import advance_streams
+from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile, latency_share_within
 from clustersim.policy.load.load_series import LoadCursorRow, flatten_series
+from clustersim.policy.load.response_curves import ROUND_ROBIN, ROUTING
 from clustersim.scenario.sections.distributions import distribution_mean
 from clustersim.scenario.sections.scenario import Load, Service, TargetGroup
 from clustersim.vocabulary import NEVER
@@ -217,6 +219,11 @@ class ExactRequests:
         stream = int(self.stream_of[flow])
         return latency_quantile(self._state.run_histograms[stream], share) if stream >= 0 else None
 
+    def summary_share_within(self, flow: int, seconds: float) -> float | None:
+        """Return the share of all requests that took at most `seconds`; None if the flow is not exact."""
+        stream = int(self.stream_of[flow])
+        return latency_share_within(self._state.run_histograms[stream], seconds) if stream >= 0 else None
+
 
 def default_workers(vcpu: float, need: float) -> int:
     """Return the number of concurrent requests that keeps a task's vCPUs busy, at least one."""
@@ -247,7 +254,7 @@ def _fill_stream(
     row["first_value"] = len(values)
     values.extend(() if distribution is None else distribution.values)
     row["last_value"] = len(values)
-    row["routing"] = exact_tables.ROUTING[group.routing] if group is not None else exact_tables.ROUND_ROBIN
+    row["routing"] = ROUTING[group.routing] if group is not None else ROUND_ROBIN
     row["slow_start_s"] = group.slow_start_ms / _MS_PER_SECOND if group is not None else 0.0
     for use in ("arrival", "service", "route", "denial"):
         row[f"{use}_key"] = key_of(f"service/{service.name}/request_{use}")

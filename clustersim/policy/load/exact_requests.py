@@ -32,14 +32,13 @@ import numpy as np
 from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.engine.records import Table
-from clustersim.policy.load.arrival_gaps import arrival_gap
+from clustersim.policy.load.exact_arrivals import draw_next_arrival, next_arrival
 from clustersim.policy.load.exact_tables import (
     CHANGES_DONE,
     DEREGISTERED,
     ENDED,
     FREE_TARGET,
     HUNG,
-    LEAST_OUTSTANDING,
     NO_ROW,
     REGISTERED,
     REWEIGHTED,
@@ -51,64 +50,17 @@ from clustersim.policy.load.exact_targets import (
     choose_pool,
     join_pool,
     leave_pool,
+    next_at_random,
     next_round_robin,
     server_pool,
     set_weight,
 )
 from clustersim.policy.load.latency import latency_bucket
+from clustersim.policy.load.response_curves import LEAST_OUTSTANDING, WEIGHTED_RANDOM
 
 Changes = Table[TargetChangeRow]
 
 _MS_PER_SECOND = 1_000.0
-_MIN_REMAINING = 1e-300  # rounding at the end of a segment must not skip an arrival
-
-
-# --- arrivals ----------------------------------------------------------------------------------------------
-
-
-@kernel
-def _next_segment(requests: RequestTables, stream: int) -> None:
-    """Move the reader of a stream to the next breakpoint of its demand."""
-    cursor, s = requests.cursors[stream], requests.streams[stream]
-    s.at_s = s.segment_end_s
-    cursor.segment += 1
-    if cursor.segment == cursor.last:
-        cursor.segment = cursor.first
-        cursor.cycle_ms += cursor.period_ms
-    s.segment_end_s = segment_end_s(requests, stream)
-
-
-@kernel
-def segment_end_s(requests: RequestTables, stream: int) -> float:
-    """Return when the rate of a stream changes next (s); infinity for a last rate that continues for ever."""
-    cursor = requests.cursors[stream]
-    if cursor.segment + 1 < cursor.last:
-        return float(cursor.cycle_ms + requests.times[cursor.segment + 1]) / _MS_PER_SECOND
-    return float(cursor.cycle_ms + cursor.period_ms) / _MS_PER_SECOND if cursor.period_ms > 0 else np.inf
-
-
-@inlined
-def _next_arrival(requests: RequestTables, stream: int, until_s: float) -> float:
-    """Return the instant of the stream's next request; infinity if it does not come before `until_s`."""
-    s = requests.streams[stream]
-    while True:
-        rate = requests.rates[requests.cursors[stream].segment]
-        if rate > 0.0:
-            at_s = s.at_s + s.remaining / rate
-            if at_s < s.segment_end_s:
-                return float(at_s) if at_s < until_s else np.inf
-        if s.segment_end_s >= until_s:
-            return np.inf
-        s.remaining = max(s.remaining - rate * (s.segment_end_s - s.at_s), _MIN_REMAINING)
-        _next_segment(requests, stream)
-
-
-@inlined
-def draw_next_arrival(requests: RequestTables, stream: int, at_s: float, ordinal: int) -> None:
-    """Draw the time from `at_s` to the next request, the `ordinal`-th."""
-    s = requests.streams[stream]
-    s.at_s, s.ordinal = at_s, ordinal
-    s.remaining = arrival_gap(s.arrival_key, ordinal, s.burstiness)
 
 
 # --- outstanding requests of a target -----------------------------------------------------------------------
@@ -237,7 +189,7 @@ def advance_stream(requests: RequestTables, stream: int, until_s: float) -> bool
     """Simulate a stream's requests before `until_s`; False if a ring buffer is full: enlarge it, call again."""
     s = requests.streams[stream]
     while True:
-        at_s = _next_arrival(requests, stream, until_s)
+        at_s = next_arrival(requests, stream, until_s)
         if at_s >= until_s:
             return True
         pool = choose_pool(requests, stream)
@@ -250,6 +202,8 @@ def advance_stream(requests: RequestTables, stream: int, until_s: float) -> bool
             service_draw = sample(s.code, s.a, s.b, requests.values[s.first_value : s.last_value], u)
             if s.routing == LEAST_OUTSTANDING:
                 row = least_loaded_target(requests, pool, at_s)
+            elif s.routing == WEIGHTED_RANDOM:
+                row = next_at_random(requests, pool, s.ordinal)
             else:
                 row = next_round_robin(requests, pool, at_s)
             requests.pools[pool].turn = row
@@ -388,11 +342,3 @@ def _close_period(requests: RequestTables, until_s: float) -> None:
                 _count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], until_s)
             server.backlog += target.count
     requests.span[0] = until_s
-
-
-@kernel_entry
-def start_streams(requests: RequestTables) -> None:
-    """Start all streams at the first instant."""
-    for stream in range(requests.streams.size):
-        requests.streams[stream].segment_end_s = segment_end_s(requests, stream)
-        draw_next_arrival(requests, stream, 0.0, 0)

@@ -21,10 +21,6 @@ from clustersim.engine.compiled import Array
 from clustersim.engine.records import Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
 from clustersim.policy.load.load_series import LoadCursorRow
 
-ROUND_ROBIN, LEAST_OUTSTANDING = range(2)
-ROUTING = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
-"""The codes of the ELB attribute `load_balancing.algorithm.type`."""
-
 REGISTERED, HUNG, DEREGISTERED, ENDED, REWEIGHTED = range(5)
 """Changes of a target: it starts to receive requests; it hangs; it stops receiving them; its task ended. REWEIGHTED:
 the share of a server changed."""

@@ -258,10 +258,6 @@ class WrittenLoad(WrittenSection):
 
     @model_validator(mode="after")
     def _check_costs_of_requests(self) -> WrittenLoad:
-        if self.model == "fluid" and self.service_time is not None:
-            raise value_error(
-                "serviceTime applies to exact requests only", "add model: exact, or leave serviceTime out"
-            )
         if (
             self.model == "exact"
             and "concurrency_per_task" in self.model_fields_set
