@@ -29,7 +29,7 @@ class Rates:
 
 @dataclass
 class TaskKind:
-    """The cost of a request in the tasks of one set."""
+    """The cost of a request in the tasks of one set; 0 workers: all requests share the CPU."""
 
     scale: float = 1.0
     need: float = 1.0
@@ -88,13 +88,14 @@ class ExactStream:
         servers["next"] = np.append(np.arange(1, count), -1)
         for row, kind in zip(servers, spec.kinds, strict=True):
             row["scale"], row["cpu_share"], row["workers"] = kind.scale, kind.need, kind.workers
-            row["denied_share"] = kind.denied_share
+            row["denied_share"], row["vcpu"] = kind.denied_share, kind.vcpu
             row["min_stretch"], row["contention"] = kind.min_stretch, kind.need / kind.vcpu
         self.state = exact_tables.RequestTables(
             streams=streams,
             servers=servers,
             targets=targets,
             rings=np.zeros((slots, ring), exact_tables.OutstandingRow.dtype),
+            shares=np.zeros((slots, ring), exact_tables.ShareRow.dtype),
             pools=pools,
             cursors=cursors,
             times=times,

@@ -94,7 +94,7 @@ def outstanding(exact: ExactStream, slot: int) -> list[tuple[float, ...]]:
     if row < 0:
         return []
     target, ring = exact.state.targets[row], exact.state.rings[row]
-    return sorted(tuple(ring[(target["head"] + n) % ring.size].tolist()) for n in range(target["count"]))
+    return sorted(tuple(ring[(target["head"] + n) % ring.size].tolist())[:5] for n in range(target["count"]))
 
 
 @settings(max_examples=60, deadline=None)
