@@ -29,6 +29,8 @@ NO_LOAD = pointer(
         np.zeros((3, 0), np.int64),
         np.zeros((3, 0), np.int64),
         np.zeros(0),
+        np.zeros(0),
+        *(np.zeros((1, 1)), np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(1)),  # response times
         np.zeros(1, fluid_tables.LoadSumsRow.dtype),
     )
 )
@@ -107,7 +109,7 @@ def test_an_entry_rejects_wrong_arguments() -> None:
     with pytest.raises(TypeError, match="takes a pointer to State"):
         list_tasks_of_group(pointer(Inner(np.zeros(1, np.int32), np.zeros((1, 1)))), 0, np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="shorter"):
-        fluid_model.derive_backend(NO_LOAD)  # type: ignore[call-arg]
+        fluid_model.advance_load(NO_LOAD)  # type: ignore[call-arg]
 
 
 def test_numbers_are_returned_unchanged() -> None:

@@ -74,6 +74,7 @@ ROUTING: tuple[Block, ...] = (
     {},
     {"slowStart": "60s"},
     {"loadBalancingAlgorithmType": "least_outstanding_requests"},
+    {"loadBalancingAlgorithmType": "weighted_random"},
 )
 
 

@@ -7,7 +7,6 @@ world has kept since the last tick. Rows of servers are those of the traffic's b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +17,11 @@ from clustersim.engine.array_block import pointer
 from clustersim.engine.random_streams import EXPONENTIAL
 from clustersim.engine.records import as_table, new_table, new_table_2d
 from clustersim.policy.load import exact_tables
-from clustersim.policy.load.exact_requests import advance_streams, start_streams
-from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile
+from clustersim.policy.load.exact_arrivals import start_streams
+from clustersim.policy.load.exact_requests import advance_streams
+from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile, latency_share_within
 from clustersim.policy.load.load_series import LoadCursorRow, flatten_series
+from clustersim.policy.load.response_curves import ROUND_ROBIN, ROUTING
 from clustersim.scenario.sections.distributions import distribution_mean
 from clustersim.scenario.sections.scenario import Load, Service, TargetGroup
 from clustersim.vocabulary import NEVER
@@ -29,7 +30,6 @@ StreamKeyOf = Callable[[str], np.uint64]
 """The random key of a stream by its name."""
 Records = npt.NDArray[np.void]
 
-MAX_WORKERS = 1_024  # of a task whose requests take no CPU, unless the scenario sets a number
 _MS_PER_SECOND = 1_000.0
 _FIRST_RING = 32
 _SUMS = ("requests", "served", "failed", "backlog", "busy_s", "in_system_s", "response_s", "denied")
@@ -65,6 +65,7 @@ class ExactRequests:
             servers=self.servers,
             targets=new_table(exact_tables.TargetRow, 0),
             rings=new_table_2d(exact_tables.OutstandingRow, 0, _FIRST_RING),
+            shares=new_table_2d(exact_tables.ShareRow, 0, _FIRST_RING),
             pools=as_table(exact_tables.SamplePoolRow, _empty_pools(len(exact))),
             cursors=as_table(LoadCursorRow, cursors),
             times=times,
@@ -113,8 +114,7 @@ class ExactRequests:
             row["cpu_share"] = cpu_time_s / mean_s if mean_s > 0.0 else 0.0
         row["min_stretch"] = max(1.0, row["cpu_share"])
         row["contention"] = row["cpu_share"] / vcpu
-        workers = load.concurrency_per_task or default_workers(vcpu, float(row["cpu_share"]))
-        row["workers"] = workers
+        row["vcpu"], row["workers"] = vcpu, load.concurrency_per_task
 
     def close_backend(self, server: int) -> None:
         """Free a server whose backend the traffic has closed; no request is outstanding there."""
@@ -185,17 +185,17 @@ class ExactRequests:
         targets["next"][old:] = np.arange(old + 1, size + 1)
         targets["next"][size - 1] = self._state.counters[exact_tables.FREE_TARGET]
         self._state.counters[exact_tables.FREE_TARGET] = old
-        self._replace(targets=targets, rings=_extended(rings, size))
+        self._replace(
+            targets=targets, rings=_extended(rings, size), shares=_extended(self._state.shares, size)
+        )
 
     def _grow_rings(self) -> None:
         """Double the size of every ring; its content moves to the beginning."""
-        old = self._state.rings
-        rings = new_table_2d(exact_tables.OutstandingRow, old.shape[0], 2 * old.shape[1])
         targets = self._state.targets
-        for row in np.flatnonzero(targets["count"] > 0):
-            rings[row, : old.shape[1]] = np.roll(old[row], -int(targets["head"][row]))
-        targets["head"] = 0
-        self._replace(rings=rings)
+        rings = _doubled(self._state.rings, targets["head"], targets["count"])
+        shares = _doubled(self._state.shares, targets["first"], targets["sharing"])
+        targets["head"] = targets["first"] = 0
+        self._replace(rings=rings, shares=shares)
 
     # --- results ------------------------------------------------------------------------------------------
 
@@ -217,12 +217,10 @@ class ExactRequests:
         stream = int(self.stream_of[flow])
         return latency_quantile(self._state.run_histograms[stream], share) if stream >= 0 else None
 
-
-def default_workers(vcpu: float, need: float) -> int:
-    """Return the number of concurrent requests that keeps a task's vCPUs busy, at least one."""
-    if need <= 0.0:
-        return MAX_WORKERS
-    return min(max(1, math.ceil(vcpu / min(need, 1.0) - 1e-9)), MAX_WORKERS)
+    def summary_share_within(self, flow: int, seconds: float) -> float | None:
+        """Return the share of all requests that took at most `seconds`; None if the flow is not exact."""
+        stream = int(self.stream_of[flow])
+        return latency_share_within(self._state.run_histograms[stream], seconds) if stream >= 0 else None
 
 
 def _is_exact(load: Load | None) -> bool:
@@ -247,7 +245,7 @@ def _fill_stream(
     row["first_value"] = len(values)
     values.extend(() if distribution is None else distribution.values)
     row["last_value"] = len(values)
-    row["routing"] = exact_tables.ROUTING[group.routing] if group is not None else exact_tables.ROUND_ROBIN
+    row["routing"] = ROUTING[group.routing] if group is not None else ROUND_ROBIN
     row["slow_start_s"] = group.slow_start_ms / _MS_PER_SECOND if group is not None else 0.0
     for use in ("arrival", "service", "route", "denial"):
         row[f"{use}_key"] = key_of(f"service/{service.name}/request_{use}")
@@ -263,4 +261,13 @@ def _extended(array: Records, size: int) -> Records:
     """Return a copy of `array` with `size` rows, the new ones zero."""
     longer = np.zeros((size, *array.shape[1:]), array.dtype)
     longer[: array.shape[0]] = array
+    return longer
+
+
+def _doubled(rings: Records, heads: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> Records:
+    """Return ring buffers of twice the size, with the content of each at its beginning."""
+    rows, size = rings.shape
+    longer = np.zeros((rows, 2 * size), rings.dtype)
+    for row in np.flatnonzero(counts > 0):
+        longer[row, :size] = np.roll(rings[row], -int(heads[row]))
     return longer

@@ -18,19 +18,35 @@ import numpy.typing as npt
 
 from clustersim.control.load.exact_requests import NO_CHANGES, ExactRequests, StreamKeyOf
 from clustersim.engine.array_block import pointer
-from clustersim.engine.random_streams import stream_key
+from clustersim.engine.random_streams import EXPONENTIAL, stream_key
 from clustersim.engine.records import Table2D, as_table, new_table
 from clustersim.policy.load import fluid_model, fluid_sampling, fluid_tables
 from clustersim.policy.load.load_series import LoadCursorRow, flatten_series
+from clustersim.policy.load.response_curves import CURVE_SIZE, LEVELS, ROUND_ROBIN, ROUTING
 from clustersim.policy.load.response_times import BUCKETS
 from clustersim.policy.tasks.iam_evaluation import evaluate_calls
-from clustersim.scenario.sections.scenario import Load, Roles, Service, TargetGroup, TaskDefinition
+from clustersim.scenario.catalog.response_times import read_response_times
+from clustersim.scenario.sections.distributions import (
+    distribution_cv2,
+    distribution_mean,
+    distribution_quantile,
+)
+from clustersim.scenario.sections.scenario import (
+    Distribution,
+    Load,
+    Roles,
+    Service,
+    TargetGroup,
+    TaskDefinition,
+)
 from clustersim.vocabulary import CPU_UNITS_PER_VCPU, NEVER
 from clustersim.world.build.fatal_misconfiguration import memory_limit_mib
 
 Int64s = npt.NDArray[np.int64]
 
 _MS_PER_SECOND = 1_000.0
+_EXPONENTIAL = Distribution(code=EXPONENTIAL, a=1.0)
+_NO_TABLE = np.zeros((1, CURVE_SIZE))
 _NO_SEED = partial(stream_key, 0, 0)
 
 
@@ -63,9 +79,10 @@ class Traffic:
         self._definitions: Mapping[str, TaskDefinition] = {each.key: each for each in task_definitions}
         services_with_load = [(index, each) for index, each in enumerate(services) if each.load is not None]
         loaded = [(index, each.load) for index, each in services_with_load if each.load is not None]
-        self._exact = ExactRequests(
-            services_with_load, {group.name: group for group in target_groups}, key_of
-        )
+        self._groups = {group.name: group for group in target_groups}
+        self._exact = ExactRequests(services_with_load, self._groups, key_of)
+        shares_cpu = any(each.kind == "requests" and each.model == "fluid" for _, each in loaded)
+        self._response_table = read_response_times() if shares_cpu else _NO_TABLE
         self.flow_of: Int64s = np.full(len(services), NEVER, np.int64)
         self.flows: npt.NDArray[np.void] = new_table(fluid_tables.FlowRow, len(loaded))
         self.backends: npt.NDArray[np.void] = new_table(fluid_tables.BackendRow, 0)
@@ -80,6 +97,10 @@ class Traffic:
         self._weight = np.zeros(0)  # of each backend, now
         self._weight_ms: npt.NDArray[np.float64] = np.zeros(0)  # weight x ms since the last tick
         self._weight_since: Int64s = np.zeros(0, np.int64)
+        self.capacities: npt.NDArray[np.float64] = np.zeros(0)
+        """The vCPUs that a ready task of each backend can use in the next metric period; by default its own."""
+        self._service_quantiles = np.zeros((0, LEVELS.size))
+        self._curves = np.zeros((0, CURVE_SIZE))
         self._any_weight = False  # a weight has been set
         self._any_memory_limit = False  # some task may exceed its memory limit
         self._now_ms = 0
@@ -100,6 +121,11 @@ class Traffic:
         self._seen = np.append(self._seen, np.zeros((3, size - old), np.int64), axis=1)
         # The mean weight of each backend since the last tick.
         self._shares = np.full(size, fluid_tables.BY_TARGETS)
+        self.capacities = np.append(self.capacities, np.ones(size - old))
+        self._service_quantiles = np.append(
+            self._service_quantiles, np.zeros((size - old, LEVELS.size)), axis=0
+        )
+        self._curves = np.append(self._curves, np.zeros((size - old, CURVE_SIZE)), axis=0)
         self._weight = np.append(self._weight, np.full(size - old, fluid_tables.BY_TARGETS))
         self._weight_ms = np.append(self._weight_ms, np.zeros(size - old))
         self._weight_since = np.append(self._weight_since, np.zeros(size - old, np.int64))
@@ -116,6 +142,11 @@ class Traffic:
                 self._seen,
                 np.zeros((3, size), np.int64),
                 self._shares,
+                self.capacities,
+                self._response_table,
+                self._curves,
+                self._service_quantiles,
+                np.zeros(LEVELS.size),
                 new_table(fluid_tables.LoadSumsRow, 1),
             )
         )
@@ -148,7 +179,7 @@ class Traffic:
         backend["flow"], backend["next"] = flow, self.flows[flow]["first"]
         self.flows[flow]["first"] = index
         self._fill_backend(backend, service, task_definition)
-        fluid_model.derive_backend(self._kernel, index)
+        self._fill_service_time(index, service)
         self._exact.open_backend(index, flow, backend)
 
     def _fill_backend(self, row: np.void, service: int, task_definition: str) -> None:
@@ -178,6 +209,23 @@ class Traffic:
         self._any_memory_limit = self._any_memory_limit or (uses_memory and bool(row["memory_limit_mib"] > 0))
         row["processing_s"] = load.processing_time_ms / _MS_PER_SECOND
         row["concurrency"] = max(load.concurrency_per_task, 1)
+
+    def _fill_service_time(self, index: int, service: int) -> None:
+        """Fill in how the service times of a backend vary, and what the load balancer does."""
+        load, row = self._services[service].load, self.backends[index]
+        assert load is not None
+        self.capacities[index] = row["vcpu"]
+        groups = self._services[service].target_groups
+        group = self._groups.get(groups[0]) if groups else None
+        row["routing"] = ROUTING[group.routing] if group is not None else ROUND_ROBIN
+        given = load.service_time or _EXPONENTIAL
+        mean = distribution_mean(given)
+        row["service_cv2"] = distribution_cv2(given)
+        if load.service_time is not None:
+            row["wait_s"] = max(mean / _MS_PER_SECOND - row["cpu_time_s"], 0.0)
+        self._service_quantiles[index] = [
+            distribution_quantile(given, share) / mean if mean > 0.0 else 1.0 for share in LEVELS
+        ]
 
     def task_sets_over_memory_limit(self) -> list[int]:
         """Return the task sets whose tasks used more memory than allowed in the metric period that just ended."""
@@ -290,6 +338,14 @@ class Traffic:
             self._summary_quantile(index, 0.99),
         )
 
+    def share_within(self, service: int, seconds: float) -> float:
+        """Return the share of a service's answered requests that took at most `seconds`; NaN without requests."""
+        index = int(self.flow_of[service])
+        if index < 0:
+            return float("nan")
+        exact = self._exact.summary_share_within(index, seconds)
+        return fluid_sampling.run_share_within(self._kernel, index, seconds) if exact is None else exact
+
     def _summary_quantile(self, flow: int, share: float) -> float:
         """Return the response time (s) that `share` of a flow's requests did not exceed; NaN without requests."""
         exact = self._exact.summary_quantile(flow, share)
@@ -303,4 +359,5 @@ def _fill_flow(row: Any, service: int, load: Load) -> None:
     if load.model == "exact":
         row["kind"] = fluid_tables.EXACT
     row["timeout_s"] = load.timeout_ms / _MS_PER_SECOND
+    row["burstiness"] = load.burstiness
     row["cpu_utilization"] = row["memory_utilization"] = row["per_target"] = np.nan

@@ -8,16 +8,18 @@ fail. It must not know the world: it receives the changes of targets with their 
   arrivals     a renewal process at the rates of the demand (`arrival_gaps`): the next one comes when the integral of
                the rate since the last has grown by a random number with mean 1, exponential by default (Poisson)
   randomness   the n-th request of a service draws with the ordinal n, so its numbers are the same in any cluster
-  in a task    at most `workers` requests are in service at a time, first come, first served
-  contention   a request that begins with n in service, itself included, takes its service time times
+  in a task    all requests share the CPU (`exact_sharing`); with a limit, `workers` of them are in service at a time,
+               first come, first served
+  contention   with a limit, a request that begins with n in service, itself included, takes its service time times
                max(1, share, n x share / vCPU), fixed from then on; `share` is the CPU part of that time
-  time-outs    a request that would wait longer than the timeout fails at once, without CPU; one in service is answered
+  time-outs    without a limit a request that is not answered within the timeout fails then; with one, a request that
+               would wait longer fails at once, without CPU, and one in service is answered
   draining     a deregistered target completes its outstanding requests; those left when its task ends fail
   denied       a share of the answered requests fails if the task role does not allow a call, drawn for each
   hung         a hung target still receives requests; its requests fail when they time out
 
-As service is first come, first served, the begin and end of a request are known when it arrives. A ring buffer of
-each target holds its outstanding requests by end. The next free worker has the `workers`-th from the last of them, so
+With a limit the begin and end of a request are known when it arrives. A ring buffer of each target holds its
+outstanding requests by end. The next free worker has the `workers`-th from the last of them, so
 no list of workers is kept.
 
 Conservation: requests = served + failed + change of outstanding requests, in every period.
@@ -32,14 +34,21 @@ import numpy as np
 from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.engine.records import Table
-from clustersim.policy.load.arrival_gaps import arrival_gap
+from clustersim.policy.load.exact_arrivals import draw_next_arrival, next_arrival
+from clustersim.policy.load.exact_outstanding import count_usage, insert_outstanding
+from clustersim.policy.load.exact_sharing import (
+    advance_target,
+    join_sharing,
+    note_next_end,
+    share_to_end_of_period,
+    take_off_cpu,
+)
 from clustersim.policy.load.exact_tables import (
     CHANGES_DONE,
     DEREGISTERED,
     ENDED,
     FREE_TARGET,
     HUNG,
-    LEAST_OUTSTANDING,
     NO_ROW,
     REGISTERED,
     REWEIGHTED,
@@ -51,131 +60,19 @@ from clustersim.policy.load.exact_targets import (
     choose_pool,
     join_pool,
     leave_pool,
+    next_at_random,
     next_round_robin,
     server_pool,
     set_weight,
 )
-from clustersim.policy.load.latency import latency_bucket
+from clustersim.policy.load.response_curves import LEAST_OUTSTANDING, WEIGHTED_RANDOM
 
 Changes = Table[TargetChangeRow]
 
 _MS_PER_SECOND = 1_000.0
-_MIN_REMAINING = 1e-300  # rounding at the end of a segment must not skip an arrival
 
 
-# --- arrivals ----------------------------------------------------------------------------------------------
-
-
-@kernel
-def _next_segment(requests: RequestTables, stream: int) -> None:
-    """Move the reader of a stream to the next breakpoint of its demand."""
-    cursor, s = requests.cursors[stream], requests.streams[stream]
-    s.at_s = s.segment_end_s
-    cursor.segment += 1
-    if cursor.segment == cursor.last:
-        cursor.segment = cursor.first
-        cursor.cycle_ms += cursor.period_ms
-    s.segment_end_s = segment_end_s(requests, stream)
-
-
-@kernel
-def segment_end_s(requests: RequestTables, stream: int) -> float:
-    """Return when the rate of a stream changes next (s); infinity for a last rate that continues for ever."""
-    cursor = requests.cursors[stream]
-    if cursor.segment + 1 < cursor.last:
-        return float(cursor.cycle_ms + requests.times[cursor.segment + 1]) / _MS_PER_SECOND
-    return float(cursor.cycle_ms + cursor.period_ms) / _MS_PER_SECOND if cursor.period_ms > 0 else np.inf
-
-
-@inlined
-def _next_arrival(requests: RequestTables, stream: int, until_s: float) -> float:
-    """Return the instant of the stream's next request; infinity if it does not come before `until_s`."""
-    s = requests.streams[stream]
-    while True:
-        rate = requests.rates[requests.cursors[stream].segment]
-        if rate > 0.0:
-            at_s = s.at_s + s.remaining / rate
-            if at_s < s.segment_end_s:
-                return float(at_s) if at_s < until_s else np.inf
-        if s.segment_end_s >= until_s:
-            return np.inf
-        s.remaining = max(s.remaining - rate * (s.segment_end_s - s.at_s), _MIN_REMAINING)
-        _next_segment(requests, stream)
-
-
-@inlined
-def draw_next_arrival(requests: RequestTables, stream: int, at_s: float, ordinal: int) -> None:
-    """Draw the time from `at_s` to the next request, the `ordinal`-th."""
-    s = requests.streams[stream]
-    s.at_s, s.ordinal = at_s, ordinal
-    s.remaining = arrival_gap(s.arrival_key, ordinal, s.burstiness)
-
-
-# --- outstanding requests of a target -----------------------------------------------------------------------
-
-
-@inlined
-def _count_usage(requests: RequestTables, server: Any, request: Any, until_s: float) -> None:
-    """Add a request's CPU time and time in the system, as far as they lie in the period, up to `until_s`."""
-    begin_s = requests.span[0]
-    server.in_system_s += until_s - max(request.arrival_s, begin_s)
-    if request.work_s > 0.0:
-        if request.start_s >= begin_s and request.finish_s <= until_s:
-            server.busy_s += request.work_s
-        elif request.start_s < until_s:
-            share = (until_s - max(request.start_s, begin_s)) / (request.finish_s - request.start_s)
-            server.busy_s += request.work_s * share
-
-
-@kernel
-def finish_until(requests: RequestTables, row: int, at_s: float) -> None:
-    """Complete the requests of a target that end by `at_s`."""
-    target = requests.targets[row]
-    ring = requests.rings[row]
-    last = ring.size - 1
-    server = requests.servers[target.server]
-    while target.count > 0:
-        request = ring[target.head]
-        if request.finish_s > at_s:
-            return
-        _count_usage(requests, server, request, request.finish_s)
-        response_s = request.finish_s - request.arrival_s
-        if request.work_s < 0.0:
-            server.failed += 1.0
-        else:
-            server.served += 1.0
-            server.response_s += response_s
-            if server.denied_share > 0.0:
-                key = requests.streams[server.stream].denial_key
-                if uniform(key, 0, request.number) < server.denied_share:
-                    server.denied += 1.0
-            requests.histograms[server.stream, latency_bucket(response_s)] += 1.0
-        target.head = (target.head + 1) & last
-        target.count -= 1
-
-
-@inlined
-def _insert(
-    target: Any,
-    ring: np.ndarray,
-    number: int,
-    finish_s: float,
-    arrival_s: float,
-    start_s: float,
-    work_s: float,
-) -> None:
-    """Insert a request among the outstanding ones, in order of their ends."""
-    last = ring.size - 1
-    position = target.head + target.count
-    ahead = target.count
-    while ahead > 0 and ring[(position - 1) & last].finish_s > finish_s:
-        ring[position & last] = ring[(position - 1) & last]
-        position -= 1
-        ahead -= 1
-    new = ring[position & last]
-    new.finish_s, new.arrival_s, new.start_s, new.work_s = finish_s, arrival_s, start_s, work_s
-    new.number = number
-    target.count += 1
+# --- requests ------------------------------------------------------------------------------------------------
 
 
 @inlined
@@ -193,26 +90,33 @@ def _concurrency(target: Any, ring: np.ndarray, workers: int, start_s: float) ->
 @kernel
 def submit_request(requests: RequestTables, row: int, number: int, at_s: float, service_draw: float) -> bool:
     """Route a request to a target, with the draw of its service time; return whether there is room for another."""
-    finish_until(requests, row, at_s)
+    advance_target(requests, row, at_s)
     target = requests.targets[row]
     ring = requests.rings[row]
     server = requests.servers[target.server]
     timeout_s = requests.streams[server.stream].timeout_s
     server.requests += 1.0
     if target.hung:
-        _insert(target, ring, number, at_s + timeout_s, at_s, at_s, -1.0)
-        return bool(target.count < ring.size)
+        insert_outstanding(target, ring, number, at_s + timeout_s, at_s, at_s, -1.0, at_s)
+        note_next_end(requests, row)
+        return bool(target.count + target.sharing < ring.size)
+    alone_s = service_draw * server.scale
+    if server.workers == 0:
+        work_s = alone_s * server.cpu_share
+        join_sharing(requests, row, number, at_s, work_s, max(alone_s - work_s / min(server.vcpu, 1.0), 0.0))
+        return bool(target.count + target.sharing < ring.size)
     start_s = at_s
     if target.count >= server.workers:
         start_s = ring[(target.head + target.count - server.workers) & (ring.size - 1)].finish_s
         if start_s - at_s > timeout_s:
             server.failed += 1.0
             return True
-    alone_s = service_draw * server.scale
     stretch = server.min_stretch
     if server.contention * server.workers > stretch:
         stretch = max(stretch, server.contention * _concurrency(target, ring, server.workers, start_s))
-    _insert(target, ring, number, start_s + alone_s * stretch, at_s, start_s, alone_s * server.cpu_share)
+    finish_s, work_s = start_s + alone_s * stretch, alone_s * server.cpu_share
+    insert_outstanding(target, ring, number, finish_s, at_s, start_s, work_s, at_s)
+    target.next_s = min(target.next_s, finish_s)
     return bool(target.count < ring.size)
 
 
@@ -224,10 +128,10 @@ def least_loaded_target(requests: RequestTables, pool: int, at_s: float) -> int:
     fewest = np.int64(1 << 62)
     for _ in range(p.count):
         target = requests.targets[row]
-        if target.count > 0 and requests.rings[row, target.head].finish_s <= at_s:
-            finish_until(requests, row, at_s)
-        if target.count < fewest:
-            best, fewest = row, target.count  # type: ignore[assignment]  # numba widens it
+        if target.next_s <= at_s:
+            advance_target(requests, row, at_s)
+        if target.count + target.sharing < fewest:
+            best, fewest = row, target.count + target.sharing  # type: ignore[assignment]  # numba widens it
         row = target.next
     return int(best)
 
@@ -237,7 +141,7 @@ def advance_stream(requests: RequestTables, stream: int, until_s: float) -> bool
     """Simulate a stream's requests before `until_s`; False if a ring buffer is full: enlarge it, call again."""
     s = requests.streams[stream]
     while True:
-        at_s = _next_arrival(requests, stream, until_s)
+        at_s = next_arrival(requests, stream, until_s)
         if at_s >= until_s:
             return True
         pool = choose_pool(requests, stream)
@@ -250,6 +154,8 @@ def advance_stream(requests: RequestTables, stream: int, until_s: float) -> bool
             service_draw = sample(s.code, s.a, s.b, requests.values[s.first_value : s.last_value], u)
             if s.routing == LEAST_OUTSTANDING:
                 row = least_loaded_target(requests, pool, at_s)
+            elif s.routing == WEIGHTED_RANDOM:
+                row = next_at_random(requests, pool, s.ordinal)
             else:
                 row = next_round_robin(requests, pool, at_s)
             requests.pools[pool].turn = row
@@ -272,7 +178,8 @@ def _register_target(requests: RequestTables, slot: int, server: int, at_s: floa
         requests.target_of[slot] = row
         target = requests.targets[row]
         target.server, target.pool = server, NO_ROW
-        target.head = target.count = 0
+        target.head = target.count = target.first = target.sharing = 0
+        target.next_s = np.inf
     target = requests.targets[row]
     if target.pool >= 0:
         return
@@ -284,7 +191,7 @@ def _register_target(requests: RequestTables, slot: int, server: int, at_s: floa
 @kernel
 def _hang_target(requests: RequestTables, row: int, at_s: float) -> None:
     """Hang a target: its outstanding requests will time out, in order of arrival."""
-    finish_until(requests, row, at_s)
+    advance_target(requests, row, at_s)
     target = requests.targets[row]
     ring = requests.rings[row]
     last = ring.size - 1
@@ -295,10 +202,13 @@ def _hang_target(requests: RequestTables, row: int, at_s: float) -> None:
         request = ring[(target.head + position) & last]
         if request.start_s < at_s:  # the CPU time used so far
             in_system_s = server.in_system_s
-            _count_usage(requests, server, request, at_s)
+            count_usage(requests, server, request, at_s)
             server.in_system_s = in_system_s
-        arrival_s, number = request.arrival_s, request.number
-        _insert(target, ring, number, max(arrival_s + timeout_s, at_s), arrival_s, at_s, -1.0)
+        arrival_s, number, entered_s = request.arrival_s, request.number, request.entered_s
+        finish_s = max(arrival_s + timeout_s, at_s)
+        insert_outstanding(target, ring, number, finish_s, arrival_s, at_s, -1.0, entered_s)
+    take_off_cpu(requests, row, at_s)
+    note_next_end(requests, row)
     target.hung = 1
 
 
@@ -306,15 +216,16 @@ def _hang_target(requests: RequestTables, row: int, at_s: float) -> None:
 def _end_target(requests: RequestTables, slot: int, at_s: float) -> None:
     """End a target with its task: its outstanding requests fail, its row becomes free."""
     row = requests.target_of[slot]
-    finish_until(requests, row, at_s)
+    advance_target(requests, row, at_s)
     leave_pool(requests, row)
     target = requests.targets[row]
     ring = requests.rings[row]
     server = requests.servers[target.server]
     for number in range(target.count):
-        _count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], at_s)
-    server.failed += target.count
-    target.count = 0
+        count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], at_s)
+    share_to_end_of_period(requests, row, at_s)
+    server.failed += target.count + target.sharing
+    target.count = target.sharing = 0
     target.server = NO_ROW
     requests.target_of[slot] = NO_ROW
     target.next = requests.counters[FREE_TARGET]
@@ -382,19 +293,12 @@ def _close_period(requests: RequestTables, until_s: float) -> None:
     """Complete the requests that end in the period, and count the outstanding ones as far as they lie in it."""
     for row in range(requests.targets.size):
         target = requests.targets[row]
-        if target.server >= 0 and target.count > 0:
-            finish_until(requests, row, until_s)
+        if target.server >= 0 and target.count + target.sharing > 0:
+            advance_target(requests, row, until_s)
+            share_to_end_of_period(requests, row, until_s)
             ring = requests.rings[row]
             server = requests.servers[target.server]
             for number in range(target.count):
-                _count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], until_s)
-            server.backlog += target.count
+                count_usage(requests, server, ring[(target.head + number) & (ring.size - 1)], until_s)
+            server.backlog += target.count + target.sharing
     requests.span[0] = until_s
-
-
-@kernel_entry
-def start_streams(requests: RequestTables) -> None:
-    """Start all streams at the first instant."""
-    for stream in range(requests.streams.size):
-        requests.streams[stream].segment_end_s = segment_end_s(requests, stream)
-        draw_next_arrival(requests, stream, 0.0, 0)

@@ -20,10 +20,6 @@ import numpy as np
 from clustersim.engine.records import Array, Float64, Int64, Milliseconds, RandomKey, Record, Table, Table2D
 from clustersim.policy.load.load_series import LoadCursorRow
 
-ROUND_ROBIN, LEAST_OUTSTANDING = range(2)
-ROUTING = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
-"""The codes of the ELB attribute `load_balancing.algorithm.type`."""
-
 REGISTERED, HUNG, DEREGISTERED, ENDED, REWEIGHTED = range(5)
 """Changes of a target: it starts to receive requests; it hangs; it stops receiving them; its task ended. REWEIGHTED:
 the share of a server changed."""
@@ -101,7 +97,9 @@ class ServerRow(Record):
     contention: Float64
     """Factor on it per request in service in the task."""
     workers: Int64
-    """Requests in service at a time, per task."""
+    """Requests in service at a time, per task; 0: all share the CPU."""
+    vcpu: Float64
+    """Of a task."""
     denied_share: Float64
     """Share of answered requests that fails because AWS denies a call."""
     # the current period
@@ -136,6 +134,18 @@ class TargetRow(Record):
     registered_s: Float64
     ramp_end_s: Float64
     """End of its slow start; 0: none."""
+    first: Int64
+    """First request on the CPU in its ring buffer of shares."""
+    sharing: Int64
+    """Requests on the CPU."""
+    attained_s: Float64
+    """CPU time that each of them has had since the task was idle."""
+    shared_s: Float64
+    """The instant of `attained_s`."""
+    oldest_s: Float64
+    """No request on the CPU came before."""
+    next_s: Float64
+    """The next end of a request or time-out; infinity: none."""
     credit: Float64
     """Fraction of a turn earned during its slow start."""
     hung: Int64
@@ -149,6 +159,20 @@ class OutstandingRow(Record):
     start_s: Float64
     work_s: Float64
     """VCPU-seconds; negative: the target hangs, and the request fails at `finish_s`."""
+    number: Int64
+    """The request's number in its stream."""
+    entered_s: Float64
+    """Since when its time in the system is counted here."""
+
+
+class ShareRow(Record):
+    """A row of the table of shares: a request on the CPU of a task that all its requests share."""
+
+    end_s: Float64
+    """The attained CPU time of the target at which it has had its own."""
+    arrival_s: Float64
+    delay_s: Float64
+    """The rest of its service time, without CPU."""
     number: Int64
     """The request's number in its stream."""
 
@@ -167,6 +191,7 @@ class RequestTables(NamedTuple):
     servers: Table[ServerRow]
     targets: Table[TargetRow]
     rings: Table2D[OutstandingRow]  # [target, power of two]: outstanding requests in order of finish
+    shares: Table2D[ShareRow]  # [target, power of two]: requests on the CPU in order of their ends
     pools: Table[SamplePoolRow]  # [streams, then servers]
     cursors: Table[LoadCursorRow]  # [stream]: demand readers
     times: Annotated[Array, np.int64, 1]  # breakpoints of all demands, ms

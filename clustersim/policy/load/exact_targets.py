@@ -1,10 +1,11 @@
-"""The pools of targets of the exact request model, and the two routing algorithms of an ALB.
+"""The pools of targets of the exact request model, and the routing algorithms of an ALB.
 
 Targets join and leave pools, and requests are routed among them. This module reads outstanding requests only as
 counts. `policy.load.exact_requests` calls it.
 
 ELB User Guide (target groups): round robin is the default; `least_outstanding_requests` chooses the target with the
-fewest requests in progress (ties by turn, our choice). In slow start a target's share grows linearly to that of the
+fewest requests in progress (ties by turn, our choice); `weighted_random` chooses evenly at random (its weights, which
+follow anomalies of targets, stay equal here). In slow start a target's share grows linearly to that of the
 others; a target starts slowly only if another target of its pool does not (targets of one instant are registered
 together), and no longer than it is registered.
 """
@@ -122,6 +123,17 @@ def choose_pool(requests: RequestTables, stream: int) -> int:
                 return int(requests.streams.size + server)
         server = candidate.next
     return stream
+
+
+@kernel
+def next_at_random(requests: RequestTables, pool: int, ordinal: int) -> int:
+    """Return a target drawn for the `ordinal`-th request of a stream, each with the same probability."""
+    p = requests.pools[pool]
+    row = requests.targets[p.turn].next
+    key = requests.streams[requests.servers[requests.targets[row].server].stream].route_key
+    for _ in range(int(uniform(key, 1, ordinal) * p.count)):
+        row = requests.targets[row].next
+    return int(row)
 
 
 @kernel

@@ -6,22 +6,22 @@ size and in the cost of a request. The model must not know the clock except for 
 their task-milliseconds, or names. `control.load.traffic` owns the records and calls `advance_load`;
 `policy.load.fluid_sampling` closes the samples.
 
-Within a period, arrival rate and capacity are constant (their means). A task answers requests with its reserved CPU and
-no more, also on EC2, where a real container may borrow idle CPU: utilisation never exceeds 100 %. A request is one
-thread: a task of less than one vCPU stretches its CPU time, a larger one runs that many in parallel. Utilisation is a
-percentage of the reservation of all running tasks, including those that are not ready yet. The results of
-`policy.load.exact_requests` pass through unchanged: periods and samples are the same.
+Within a period, arrival rate and capacity are constant (their means). A task answers requests with the CPU that
+`LoadTables.capacities` gives it, all of them at once (processor sharing): one request can use one vCPU at most.
+Utilisation is a percentage of the reservation of all running tasks, including those that are not ready yet. The
+results of `policy.load.exact_requests` pass through unchanged: periods and samples are the same.
 
-Requests (each backend first come, first served by all its ready tasks together)
+Requests (all that a backend has not served are its backlog)
   share           proportional to targets, as a load balancer distributes requests (including hung targets, whose
                   requests fail), or by the weights of a deployment that shifts traffic
   served          min(backlog + arrivals, capacity: ready task-seconds x vCPU per task / CPU time per request)
-  backlog         the rest; it waits backlog / capacity rate, and requests that would wait longer than the timeout
-                  fail at once; without a ready task in the period all of them fail
-  response time   with a backlog: its delay plus an exponential service time; else M/M/c
-  concurrency     in service by Little's law, plus the mean backlog, plus the M/M/c queue (Sakasegawa)
-  memory          a base of each running task, and more for each request in it (in service or waiting); a task that
-                  answers is killed when it exceeds its limit (`control.load.oom_kills`), so no more than that counts
+  backlog         the rest; a request of the mean CPU time takes backlog / capacity rate, and requests that would take
+                  longer than the timeout fail at once; without a ready task in the period all of them fail
+  response time   with a backlog: that time, in proportion to the request's CPU time, up to the timeout; else that of
+                  `policy.load.response_curves` at the utilisation that `policy.load.random_queues` finds
+  concurrency     at work by Little's law, plus the mean backlog, plus the random queue
+  memory          a base of each running task, and more for each request in it; a task that answers is killed when it
+                  exceeds its limit (`control.load.oom_kills`), so no more than that counts
   denied          a share of the answered requests fails if the task role does not allow a call
 Messages (of one queue, which all backends consume; they fail only if a call is denied)
   capacity        ready task-seconds x concurrency / processing time, or the limit by CPU if that is less
@@ -42,7 +42,9 @@ from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.records import Array
 from clustersim.policy.load.fluid_tables import EXACT, MESSAGES, REQUESTS, LoadTables
 from clustersim.policy.load.load_series import advance_by, advance_to
-from clustersim.policy.load.response_times import add_backlog_ramp, mean_queue_length
+from clustersim.policy.load.random_queues import settle_queue
+from clustersim.policy.load.response_curves import build_curve, response_quantiles
+from clustersim.policy.load.response_times import add_quantiles
 from clustersim.policy.load.traffic_shares import backend_capacity, begin_period, traffic_share
 
 Times = Annotated[Array, np.int64, 2]
@@ -52,30 +54,97 @@ Times = Annotated[Array, np.int64, 2]
 _NO_WEIGHT = 1e-9
 
 
-@kernel_entry
-def derive_backend(load: LoadTables, index: int) -> None:
-    """Compute `rate_per_task` and `service_s` of a backend with a filled row."""
+_LEAST_VCPU = 1e-6
+_RAMP_PARTS = 4  # distributions that stand for the requests of a backlog that rises or falls
+
+
+@kernel
+def derive_rates(load: LoadTables, index: int) -> None:
+    """Compute `rate_per_task`, `service_s` and `delay_s` of a backend for the capacity of its tasks."""
     row = load.backends[index]
-    row.rate_per_task = row.vcpu / row.cpu_time_s if row.cpu_time_s > 0.0 else np.inf
-    row.service_s = row.cpu_time_s / min(row.vcpu, 1.0)
+    row.capacity_vcpu = max(load.capacities[index], _LEAST_VCPU)
+    row.rate_per_task = row.capacity_vcpu / row.cpu_time_s if row.cpu_time_s > 0.0 else np.inf
+    row.service_s = row.cpu_time_s / min(row.capacity_vcpu, 1.0)
+    row.delay_s = max(row.wait_s + row.cpu_time_s - row.cpu_time_s / min(row.vcpu, 1.0), 0.0)
     if load.flows[row.flow].kind == MESSAGES and row.processing_s > 0.0:
         row.rate_per_task = min(row.rate_per_task, row.concurrency / row.processing_s)
         row.service_s = max(row.service_s, row.processing_s)
 
 
 @kernel
+def _update_curve(load: LoadTables, index: int, tasks: float) -> None:
+    """Build the response curve of a backend anew if its tasks or its arrivals have changed."""
+    row = load.backends[index]
+    # Requests that are drawn for a task set by weight are less bursty than all of them.
+    burstiness = 1.0 + (load.flows[row.flow].burstiness - 1.0) * min(row.share, 1.0)
+    if (
+        tasks == row.curve_tasks
+        and row.capacity_vcpu == row.curve_vcpu
+        and burstiness == row.curve_burstiness
+    ):
+        return
+    row.curve_tasks, row.curve_vcpu, row.curve_burstiness = tasks, row.capacity_vcpu, burstiness
+    quantiles = load.service_quantiles[index]
+    build_curve(
+        load.response_table,
+        load.curves[index],
+        quantiles,
+        row.routing,
+        tasks,
+        row.capacity_vcpu,
+        row.service_cv2,
+        burstiness,
+    )
+
+
+@kernel
+def _serve_uncongested(
+    load: LoadTables, index: int, requests: float, ready_s: float, period_s: float
+) -> None:
+    """Count requests that met no backlog, in the part of a period that has `ready_s`, and move the random queue."""
+    row = load.backends[index]
+    row.uncongested_requests += requests
+    if row.cpu_time_s <= 0.0:
+        return
+    _update_curve(load, index, ready_s / period_s)
+    servers = ready_s / period_s * max(row.capacity_vcpu, 1.0)
+    utilization = settle_queue(load.curves[index], row, requests, backend_capacity(row, ready_s), servers)
+    row.sum_utilization += requests * utilization
+
+
+@kernel
+def _add_backlog_times(
+    load: LoadTables, index: int, histogram: np.ndarray, requests: float, first_s: float, last_s: float
+) -> None:
+    """Add `requests` that meet a backlog: a request of the mean CPU time takes `first_s` to `last_s` more."""
+    row = load.backends[index]
+    alone_s = row.service_s
+    timeout_s = load.flows[row.flow].timeout_s
+    parts = 1 if first_s == last_s else _RAMP_PARTS
+    for part in range(parts):
+        row.service_s = alone_s + first_s + (last_s - first_s) * (part + 0.5) / parts
+        response_quantiles(load.curves[index], load.service_quantiles[index], 1.0, row, load.times_s)
+        for level in range(load.times_s.size):
+            load.times_s[level] = min(load.times_s[level], max(timeout_s, alone_s + row.delay_s))
+        add_quantiles(histogram, requests / parts, load.times_s)
+    row.service_s = alone_s
+    row.congested_requests += requests
+
+
+@kernel
 def _serve_backend(
-    row: Any, timeout_s: float, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
+    load: LoadTables, index: int, histogram: np.ndarray, arrivals: float, ready_s: float, period_s: float
 ) -> float:
     """Serve one period of a backend's requests; return its mean backlog (requests)."""
+    row = load.backends[index]
     capacity = backend_capacity(row, ready_s)
     if capacity <= 0.0:
         row.failed = row.backlog + arrivals
         row.served = 0.0
-        row.backlog = 0.0
+        row.backlog = row.queue = 0.0
         return 0.0
     rate = capacity / period_s
-    limit = rate * timeout_s
+    limit = rate * load.flows[row.flow].timeout_s
     before = min(row.backlog, limit)
     row.failed = row.backlog - before
     row.served = min(before + arrivals, capacity)
@@ -85,40 +154,22 @@ def _serve_backend(
         after = limit
     row.backlog = after
     if before <= 0.0 and after <= 0.0:
-        row.uncongested_requests += arrivals
-        row.uncongested_s += period_s
-        row.uncongested_task_s += ready_s
+        _serve_uncongested(load, index, arrivals, ready_s, period_s)
         return 0.0
+    _update_curve(load, index, ready_s / period_s)
     # The backlog rises or falls linearly until it reaches a bound (0 or that of the timeout), then stays there.
     slope = arrivals / period_s - rate
     ramp_s = period_s
     if slope != 0.0:
         ramp_s = min(period_s, abs(after - before) / abs(slope))
     share = ramp_s / period_s
-    add_backlog_ramp(histogram, arrivals * share, before / rate, after / rate, row.service_s)
-    row.congested_requests += arrivals * share
+    _add_backlog_times(load, index, histogram, arrivals * share, before / rate, after / rate)
     if after > 0.0:
         flat = min(arrivals, capacity) * (1.0 - share)
-        add_backlog_ramp(histogram, flat, after / rate, after / rate, row.service_s)
-        row.congested_requests += flat
-    else:
-        row.uncongested_requests += arrivals * (1.0 - share)
-        row.uncongested_s += period_s - ramp_s
-        row.uncongested_task_s += ready_s * (1.0 - share)
+        _add_backlog_times(load, index, histogram, flat, after / rate, after / rate)
+    elif share < 1.0:
+        _serve_uncongested(load, index, arrivals * (1.0 - share), ready_s * (1.0 - share), period_s - ramp_s)
     return float(0.5 * (before + after) * share + after * (1.0 - share))
-
-
-@kernel
-def _stochastic_queue(row: Any, ready_s: float, period_s: float) -> float:
-    """Return the mean M/M/c queue of this period, bounded by the square root of its capacity."""
-    capacity = backend_capacity(row, ready_s)
-    if capacity <= 0.0 or row.served <= 0.0 or not math.isfinite(capacity):
-        return 0.0
-    bound = math.sqrt(capacity)
-    utilization = row.served / capacity
-    if utilization >= 1.0:
-        return bound
-    return min(mean_queue_length(ready_s / period_s * max(row.vcpu, 1.0), utilization), bound)
 
 
 @kernel
@@ -136,7 +187,7 @@ def _add_usage(
         busy, in_system = row.busy_s, row.in_system_s / period_s
         sums.in_system += row.response_s / period_s
     elif kind == REQUESTS:
-        in_system += mean_backlog + _stochastic_queue(row, ready_s, period_s)
+        in_system += row.served * row.delay_s / period_s + mean_backlog + row.queue
         sums.in_system += in_system
     used = row.memory_base_mib * running_s + row.memory_per_request_mib * in_system * period_s
     row.memory_use_mib = np.nan
@@ -154,13 +205,21 @@ def _add_usage(
 
 @kernel
 def _serve_requests(
-    flow: Any, row: Any, histogram: np.ndarray, share: float, ready_s: float, hung_s: float, period_s: float
+    load: LoadTables,
+    flow_index: int,
+    index: int,
+    share: float,
+    ready_s: float,
+    hung_s: float,
+    period_s: float,
 ) -> float:
     """Serve one period of a backend; requests to hung targets fail. Return its mean backlog."""
+    flow, row = load.flows[flow_index], load.backends[index]
     row.share = share
     row.requests = flow.requests * share
     lost = row.requests * hung_s / (ready_s + hung_s) if hung_s > 0.0 else 0.0
-    mean_backlog = _serve_backend(row, flow.timeout_s, histogram, row.requests - lost, ready_s, period_s)
+    histogram = load.histograms[flow_index]
+    mean_backlog = _serve_backend(load, index, histogram, row.requests - lost, ready_s, period_s)
     row.failed += lost
     flow.served += row.served
     flow.failed += row.failed
@@ -239,9 +298,15 @@ def record_elapsed(load: LoadTables, times: Times) -> None:
 
 @kernel_entry
 def advance_load(load: LoadTables, from_ms: int, to_ms: int) -> None:
-    """Advance all load from one instant to a later one (ms), with `load.elapsed` and `load.weights` of that period."""
+    """Advance all load from one instant to a later one (ms).
+
+    `load.elapsed`, `load.weights` and `load.capacities` are those of that period.
+    """
     period_s = (to_ms - from_ms) / 1_000.0
     sums = load.sums[0]
+    for b in range(load.task_sets.size):
+        if load.backends[b].flow >= 0 and load.capacities[b] != load.backends[b].capacity_vcpu:
+            derive_rates(load, b)
     for index in range(load.flows.size):
         flow = load.flows[index]
         begin_period(load, index, float(to_ms))
@@ -262,9 +327,7 @@ def advance_load(load: LoadTables, from_ms: int, to_ms: int) -> None:
                 _add_exact(flow, row)
             else:
                 share = traffic_share(sums, flow.first == b, b, load.weights[b], ready_s + hung_s)
-                mean_backlog = _serve_requests(
-                    flow, row, load.histograms[index], share, ready_s, hung_s, period_s
-                )
+                mean_backlog = _serve_requests(load, index, b, share, ready_s, hung_s, period_s)
             _add_usage(sums, flow.kind, row, load.elapsed[0, b] / 1_000.0, ready_s, period_s, mean_backlog)
             b = row.next
         _close_flow(flow, sums, period_s)

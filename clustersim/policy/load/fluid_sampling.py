@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.compiled import kernel, kernel_entry
+from clustersim.engine.compiled import inlined, kernel, kernel_entry
 from clustersim.engine.records import Float64, Record, Table
 from clustersim.policy.load.fluid_tables import MESSAGES, LoadTables
+from clustersim.policy.load.response_curves import P50, P90, P99, congestion_of, response_quantiles
 from clustersim.policy.load.response_times import (
-    add_stationary_queue,
+    add_quantiles,
     histogram_quantile,
-    mean_delay_probability,
     merge_and_clear,
-    response_quantile,
-    sustained_utilization,
+    share_within,
 )
+
+_NS_PER_SECOND = 1e9
 
 
 class LoadSampleRow(Record):
@@ -38,42 +39,39 @@ class LoadSampleRow(Record):
     oldest_message_age_s: Float64
 
 
-@kernel
-def _uncongested_queue(row: Any) -> tuple[float, float, float]:
-    """Return the M/M/c queue of a backend without a backlog: probability of a delay, service rate, drain rate.
+@inlined
+def _rounded(seconds: float) -> float:
+    """Return a time to the nanosecond, so that no library's exponential can be told from another's."""
+    return float(np.floor(seconds * _NS_PER_SECOND + 0.5) / _NS_PER_SECOND)
 
-    Rates are per second.
+
+@kernel
+def _add_backend(load: LoadTables, index: int, histogram: np.ndarray, sample: Any, is_only: bool) -> None:
+    """Add a backend's uncongested requests to the histogram of its flow; the percentiles are those of the curve if it
+    `is_only`.
     """
-    service_rate = 1.0 / row.service_s
-    completions = row.uncongested_task_s * row.rate_per_task
-    servers = row.uncongested_task_s / row.uncongested_s * max(row.vcpu, 1.0)
-    offered = min(row.uncongested_requests / completions, 1.0)
-    utilization = sustained_utilization(servers, offered, completions)
-    delayed = mean_delay_probability(servers, utilization)
-    return delayed, service_rate, completions / row.uncongested_s * (1.0 - utilization)
-
-
-@kernel
-def _add_backend(row: Any, histogram: np.ndarray, sample: Any, is_only: bool) -> None:
-    """Add a backend's uncongested requests to the histogram of its flow; the percentiles are exact if it `is_only`."""
-    if row.uncongested_requests <= 0.0 or row.uncongested_task_s <= 0.0:
+    row = load.backends[index]
+    requests = row.uncongested_requests
+    if requests <= 0.0:
         return
-    if row.cpu_time_s <= 0.0:
-        histogram[0] += row.uncongested_requests
-        return
-    delayed, service_rate, drain_rate = _uncongested_queue(row)
-    add_stationary_queue(histogram, row.uncongested_requests, delayed, service_rate, drain_rate)
+    quantiles = load.service_quantiles[index]
+    congestion = 1.0
+    if row.cpu_time_s > 0.0:
+        utilization = row.sum_utilization / requests
+        congestion = congestion_of(row.routing, row.capacity_vcpu, utilization)
+    response_quantiles(load.curves[index], quantiles, congestion, row, load.times_s)
+    add_quantiles(histogram, requests, load.times_s)
     if is_only:
-        sample.response_time_p50_s = response_quantile(0.50, delayed, service_rate, drain_rate)
-        sample.response_time_p90_s = response_quantile(0.90, delayed, service_rate, drain_rate)
-        sample.response_time_p99_s = response_quantile(0.99, delayed, service_rate, drain_rate)
+        sample.response_time_p50_s = load.times_s[P50]
+        sample.response_time_p90_s = load.times_s[P90]
+        sample.response_time_p99_s = load.times_s[P99]
 
 
 @kernel
 def _response_times(load: LoadTables, index: int, sample: Any) -> None:
     """Set the percentiles of a sample.
 
-    In closed form if one backend answered without a backlog, else from the histogram.
+    They are those of the curve if one backend answered without a backlog, else of the histogram.
     """
     histogram = load.histograms[index]
     active_backends = 0
@@ -87,13 +85,16 @@ def _response_times(load: LoadTables, index: int, sample: Any) -> None:
     b = load.flows[index].first
     while b >= 0:
         row = load.backends[b]
-        _add_backend(row, histogram, sample, active_backends == 1 and not congested)
-        row.uncongested_requests = row.uncongested_s = row.uncongested_task_s = row.congested_requests = 0.0
+        _add_backend(load, b, histogram, sample, active_backends == 1 and not congested)
+        row.uncongested_requests = row.sum_utilization = row.congested_requests = 0.0
         b = row.next
     if np.isnan(sample.response_time_p50_s):
         sample.response_time_p50_s = histogram_quantile(histogram, 0.50)
         sample.response_time_p90_s = histogram_quantile(histogram, 0.90)
         sample.response_time_p99_s = histogram_quantile(histogram, 0.99)
+    sample.response_time_p50_s = _rounded(sample.response_time_p50_s)
+    sample.response_time_p90_s = _rounded(sample.response_time_p90_s)
+    sample.response_time_p99_s = _rounded(sample.response_time_p99_s)
 
 
 @kernel_entry
@@ -127,4 +128,10 @@ def close_sample(load: LoadTables, samples: Table[LoadSampleRow]) -> None:
 @kernel_entry
 def run_quantile(load: LoadTables, index: int, share: float) -> float:
     """Return the response time (s) that `share` of a flow's requests in all closed samples do not exceed; NaN: none."""
-    return float(histogram_quantile(load.run_histograms[index], share))
+    return _rounded(histogram_quantile(load.run_histograms[index], share))
+
+
+@kernel_entry
+def run_share_within(load: LoadTables, index: int, seconds: float) -> float:
+    """Return the share of a flow's requests in all closed samples with a response time of at most `seconds`."""
+    return float(share_within(load.run_histograms[index], seconds))

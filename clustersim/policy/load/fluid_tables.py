@@ -28,6 +28,8 @@ class FlowRow(Record):
     first: Int64
     """Its first backend, that of the newest task set; the others follow in a linked list."""
     timeout_s: Float64
+    burstiness: Float64
+    """Squared coefficient of variation (CV2) of the times between requests."""
     # state and metrics of the last period; NaN: no datapoint
     backlog: Float64
     served: Float64
@@ -68,7 +70,7 @@ class BackendRow(Record):
     next: Int64
     """Of the same flow; -1: the last."""
     vcpu: Float64
-    """Reserved per task."""
+    """Reserved per task; 1 if a task reserves none."""
     memory_mib: Float64
     """Reserved per task."""
     memory_limit_mib: Float64
@@ -82,11 +84,27 @@ class BackendRow(Record):
     processing_s: Float64
     concurrency: Float64
     """Messages a task works on at a time."""
-    # derived from the above by `derive_backend`
+    routing: Int64
+    """The code of the load balancer's algorithm (`response_curves`)."""
+    service_cv2: Float64
+    """CV2 of the service time."""
+    wait_s: Float64
+    """The part of a mean service time that is no CPU time, on a task of at least one vCPU."""
+    # derived from the above and `LoadTables.capacities` by `derive_rates`
+    capacity_vcpu: Float64
+    """VCPUs that a task can use in this period."""
     rate_per_task: Float64
     """Requests or messages per ready task-second; infinite if they need no CPU."""
     service_s: Float64
-    """Service time of one request alone in a task."""
+    """CPU part of the service time of one request alone in a task."""
+    delay_s: Float64
+    """The rest of it."""
+    # the response curve (`response_curves`): of this number of tasks, vCPUs and burstiness
+    curve_tasks: Float64
+    curve_vcpu: Float64
+    curve_burstiness: Float64
+    queue: Float64
+    """Requests in excess of those at work, without the backlog (`random_queues`)."""
     # the last period
     share: Float64
     backlog: Float64
@@ -103,8 +121,8 @@ class BackendRow(Record):
     denied: Float64
     # sums since the last sample: of the times without a backlog, and with one
     uncongested_requests: Float64
-    uncongested_s: Float64
-    uncongested_task_s: Float64
+    sum_utilization: Float64
+    """Over the uncongested requests: stationary utilisation."""
     congested_requests: Float64
 
 
@@ -152,4 +170,9 @@ class LoadTables(NamedTuple):
     last_read: Annotated[Array, np.int64, 2]  # [3, backend]: the times, as last read
     elapsed: Annotated[Array, np.int64, 2]  # [3, backend]: their increase in the current period
     weights: Annotated[Array, np.float64, 1]  # [backend]: BY_TARGETS, or a share of 1; means of that period
+    capacities: Annotated[Array, np.float64, 1]  # [backend]: vCPUs that a ready task can use in that period
+    response_table: Annotated[Array, np.float64, 2]  # of `response_curves.TABLE_SHAPE`, logarithms
+    curves: Annotated[Array, np.float64, 2]  # [backend, CURVE_SIZE]: response times by utilisation
+    service_quantiles: Annotated[Array, np.float64, 2]  # [backend, level]: of service times with mean 1
+    times_s: Annotated[Array, np.float64, 1]  # scratch: a quantile for each level
     sums: Table[LoadSumsRow]  # one scratch row

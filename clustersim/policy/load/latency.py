@@ -59,3 +59,18 @@ def latency_quantile(histogram: Annotated[Array, np.float64, 1], share: float) -
             return float(start + (bucket_start(bucket + 1) - start) * (rank - below) / count)
         below += count
     return float(bucket_start(LATENCY_BUCKETS))
+
+
+@kernel_entry
+def latency_share_within(histogram: Annotated[Array, np.float64, 1], seconds: float) -> float:
+    """Return the share of the recorded times that are at most `seconds`; NaN if there are none."""
+    total = histogram.sum()
+    if total <= 0.0:
+        return np.nan
+    last = latency_bucket(seconds)
+    below = 0.0
+    for bucket in range(last):
+        below += histogram[bucket]
+    start = bucket_start(last)
+    part = (seconds - start) / (bucket_start(last + 1) - start)
+    return float((below + histogram[last] * min(max(part, 0.0), 1.0)) / total)

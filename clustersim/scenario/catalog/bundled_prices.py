@@ -1,4 +1,4 @@
-"""The package's dated snapshot of EC2 and Fargate data, as text columns.
+"""The package's data: the dated snapshot of EC2 and Fargate, and other tables, as text columns.
 
 Decides where the data files are and how they are read; it must not know the meaning of the columns. The catalogue
 and the Fargate prices use it. The files are plain CSV: a region takes about 2 ms, and no heavy module is imported.
@@ -28,7 +28,12 @@ def read_index() -> SnapshotIndex:
     return SnapshotIndex(**json.loads(_FOLDER.joinpath("catalogue.json").read_text(encoding="utf-8")))
 
 
+def read_lines(name: str) -> list[list[str]]:
+    """Return the lines of the data file `name`, the header first, as lists of texts."""
+    return list(csv.reader(_FOLDER.joinpath(name).read_text(encoding="utf-8").splitlines()))
+
+
 def read_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of the data file `name` by column name; missing values are empty texts."""
-    header, *lines = csv.reader(_FOLDER.joinpath(name).read_text(encoding="utf-8").splitlines())
+    header, *lines = read_lines(name)
     return [dict(zip(header, line, strict=True)) for line in lines]

@@ -26,7 +26,6 @@ from clustersim.scenario.sections.deployment import REPLICA_PERCENTS
 from clustersim.scenario.sections.own_keys import OwnServiceKeys, OwnTargetGroupKeys, pick_own_keys
 from clustersim.scenario.sections.scaling import AutoScaling, TargetTracking
 from clustersim.scenario.sections.scenario import (
-    DEFAULT_ROUTING,
     Behavior,
     Service,
     TargetGroup,
@@ -55,21 +54,17 @@ def resolve_target_groups(context: Context) -> dict[str, TargetGroup]:
             context.declare_name("target group", name, block.field_path("Name"))
         if not block.valid or own is None:
             continue
-        if own.load_balancing_algorithm_type == "weighted_random":
-            location = block.field_path("loadBalancingAlgorithmType")
-            context.diagnostics.warn_not_simulated(location, "weighted_random (round_robin replaces it)")
         groups[str(name)] = _build_target_group(str(name), block.value, own)
     return groups
 
 
 def _build_target_group(name: str, value: Mapping[str, Any], own: OwnTargetGroupKeys) -> TargetGroup:
-    """Return a target group from the AWS fields `value` and our keys; `weighted_random` is not simulated."""
-    algorithm = own.load_balancing_algorithm_type
+    """Return a target group from the AWS fields `value` and our keys."""
     return TargetGroup(
         name=name,
         deregistration_delay_ms=own.deregistration_delay,
         initial_health_checks=own.initial_health_checks,
-        routing=DEFAULT_ROUTING if algorithm == "weighted_random" else algorithm,
+        routing=own.load_balancing_algorithm_type,
         slow_start_ms=own.slow_start,
         network=value.get("Protocol") in NETWORK_PROTOCOLS,
         **pick_fields(value, {"interval_ms": "HealthCheckIntervalSeconds"}, MS_PER_SECOND),
@@ -80,15 +75,15 @@ def _build_target_group(name: str, value: Mapping[str, Any], own: OwnTargetGroup
     )
 
 
-def _warn_of_unused_routing(
+def _warn_of_unused_slow_start(
     context: Context, own: OwnServiceKeys, block: CheckedBlock, groups: list[TargetGroup]
 ) -> None:
-    """Warn that a target group's routing has no effect on a fluid load, which all its targets share."""
+    """Warn that the slow start of a target group has no effect on a fluid load."""
     if own.load is None or own.load.model == "exact":
         return
     for group in groups:
-        if group.routing != DEFAULT_ROUTING or group.slow_start_ms:
-            text = f"the routing of target group {group.name} has no effect on a fluid load; add model: exact"
+        if group.slow_start_ms:
+            text = f"slowStart of target group {group.name} has no effect on a fluid load; add model: exact"
             context.diagnostics.warn(block.field_path("load"), text)
 
 
@@ -172,7 +167,7 @@ def _resolve_service(
         else resolve_placement(context, block, definition)
     )
     target_groups = _resolve_target_group_names(context, block, definition, groups)
-    _warn_of_unused_routing(context, own, block, [groups[name] for name in target_groups])
+    _warn_of_unused_slow_start(context, own, block, [groups[name] for name in target_groups])
     if not block.valid or definition is None or key is None:
         return None
     keys = sorted({key} | updated_definitions.get(block.value["serviceName"], set()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -180,6 +181,41 @@ def distribution_mean(row: Distribution) -> float:
         return row.a * math.gamma(1 + 1 / row.b)
     if row.code == DISTRIBUTION_CODES["empirical"]:
         return sum(row.values) / len(row.values)
+    return row.a
+
+
+def distribution_cv2(row: Distribution) -> float:
+    """Return the squared coefficient of variation of a distribution row; 0 if its mean is 0."""
+    mean = distribution_mean(row)
+    if mean <= 0.0 or row.code == DISTRIBUTION_CODES["constant"]:
+        return 0.0
+    if row.code == DISTRIBUTION_CODES["lognormal"]:
+        return math.expm1(row.b * row.b)
+    if row.code == DISTRIBUTION_CODES["uniform"]:
+        return (row.b - row.a) ** 2 / 12.0 / mean**2
+    if row.code == DISTRIBUTION_CODES["normal"]:
+        return (row.b / mean) ** 2
+    if row.code == DISTRIBUTION_CODES["weibull"]:
+        return math.gamma(1 + 2 / row.b) / math.gamma(1 + 1 / row.b) ** 2 - 1.0
+    if row.code == DISTRIBUTION_CODES["empirical"]:
+        return sum((value - mean) ** 2 for value in row.values) / len(row.values) / mean**2
+    return 1.0  # exponential
+
+
+def distribution_quantile(row: Distribution, share: float) -> float:
+    """Return the value that `share` (above 0, below 1) of a distribution row do not exceed."""
+    if row.code == DISTRIBUTION_CODES["exponential"]:
+        return -row.a * math.log1p(-share)
+    if row.code == DISTRIBUTION_CODES["lognormal"]:
+        return row.a * math.exp(row.b * NormalDist().inv_cdf(share))
+    if row.code == DISTRIBUTION_CODES["uniform"]:
+        return row.a + (row.b - row.a) * share
+    if row.code == DISTRIBUTION_CODES["normal"]:
+        return max(row.a + row.b * NormalDist().inv_cdf(share), 0.0)
+    if row.code == DISTRIBUTION_CODES["weibull"]:
+        return float(row.a * (-math.log1p(-share)) ** (1.0 / row.b))
+    if row.code == DISTRIBUTION_CODES["empirical"]:
+        return row.values[min(int(share * len(row.values)), len(row.values) - 1)]
     return row.a
 
 

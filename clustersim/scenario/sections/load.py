@@ -258,10 +258,6 @@ class WrittenLoad(WrittenSection):
 
     @model_validator(mode="after")
     def _check_costs_of_requests(self) -> WrittenLoad:
-        if self.model == "fluid" and self.service_time is not None:
-            raise value_error(
-                "serviceTime applies to exact requests only", "add model: exact, or leave serviceTime out"
-            )
         if (
             self.model == "exact"
             and "concurrency_per_task" in self.model_fields_set
@@ -286,8 +282,7 @@ class Load(ResolvedSection):
     """The traffic of a service and the cost of a request; `kind` "messages": of the SQS queue that it processes.
 
     `burstiness` is the squared coefficient of variation of the times between requests. `service_time` None is
-    exponential, with the CPU time as its mean. Exact requests only: `concurrency_per_task` 0 is as many requests as
-    keep the task's vCPUs busy.
+    exponential, with the CPU time as its mean. Exact requests only: `concurrency_per_task` 0 is no limit.
     """
 
     kind: Literal["requests", "messages"]

@@ -94,7 +94,7 @@ __all__ = [
 
 LaunchTypeName = Literal["EC2", "FARGATE"]
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
-Routing = Literal["round_robin", "least_outstanding_requests"]
+Routing = Literal["round_robin", "least_outstanding_requests", "weighted_random"]
 
 DEFAULT_NETWORK_MODE: NetworkMode = "bridge"  # botocore: RegisterTaskDefinition.networkMode, on Linux
 DEFAULT_ROUTING: Routing = "round_robin"

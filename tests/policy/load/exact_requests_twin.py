@@ -13,6 +13,7 @@ import numpy as np
 
 from clustersim.engine.random_streams import sample, uniform
 from clustersim.policy.load import exact_tables
+from clustersim.policy.load.response_curves import LEAST_OUTSTANDING
 from tests.policy.load.exact_stream import KEYS, StreamSpec, TaskKind
 
 
@@ -101,7 +102,7 @@ class Twin:
         if not pool_tasks:
             self.refused.append(at_s)
             return
-        if spec.routing == exact_tables.LEAST_OUTSTANDING:
+        if spec.routing == LEAST_OUTSTANDING:
             task = min(pool_tasks, key=lambda each: len(each.outstanding(at_s)))
         else:
             task = self.next_in_turn(pool_tasks, at_s)

@@ -12,8 +12,10 @@ import numpy as np
 from clustersim.engine.array_block import pointer
 from clustersim.engine.random_streams import EXPONENTIAL
 from clustersim.policy.load import exact_tables, load_series
-from clustersim.policy.load.exact_requests import advance_streams, start_streams
+from clustersim.policy.load.exact_arrivals import start_streams
+from clustersim.policy.load.exact_requests import advance_streams
 from clustersim.policy.load.latency import LATENCY_BUCKETS, latency_quantile
+from clustersim.policy.load.response_curves import ROUND_ROBIN
 
 KEYS = {"arrival_key": 1, "service_key": 2, "route_key": 3, "denial_key": 4}
 
@@ -27,7 +29,7 @@ class Rates:
 
 @dataclass
 class TaskKind:
-    """The cost of a request in the tasks of one set."""
+    """The cost of a request in the tasks of one set; 0 workers: all requests share the CPU."""
 
     scale: float = 1.0
     need: float = 1.0
@@ -51,8 +53,9 @@ class StreamSpec:
     b: float = 0.0
     values: tuple[float, ...] = ()
     timeout_s: float = 1e9
-    routing: int = exact_tables.ROUND_ROBIN
+    routing: int = ROUND_ROBIN
     slow_start_s: float = 0.0
+    burstiness: float = 1.0
     seed: int = 0
 
 
@@ -76,7 +79,7 @@ class ExactStream:
         targets["next"] = np.append(np.arange(1, slots), -1)
         pools = np.zeros(1 + count, exact_tables.SamplePoolRow.dtype)
         pools["turn"] = -1
-        for name in ("code", "a", "b", "timeout_s", "routing", "slow_start_s"):
+        for name in ("code", "a", "b", "timeout_s", "routing", "slow_start_s", "burstiness"):
             streams[name] = getattr(spec, name)
         streams["last_value"] = len(spec.values)
         for name, key in KEYS.items():
@@ -85,13 +88,14 @@ class ExactStream:
         servers["next"] = np.append(np.arange(1, count), -1)
         for row, kind in zip(servers, spec.kinds, strict=True):
             row["scale"], row["cpu_share"], row["workers"] = kind.scale, kind.need, kind.workers
-            row["denied_share"] = kind.denied_share
+            row["denied_share"], row["vcpu"] = kind.denied_share, kind.vcpu
             row["min_stretch"], row["contention"] = kind.min_stretch, kind.need / kind.vcpu
         self.state = exact_tables.RequestTables(
             streams=streams,
             servers=servers,
             targets=targets,
             rings=np.zeros((slots, ring), exact_tables.OutstandingRow.dtype),
+            shares=np.zeros((slots, ring), exact_tables.ShareRow.dtype),
             pools=pools,
             cursors=cursors,
             times=times,

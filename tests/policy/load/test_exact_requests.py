@@ -16,11 +16,10 @@ from clustersim.policy.load.exact_tables import (
     DEREGISTERED,
     ENDED,
     HUNG,
-    LEAST_OUTSTANDING,
     REGISTERED,
     REWEIGHTED,
-    ROUND_ROBIN,
 )
+from clustersim.policy.load.response_curves import LEAST_OUTSTANDING, ROUND_ROBIN, WEIGHTED_RANDOM
 from tests.policy.load.exact_requests_twin import Twin
 from tests.policy.load.exact_stream import ExactStream, Rates, StreamSpec, TaskKind, constant
 
@@ -95,7 +94,7 @@ def outstanding(exact: ExactStream, slot: int) -> list[tuple[float, ...]]:
     if row < 0:
         return []
     target, ring = exact.state.targets[row], exact.state.rings[row]
-    return sorted(tuple(ring[(target["head"] + n) % ring.size].tolist()) for n in range(target["count"]))
+    return sorted(tuple(ring[(target["head"] + n) % ring.size].tolist())[:5] for n in range(target["count"]))
 
 
 @pytest.mark.slow
@@ -157,6 +156,17 @@ def test_least_outstanding_fills_the_least_loaded_target() -> None:
     assert 0 < shares(exact, 3)[2] < min(before[:2])
     exact.period(30_000)
     assert max(shares(exact, 3)) - min(shares(exact, 3)) <= 1
+
+
+def test_weighted_random_chooses_evenly() -> None:
+    """Of 1,000 requests each of four tasks gets 250, give or take 4 standard deviations (14 each)."""
+    exact = ExactStream(
+        StreamSpec(constant(100.0), [TaskKind(scale=3_600.0)], code=CONSTANT, routing=WEIGHTED_RANDOM)
+    )
+    exact.open(4)
+    requests = exact.period(10_000)["requests"]
+    assert shares(exact, 4) == pytest.approx([requests / 4] * 4, abs=55)
+    assert len(set(shares(exact, 4))) > 1
 
 
 @pytest.mark.slow

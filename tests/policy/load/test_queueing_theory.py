@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from clustersim.engine.random_streams import CONSTANT, EXPONENTIAL, LOGNORMAL
-from clustersim.policy.load.exact_tables import LEAST_OUTSTANDING, ROUND_ROBIN
-from clustersim.policy.load.response_times import delay_probability
+from clustersim.policy.load.response_curves import LEAST_OUTSTANDING, ROUND_ROBIN, delay_probability
 from tests.policy.load.exact_stream import ExactStream, StreamSpec, TaskKind, constant
 
 pytestmark = pytest.mark.compiled  # a hundred thousand requests each

@@ -78,9 +78,9 @@ def test_every_key(tmp_path: Path) -> None:
             "load: model: exact applies to requests, not to messages; leave model out, or write requestsPerSecond",
         ),
         (
-            f"{FLUID}, serviceTime: 80ms",
+            "messagesPerSecond: 1, processingTime: 1s, serviceTime: 2s",
             "",
-            "load: serviceTime applies to exact requests only; add model: exact, or leave serviceTime out",
+            "load: serviceTime applies to requests, not to messages; leave it out, or write requestsPerSecond",
         ),
         (
             f"{EXACT}, serviceTime: 5ms",
@@ -116,16 +116,22 @@ def test_problems_have_a_location_and_a_hint(tmp_path: Path, load: str, group: s
 
 
 def test_keys_without_effect_are_warned_of(tmp_path: Path) -> None:
-    """All targets of a fluid share one queue, so slow start and routing change nothing there."""
-    for group in ("slowStart: 60s", "loadBalancingAlgorithmType: least_outstanding_requests"):
-        (warning,) = read(tmp_path, FLUID, group).warnings
-        assert "services.web.load" in warning
-        assert "add model: exact" in warning
+    """A fluid deals out evenly, so slow start changes nothing there."""
+    (warning,) = read(tmp_path, FLUID, "slowStart: 60s").warnings
+    assert "services.web.load" in warning
+    assert "add model: exact" in warning
 
 
-def test_the_third_routing_algorithm_is_not_simulated(tmp_path: Path) -> None:
-    """The third algorithm of an ALB."""
-    scenario = read(tmp_path, EXACT, "loadBalancingAlgorithmType: weighted_random")
-    (warning,) = scenario.warnings
-    assert "weighted_random (round_robin replaces it) is not simulated yet" in warning
-    assert scenario.target_groups[0].routing == "round_robin"
+@pytest.mark.parametrize("routing", ["round_robin", "least_outstanding_requests", "weighted_random"])
+@pytest.mark.parametrize("load", [EXACT, FLUID])
+def test_both_models_know_the_three_algorithms(tmp_path: Path, routing: str, load: str) -> None:
+    scenario = read(tmp_path, load, f"loadBalancingAlgorithmType: {routing}")
+    assert scenario.warnings == ()
+    assert scenario.target_groups[0].routing == routing
+
+
+def test_a_fluid_takes_a_service_time_and_bursts(tmp_path: Path) -> None:
+    written = "requestsPerSecond: {constant: 10, burstiness: 4}, cpuTimePerRequest: 20ms, serviceTime: 50ms"
+    load = read(tmp_path, written).services[0].load
+    assert load is not None and load.service_time is not None
+    assert (load.model, load.burstiness, load.service_time.a) == ("fluid", 4.0, 50.0)
