@@ -32,7 +32,7 @@ def at(clock: str) -> str:
 
 def four_instances(first: int, last: int) -> Block:
     """Four m4.xlarge from minute `first` of the run to minute `last`, without anything that runs on them."""
-    group = provider(count=4 if first == 0 else 0, kind="m4.xlarge")
+    group = provider(count=4 if first == 0 else 0, kind="m4.xlarge", most=4)
     sizes = [(first, 4)] if first else []
     sizes += [(last, 0)]
     resize = [
@@ -100,7 +100,7 @@ def test_a_broken_hour_counts_for_its_part(tmp_path: Path) -> None:
         "90m",
         "1d",
         pricing=pricing,
-        capacityProviders=[provider(count=0, kind="m4.xlarge")],
+        capacityProviders=[provider(count=0, kind="m4.xlarge", most=4)],
     )
     assert ran.summary["cost_usd"] == pytest.approx(15 + 0.36)
     assert ran.summary["cost_usd_commitment_unused"] == pytest.approx(15 + 0.36)
