@@ -18,7 +18,8 @@ def due_services() -> tuple[DueServices, Any, Any]:
     counters = SimpleNamespace(dirty_services=0, controllers_to_wake=0)
     rows = np.zeros(4, [("dirty", "i8"), ("steady", "i8")])
     rows["steady"] = 1
-    state = SimpleNamespace(counters=counters, services=rows, dirty=np.zeros(4, np.int64))
+    services = SimpleNamespace(rows=rows, dirty=np.zeros(4, np.int64))
+    state = SimpleNamespace(counters=counters, services=services)
     agendas = create_agendas(simpy.Environment())
     return DueServices(cast(Any, SimpleNamespace(state=state)), agendas), state, agendas.scheduler
 
@@ -28,11 +29,11 @@ def test_marked_later_and_reported_services_are_due_once() -> None:
     due, state, _ = due_services()
     due.mark(np.array([0]))
     due.reconcile_at(1, 40)
-    state.dirty[0], state.counters.dirty_services, state.services["dirty"][2] = 2, 1, 1
+    state.services.dirty[0], state.counters.dirty_services, state.services.rows["dirty"][2] = 2, 1, 1
     state.counters.controllers_to_wake = WAKE_SCHEDULER | WAKE_CAPACITY
     assert due.take(40) == {0, 1, 2}
     assert due.take(40) == set()
-    assert state.services["dirty"].sum() == 0
+    assert state.services.rows["dirty"].sum() == 0
     assert state.counters.controllers_to_wake == WAKE_CAPACITY
 
 
@@ -42,5 +43,5 @@ def test_a_dirty_service_is_taken_from_compiled_code() -> None:
     due.mark(np.array([0]))
     due.mark_dirty(1)
     due.unmark(0)
-    assert state.services["steady"].tolist() == [1, 0, 1, 1]
+    assert state.services.rows["steady"].tolist() == [1, 0, 1, 1]
     assert due.take(0) == {1}

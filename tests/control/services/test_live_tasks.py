@@ -36,13 +36,13 @@ def test_a_stopping_task_is_not_live_and_a_protected_one_may_not_be_stopped(tmp_
         int(StopCode.UserInitiated),
         int(StoppedReason.STOPPED_BY_USER),
     )
-    cluster.state.tasks["protected_until"][slots[1]] = 90_000
+    cluster.state.tasks.rows["protected_until"][slots[1]] = 90_000
     live = live_tasks(cluster, record, record.deployments)
     assert live.tolist() == [slots[3], slots[2], slots[1]]
     assert count_live(cluster, record.primary) == 3
     assert unprotected(cluster, live, 60_000).tolist() == [slots[3], slots[2]]
     assert healthy_tasks(cluster, np.concatenate([slots[:1], live])).tolist() == [False, True, True, True]
-    kept = int(cluster.state.tasks["task_id"][slots[3]])
-    zone = int(cluster.state.tasks["zone"][slots[3]])
+    kept = int(cluster.state.tasks.rows["task_id"][slots[3]])
+    zone = int(cluster.state.tasks.rows["zone"][slots[3]])
     assert slots[3] not in stoppable_in_zone(cluster, record, zone, kept, 60_000)
     assert slots[3] in stoppable_in_zone(cluster, record, zone, NEVER, 60_000)
