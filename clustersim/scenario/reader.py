@@ -44,7 +44,7 @@ DEFAULTS: Mapping[str, Any] = {
     "pricing": {
         "fargateSpotFactor": 0.33,
         "ebsUsdPerGibMonth": 0.08,
-        "managedInstancesFee": 0.12,
+        "managedInstancesFee": None,
         "operations": {"usdPerInstanceMonth": 0},
     },
     "cluster": {

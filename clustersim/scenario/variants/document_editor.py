@@ -78,10 +78,15 @@ class WorkloadEntry:
             ]
 
     def move_to(self, provider: str | None, *, keep_placement: bool) -> None:
-        """Move it to one capacity provider; None removes its capacity. `keep_placement` keeps its placement rules."""
+        """Move it to one capacity provider; None removes its capacity. `keep_placement` keeps its placement rules.
+
+        A daemon service takes no strategy: it runs on all container instances, by its launch type.
+        """
         for key in _CAPACITY_KEYS if keep_placement else (*_CAPACITY_KEYS, *_PLACEMENT_KEYS):
             self.block.pop(key, None)
-        if provider is not None:
+        if provider is not None and self.is_daemon:
+            self.block["launchType"] = "EC2"
+        elif provider is not None:
             self.block["capacityProviderStrategy"] = [{"capacityProvider": provider, "weight": 1}]
 
 

@@ -26,7 +26,7 @@ OWN: dict[str, dict[str, Any]] = {
     "services": {"load": None, "autoScaling": None},
     "taskDefinitions": {"revision": None, "behavior": None},
     "capacityProviders": {"autoScalingGroupProvider": {"autoScalingGroup": None}},
-    "autoScalingGroups": {"instanceTypes": None},
+    "autoScalingGroups": {"instanceTypes": None, "suspendedProcesses": None},
     "targetGroups": {"deregistrationDelay": None},
 }
 ANSWERS = {
