@@ -219,7 +219,7 @@ def test_a_host_with_only_stopping_tasks_is_empty_for_managed_scaling_and_protec
 
     Its task stops from 1:00 for an hour. The datapoints of 1:00 to 1:14 are low, so the scale-in is at 1:15.
     """
-    managed = provider(count=2, launchTime="90s")
+    managed = provider(count=2, minSize=0, launchTime="90s")
     managed["autoScalingGroupProvider"]["managedScaling"] = {"targetCapacity": 100}
     managed["autoScalingGroupProvider"]["managedTerminationProtection"] = "ENABLED"
     written = world(
