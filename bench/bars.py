@@ -181,6 +181,38 @@ def starts(suite: Suite, _: bool) -> Rows:
     return rows
 
 
+def shop(suite: Suite, quick: bool) -> Rows:
+    """Measure a month of the web shop: per simulated minute, and in units of importing what it stands on."""
+    days = 7 if quick else 30
+    results = suite.directory / "results"
+    argv = [
+        *CLUSTERSIM,
+        "run",
+        str(HERE.parent / "scenarios" / "web-shop.yaml"),
+        "--set",
+        f"duration={days}d",
+    ]
+    month = Program(
+        f"clustersim, web-shop, {days} days",
+        [*argv, "--out", str(results), "--quiet"],
+        results / "web-shop",
+        3,
+    )
+    imports = Program(
+        "import numpy, pyarrow, simpy", [sys.executable, "-c", "import numpy, pyarrow, simpy"], rounds=5
+    )
+    suite.programs |= {program.title: program for program in (month, imports)}
+
+    def rows() -> list[Row]:
+        per_minute_us = month.simulation / (days * 24 * 60) * 1e6
+        return [
+            Row("web shop: a simulated minute", per_minute_us, "us", ("<=", 300)),
+            Row(f"web shop: {days} days / {imports.title}", month.cpu / imports.cpu, "x", ("<=", 70)),
+        ]
+
+    return rows
+
+
 def memory(suite: Suite, quick: bool) -> Rows:
     """Measure the growth of memory with ten times as many finished tasks."""
     few, many = (20_000, 200_000) if quick else (100_000, 1_000_000)
@@ -213,7 +245,7 @@ def main() -> None:
     quick = arguments.quick
     suite = Suite(HERE.parent / "build" / "bench")
     suite.directory.mkdir(parents=True, exist_ok=True)
-    parts = [part(suite, quick) for part in (starts, churn, memory, months, giant)]
+    parts = [part(suite, quick) for part in (starts, churn, memory, shop, months, giant)]
     print("Filling the cache of compiled kernels ...", flush=True)
     Suite(suite.directory).clustersim(1_000, 20_000, 1).run()
     suite.run()

@@ -27,7 +27,8 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     by_title = {}
     for row in rows:
         if row.bar is not None:
-            figure = {"s": row.measured / floor_s, "/s": 1e6 / (row.measured * floor_s)}.get(
+            in_floors = row.measured / floor_s
+            figure = {"s": in_floors, "us": in_floors, "/s": 1e6 / (row.measured * floor_s)}.get(
                 row.unit, row.measured
             )
             by_title[row.title] = float(f"{figure:.3g}")

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import simpy
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.standalone_tasks.task_arrivals import TaskArrivals
-from clustersim.engine.agenda import Agenda, next_instant
+from clustersim.engine.agenda import next_instant
 from clustersim.world.calendar import CONTROLLER_DUE, FOREVER, NEEDS_ARRIVALS, NEEDS_ROOM, advance
 from clustersim.world.scheduling.provisioning import has_room
 from clustersim.world.state.counters import WAKE_CAPACITY, WAKE_SCHEDULER
@@ -32,7 +33,9 @@ class CalendarDriver:
         world: World,
         env: simpy.Environment,
         end_ms: int,
+        arrivals: TaskArrivals,
         recorders: tuple[Callable[[], None], Callable[[], None]],
+        agendas: Agendas,
         stepwise: bool,
     ) -> None:
         self.world = world
@@ -40,10 +43,8 @@ class CalendarDriver:
         self.end_ms = end_ms
         self.flush_ended, self.flush_events = recorders
         self.stepwise = stepwise
-        self.arrivals: TaskArrivals
-        self.agenda: Agenda
-        self.scheduler: Agenda
-        self.capacity: Agenda
+        self.arrivals = arrivals
+        self._agendas = agendas
 
     def act(self, now: int) -> None:
         """Process all entries due before the next SimPy event."""
@@ -61,17 +62,17 @@ class CalendarDriver:
                 break
         clock = self.world.state.clock
         counters = self.world.state.counters
-        if counters.events > self.world.state.events.size // 2:
+        if counters.events > self.world.state.outputs.events.size // 2:
             self.flush_events()
         reached = int(clock.reached)
         if outcome == CONTROLLER_DUE and reached <= now:
             requested = int(counters.controllers_to_wake)
             if requested & WAKE_CAPACITY:
-                self.capacity.wake_now()
+                self._agendas.capacity.wake_now()
             if requested & WAKE_SCHEDULER:
-                self.scheduler.wake_now()
+                self._agendas.scheduler.wake_now()
         elif reached < min(self.end_ms, FOREVER):
-            self.agenda.wake_at(reached)
+            self._agendas.calendar.wake_at(reached)
 
     def _make_room(self) -> None:
         """Write out the buffers of ended tasks and instances if they are full, then grow the other tables that are."""
@@ -79,6 +80,6 @@ class CalendarDriver:
         self.flush_ended()
         if (
             not has_room(self.world.core, MIN_FREE_ROWS)
-            or state.terminated_instances.size - state.counters.terminated_instances < 1
+            or state.outputs.terminated_instances.size - state.counters.terminated_instances < 1
         ):
             self.world.make_room(MIN_FREE_ROWS, 64)

@@ -2,8 +2,9 @@
 
 Every concern has one agenda. `wake_now` schedules it at the current instant, `wake_at` at a later one; scheduled
 twice for one instant, it acts once. The rank is the SimPy priority of its events, so concerns due at the same
-instant act in the order of `simulation.ORDER`. A concern may wake an earlier one within an instant; the number of
-rounds per instant is limited. This module has no dependency on ECS.
+instant act in the order of their ranks. A concern may wake an earlier one within an instant; the number of
+rounds per instant is limited. An agenda exists before the controller it calls, so that controllers which wake each
+other are constructed whole. This module has no dependency on ECS.
 """
 
 from __future__ import annotations
@@ -32,17 +33,23 @@ class _Alarm:
 
 
 class Agenda:
-    """The due instants of one concern, and the function that is called at them."""
+    """The due instants of one concern, and the function that is called at them, which is bound once."""
 
-    def __init__(self, env: simpy.Environment, rank: int, name: str, act: Callable[[int], None]) -> None:
+    def __init__(self, env: simpy.Environment, rank: int, name: str) -> None:
         self.env = env
         self.rank = rank
         self.name = name
         self.acts = 0
-        self._act = act
+        self._act: Callable[[int], object] | None = None
         self._due: set[int] = set()
         self._instant = -1
         self._rounds = 0
+
+    def bind(self, act: Callable[[int], object]) -> None:
+        """Call `act` at the due instants."""
+        if self._act is not None:
+            raise ValueError(f"{self.name} is bound already")
+        self._act = act
 
     def wake_now(self) -> None:
         """Act once at the current instant, in the order of ranks."""
@@ -68,6 +75,8 @@ class Agenda:
         if self._rounds > ROUNDS_PER_INSTANT:
             raise NoFixedPoint(f"{self.name} was woken {self._rounds} times at {now} ms")
         self.acts += 1
+        if self._act is None:
+            raise ValueError(f"{self.name} is due and calls nothing")
         self._act(now)
 
 

@@ -14,11 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 import numpy as np
 
 from clustersim.engine.records import Scalars
+
+T = TypeVar("T")
+Part = Annotated[T, "part"]
+"""Declares a field that is a block itself, `tasks: Part[TaskTables]`: `state.tasks` in a kernel is a pointer into the
+same memory, and `state.tasks.rows` reads one descriptor. Without `Part` a kernel gets the descriptors of all arrays of
+the block."""
 
 WORD = 8
 DESCRIPTOR_WORDS = 5  # owner, parent, number of items, item size, address; then shape and strides
@@ -47,6 +53,7 @@ class Field(NamedTuple):
     name: str
     kind: ArrayKind | type
     offset: int  # bytes from the beginning of the block
+    is_part: bool  # kernels read a pointer to it
 
 
 def array_kind(hint: Any) -> ArrayKind | None:
@@ -63,8 +70,9 @@ def layout(block: type) -> tuple[Field, ...]:
     fields = []
     words = 0
     for name, hint in get_type_hints(block, include_extras=True).items():
-        kind = array_kind(hint) or hint
-        fields.append(Field(name, kind, words * WORD))
+        is_part = getattr(hint, "__metadata__", None) == Part.__metadata__
+        kind = array_kind(hint) or (hint.__origin__ if is_part else hint)
+        fields.append(Field(name, kind, words * WORD, is_part))
         words += _words_of(kind)
     return tuple(fields)
 

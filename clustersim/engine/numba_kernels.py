@@ -60,7 +60,10 @@ class PointerType(types.Type):
     """The numba type of a `Pointer`: the names, types and places of the descriptors of its fields."""
 
     def __init__(self, block: type) -> None:
-        self.fields = [(field.name, numba_type(field.kind), field.offset) for field in layout(block)]
+        self.fields = [
+            (field.name, (argument_type if field.is_part else numba_type)(field.kind), field.offset)
+            for field in layout(block)
+        ]
         # A digest for a name: it becomes part of the symbol of every kernel, and numba spells out whole tables.
         words = repr([(name, str(kind), offset) for name, kind, offset in self.fields])
         super().__init__(name=f"{block.__name__}_{hashlib.sha256(words.encode()).hexdigest()[:16]}")
@@ -160,9 +163,15 @@ def _type_of_pointer(pointer: Pointer, _: Any) -> PointerType:
 @cache
 def _pointer_type(block: type) -> PointerType:
     kind = PointerType(block)
-    for name, _, _ in kind.fields:
-        _make_readable(name)
+    _make_all_readable(kind)
     return kind
+
+
+def _make_all_readable(kind: PointerType) -> None:
+    for name, of_field, _ in kind.fields:
+        _make_readable(name)
+        if isinstance(of_field, PointerType):
+            _make_all_readable(of_field)
 
 
 @register_model(PointerType)
@@ -191,8 +200,10 @@ def _read_field(_: Any, pointer: PointerType, number: Any) -> Any:
 
 
 def load_field(context: Any, builder: Any, address: Any, kind: Any, offset: int) -> Any:
-    """Write the instructions that load a field's descriptor(s); invariant, as kernels never replace an array."""
+    """Write the instructions that load a field's descriptor(s), or that compute the address of a part."""
     at = builder.gep(address, [ir.Constant(ir.IntType(64), offset)])
+    if isinstance(kind, PointerType):
+        return at
     return builder.load(builder.bitcast(at, context.get_value_type(kind).as_pointer()))
 
 

@@ -7,15 +7,14 @@ random numbers). A stream's key is derived from its name, not from a position in
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
-from collections.abc import Sequence
 
 import numpy as np
 
 from clustersim.engine.compiled import inlined, kernel
 
-GENERATOR = "splitmix64-address/1, numpy Philox"
+GENERATOR = "splitmix64-address/2, numpy Philox"
 """The name of the generator in manifests; another generator gives other numbers."""
 
 CONSTANT, EXPONENTIAL, LOGNORMAL, UNIFORM, NORMAL, WEIBULL, EMPIRICAL = range(7)
@@ -31,20 +30,12 @@ DISTRIBUTION_CODES = {
 
 
 def stream_key(seed: int, replication: int, name: str) -> np.uint64:
-    """Return the 64-bit key of the stream `name` in replication `replication` of `seed`."""
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(replication, zlib.crc32(name.encode())))
-    return np.uint64(sequence.generate_state(1, np.uint64)[0])
+    """Return the 64-bit key of the stream `name` in replication `replication` of `seed`.
 
-
-def clashing_names(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return pairs of stream names that would share a key (CRC-32 is short); the caller must reject them."""
-    seen: dict[int, str] = {}
-    clashes = []
-    for name in names:
-        key = zlib.crc32(name.encode())
-        if seen.setdefault(key, name) != name:
-            clashes.append((seen[key], name))
-    return clashes
+    The key is a cryptographic digest (BLAKE2b): two names share a key with a probability of 1 in 10^19.
+    """
+    digest = hashlib.blake2b(f"{seed}/{replication}/{name}".encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little"))
 
 
 @inlined

@@ -101,13 +101,13 @@ _INSTANCE_FAILURE = int(TerminationReason.INSTANCE_FAILURE)
 def create_arrival(state: State, now: int) -> None:
     """Create one copy of the next arrival, a task of RunTask, and try to place it."""
     counters = state.counters
-    a = state.arrivals[counters.next_arrival]
+    a = state.calendar.arrivals[counters.next_arrival]
     row = int(a.set)
     item_row = choose_strategy_item(state, row)
-    s = state.sets[row]
+    s = state.sets.rows[row]
     ordinal = a.ordinal + counters.arrival_copy
     slot = create_task(state, row, item_row, int(a.resource_shape) + item_row - s.first_item, ordinal, now)
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.reference = a.reference
     if a.duration == DRAWN:
         t.duration = draw_duration(state, s.duration, s.duration_key, ordinal, 0)
@@ -115,8 +115,8 @@ def create_arrival(state: State, now: int) -> None:
         t.duration = a.duration
     identity = t.task_id
     try_place(state, slot, now)
-    if state.tasks[slot].task_id != identity:  # its placement failed at once
-        state.strategy_items[item_row].refused += 1
+    if state.tasks.rows[slot].task_id != identity:  # its placement failed at once
+        state.sets.strategy_items[item_row].refused += 1
     counters.arrival_copy += 1
     if counters.arrival_copy >= a.copies:
         counters.arrival_copy = 0
@@ -127,7 +127,7 @@ def create_arrival(state: State, now: int) -> None:
 @kernel
 def _running_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Process a due entry of a RUNNING task."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if kind == TASK_EXITS:
         exit_task(state, slot, now)
     elif kind == TASK_READY:
@@ -157,13 +157,13 @@ def _pending_entry(state: State, kind: int, slot: int, now: int) -> None:
     elif kind == PULL_ENDS:
         continue_after_pull(state, slot, now)
     elif kind == IMAGE_PULLED:
-        state.tasks[slot].pull_stopped = now
+        state.tasks.rows[slot].pull_stopped = now
 
 
 @kernel
 def _task_entry(state: State, kind: int, slot: int, now: int) -> None:
     """Process a due entry of a task, unless the task has moved on."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.state == RUNNING:
         _running_entry(state, kind, slot, now)
     elif t.state == PENDING and kind <= TASK_STARTED:
@@ -207,12 +207,12 @@ def _instance_entry(state: State, kind: int, slot: int, now: int) -> None:
 def _process_entry(state: State, kind: int, subject: int, serial: int, now: int) -> None:
     """Process one heap entry; drop it if it is stale, that is, if the serial in its slot has moved on."""
     if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS or kind == AGENT_RECONNECTS:
-        h = state.instances[subject]
+        h = state.instances.rows[subject]
         if h.instance_id == serial and h.state != TERMINATED:
             _instance_entry(state, kind, subject, now)
     elif kind == CONTAINER_EXITS or kind == CONTAINER_PULLS:
         slot, position = subject & SLOTS, subject >> CONTAINER_SHIFT
-        t = state.tasks[slot]
+        t = state.tasks.rows[slot]
         if t.task_id != serial:
             return
         if kind == CONTAINER_PULLS:
@@ -220,7 +220,7 @@ def _process_entry(state: State, kind: int, subject: int, serial: int, now: int)
                 pull_dependent(state, slot, position, now)
         elif t.state == RUNNING and ends_task(state, slot, position, now):
             exit_task(state, slot, now)
-    elif state.tasks[subject].task_id == serial:
+    elif state.tasks.rows[subject].task_id == serial:
         if kind == TASK_INTERRUPTED or kind == TASK_RETIRED:
             handle_fargate_reclaim(state, kind, subject, now)
         else:
@@ -230,10 +230,10 @@ def _process_entry(state: State, kind: int, subject: int, serial: int, now: int)
 @kernel
 def _room_for(state: State, kind: int, subject: int) -> bool:
     """Return whether the arrays have room for what an entry may do."""
-    tasks = ROOM_PER_ENTRY + state.daemons.size
+    tasks = ROOM_PER_ENTRY + state.services.daemons.size
     if kind <= IMAGES_CLEANED or kind == INSTANCE_REGISTERS:
-        tasks += 2 * state.instances[subject].task_count + state.counters.assigned_tasks
-        if state.terminated_instances.size - state.counters.terminated_instances < 1:
+        tasks += 2 * state.instances.rows[subject].task_count + state.counters.assigned_tasks
+        if state.outputs.terminated_instances.size - state.counters.terminated_instances < 1:
             return False
     return has_room(state, tasks)
 
@@ -250,12 +250,12 @@ def advance(state: State, now: int, limit: int) -> int:
     counters = state.counters
     clock.now = max(clock.now, now)
     while True:
-        if counters.next_arrival == state.arrivals.size and counters.arrivals_left > 0:
+        if counters.next_arrival == state.calendar.arrivals.size and counters.arrivals_left > 0:
             return NEEDS_ARRIVALS
-        due = state.heap[0, 0] if counters.heap_size > 0 else FOREVER
+        due = state.calendar.heap[0, 0] if counters.heap_size > 0 else FOREVER
         arrival = (
-            state.arrivals[counters.next_arrival].at
-            if counters.next_arrival < state.arrivals.size
+            state.calendar.arrivals[counters.next_arrival].at
+            if counters.next_arrival < state.calendar.arrivals.size
             else FOREVER
         )
         at = min(due, arrival)
@@ -278,12 +278,12 @@ def advance(state: State, now: int, limit: int) -> int:
             return IDLE
         clock.now = max(clock.now, at)
         if due <= arrival:
-            kind = state.heap[0, 1] >> RANK_SHIFT
-            subject = state.heap[0, 2]
+            kind = state.calendar.heap[0, 1] >> RANK_SHIFT
+            subject = state.calendar.heap[0, 2]
             if not _room_for(state, kind, subject):
                 return NEEDS_ROOM
-            serial = state.heap[0, 3]
-            pop(state.heap, counters.heap_size)
+            serial = state.calendar.heap[0, 3]
+            pop(state.calendar.heap, counters.heap_size)
             counters.heap_size -= 1
             counters.entries_done += 1
             _process_entry(state, kind, subject, serial, clock.now)

@@ -11,6 +11,12 @@ from clustersim.engine.agenda import ROUNDS_PER_INSTANT, Agenda, next_instant
 from clustersim.errors import NoFixedPoint
 
 
+def bound_agenda(env: simpy.Environment, rank: int, name: str, act: Callable[[int], object]) -> Agenda:
+    agenda = Agenda(env, rank, name)
+    agenda.bind(act)
+    return agenda
+
+
 class RecordingEnvironment:
     """An environment with agendas that record when they act."""
 
@@ -18,7 +24,8 @@ class RecordingEnvironment:
         self.env = simpy.Environment()
         self.acts: list[tuple[str, int]] = []
         self.agendas = {
-            name: Agenda(self.env, 10 + rank, name, self._record(name)) for rank, name in enumerate(names)
+            name: bound_agenda(self.env, 10 + rank, name, self._record(name))
+            for rank, name in enumerate(names)
         }
 
     def _record(self, name: str) -> Callable[[int], None]:
@@ -49,7 +56,7 @@ def test_a_later_controller_may_wake_an_earlier_one_in_the_same_instant() -> Non
     """The scheduler stops a task, and the calendar must process the freed resources."""
     environment = RecordingEnvironment("calendar")
     calendar = environment.agendas["calendar"]
-    scheduler = Agenda(
+    scheduler = bound_agenda(
         environment.env,
         11,
         "scheduler",
@@ -72,7 +79,7 @@ def test_a_wake_while_acting_is_a_second_round() -> None:
         if len(rounds) < 3:
             agenda.wake_now()
 
-    agenda = Agenda(environment.env, 10, "self", act)
+    agenda = bound_agenda(environment.env, 10, "self", act)
     agenda.wake_at(4)
     environment.env.run(until=10)
     assert rounds == [4, 4, 4]
@@ -81,7 +88,7 @@ def test_a_wake_while_acting_is_a_second_round() -> None:
 def test_controllers_that_wake_each_other_for_ever_are_stopped() -> None:
     """Without a bound the clock and the program would stand still."""
     environment = RecordingEnvironment()
-    agenda = Agenda(environment.env, 10, "restless", lambda now: agenda.wake_now())
+    agenda = bound_agenda(environment.env, 10, "restless", lambda now: agenda.wake_now())
     agenda.wake_at(1)
     with pytest.raises(NoFixedPoint, match=f"restless was woken {ROUNDS_PER_INSTANT + 1} times at 1 ms"):
         environment.env.run(until=10)
@@ -90,7 +97,7 @@ def test_controllers_that_wake_each_other_for_ever_are_stopped() -> None:
 def test_rounds_are_counted_for_each_instant() -> None:
     """Acting at ten thousand instants is not an endless loop."""
     environment = RecordingEnvironment()
-    agenda = Agenda(environment.env, 10, "clock", lambda now: agenda.wake_at(now + 1))
+    agenda = bound_agenda(environment.env, 10, "clock", lambda now: agenda.wake_at(now + 1))
     agenda.wake_at(0)
     environment.env.run(until=ROUNDS_PER_INSTANT * 3)
     assert agenda.acts == ROUNDS_PER_INSTANT * 3
@@ -111,3 +118,18 @@ def test_the_next_instant_is_that_of_the_next_event_or_the_end() -> None:
     environment.agendas["first"].wake_at(40)
     assert next_instant(environment.env, 100) == 40
     assert next_instant(environment.env, 30) == 30
+
+
+def test_an_agenda_is_bound_once() -> None:
+    """It exists before the controller that it calls; a second controller would silently replace the first."""
+    environment = RecordingEnvironment("first")
+    with pytest.raises(ValueError, match="first is bound already"):
+        environment.agendas["first"].bind(lambda now: None)
+
+
+def test_an_agenda_that_is_due_must_be_bound() -> None:
+    """A concern left out of the wiring is a defect, and raises at its first instant."""
+    environment = RecordingEnvironment()
+    Agenda(environment.env, 10, "forgotten").wake_at(3)
+    with pytest.raises(ValueError, match="forgotten is due and calls nothing"):
+        environment.env.run(until=10)

@@ -130,7 +130,7 @@ def test_a_failing_kernel_tells_its_name_and_its_cause(back_end: BackEnd, tmp_pa
     with using(back_end):
         world = small_world(tmp_path)
         slot = start_service(world, 1)[0]
-        world.state.tasks[slot]["state"] = TaskState.ACTIVATING
+        world.state.tasks.rows[slot]["state"] = TaskState.ACTIVATING
         with pytest.raises(KernelError) as failure:
             stop_tasks(world.core, np.array([slot]), 0, *BY_SCHEDULER)
     message = str(failure.value)

@@ -8,8 +8,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pytest
 
-from clustersim.engine.array_block import ArrayKind, layout, pointer
-from clustersim.engine.compiled import ENTRIES, Array
+from clustersim.engine.array_block import ArrayKind, Part, layout, pointer
+from clustersim.engine.backends import BackEnd
+from clustersim.engine.compiled import ENTRIES, kernel, using
+from clustersim.engine.records import Array
 from clustersim.policy.load import fluid_model, fluid_sampling, fluid_tables, load_series, response_times
 from clustersim.world.scheduling.commands import list_tasks_of_group
 
@@ -39,6 +41,24 @@ class Inner(NamedTuple):
     matrix: Annotated[Array, np.float64, 2]
 
 
+class Whole(NamedTuple):
+    first: Annotated[Array, np.int64, 1]
+    inner: Part[Inner]
+
+
+@kernel
+def change_part(whole: Whole) -> float:
+    """Read and write arrays of a part, and hand the part on."""
+    whole.inner.numbers[1] += whole.first[0]
+    return whole.inner.numbers[1] + matrix_item(whole.inner)
+
+
+@kernel
+def matrix_item(inner: Inner) -> float:
+    """Read an array of a block of its own."""
+    return inner.matrix[1, 0]
+
+
 class Outer(NamedTuple):
     first: Annotated[Array, np.int64, 1]
     inner: Inner
@@ -51,6 +71,22 @@ def test_a_block_lays_its_arrays_end_to_end() -> None:
     assert [field.offset for field in fields] == [0, 56, 56 + 128]
     assert fields[0].kind == ArrayKind(np.dtype(np.int64), 1)
     assert fields[1].kind is Inner
+
+
+def test_a_part_lies_within_its_block() -> None:
+    """It has the same place as a plain tuple would have, and kernels read a pointer to it."""
+    fields = layout(Whole)
+    assert [(field.offset, field.is_part) for field in fields] == [(0, False), (56, True)]
+    assert fields[1].kind is Inner
+
+
+@pytest.mark.parametrize("back_end", [BackEnd.NUMBA, BackEnd.PYTHON])
+def test_a_kernel_reads_and_writes_a_part(back_end: BackEnd) -> None:
+    """The part can be an argument of another kernel: 5 + 3 is stored, and 8 + 0.5 returned."""
+    inner = Inner(np.array([4, 5], np.int32), np.array([[0.0, 0.0], [0.5, 0.0]]))
+    with using(back_end):
+        assert change_part(pointer(Whole(np.array([3]), inner))) == 8.5
+    assert inner.numbers.tolist() == [4, 8]
 
 
 def test_an_array_of_another_kind_is_rejected() -> None:

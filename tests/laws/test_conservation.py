@@ -22,6 +22,7 @@ from tests.harness import (
 from tests.swarm.checks import violations
 
 
+@pytest.mark.slow
 def test_counts_room_and_costs_close_in_an_overloaded_cluster(tmp_path: Path) -> None:
     """Queues, refusals, retries, Fargate and failed instances together; every table is recomputed."""
     ran = run(
@@ -62,6 +63,7 @@ def test_every_requested_task_is_a_row_even_without_any_capacity(tmp_path: Path)
     assert ran.summary["cost_usd"] == 0
 
 
+@pytest.mark.slow
 def test_a_cluster_without_failures_becomes_steady(tmp_path: Path) -> None:
     """Constant demand that fits: after the first minutes there are no starts, stops or events."""
     ran = run(world(nodes=4, duration="1d", services=[service("web", 10), service("api", 5)]), tmp_path)
@@ -87,6 +89,7 @@ def test_two_instances_for_an_hour_cost_two_hours(tmp_path: Path) -> None:
     assert [row["cost_usd"] for row in ran.tasks()] == pytest.approx([hourly / 8] * 8)
 
 
+@pytest.mark.slow
 def test_availability_is_mttf_over_mttf_and_mttr(tmp_path: Path) -> None:
     """Tasks run an exponential time of mean m and take r to restart, so they run a share m / (m + r) of the time.
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.harness import Block, definition, job, on, provider, run, service, world
 
 LIFE = {"distribution": "exponential", "mean": "20m"}
@@ -40,6 +42,7 @@ def _rows(tasks: list[Block]) -> list[Block]:
     return rows
 
 
+@pytest.mark.slow
 def test_two_runs_are_the_same_bytes(tmp_path: Path) -> None:
     """Contract, principle 7: every table and the summary."""
     first, second = run(_busy(), tmp_path / "a"), run(_busy(), tmp_path / "b")
@@ -49,11 +52,13 @@ def test_two_runs_are_the_same_bytes(tmp_path: Path) -> None:
         assert table.path.read_bytes() == second.run.tables[name].path.read_bytes()
 
 
+@pytest.mark.slow
 def test_checking_changes_nothing(tmp_path: Path) -> None:
     """A checked run stops after every instant, an unchecked one stays in compiled code: the results are the same."""
     assert run(_busy(), tmp_path / "a").digests() == run(_busy(), tmp_path / "b", checked=False).digests()
 
 
+@pytest.mark.slow
 def test_another_seed_and_another_replication_are_other_runs(tmp_path: Path) -> None:
     """Otherwise replications would show no random variation."""
     runs = [
@@ -64,6 +69,7 @@ def test_another_seed_and_another_replication_are_other_runs(tmp_path: Path) -> 
     assert len({ran.digests()["tasks"] for ran in runs}) == 3
 
 
+@pytest.mark.slow
 def test_a_service_without_tasks_changes_no_other_service(tmp_path: Path) -> None:
     """Random streams are named, not numbered by position in the file: the service may be first, in between or last."""
     plain = _busy()
@@ -78,6 +84,7 @@ def test_a_service_without_tasks_changes_no_other_service(tmp_path: Path) -> Non
         assert more.rows("container_instances") == bare.rows("container_instances")
 
 
+@pytest.mark.slow
 def test_the_order_of_services_in_the_file_changes_no_random_number(tmp_path: Path) -> None:
     """With capacity for all on Fargate, the reverse order gives every service the same tasks."""
     behavior = {"startupTime": START, "timeToFailure": LIFE}
@@ -89,6 +96,7 @@ def test_the_order_of_services_in_the_file_changes_no_random_number(tmp_path: Pa
         assert _rows(one.tasks(service=name)) == _rows(other.tasks(service=name))
 
 
+@pytest.mark.slow
 def test_random_numbers_are_common_under_another_policy(tmp_path: Path) -> None:
     """Placement changes neither arrivals nor durations of tasks, so options can be compared in pairs."""
 
@@ -105,6 +113,7 @@ def test_random_numbers_are_common_under_another_policy(tmp_path: Path) -> None:
     assert {code for _, _, code in packed} == {0, 1}
 
 
+@pytest.mark.slow
 def test_an_instance_fails_at_the_same_time_whatever_runs_on_it(tmp_path: Path) -> None:
     """A group's n-th instance has its time to failure whatever runs on it."""
     breaking = {"containerInstances": {"timeToFailure": {"distribution": "exponential", "mean": "1h"}}}

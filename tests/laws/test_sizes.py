@@ -20,6 +20,7 @@ def _run_drawn(number: int, directory: Path) -> FinishedRun:
     return run(drawn.written, directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_the_index_over_instances_changes_no_choice(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -31,6 +32,7 @@ def test_the_index_over_instances_changes_no_choice(
     assert scanned.digests() == indexed.digests()
 
 
+@pytest.mark.slow
 def test_small_chunks_lose_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The calendar stops when a chunk of finished tasks is full, and continues when it has been emptied."""
     whole = _run_drawn(1, tmp_path / "whole")
@@ -41,6 +43,7 @@ def test_small_chunks_lose_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert whole.summary["cost_usd"] == pytest.approx(parts.summary["cost_usd"])
 
 
+@pytest.mark.slow
 def test_arrays_grow_under_thousands_of_live_tasks(tmp_path: Path) -> None:
     """5,000 tasks at once with arrays for a thousand: on hosts, waiting, and all ending at one instant."""
     ran = run(

@@ -71,6 +71,7 @@ def _tables_and_events(ran: FinishedRun) -> tuple[Block, list[str]]:
     return digests, sorted(str(row) for row in ran.rows("events"))
 
 
+@pytest.mark.slow
 def test_steady_services_have_the_results_of_the_scheduler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ def test_steady_services_have_the_results_of_the_scheduler(
     assert _tables_and_events(steady) == _tables_and_events(alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(6))
 def test_swarm_scenarios_have_the_results_of_the_scheduler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

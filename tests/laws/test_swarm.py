@@ -24,7 +24,7 @@ from tests.swarm.scenarios import FEATURES, count_features, draw
 SEED = 2026
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", [*(pytest.param(n, marks=pytest.mark.slow) for n in range(15)), 15])
 def test_a_random_scenario_keeps_every_law(number: int, tmp_path: Path) -> None:
     """The invariants hold at every instant, and the tables agree with recomputed counts and prices."""
     violations, _, tasks = check_scenario(SEED, number, tmp_path)
@@ -32,6 +32,7 @@ def test_a_random_scenario_keeps_every_law(number: int, tmp_path: Path) -> None:
     assert tasks >= 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("back_end", "number"),
     [(BackEnd.CHECKED, 2), (BackEnd.CHECKED, 4), (BackEnd.PYTHON, 5), (BackEnd.PYTHON, 11)],
@@ -88,9 +89,9 @@ def _bill_twice(patch: pytest.MonkeyPatch) -> None:
     right = CostLedger.close_interval
 
     def wrong(self: CostLedger, now: int, end: bool) -> None:
-        before = self.world.state.class_ms.copy()
+        before = self.world.state.outputs.class_ms.copy()
         right(self, now, end)
-        self.world.state.class_ms += before
+        self.world.state.outputs.class_ms += before
 
     patch.setattr(CostLedger, "close_interval", wrong)
 
@@ -105,6 +106,7 @@ def _sample_late(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SeriesSampler, "_open", wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", [_lose_a_row, _bill_twice, _sample_late])
 def test_a_planted_bug_is_found(plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scenarios are enough to find a bug that affects every run."""

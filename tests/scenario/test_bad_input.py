@@ -360,6 +360,7 @@ def list_paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, child in children for place in list_paths(child, (*path, key)))]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(list_paths(VALID)), junk=ARBITRARY_VALUES)
 def test_arbitrary_values_are_read_or_refused_without_a_traceback(

@@ -20,7 +20,7 @@ def test_what_ends_at_an_instant_makes_room_for_what_arrives_at_it(tmp_path: Pat
     for _ in range(8):
         run_task(cluster, 0, 10 * SECOND)
     settle(cluster, 10 * SECOND)
-    tasks = cluster.state.tasks[cluster.live_tasks()]
+    tasks = cluster.state.tasks.rows[cluster.live_tasks()]
     assert tasks["created"].tolist() == tasks["placed"].tolist() == [10 * SECOND] * 8
 
 
@@ -32,8 +32,8 @@ def test_queued_tasks_are_placed_before_arrivals(tmp_path: Path) -> None:
         run_task(cluster, 0)
     waited = run_task(cluster, SECOND)
     settle(cluster, 10 * SECOND)
-    assert cluster.state.tasks[waited]["placed"] == 10 * SECOND
-    assert Counter(cluster.state.tasks["state"][cluster.live_tasks()].tolist()) == {
+    assert cluster.state.tasks.rows[waited]["placed"] == 10 * SECOND
+    assert Counter(cluster.state.tasks.rows["state"][cluster.live_tasks()].tolist()) == {
         TaskState.RUNNING: 8,
         TaskState.PROVISIONING: 1,
     }
@@ -56,10 +56,10 @@ def test_it_stops_at_the_end_of_the_instant_at_which_a_controller_must_react(tmp
     late = run_task(cluster, 0, 6 * SECOND)
     assert advance(cluster.core, 0, MINUTE) == CONTROLLER_DUE
     assert cluster.state.clock.reached == 5 * SECOND
-    assert cluster.state.services[0]["running"] == 2
-    assert cluster.state.tasks[late]["state"] == TaskState.RUNNING
+    assert cluster.state.services.rows[0]["running"] == 2
+    assert cluster.state.tasks.rows[late]["state"] == TaskState.RUNNING
     cluster.state.counters.controllers_to_wake = cluster.state.counters.dirty_services = 0
-    cluster.state.services["dirty"] = 0
+    cluster.state.services.rows["dirty"] = 0
     assert advance(cluster.core, 5 * SECOND, MINUTE) == CONTROLLER_DUE  # healthy, 40 s after RUNNING
     assert cluster.state.clock.reached == 45 * SECOND
 
@@ -88,10 +88,10 @@ def test_base_first_then_by_weight(tmp_path: Path, items: list[dict], count: int
         capacityProviders=[provider(), provider("more")],
         services=[service("web", 0, capacityProviderStrategy=items)],
     )
-    first = int(cluster.state.sets[WEB]["first_item"])
+    first = int(cluster.state.sets.rows[WEB]["first_item"])
     for _ in range(count):
-        cluster.state.strategy_items[choose_strategy_item(cluster.core, WEB)]["live"] += 1
-    assert cluster.state.strategy_items["live"][first : first + 2].tolist() == shares
+        cluster.state.sets.strategy_items[choose_strategy_item(cluster.core, WEB)]["live"] += 1
+    assert cluster.state.sets.strategy_items["live"][first : first + 2].tolist() == shares
 
 
 def test_entries_of_an_ended_task_are_dropped(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_entries_of_an_ended_task_are_dropped(tmp_path: Path) -> None:
     second = run_task(cluster, 25 * SECOND, 30 * SECOND)
     assert first == second
     settle(cluster, 54 * SECOND)
-    assert cluster.state.tasks[second]["state"] == TaskState.RUNNING
+    assert cluster.state.tasks.rows[second]["state"] == TaskState.RUNNING
     settle(cluster, 55 * SECOND)
-    assert cluster.state.tasks[second]["task_id"] == NEVER
-    assert cluster.state.sets[JOB]["running"] == 0
+    assert cluster.state.tasks.rows[second]["task_id"] == NEVER
+    assert cluster.state.sets.rows[JOB]["running"] == 0

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.billing.cost_rows import (
     EC2,
     ECS,
@@ -47,12 +48,8 @@ from clustersim.vocabulary import (
     WEIGHT_PER_CPU_UNIT,
     WEIGHT_PER_MIB,
 )
-from clustersim.world.build.build_world import (
-    ARCHITECTURES,
-    HOURS_PER_MONTH,
-    guest_capacity,
-    instance_usd_per_hour,
-)
+from clustersim.world.build.build_world import ARCHITECTURES
+from clustersim.world.build.instance_classes import HOURS_PER_MONTH, guest_capacity, instance_usd_per_hour
 from clustersim.world.state.usage import accrue_all_costs
 from clustersim.world.state.world import World
 
@@ -72,8 +69,9 @@ class GuestOs(NamedTuple):
 class CostLedger:
     """The costs of a run and its table `costs`."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
+    def __init__(self, world: World, recorder: Recorder, agendas: Agendas) -> None:
         self.world = world
+        self._agenda = agendas.costs
         self.recorder = recorder
         scenario = world.scenario
         self.billed_usd = 0.0
@@ -90,7 +88,9 @@ class CostLedger:
         self._skus: list[tuple[str, Sku]] = []
         self._sku_numbers: dict[tuple[str, Sku], int] = {}
         self._ec2_skus = (
-            [self._instance_skus(c) for c in range(len(world.state.classes))] if scenario.pools else []
+            [self._instance_skus(c) for c in range(len(world.state.capacity.classes))]
+            if scenario.pools
+            else []
         )
         all_skus = [priced for skus in self._ec2_skus for priced in skus]
         self._skus_repeat = len(set(all_skus)) < len(all_skus)
@@ -120,7 +120,7 @@ class CostLedger:
     def _instance_skus(self, c: int) -> tuple[PricedSku, ...]:
         """Return the SKUs of an instance class: the instance, its root volume, and the management fee."""
         world = self.world
-        row = world.state.classes[c]
+        row = world.state.capacity.classes[c]
         pool = world.scenario.pools[row["pool"]]
         kind = world.scenario.instance_types[row["type"]]
         spot = bool(row["spot"])
@@ -159,15 +159,29 @@ class CostLedger:
         if self._resources is not None:
             self._resources.read_ended()
 
+    def schedule_wakeups(self) -> None:
+        """Schedule the first reading."""
+        scenario = self.world.scenario
+        self._agenda.wake_at(scenario.warm_up_ms + min(scenario.duration_ms, self.interval_ms))
+
+    def act(self, now: int) -> None:
+        """Read the usage accounts at the end of an interval, and schedule the next reading."""
+        self.close_interval(now, end=False)
+        self._agenda.wake_at(now + self.interval_ms)
+
     def close_interval(self, now: int, end: bool) -> None:
         """Read the usage accounts at `now`; write the period's rows if it is over, or at the `end` of the run."""
         world = self.world
         state = world.state
         accrue_all_costs(world.core, now, world.live_tasks(), world.live_instances())
-        read = (state.weight_ms.copy(), state.fargate_ms.copy(), state.class_ms.copy())
-        state.weight_ms[:] = 0
-        state.fargate_ms[:] = 0
-        state.class_ms[:] = 0
+        read = (
+            state.outputs.weight_ms.copy(),
+            state.outputs.fargate_ms.copy(),
+            state.outputs.class_ms.copy(),
+        )
+        state.outputs.weight_ms[:] = 0
+        state.outputs.fargate_ms[:] = 0
+        state.outputs.class_ms[:] = 0
         if self._hourly:
             usd, hours = self._usage_by_sku(read)
             self._hourly_usage.append((usd, hours, min(1.0, self.interval_ms / MS_PER_HOUR)))
@@ -211,7 +225,7 @@ class CostLedger:
                 self.instance_hours += class_ms[c] / MS_PER_HOUR
                 self._add_guest_usage(c, class_ms[c] / MS_PER_HOUR)
                 payer = self._guests[c].payer
-                weight = float(self.world.state.classes[c]["weight"])
+                weight = float(self.world.state.capacity.classes[c]["weight"])
                 source = UsageSource(c, NEVER, weight * MS_PER_HOUR)
                 shares = weight_ms[:, c] / weight
                 idle = (class_ms[c] - float(shares.sum())) / MS_PER_HOUR
@@ -238,7 +252,7 @@ class CostLedger:
         guest = self._guests[c]
         self.guest_vcpu_hours += hours * guest.vcpu
         self.guest_memory_gib_hours += hours * guest.memory_gib
-        self.guest_usd += hours * guest.share * float(self.world.state.classes["usd_per_hour"][c])
+        self.guest_usd += hours * guest.share * float(self.world.state.capacity.classes["usd_per_hour"][c])
 
     def _apply_commitments(self) -> Bill | None:
         """Apply the period's commitments to its usage, hour by hour; None without commitments."""
@@ -301,7 +315,7 @@ def guest_os_by_class(world: World) -> list[GuestOs]:
     On a container instance it is the part that the agent does not register, on a virtual machine the configured one.
     """
     scenario, guests = world.scenario, []
-    for row in world.state.classes if scenario.pools else ():
+    for row in world.state.capacity.classes if scenario.pools else ():
         pool, kind = scenario.pools[row["pool"]], scenario.instance_types[row["type"]]
         cpu, memory = guest_capacity(pool, kind)
         total = WEIGHT_PER_CPU_UNIT * kind.vcpus * CPU_UNITS_PER_VCPU + WEIGHT_PER_MIB * kind.memory_mib

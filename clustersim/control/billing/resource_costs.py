@@ -82,8 +82,8 @@ class ResourceUsage:
         """Return the usage of the period that ends `now`; all usage must be accrued up to it."""
         self._read_ended()
         state = self.world.state
-        self._read_tasks(state.tasks, ended=False)
-        self._read_hosts(state.instances, ended=False)
+        self._read_tasks(state.tasks.rows, ended=False)
+        self._read_hosts(state.instances.rows, ended=False)
         payers = len(self.world.names.groups)
         tasks = _concatenated(self._fargate, 6)
         usage = PeriodUsage(self._shared(), tasks[_order(tasks[:, :3])], payers)
@@ -96,8 +96,8 @@ class ResourceUsage:
     def _read_ended(self) -> None:
         state = self.world.state
         tasks, hosts = int(state.counters.finished_tasks), int(state.counters.terminated_instances)
-        self._read_tasks(state.finished_tasks[self._tasks_read : tasks], ended=True)
-        self._read_hosts(state.terminated_instances[self._hosts_read : hosts], ended=True)
+        self._read_tasks(state.outputs.finished_tasks[self._tasks_read : tasks], ended=True)
+        self._read_hosts(state.outputs.terminated_instances[self._hosts_read : hosts], ended=True)
         self._tasks_read, self._hosts_read = tasks, hosts
 
     def _read_tasks(self, records: Array, ended: bool) -> None:
@@ -105,17 +105,18 @@ class ResourceUsage:
         state = self.world.state
         billed = (records["task_id"] >= 0) & (records["placed"] >= 0) & (records["accrued_until"] >= 0)
         tasks = ColumnBuffer(records).where(billed)
-        on_fargate = state.strategy_items["fargate"][tasks["strategy_item"]] > 0
+        on_fargate = state.sets.strategy_items["fargate"][tasks["strategy_item"]] > 0
         started = np.where(on_fargate & (tasks["pull_started"] >= 0), tasks["pull_started"], tasks["placed"])
         elapsed = self._billed(started, tasks["accrued_until"], on_fargate & ended)
-        payer = state.sets["group"][tasks["set"]]
+        payer = state.sets.rows["group"][tasks["set"]]
         weight = WEIGHT_PER_CPU_UNIT * tasks["cpu"] + WEIGHT_PER_MIB * tasks["memory"]
         shares = np.column_stack([tasks["instance_id"], payer, weight * elapsed])
         self._shares.append(_sum_equal_rows(shares[~on_fargate & (elapsed > 0)]))
         row = (
-            state.strategy_items["price"][tasks["strategy_item"]] * state.item_zones.shape[1] + tasks["zone"]
+            state.sets.strategy_items["price"][tasks["strategy_item"]] * state.placement.item_zones.shape[1]
+            + tasks["zone"]
         )
-        sizes = (tasks["cpu"], tasks["memory"], state.sets["extra_gib"][tasks["set"]])
+        sizes = (tasks["cpu"], tasks["memory"], state.sets.rows["extra_gib"][tasks["set"]])
         usage_rows = np.column_stack([row, payer, tasks["task_id"], *(size * elapsed for size in sizes)])
         self._fargate.append(usage_rows[on_fargate & (elapsed > 0)])
 
@@ -142,7 +143,7 @@ class ResourceUsage:
         hosts = hosts[_order(hosts[:, :1])]
         shares = _sum_equal_rows(_concatenated(self._shares, 3))
         host = np.searchsorted(hosts[:, 0], shares[:, 0])
-        idle = hosts[:, 2] * self.world.state.classes["weight"][hosts[:, 1]]
+        idle = hosts[:, 2] * self.world.state.capacity.classes["weight"][hosts[:, 1]]
         np.subtract.at(idle, host, shares[:, 2])
         rest = np.column_stack([hosts[:, 1], self._payers[hosts[:, 1]], hosts[:, 0], idle])
         paid = np.column_stack([hosts[host, 1], shares[:, 1], shares[:, 0], shares[:, 2]])

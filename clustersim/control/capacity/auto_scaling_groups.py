@@ -102,9 +102,9 @@ class AutoScalingGroups:
         """Return the group's instances except terminating ones."""
         state = self.world.state
         slots = self.world.instances_of(group)
-        slots = slots[state.instances["terminating"][slots] == 0]
-        classes = state.classes[state.instances["instance_class"][slots]]
-        return _Members(slots, classes["zone"], classes["spot"], state.instances["state"][slots])
+        slots = slots[state.instances.rows["terminating"][slots] == 0]
+        classes = state.capacity.classes[state.instances.rows["instance_class"][slots]]
+        return _Members(slots, classes["zone"], classes["spot"], state.instances.rows["state"][slots])
 
     def launch_initial(self, group: int, now: int) -> None:
         """Launch and register the first instances of a run at its first instant."""
@@ -165,7 +165,7 @@ class AutoScalingGroups:
 
     def _protect_new(self, group: int, slots: Array) -> None:
         if self.world.scenario.groups[group].new_instances_protected:
-            self.world.state.instances["protected"][slots] = 1
+            self.world.state.instances.rows["protected"][slots] = 1
 
     def _choose(
         self, group: int, members: _Members, count: int, now: int
@@ -221,7 +221,7 @@ class AutoScalingGroups:
         if spot:
             state = self.world.state
             spot_slots = members.slots[(members.zones == zone) & (members.spot == 1)]
-            for number in state.classes["type"][state.instances["instance_class"][spot_slots]]:
+            for number in state.capacity.classes["type"][state.instances.rows["instance_class"][spot_slots]]:
                 name = self.world.names.types[number]
                 running_types[name] = running_types.get(name, 0) + 1
         strategy = distribution.spot_strategy if spot else distribution.on_demand_strategy
@@ -247,8 +247,8 @@ class AutoScalingGroups:
         unprotected = members.slots[self._protected(group, members.slots) == 0]
         tie_breaks = np.zeros(unprotected.size, np.float64)
         draw_tie_breaks(self.world.core, unprotected, tie_breaks)
-        rows = state.instances[unprotected]
-        classes = state.classes[rows["instance_class"]]
+        rows = state.instances.rows[unprotected]
+        classes = state.capacity.classes[rows["instance_class"]]
         candidates = [
             TerminationCandidate(int(slot), int(zone), bool(spot), int(launched), float(tie_break))
             for slot, zone, spot, launched, tie_break in zip(
@@ -274,8 +274,8 @@ class AutoScalingGroups:
         """
         provider = self._providers[group]
         if provider is not None and provider.managed_termination_protection:
-            return np.asarray(self.world.state.instances["non_daemon_tasks"][slots] > 0, np.int8)
-        return np.asarray(self.world.state.instances["protected"][slots])
+            return np.asarray(self.world.state.instances.rows["non_daemon_tasks"][slots] > 0, np.int8)
+        return np.asarray(self.world.state.instances.rows["protected"][slots])
 
     # --- balance -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ are brought to their desired capacity, and Managed Instances are launched for wa
 
 from __future__ import annotations
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.auto_scaling_groups import AutoScalingGroups
 from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.control.capacity.managed_instance_consolidation import ManagedInstanceConsolidation
@@ -14,7 +15,7 @@ from clustersim.control.capacity.managed_instances import ManagedInstancesContro
 from clustersim.control.capacity.managed_scaling import ManagedScalingController
 from clustersim.control.events.scaling_activities import RecordActivity
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.agenda import Agenda
+from clustersim.engine.compiled import Array
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER, TerminationReason
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.state.counters import WAKE_CAPACITY
@@ -27,21 +28,19 @@ _REPORTED_BY_CALENDAR = (TerminationReason.INSTANCE_FAILURE, TerminationReason.S
 class CapacityController:
     """The controller of all Auto Scaling groups and capacity providers."""
 
-    def __init__(self, world: World, task_sets: TaskSets, events: EventLog, record: RecordActivity) -> None:
+    def __init__(
+        self, world: World, task_sets: TaskSets, events: EventLog, record: RecordActivity, agendas: Agendas
+    ) -> None:
         self.world = world
         self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
-        self.launcher = InstanceLauncher(world, task_sets, events, self._wake_at)
+        self._agendas = agendas
+        self.launcher = InstanceLauncher(world, task_sets, events, agendas.capacity.wake_at)
         self.groups = AutoScalingGroups(world, self.launcher)
         self.managed_scaling = ManagedScalingController(world, self.groups, record)
         self.managed_instances = ManagedInstancesController(world, self.launcher)
         self.consolidation = ManagedInstanceConsolidation(world, self.launcher)
         self._next_minute = 0 if self.managed_scaling.providers or self.managed_instances.pools else NEVER
         self._reported = 0  # how many of the terminated instances in the buffer have been reported
-
-    def _wake_at(self, at_ms: int) -> None:
-        self.agenda.wake_at(at_ms)
 
     @property
     def desired(self) -> list[int]:
@@ -52,7 +51,21 @@ class CapacityController:
         """Set a group's desired capacity within its bounds (SetDesiredCapacity)."""
         group_settings = self.world.scenario.groups[group]
         self.groups.desired[group] = min(max(count, group_settings.min_size), group_settings.max_size)
-        self.agenda.wake_now()
+        self._agendas.capacity.wake_now()
+
+    def set_refresh_extra(self, group: int, count: int) -> None:
+        """Set the number of machines that an instance refresh needs beyond a group's desired capacity."""
+        if self.groups.refresh_extra[group] != count:
+            self.groups.refresh_extra[group] = count
+            self._agendas.capacity.wake_now()
+
+    def replace(self, group: int, hosts: Array, now: int, reason: TerminationReason) -> None:
+        """Terminate these instances of a group once they have drained, so that it launches others."""
+        drain_ms = self.groups.drain_ms(group)
+        for host in hosts:
+            if not self.world.state.instances.rows["terminating"][host]:
+                self.launcher.terminate(int(host), now, reason, drain_ms)
+        self._agendas.capacity.wake_now()
 
     def begin(self, now: int) -> None:
         """Register the groups' first instances at the first instant."""
@@ -66,18 +79,18 @@ class CapacityController:
         self.launcher.terminate_drained(now)
         if now == self._next_minute:
             self._next_minute += MS_PER_MINUTE
-            self.agenda.wake_at(self._next_minute)
+            self._agendas.capacity.wake_at(self._next_minute)
             self.managed_scaling.tick(now)
             self.consolidation.remove_unneeded(now)
         self.groups.act(now)
         self.managed_instances.launch_for_waiting(now)
         self.world.state.counters.controllers_to_wake &= ~WAKE_CAPACITY
-        self.calendar.wake_now()
+        self._agendas.calendar.wake_now()
 
     def report_terminations(self) -> None:
         """Log the terminations that compiled code has carried out since the last call."""
         state = self.world.state
-        for row in state.terminated_instances[self._reported : state.counters.terminated_instances]:
+        for row in state.outputs.terminated_instances[self._reported : state.counters.terminated_instances]:
             if row["reason"] in _REPORTED_BY_CALENDAR:
                 self.events.log_instance_terminated(
                     int(row["terminated"]), int(row["instance_id"]), int(row["reason"])

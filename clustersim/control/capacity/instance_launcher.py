@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.capacity.capacity_closures import capacity_closures
 from clustersim.control.events.service_events import EventLog
 from clustersim.engine.compiled import Array
-from clustersim.policy.capacity.interruption_rates import CapacityOffer, Closure, is_available
+from clustersim.policy.capacity.interruption_rates import CapacityOffer, is_available
 from clustersim.policy.tasks.subnet_addresses import UNLIMITED
 from clustersim.vocabulary import TerminationReason
-from clustersim.world.build.build_world import count_attribute_combinations
+from clustersim.world.build.instance_classes import count_attribute_combinations
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.instances.lifecycle import drain_instance, end_instance, launch_instances
 from clustersim.world.state.world import World
@@ -40,7 +41,7 @@ class InstanceLauncher:
         self.world = world
         self.events = events
         self.wake_at = wake_at
-        self.closures: tuple[Closure, ...] = ()
+        self.closures = capacity_closures(world.scenario)
         self._terminating: dict[int, tuple[int, int]] = {}  # by instance id: deadline (ms) and reason
         self._class_numbers = task_sets.class_numbers
         self._patterns = task_sets.facts
@@ -71,10 +72,17 @@ class InstanceLauncher:
         if not self._bounded:
             return None
         state = self.world.state
-        usable_subnets = (state.pool_subnets[pool] == 1) & (state.subnet_zones == choice.zone)
+        usable_subnets = (state.capacity.pool_subnets[pool] == 1) & (
+            state.capacity.subnet_zones == choice.zone
+        )
         instance_class = self._class_numbers[pool, choice.type, choice.zone, 0, choice.spot]
         if (
-            int((state.free_addresses[usable_subnets] // state.classes["addresses"][instance_class]).sum())
+            int(
+                (
+                    state.capacity.free_addresses[usable_subnets]
+                    // state.capacity.classes["addresses"][instance_class]
+                ).sum()
+            )
             > ahead
         ):
             return None
@@ -103,13 +111,13 @@ class InstanceLauncher:
         state = self.world.state
         if self._patterns.patterns:  # memberOf expressions over instance ids
             for slot in slots:
-                for row, matches in self._patterns.matching(int(state.instances["instance_id"][slot])):
-                    state.hosts.facts[row, slot] = matches
+                for row, matches in self._patterns.matching(int(state.instances.rows["instance_id"][slot])):
+                    state.instances.hosts.facts[row, slot] = matches
         return slots
 
     def terminate(self, slot: int, now: int, reason: TerminationReason, drain_ms: int | None) -> None:
         """Terminate an instance: at once (`drain_ms` None), or once it has drained, after `drain_ms` at the latest."""
-        row = self.world.state.instances[slot]
+        row = self.world.state.instances.rows[slot]
         if drain_ms is None or row["non_daemon_tasks"] == 0:
             self.terminate_now(slot, now, reason)
             return
@@ -124,9 +132,9 @@ class InstanceLauncher:
     def terminate_drained(self, now: int) -> None:
         """Terminate the terminating instances that have drained or reached their deadline."""
         state = self.world.state
-        terminating = (state.instances["terminating"] == 1) & (state.instances["instance_id"] >= 0)
+        terminating = (state.instances.rows["terminating"] == 1) & (state.instances.rows["instance_id"] >= 0)
         for slot in np.flatnonzero(terminating):
-            row = self.world.state.instances[slot]
+            row = self.world.state.instances.rows[slot]
             instance_id = int(row["instance_id"])
             deadline, reason = self._terminating[instance_id]
             if row["non_daemon_tasks"] == 0 or now >= deadline:
@@ -135,7 +143,7 @@ class InstanceLauncher:
 
     def terminate_now(self, slot: int, now: int, reason: int) -> None:
         """Terminate an instance, and its tasks with it, at this instant."""
-        row = self.world.state.instances[slot]
+        row = self.world.state.instances.rows[slot]
         self.events.log_instance_terminated(now, int(row["instance_id"]), reason)
         assigned = int(self.world.state.counters.assigned_tasks)
         self.world.make_room(2 * int(row["task_count"]) + assigned + 64, 1)

@@ -54,7 +54,7 @@ class ManagedInstanceConsolidation:
         for number, (settings, row) in enumerate(zip(self.pools, self._candidates, strict=True)):
             if row["past_lifetime"]:
                 for slot in self._not_terminating(number):
-                    if now - self.world.state.instances["launched"][slot] >= settings.drain_after_ms:
+                    if now - self.world.state.instances.rows["launched"][slot] >= settings.drain_after_ms:
                         self._retire(int(slot), settings, now)
             if row["empty"]:
                 self._end_idle(number, now)
@@ -64,7 +64,7 @@ class ManagedInstanceConsolidation:
     def _not_terminating(self, number: int) -> Array:
         """Return the slots of a provider's instances that are not terminating."""
         slots = self.world.instances_of(self._first + number)
-        remaining: Array = slots[self.world.state.instances["terminating"][slots] == 0]
+        remaining: Array = slots[self.world.state.instances.rows["terminating"][slots] == 0]
         return remaining
 
     def _idle_slots(self, number: int, now: int) -> Array:
@@ -76,7 +76,9 @@ class ManagedInstanceConsolidation:
     def _retire(self, slot: int, settings: ManagedInstancesProvider, now: int) -> None:
         """Drain an instance at the end of its lifetime, and stop its standalone tasks."""
         tasks = self._tasks_on(slot)
-        standalone = tasks[self.world.state.sets["service"][self.world.state.tasks["set"][tasks]] < 0]
+        standalone = tasks[
+            self.world.state.sets.rows["service"][self.world.state.tasks.rows["set"][tasks]] < 0
+        ]
         self.launcher.terminate(
             slot, now, TerminationReason.LIFETIME, settings.terminate_after_ms - settings.drain_after_ms
         )
@@ -86,7 +88,7 @@ class ManagedInstanceConsolidation:
 
     def _end_idle(self, number: int, now: int) -> None:
         for slot in self._idle_slots(number, now):
-            if self.world.state.instances["non_daemon_tasks"][slot] == 0:
+            if self.world.state.instances.rows["non_daemon_tasks"][slot] == 0:
                 self.launcher.terminate(int(slot), now, TerminationReason.IDLE, None)
 
     def _consolidate(
@@ -98,15 +100,15 @@ class ManagedInstanceConsolidation:
         """
         state = self.world.state
         search = (int(state.counters.capacity_epoch), candidates)
-        still_draining = np.any(state.instances["instance_id"] == self._draining_id[number])
+        still_draining = np.any(state.instances.rows["instance_id"] == self._draining_id[number])
         if (still_draining and self._draining_id[number] >= 0) or search == self._last_search[number]:
             return
-        room = np.empty((RESOURCES, state.instances.size), np.int64)
+        room = np.empty((RESOURCES, state.instances.rows.size), np.int64)
         after = int(self._candidates["candidate_after"][number])
         slot = find_removable_instance(self.world.core, self._first + number, after, now, room)
         self._last_search[number] = search
         if slot >= 0:
-            self._draining_id[number] = int(state.instances["instance_id"][slot])
+            self._draining_id[number] = int(state.instances.rows["instance_id"][slot])
             drain_ms = settings.terminate_after_ms - settings.drain_after_ms
             self.launcher.terminate(slot, now, TerminationReason.UNDERUTILIZED, drain_ms)
 
@@ -114,9 +116,9 @@ class ManagedInstanceConsolidation:
         """Return the slots of the tasks on an instance, daemons left out."""
         state = self.world.state
         tasks = []
-        task = int(state.instances["first_task"][slot])
+        task = int(state.instances.rows["first_task"][slot])
         while task >= 0:
-            if not state.sets[state.tasks[task]["set"]]["daemon"]:
+            if not state.sets.rows[state.tasks.rows[task]["set"]]["daemon"]:
                 tasks.append(task)
-            task = int(state.tasks[task]["next_on_host"])
+            task = int(state.tasks.rows[task]["next_on_host"])
         return np.array(tasks, np.int64)

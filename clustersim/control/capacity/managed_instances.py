@@ -65,7 +65,7 @@ class ManagedInstancesController:
         ]
 
     def _pool(self, number: int) -> _PoolState:
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         pool_classes = np.flatnonzero(classes["pool"] == number)
         rows = classes[pool_classes]
         sizes = np.array([rows[name] for name in ("cpu", "memory", "gpus", "enis", "host_ports")], np.int64)
@@ -83,34 +83,37 @@ class ManagedInstancesController:
     def _waiting_demands(self, pool: _PoolState) -> list[TaskDemand]:
         """Return the tasks that wait for this provider, by shape."""
         state = self.world.state
-        waiting = state.waiting_shapes[: self.world.state.counters.waiting_shapes]
-        items = state.shapes["strategy_item"][waiting]
+        waiting = state.placement.waiting_shapes[: self.world.state.counters.waiting_shapes]
+        items = state.sets.shapes["strategy_item"][waiting]
         own_shapes = sorted(
-            int(shape) for shape in waiting[state.strategy_items["provider"][items] == pool.provider]
+            int(shape) for shape in waiting[state.sets.strategy_items["provider"][items] == pool.provider]
         )
-        return [self.demand(pool, shape, int(state.shapes["count"][shape])) for shape in own_shapes]
+        return [self.demand(pool, shape, int(state.sets.shapes["count"][shape])) for shape in own_shapes]
 
     def demand(self, pool: _PoolState, shape: int, count: int) -> TaskDemand:
         """Return `count` tasks of a shape as a packing request."""
         state = self.world.state
-        item = int(state.shapes[shape]["strategy_item"])
+        item = int(state.sets.shapes[shape]["strategy_item"])
         alone = bool(
-            state.sets[state.strategy_items[item]["set"]]["distinct"] or np.any(state.item_ports[item])
+            state.sets.rows[state.sets.strategy_items[item]["set"]]["distinct"]
+            or np.any(state.placement.item_ports[item])
         )
         need = self.world.need_of(shape)
-        return TaskDemand(shape, need, count, alone, state.eligible[item, pool.classes] == ELIGIBLE)
+        return TaskDemand(shape, need, count, alone, state.placement.eligible[item, pool.classes] == ELIGIBLE)
 
     def _launch_for_pool(self, pool: _PoolState, demands: list[TaskDemand], now: int) -> None:
         state = self.world.state
         for instance_id, each in list(pool.launching.items()):
-            row = state.instances[each.slot]
+            row = state.instances.rows[each.slot]
             if row["instance_id"] != instance_id or row["state"] != REGISTERING:
                 del pool.launching[instance_id]
         open_classes = self._open_classes(pool, now)
         message = ""
         for zone, zone_demands in self._by_zone(pool, demands, open_classes).items():
             left = self._fill_launching(pool, zone, zone_demands)
-            offers = np.flatnonzero(open_classes & (self.world.state.classes["zone"][pool.classes] == zone))
+            offers = np.flatnonzero(
+                open_classes & (self.world.state.capacity.classes["zone"][pool.classes] == zone)
+            )
             packed, unpackable = self._pack(pool, left, offers)
             message = _NO_TYPE if unpackable else message
             if self._launch(pool, packed, now) < len(packed):
@@ -128,7 +131,7 @@ class ManagedInstancesController:
         """Return which of the provider's classes EC2 has capacity and an address for."""
         if not self.launcher.may_refuse:
             return np.ones(pool.classes.size, np.bool_)
-        classes = self.world.state.classes[pool.classes]
+        classes = self.world.state.capacity.classes[pool.classes]
         return np.array(
             [
                 self.launcher.has_capacity(
@@ -144,19 +147,25 @@ class ManagedInstancesController:
     ) -> dict[int, list[TaskDemand]]:
         """Divide the requests over the zones: each task goes to the zone with the fewest tasks of its group."""
         state = self.world.state
-        zone_of = state.classes["zone"][pool.classes]
+        zone_of = state.capacity.classes["zone"][pool.classes]
         divided: dict[int, list[TaskDemand]] = {}
         counts = {}
-        assigned = state.tasks[(state.tasks["assigned_instance"] >= 0) & (state.tasks["task_id"] >= 0)]
+        assigned = state.tasks.rows[
+            (state.tasks.rows["assigned_instance"] >= 0) & (state.tasks.rows["task_id"] >= 0)
+        ]
         for demand in demands:
             group = int(
-                state.sets[state.strategy_items[state.shapes[demand.key]["strategy_item"]]["set"]]["group"]
+                state.sets.rows[
+                    state.sets.strategy_items[state.sets.shapes[demand.key]["strategy_item"]]["set"]
+                ]["group"]
             )
             zones = [int(zone) for zone in np.unique(zone_of[open_classes & demand.allowed])]
             if group not in counts:
-                counts[group] = state.zone_counts[group].astype(np.int64)
-                instances = assigned["assigned_instance"][state.sets["group"][assigned["set"]] == group]
-                zone_numbers = state.classes["zone"][state.instances["instance_class"][instances]]
+                counts[group] = state.placement.zone_counts[group].astype(np.int64)
+                instances = assigned["assigned_instance"][state.sets.rows["group"][assigned["set"]] == group]
+                zone_numbers = state.capacity.classes["zone"][
+                    state.instances.rows["instance_class"][instances]
+                ]
                 counts[group] += np.bincount(zone_numbers, minlength=counts[group].size)
             shares = dict.fromkeys(zones, 0)
             for _ in range(demand.count if zones else 0):
@@ -208,7 +217,7 @@ class ManagedInstancesController:
         """
         if not demands:
             return [], []
-        prices = self.world.state.classes["usd_per_hour"][pool.classes[offers]]
+        prices = self.world.state.capacity.classes["usd_per_hour"][pool.classes[offers]]
         among = [
             TaskDemand(demand.key, demand.need, demand.count, demand.alone, demand.allowed[offers])
             for demand in demands
@@ -222,8 +231,8 @@ class ManagedInstancesController:
         """Return the resources of the classes that daemons leave for tasks."""
         sizes: Array = pool.sizes.copy()
         state = self.world.state
-        for row in state.daemons:
-            s = state.sets[row]
+        for row in state.services.daemons:
+            s = state.sets.rows[row]
             daemon = self.demand(pool, int(s["first_shape"]), 1)
             sizes -= daemon.allowed * daemon.need[:, None]
         return sizes
@@ -244,7 +253,7 @@ class ManagedInstancesController:
             launching = _LaunchingInstance(
                 int(slot), choice.zone, int(pool.classes[instance.offer]), sizes[:, instance.offer].copy()
             )
-            pool.launching[int(state.instances["instance_id"][slot])] = launching
+            pool.launching[int(state.instances.rows["instance_id"][slot])] = launching
             for key, count in instance.tasks:
                 self._assign(launching, self.demand(pool, key, count), count)
         return len(packed)
@@ -256,7 +265,7 @@ class ManagedInstancesController:
         launched, choices = [], []
         ahead: Counter[int] = Counter()
         for instance in packed:
-            row = self.world.state.classes[pool.classes[instance.offer]]
+            row = self.world.state.capacity.classes[pool.classes[instance.offer]]
             choice = LaunchChoice(int(row["type"]), int(row["zone"]), bool(row["spot"]))
             if self.launcher.full_subnet(pool.number, choice, ahead[choice.zone]) is None:
                 ahead[choice.zone] += 1
@@ -267,8 +276,8 @@ class ManagedInstancesController:
     def _shares(self, row: int, count: int) -> dict[int, int]:
         """Divide `count` tasks of a set over its strategy items according to its strategy; return counts by shape."""
         state = self.world.state
-        s = state.sets[row]
-        items = state.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
+        s = state.sets.rows[row]
+        items = state.sets.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
         shares_by_item = [0] * items.size
         for _ in range(count if items["managed"].any() else 0):
             below_base = [n for n in range(items.size) if shares_by_item[n] < items["base"][n]]
@@ -291,12 +300,13 @@ class ManagedInstancesController:
             demands = [
                 self.demand(pool, shape, count)
                 for shape, count in sorted(counts_by_shape.items())
-                if state.strategy_items[state.shapes[shape]["strategy_item"]]["provider"] == pool.provider
+                if state.sets.strategy_items[state.sets.shapes[shape]["strategy_item"]]["provider"]
+                == pool.provider
             ]
             open_classes = self._open_classes(pool, now)
             for zone, zone_demands in self._by_zone(pool, demands, open_classes).items():
                 offers = np.flatnonzero(
-                    open_classes & (self.world.state.classes["zone"][pool.classes] == zone)
+                    open_classes & (self.world.state.capacity.classes["zone"][pool.classes] == zone)
                 )
                 packed, _ = self._pack(pool, zone_demands, offers)
                 self._launch(pool, packed, now, at_once=True)

@@ -71,7 +71,7 @@ class ManagedScalingController:
     def _size_bounds(self) -> Array:
         """Return the smallest and the largest of each group's types, resource by resource."""
         sizes = np.zeros((len(self.providers), 2, RESOURCES), np.int64)
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         for row, provider in enumerate(self.providers):
             group_classes = classes[classes["pool"] == provider.group]
             amounts = np.array(

@@ -1,9 +1,10 @@
 """The timetable of failures that affect many at once: zone outages, shortages, registry outages, Spot pool events.
 
-Known before the clock starts, so that two designs meet the same outages. Applies their effects: closes and reopens
-capacity, terminates what runs there or gives it notice. Interruptions of a single instance or task are drawn with it
-and carried out by the calendar. `policy.capacity.interruption_rates` says how often pools are hit; this module does not
-decide where replacements are launched.
+Known before the clock starts (closures: `control.capacity.capacity_closures`), so that two designs meet the same
+outages. Applies their effects: closes and reopens capacity, terminates what runs there or gives it notice.
+Interruptions of a single instance or task are drawn with it and carried out by the calendar.
+`policy.capacity.interruption_rates` says how often pools are hit; this module does not decide where replacements are
+launched.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.instance_launcher import InstanceLauncher
 from clustersim.control.events.service_events import EventLog
-from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.engine.random_streams import stream_key
 from clustersim.policy.capacity.interruption_rates import LOST, NOTICE, CapacityOffer, Closure
-from clustersim.scenario.sections.failures import CapacityShortage, ZoneOutage
 from clustersim.vocabulary import TaskState, TerminationReason
 from clustersim.world.build.hazard_tables import interruption_rates, monthly_share_of_type
 from clustersim.world.instances.interruptions import (
@@ -45,20 +45,14 @@ class _SpotPoolEvent(NamedTuple):
 class FailureTimetable:
     """The failures of the scenario, carried out at their instants."""
 
-    def __init__(self, world: World, launcher: InstanceLauncher, events: EventLog) -> None:
+    def __init__(self, world: World, launcher: InstanceLauncher, events: EventLog, agendas: Agendas) -> None:
         self.world = world
         self.launcher = launcher
         self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
-        self.capacity: Agenda
-        self.scheduler: Agenda
+        self._agendas = agendas
         self._due: dict[int, list[Callable[[int], None]]] = {}
         scenario = world.scenario
         origin = scenario.warm_up_ms
-        outages = [_outage_closure(each, origin) for each in scenario.failures.zone_outages]
-        shortages = [_shortage_closure(each, origin) for each in scenario.failures.capacity_shortages]
-        launcher.closures = (*outages, *shortages)
         for closure in launcher.closures:
             self._schedule(closure.begin, partial(self._begin_closure, closure))
             self._schedule(closure.end, partial(self._end_closure, closure))
@@ -73,14 +67,14 @@ class FailureTimetable:
     def schedule_wakeups(self) -> None:
         """Schedule every instant of the timetable."""
         for at_ms in sorted(self._due):
-            self.agenda.wake_at(at_ms)
+            self._agendas.failures.wake_at(at_ms)
 
     def act(self, now: int) -> None:
         """Carry out the failures due now, in the order of the scenario file."""
         for act in self._due.pop(now, []):
             act(now)
-        self.calendar.wake_now()
-        self.capacity.wake_now()
+        self._agendas.calendar.wake_now()
+        self._agendas.capacity.wake_now()
 
     # --- closures ------------------------------------------------------------------------------------------
 
@@ -106,7 +100,7 @@ class FailureTimetable:
         self.world.state.counters.capacity_epoch += 1
         if self._affects_fargate(closure):  # on EC2, instances wake the scheduler when they register
             self.world.state.counters.zones_changed = 1
-            self.scheduler.wake_now()
+            self._agendas.scheduler.wake_now()
         kind = "ZONE_OUTAGE_ENDED" if closure.takes == LOST else "CAPACITY_SHORTAGE_ENDED"
         self.events.log_pool(now, kind, *_closure_message(closure, "is available again"))
 
@@ -120,7 +114,7 @@ class FailureTimetable:
 
     def _affects_fargate(self, closure: Closure) -> bool:
         """Return whether the closure affects a Fargate pool that the scenario uses."""
-        if not self.world.state.strategy_items["fargate"].any():
+        if not self.world.state.sets.strategy_items["fargate"].any():
             return False
         zones = range(len(self.world.names.zones))
         return any(
@@ -128,7 +122,7 @@ class FailureTimetable:
         )
 
     def _add_closures(self, closure: Closure, by: int) -> None:
-        closed = self.world.state.fargate_closed
+        closed = self.world.state.capacity.fargate_closed
         for bucket in range(len(FARGATE)):
             for zone in range(len(self.world.names.zones)):
                 if closure.covers(self._fargate_offer(bucket, zone)):
@@ -136,7 +130,7 @@ class FailureTimetable:
 
     def _covered_classes(self, closure: Closure) -> Array:
         """Return the mask of the Spot classes that a closure covers."""
-        names, classes = self.world.names, self.world.state.classes
+        names, classes = self.world.names, self.world.state.capacity.classes
         mask = np.zeros(classes.size, np.uint8)
         if self.world.scenario.pools:
             for c, row in enumerate(classes):
@@ -152,7 +146,9 @@ class FailureTimetable:
         """Terminate every instance and every Fargate task in a zone."""
         world = self.world
         live = world.live_instances()
-        covered = world.state.classes["zone"][world.state.instances["instance_class"][live]] == zone
+        covered = (
+            world.state.capacity.classes["zone"][world.state.instances.rows["instance_class"][live]] == zone
+        )
         for slot in live[covered]:
             self.launcher.terminate_now(int(slot), now, TerminationReason.ZONE_OUTAGE)
         slots = self._fargate_tasks([zone], None)
@@ -163,13 +159,13 @@ class FailureTimetable:
         """Return the slots of placed Fargate tasks in these zones, of one bucket or of both, by task id."""
         state = self.world.state
         slots = self.world.live_tasks()
-        tasks = state.tasks[slots]
-        items = state.strategy_items[tasks["strategy_item"]]
+        tasks = state.tasks.rows[slots]
+        items = state.sets.strategy_items[tasks["strategy_item"]]
         mask = (items["fargate"] == 1) & (tasks["placed"] >= 0) & np.isin(tasks["zone"], zones)
         if bucket is not None:
             mask &= (items["bucket"] == bucket) & (tasks["state"] <= TaskState.RUNNING)
         chosen = slots[mask]
-        return np.ascontiguousarray(chosen[np.argsort(state.tasks["task_id"][chosen])])
+        return np.ascontiguousarray(chosen[np.argsort(state.tasks.rows["task_id"][chosen])])
 
     def _interrupt_fargate(self, zones: list[int], event: int, fraction: float, now: int) -> None:
         slots = self._fargate_tasks(zones, 1)
@@ -184,7 +180,7 @@ class FailureTimetable:
         Call it when all task sets of the first instant are known, as they say whether Fargate Spot is used.
         """
         scenario, names = self.world.scenario, self.world.names
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         if scenario.failures.spot is not None and scenario.pools:
             pools = sorted({(int(row["type"]), int(row["zone"])) for row in classes if row["spot"]})
             for instance_type, zone in pools:
@@ -197,7 +193,7 @@ class FailureTimetable:
                         (instance_type, zone), stream, replication, (rates.pool, rates.fraction)
                     )
         fargate_spot = scenario.failures.fargate_spot
-        items = self.world.state.strategy_items[: self.world.strategy_items_used]
+        items = self.world.state.sets.strategy_items[: self.world.strategy_items_used]
         if fargate_spot is not None and np.any((items["fargate"] == 1) & (items["bucket"] == 1)):
             rates = interruption_rates(fargate_spot, fargate_spot.monthly_share)
             for zone in range(len(names.zones)):
@@ -227,27 +223,11 @@ class FailureTimetable:
         if event.type < 0:
             self._interrupt_fargate([event.zone], event.number, event.fraction, now)
             return
-        classes = self.world.state.classes
+        classes = self.world.state.capacity.classes
         covered = (classes["type"] == event.type) & (classes["zone"] == event.zone) & (classes["spot"] == 1)
         mask = covered.astype(np.uint8)
         self.world.make_room(4 * self.world.live_tasks().size + 64, self.world.live_instances().size)
         give_notice_to_classes(self.world.core, mask, event.number, event.fraction, now)
-
-
-def _outage_closure(outage: ZoneOutage, origin: int) -> Closure:
-    return Closure(origin + outage.at_ms, origin + outage.until_ms, zone=outage.zone, takes=LOST)
-
-
-def _shortage_closure(shortage: CapacityShortage, origin: int) -> Closure:
-    return Closure(
-        origin + shortage.at_ms,
-        origin + shortage.until_ms,
-        provider=shortage.provider,
-        instance_type=shortage.instance_type,
-        zone=shortage.zone,
-        spot=None if shortage.purchase_option is None else shortage.purchase_option == "spot",
-        takes=NOTICE if shortage.reclaim else None,
-    )
 
 
 def _closure_message(closure: Closure, status: str) -> tuple[str, str]:

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
-from clustersim.control.events.service_events import EventLog
 from clustersim.control.services.scheduler import Scheduler
-from clustersim.engine.agenda import Agenda
 from clustersim.scenario.sections.scenario import Action
 from clustersim.vocabulary import StopCode, StoppedReason, TerminationReason
 from clustersim.world.instances.lifecycle import activate_instance, drain_instance
@@ -29,14 +28,12 @@ class ScriptedOperations:
     """The scenario's `actions`, in order of time, then of the file."""
 
     def __init__(
-        self, world: World, scheduler: Scheduler, capacity: CapacityController, events: EventLog
+        self, world: World, scheduler: Scheduler, capacity: CapacityController, agendas: Agendas
     ) -> None:
         self.world = world
         self.scheduler = scheduler
         self.capacity = capacity
-        self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
+        self._agendas = agendas
         first = world.scenario.warm_up_ms
         self._due: dict[int, list[Action]] = {}
         for action in world.scenario.actions:
@@ -45,7 +42,7 @@ class ScriptedOperations:
     def schedule_wakeups(self) -> None:
         """Schedule every instant with an action."""
         for at_ms in sorted(self._due):
-            self.agenda.wake_at(at_ms)
+            self._agendas.actions.wake_at(at_ms)
 
     def act(self, now: int) -> None:
         """Carry out the actions scripted for this instant."""
@@ -62,7 +59,7 @@ class ScriptedOperations:
                 self._update_service(action, now)
             elif handler is not None:
                 handler(action.input, now)
-        self.calendar.wake_now()
+        self._agendas.calendar.wake_now()
 
     def _update_service(self, action: Action, now: int) -> None:
         """UpdateService: a revision, other providers or forceNewDeployment deploy; a desired count alone does not."""
@@ -75,10 +72,7 @@ class ScriptedOperations:
         if revision != current or request.get("forceNewDeployment") or "strategy" in action.changes:
             self.scheduler.deploy(service, revision, now)
         if request.get("desiredCount") is not None:
-            count = int(request["desiredCount"])
-            before = int(self.world.state.services[service]["desired"])
-            self.events.log_desired_count(now, service, before, count, "UpdateService")
-            self.scheduler.set_desired(service, count, now)
+            self.scheduler.change_desired(service, int(request["desiredCount"]), "UpdateService", now)
 
     def _revision(self, name: str) -> str:
         """Return the key of a task definition; a family alone means its latest revision."""
@@ -91,14 +85,15 @@ class ScriptedOperations:
         """Return the slots of container instances given by id, without those already terminated."""
         requested = instance_ids if isinstance(instance_ids, list) else [instance_ids]
         by_id = {
-            int(self.world.state.instances["instance_id"][s]): int(s) for s in self.world.live_instances()
+            int(self.world.state.instances.rows["instance_id"][s]): int(s)
+            for s in self.world.live_instances()
         }
         return [by_id[int(instance_id)] for instance_id in requested if int(instance_id) in by_id]
 
     def _update_instances(self, request: Mapping[str, Any], now: int) -> None:
         """UpdateContainerInstancesState: DRAINING or ACTIVE."""
         for slot in self._slots(request["containerInstances"]):
-            self.world.make_room(2 * int(self.world.state.instances["task_count"][slot]) + 64)
+            self.world.make_room(2 * int(self.world.state.instances.rows["task_count"][slot]) + 64)
             if request["status"] == "DRAINING":
                 drain_instance(self.world.core, slot, now)
             else:
@@ -113,8 +108,8 @@ class ScriptedOperations:
         """SetInstanceProtection: protects from scale-in, or no longer."""
         del now
         for slot in self._slots(request["instanceIds"]):
-            self.world.state.instances["protected"][slot] = bool(request["protectedFromScaleIn"])
-        self.capacity.agenda.wake_now()
+            self.world.state.instances.rows["protected"][slot] = bool(request["protectedFromScaleIn"])
+        self._agendas.capacity.wake_now()
 
     def _set_desired_capacity(self, request: Mapping[str, Any], now: int) -> None:
         """SetDesiredCapacity of an Auto Scaling group."""
@@ -125,6 +120,6 @@ class ScriptedOperations:
     def _stop_task(self, request: Mapping[str, Any], now: int) -> None:
         """StopTask by task id: SIGTERM, then SIGKILL after stopTimeout."""
         task_id = int(request["task"])
-        slots = np.flatnonzero(self.world.state.tasks["task_id"] == task_id)
+        slots = np.flatnonzero(self.world.state.tasks.rows["task_id"] == task_id)
         self.world.make_room()
         stop_tasks(self.world.core, slots, now, USER_INITIATED, STOPPED_BY_USER)

@@ -64,16 +64,6 @@ class EventBuffer:
         row["name"], row["sentence"] = self._kinds.code(name), len(self._messages)
         self._messages.append(sentence)
 
-    def add_tasks(self, now: int, service: int, kind: EventKind, task_ids: Array) -> None:
-        """Add the start or stop of tasks: one event with a row per task."""
-        rows = self._add(now, kind, task_ids.size)
-        rows["service"], rows["task_id"] = service, task_ids
-        rows["merged_events"] = np.arange(task_ids.size - 1, -1, -1)
-
-    def add_steady_state(self, now: int, service: int) -> None:
-        """Add that a service has reached a steady state."""
-        self._add(now, EventKind.STEADY, 1)["service"] = service
-
     def add_desired_counts(
         self, now: int, services: Array, before: Array, after: Array, causes: Array
     ) -> None:
@@ -85,10 +75,10 @@ class EventBuffer:
     def _add(self, now: int, kind: int, count: int) -> Array:
         """Return `count` new rows of a kind to fill in; writes out or grows a full buffer first."""
         counters = self._world.state.counters
-        if counters.events + count > self._world.state.events.size:
+        if counters.events + count > self._world.state.outputs.events.size:
             self.flush()
             self._world.make_room_for_events(count)
-        rows = self._world.state.events[counters.events : counters.events + count]
+        rows = self._world.state.outputs.events[counters.events : counters.events + count]
         counters.events += count
         rows["at"], rows["kind"] = now, kind
         rows["task_id"] = rows["instance_id"] = NEVER
@@ -111,7 +101,7 @@ class EventBuffer:
         state.counters.events = 0
         if count == 0:
             return
-        rows = state.events[:count]
+        rows = state.outputs.events[:count]
         self._format_failures(rows)
         if self._text_table.ends.size <= len(self._texts):
             self._text_table = texts(self._texts)

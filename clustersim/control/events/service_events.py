@@ -17,7 +17,7 @@ from clustersim.control.events.failure_events import (
 from clustersim.engine.compiled import Array
 from clustersim.policy.placement.placement_failure import placement_failure_message
 from clustersim.record.recorder import Recorder
-from clustersim.vocabulary import NEVER, EventKind, TerminationReason, instance_name
+from clustersim.vocabulary import NEVER, TerminationReason, instance_name
 from clustersim.world.events.service_messages import REPEAT_AFTER_MS
 from clustersim.world.state.world import World
 
@@ -50,19 +50,6 @@ class EventLog:
     def flush(self) -> None:
         """Write the events logged since the last call."""
         self._buffer.flush()
-
-    def log_tasks_started(self, now: int, service: int, task_ids: Array) -> None:
-        """Log that tasks of a service were started."""
-        self._buffer.add_tasks(now, service, EventKind.TASKS_STARTED, task_ids)
-
-    def log_tasks_stopped(self, now: int, service: int, task_ids: Array) -> None:
-        """Log that running tasks of a service were stopped."""
-        if task_ids.size:
-            self._buffer.add_tasks(now, service, EventKind.TASKS_STOPPED, task_ids)
-
-    def log_steady_state(self, now: int, service: int) -> None:
-        """Log that a service has reached a steady state."""
-        self._buffer.add_steady_state(now, service)
 
     def log_start_impaired(self, now: int, service: int) -> None:
         """Log that tasks of a service repeatedly fail to start."""

@@ -16,6 +16,6 @@ def kill_over_memory_limit(world: World, traffic: Traffic, now: int) -> bool:
     """Kill the main containers of all tasks beyond their limit; return whether there was any."""
     rows = traffic.task_sets_over_memory_limit()
     for row in rows:
-        world.make_room(2 * int(world.state.sets[row]["ready"]) + 64)
+        world.make_room(2 * int(world.state.sets.rows[row]["ready"]) + 64)
         kill_for_memory(world.core, row, now)
     return bool(rows)

@@ -25,7 +25,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the whole summary; None stands for figures that do not exist."""
     names, state = world.names, world.state
-    providers = state.providers
+    providers = state.capacity.providers
     by_provider = {
         name: float(ledger.usd_by_provider[p])
         for p, name in enumerate(names.providers)
@@ -52,7 +52,7 @@ def summarise(
         "tasks_never_placed": task_writer.counts["never_placed"],
         "placement_failures": {
             word: int(count)
-            for word, count in zip(WAIT_REASON_TEXTS, state.placement_failures, strict=True)
+            for word, count in zip(WAIT_REASON_TEXTS, state.placement.failures, strict=True)
             if word and count
         },
         "guest_os_memory_gib_hours": ledger.guest_memory_gib_hours,
@@ -86,7 +86,7 @@ def _service_summary(
     world: World, task_writer: TaskTableWriter, traffic: Traffic, service: int, unoccupied_usd: float
 ) -> dict[str, Any]:
     """Return one entry under `services`; `unoccupied_usd` is the cost of its virtual machines without a copy."""
-    row = world.state.services[service]
+    row = world.state.services.rows[service]
     length = world.scenario.duration_ms
     load = traffic.summary(service)
     return {

@@ -2,7 +2,7 @@
 
 A row is the interval that begins at its `time`: counts are those of its beginning, utilisations means over it. So
 counts are taken at the beginning of an interval and written at its end, with the load and the usage of the time
-between. Decides nothing, changes nothing. The wiring calls it after all other concerns of an instant.
+between. Decides nothing, changes nothing. Its agenda calls `act` after all other concerns of an instant.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.scheduler import Scheduler
@@ -70,12 +71,14 @@ class SeriesSampler:
         traffic: Traffic,
         scheduler: Scheduler,
         capacity: CapacityController,
+        agendas: Agendas,
     ) -> None:
         self.world = world
         self.recorder = recorder
         self.traffic = traffic
         self.scheduler = scheduler
         self.capacity = capacity
+        self._agenda = agendas.series
         scenario = world.scenario
         entities = max(1, len(scenario.services), len(scenario.pools) + 2)
         self.interval_ms = scenario.sampling.interval_ms or default_interval_ms(
@@ -95,23 +98,44 @@ class SeriesSampler:
     def _used_providers(self) -> Array:
         """Return the providers that get rows: those with instances, and Fargate where a strategy item uses it."""
         state = self.world.state
-        items = state.strategy_items[: self.world.strategy_items_used]
-        used = set(state.classes["provider"].tolist()) if self.world.scenario.pools else set()
+        items = state.sets.strategy_items[: self.world.strategy_items_used]
+        used = set(state.capacity.classes["provider"].tolist()) if self.world.scenario.pools else set()
         used |= set(items["provider"][items["fargate"] == 1].tolist())
         return np.array(sorted(p for p in used if self.world.names.providers[p]), np.int32)
+
+    def schedule_wakeups(self) -> None:
+        """Schedule the end of the warm-up: its last instant, and the first after it."""
+        warm_up_ms = self.world.scenario.warm_up_ms
+        self._agenda.wake_at(warm_up_ms)
+        if warm_up_ms:
+            self._agenda.wake_at(warm_up_ms - 1)
+
+    def act(self, now: int) -> None:
+        """Sample at the end of an interval; what happens before the end of the warm-up does not count."""
+        warm_up_ms = self.world.scenario.warm_up_ms
+        if now < warm_up_ms:  # its last instant: placement failures from `start` on count
+            self.world.state.placement.failures[:] = 0
+            return
+        if now == warm_up_ms:
+            self.traffic.sample()
+            self.traffic.begin_summary()
+            self.begin(now)
+        else:
+            self.sample(now)
+        self._agenda.wake_at(now + self.interval_ms)
 
     def begin(self, now: int) -> None:
         """Open the first interval and reset the time integrals."""
         integrate_all(self.world.core, now, self.world.live_instances())
         for name in ("running_area", "available_ms", "available_healthy_ms"):
-            self.world.state.services[name] = 0
+            self.world.state.services.rows[name] = 0
         for name in (
             "cpu_area",
             "memory_area",
             "registered_cpu_area",
             "registered_memory_area",
         ):
-            self.world.state.providers[name] = 0
+            self.world.state.capacity.providers[name] = 0
         self._open(now)
 
     def sample(self, now: int) -> None:
@@ -131,12 +155,12 @@ class SeriesSampler:
     def _open(self, now: int) -> None:
         """Take the counts as of `now`."""
         state = self.world.state
-        services = state.services
+        services = state.services.rows
         self._opened = now
         self._counts = {name: services[name].astype(np.int64) for name in COUNTS}
         self._counts["pending"] += services["provisioning"]
         rows = self._provider_rows
-        providers = state.providers[rows]
+        providers = state.capacity.providers[rows]
         self._areas = providers.copy()
         groups = {provider.name: provider.group for provider in self.world.scenario.providers}
         names = self.world.names
@@ -174,7 +198,7 @@ class SeriesSampler:
             self._services.add(columns)
         rows = self._provider_rows
         if rows.size and self._areas is not None:
-            now = self.world.state.providers[rows]
+            now = self.world.state.capacity.providers[rows]
             before = self._areas
             columns = {
                 "time": np.full(rows.size, self._opened, np.int64),
@@ -188,14 +212,14 @@ class SeriesSampler:
     def _write_deployments(self, now: int) -> None:
         """Write a row per deployment of each service that has one in progress or is not steady."""
         state = self.world.state
-        steady = state.services["steady_reported"].tolist()
+        steady = state.services.rows["steady_reported"].tolist()
         for service, record in enumerate(self.scheduler.records):
             if steady[service] and record.primary.state != IN_PROGRESS:
                 continue
-            ready = sum(int(state.sets[each.task_set]["ready"]) for each in record.deployments)
+            ready = sum(int(state.sets.rows[each.task_set]["ready"]) for each in record.deployments)
             loaded = self.traffic.flow_of[service] >= 0
             for each in record.deployments:
-                s = state.sets[each.task_set]
+                s = state.sets.rows[each.task_set]
                 percent = 100.0 * int(s["ready"]) / ready if ready else None
                 if record.shift is not None:
                     percent = record.shift.traffic_percent_of(each)

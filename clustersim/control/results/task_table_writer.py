@@ -106,18 +106,18 @@ class TaskTableWriter:
     def write_ended(self) -> None:
         """Write the ended tasks and terminated instances, and empty their buffers."""
         counters = self.world.state.counters
-        self._write_tasks(self.world.state.finished_tasks[: counters.finished_tasks])
+        self._write_tasks(self.world.state.outputs.finished_tasks[: counters.finished_tasks])
         counters.finished_tasks = 0
-        self._write_instances(self.world.state.terminated_instances[: counters.terminated_instances])
+        self._write_instances(self.world.state.outputs.terminated_instances[: counters.terminated_instances])
         counters.terminated_instances = 0
 
     def close(self) -> None:
         """Write the last buffers, then the tasks and instances still alive, in order of id."""
         self.write_ended()
         state = self.world.state
-        tasks = state.tasks[self.world.live_tasks()]
+        tasks = state.tasks.rows[self.world.live_tasks()]
         self._write_tasks(tasks[np.argsort(tasks["task_id"])])
-        instances = state.instances[self.world.live_instances()]
+        instances = state.instances.rows[self.world.live_instances()]
         self._write_instances(instances[np.argsort(instances["instance_id"])])
 
     # --- tasks ---------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class TaskTableWriter:
         if records.size == 0:
             return
         rows = ColumnBuffer(records)
-        sets, items = self.world.state.sets, self.world.state.strategy_items
+        sets, items = self.world.state.sets.rows, self.world.state.sets.strategy_items
         set_of, item_of = rows["set"], rows["strategy_item"]
         group = sets["group"][set_of]
         deployment = sets["deployment"][set_of]
@@ -298,7 +298,7 @@ class TaskTableWriter:
         if rows.size == 0:
             return
         state = self.world.state
-        classes = state.classes[rows["instance_class"]]
+        classes = state.capacity.classes[rows["instance_class"]]
         lived = (rows["integrated_until"] - rows["registered"]).astype(np.float64)
         known = (rows["registered"] >= 0) & (lived > 0)
         lived[~known] = np.nan

@@ -85,7 +85,7 @@ class CloudWatchMetrics:
 
     def _guest_vcpu_by_class(self) -> npt.NDArray[np.float64]:
         """Return, by class, the vCPUs that the guest operating system of a virtual machine takes and uses."""
-        classes, pools = self.world.state.classes, self.world.scenario.pools
+        classes, pools = self.world.state.capacity.classes, self.world.scenario.pools
         guests = np.array(
             [0 if pool.machines is None else pool.machines.guest_cpu for pool in pools], np.float64
         )
@@ -110,7 +110,7 @@ class CloudWatchMetrics:
 
     def update(self, now: int) -> None:
         """Fill in the matrix for the metric period that ends at `now`."""
-        values, services = self.values, self.world.state.services
+        values, services = self.values, self.world.state.services.rows
         flows = self.traffic.flows
         of_sets = self._is_requested(Subject.SERVICE, *_TASK_SET_METRICS)
         for metric, column in _FLOW_COLUMNS.items():
@@ -138,8 +138,8 @@ class CloudWatchMetrics:
     def _update_from_task_sets(self) -> None:
         """Fill in the metrics that are sums over a service's task sets."""
         state = self.world.state
-        count = state.services.size
-        sets = state.sets[: self.world.sets_used]
+        count = state.services.rows.size
+        sets = state.sets.rows[: self.world.sets_used]
         sets = sets[sets["service"] >= 0]
         live = sets["running"] + sets["pending"] + sets["provisioning"] > 0
         definitions = self.world.scenario.task_definitions
@@ -163,9 +163,9 @@ class CloudWatchMetrics:
     def _virtual_machines(self) -> npt.NDArray[np.int64]:
         """Return the slots of the virtual machines that have booted."""
         slots = self.world.live_instances()
-        instances, pools = self.world.state.instances[slots], self.world.scenario.pools
+        instances, pools = self.world.state.instances.rows[slots], self.world.scenario.pools
         of_machines = np.array([pool.machines is not None for pool in pools] or [False])
-        groups = self.world.state.classes["pool"][instances["instance_class"]]
+        groups = self.world.state.capacity.classes["pool"][instances["instance_class"]]
         booted: npt.NDArray[np.int64] = slots[of_machines[groups] & (instances["registered"] >= 0)]
         return booted
 
@@ -173,10 +173,10 @@ class CloudWatchMetrics:
         """Fill in the reservation and use of all container instances; virtual machines are not in the cluster."""
         state = self.world.state
         virtual_machines = self._virtual_machines()
-        hosts = state.instances[virtual_machines]
-        machines = state.classes[hosts["instance_class"]]
+        hosts = state.instances.rows[virtual_machines]
+        machines = state.capacity.classes[hosts["instance_class"]]
         column = self._first[Subject.CLUSTER]
-        providers = state.providers
+        providers = state.capacity.providers
         ec2 = providers["registered_cpu"] > 0
         values = self.values
         for metric, resource in ((Metric.CPU_RESERVATION, "cpu"), (Metric.MEMORY_RESERVATION, "memory")):
@@ -186,7 +186,7 @@ class CloudWatchMetrics:
         values[Metric.IN_SERVICE_INSTANCES, column] = int(providers["registered"].sum()) - hosts.size
         values[Metric.RUNNING_TASKS, column] = int(providers["running"].sum() - hosts["task_count"].sum())
         if self._is_requested(Subject.CLUSTER, Metric.CPU):
-            measured = np.ones(state.instances.size, np.bool_)
+            measured = np.ones(state.instances.rows.size, np.bool_)
             measured[virtual_machines] = False
             used = self._used_vcpu(measured)
             registered = float(providers["registered_cpu"].sum() - machines["cpu"].sum()) / CPU_UNITS_PER_VCPU
@@ -196,18 +196,18 @@ class CloudWatchMetrics:
         """Fill in the sizes of the groups, and the CPU use of their instances, except those warming up."""
         state = self.world.state
         first, count = self._first[Subject.GROUP], len(self.world.names.pools)
-        instances = state.instances[self.world.live_instances()]
+        instances = state.instances.rows[self.world.live_instances()]
         in_service = instances["registered"] >= 0
-        groups = state.classes["pool"][instances["instance_class"]]
+        groups = state.capacity.classes["pool"][instances["instance_class"]]
         sizes = np.bincount(groups[in_service], minlength=count)
         self.values[Metric.IN_SERVICE_INSTANCES, first : first + count] = sizes
         self.values[Metric.DESIRED_CAPACITY, first : first + count] = np.bincount(groups, minlength=count)
         if self._is_requested(Subject.GROUP, Metric.CPU):
             warm = self.warm(self.world.live_instances(), now)
             guest = self._guest_vcpu[instances["instance_class"]]
-            vcpu = state.classes["cpu"][instances["instance_class"]] / CPU_UNITS_PER_VCPU + guest
+            vcpu = state.capacity.classes["cpu"][instances["instance_class"]] / CPU_UNITS_PER_VCPU + guest
             registered = np.bincount(groups[warm], weights=vcpu[warm], minlength=count)
-            measured = np.zeros(state.instances.size, np.bool_)
+            measured = np.zeros(state.instances.rows.size, np.bool_)
             measured[self.world.live_instances()] = warm
             with np.errstate(invalid="ignore", divide="ignore"):
                 of_guests = np.bincount(groups[warm], weights=guest[warm], minlength=count)
@@ -219,8 +219,8 @@ class CloudWatchMetrics:
 
         Those of the first instant count as warm.
         """
-        instances = self.world.state.instances[slots]
-        warmup = self._warmup_ms[self.world.state.classes["pool"][instances["instance_class"]]]
+        instances = self.world.state.instances.rows[slots]
+        warmup = self._warmup_ms[self.world.state.capacity.classes["pool"][instances["instance_class"]]]
         registered = instances["registered"]
         return np.asarray((registered == 0) | ((registered > 0) & (now - registered >= warmup)), np.bool_)
 
@@ -231,14 +231,16 @@ class CloudWatchMetrics:
         all that it reserves (MODEL.md: choices).
         """
         state = self.world.state
-        tasks = state.tasks[self.world.live_tasks()]
+        tasks = state.tasks.rows[self.world.live_tasks()]
         tasks = tasks[(tasks["state"] == TaskState.RUNNING) & (tasks["instance_slot"] >= 0)]
         tasks = tasks[measured[tasks["instance_slot"]]]
-        sets = state.sets[tasks["set"]]
+        sets = state.sets.rows[tasks["set"]]
         share = np.where(
-            sets["service"] >= 0, self.traffic.cpu_use_by_task_set(state.sets.size)[tasks["set"]], 1.0
+            sets["service"] >= 0, self.traffic.cpu_use_by_task_set(state.sets.rows.size)[tasks["set"]], 1.0
         )
-        groups = state.classes["pool"][state.instances["instance_class"][tasks["instance_slot"]]]
+        groups = state.capacity.classes["pool"][
+            state.instances.rows["instance_class"][tasks["instance_slot"]]
+        ]
         used = tasks["cpu"] / CPU_UNITS_PER_VCPU * share
         size = len(self.world.names.pools)
         return np.bincount(groups, weights=used, minlength=size).astype(np.float64)

@@ -14,9 +14,10 @@ from typing import NamedTuple, assert_never
 import numpy as np
 
 from clustersim.control.capacity.capacity import CapacityController
-from clustersim.control.events.scaling_activities import Origin, RecordActivity
+from clustersim.control.events.scaling_activities import Origin
 from clustersim.control.scaling.alarm_table import AlarmOwner, AlarmTable
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
+from clustersim.control.scaling.scaling_targets import ScalingTargets
 from clustersim.engine.records import new_table
 from clustersim.errors import ScenarioError
 from clustersim.policy.scaling.cloudwatch_metrics import GROUP_METRICS, Subject
@@ -33,10 +34,8 @@ from clustersim.scenario.sections.scenario import AutoScalingGroup, StepScaling,
 from clustersim.vocabulary import MS_PER_MINUTE, NEVER
 from clustersim.world.state.world import World
 
-SetCapacity = Callable[[int, int, str], None]
-"""The callback that sets a capacity: (group, desired capacity, cause)."""
 BoundsOf = Callable[[int], CapacityBounds]
-"""The capacities between which the policies of a group may move it."""
+"""The desired counts between which the policies of a service may move it."""
 
 
 class _GroupPolicy(NamedTuple):
@@ -60,12 +59,14 @@ class GroupAutoscaler:
         world: World,
         capacity: CapacityController,
         metrics: CloudWatchMetrics,
-        callbacks: tuple[SetCapacity, BoundsOf, RecordActivity],
+        targets: ScalingTargets,
+        service_bounds: BoundsOf,
         tick_ms: int = MS_PER_MINUTE,
     ) -> None:
         self.world = world
         self.capacity = capacity
-        self._set_capacity, self._bounds, self.record = callbacks
+        self._targets = targets
+        self._service_bounds = service_bounds
         groups = world.scenario.groups
         self._metrics = metrics
         self._alarms = AlarmTable(metrics, tick_ms)
@@ -105,7 +106,7 @@ class GroupAutoscaler:
         sizes = []
         for number in range(len(self.world.scenario.groups)):
             slots = self.capacity.groups.members(number).slots
-            up = np.count_nonzero(state.instances["registered"][slots] >= 0)
+            up = np.count_nonzero(state.instances.rows["registered"][slots] >= 0)
             warm = np.count_nonzero(self._metrics.warm(slots, now))
             sizes.append(GroupSize(self.capacity.desired[number], int(up), int(warm)))
         return sizes
@@ -130,9 +131,15 @@ class GroupAutoscaler:
             name += "-AlarmLow" if low else "-AlarmHigh"
         cause = f"monitor alarm {name} in state ALARM triggered policy {chosen.rule.name}"
         value = self._alarms.value(chosen.low if low else chosen.high)
-        self._set_capacity(group, count, cause)
         origin = Origin(f"autoScalingGroup/{settings.name}", chosen.rule.name, chosen.metric, cause)
-        self.record(now, origin, value, size.desired, count)
+        self._targets.scale_group(now, group, size.desired, count, (origin, value))
+
+    def _bounds(self, group: int) -> CapacityBounds:
+        """Return the bounds between which the policies of a group may move its capacity."""
+        settings = self.world.scenario.groups[group]
+        if settings.machines is None:
+            return CapacityBounds(settings.min_size, settings.max_size)
+        return self._service_bounds(self.world.names.services.index(settings.machines.service))
 
     def _propose(self, policy: _GroupPolicy, size: GroupSize, proposal: ProposalRow, cools: bool) -> None:
         """Write the proposal of one policy by the state of its alarms, counting warm instances.

@@ -48,9 +48,9 @@ Int64s = npt.NDArray[np.int64]
 _NO_CAPACITY_LIMIT = 2**62
 
 
-ApplyMoves = Callable[[int, Array], None]
-"""The callback for the decisions of an instant (ms): rows of `ScalingMoveRow`, ascending by service; `origin` is a
-position in `ServiceAutoscaler.origins`."""
+ApplyMoves = Callable[[int, Array, Sequence[Origin]], None]
+"""The callback for the decisions of an instant (ms): rows of `ScalingMoveRow`, ascending by service, and the origins
+that their field `origin` counts."""
 
 
 class ServiceAutoscaler:
@@ -145,7 +145,7 @@ class ServiceAutoscaler:
         if compiled < moved:
             moves = as_table(ScalingMoveRow, moves[np.argsort(moves["target"])])
         if moved:
-            self._apply_moves(now_ms, moves)
+            self._apply_moves(now_ms, moves, self.origins)
 
     def bounds(self, service: int) -> service_scaling.CapacityBounds:
         """Return the capacity bounds in force; without a scalable target there are none."""
@@ -170,7 +170,7 @@ class ServiceAutoscaler:
             cause = f"maximum capacity was set to {bounds.maximum}"
         self.origins.append(Origin(self._target(service), action.name, None, cause))
         move = (service, desired, count, len(self.origins) - 1, math.nan)
-        self._apply_moves(now_ms, np.array([move], ScalingMoveRow.dtype))
+        self._apply_moves(now_ms, np.array([move], ScalingMoveRow.dtype), self.origins)
 
     def _decide(self, now_ms: int, service: int, moves: int) -> bool:
         """Ask all policies of a service; return whether its desired count changes, by row `moves` of the moves."""

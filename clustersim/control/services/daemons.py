@@ -1,7 +1,7 @@
 """DAEMON services: one task on every container instance that is ACTIVE and satisfies the constraints.
 
 A new instance gets its daemons in the instant it registers, before any waiting task (`world.instances.lifecycle`). This
-module handles everything else: instances whose daemon ended, new revisions within the healthy percents, and draining
+module plans everything else: instances whose daemon ended, new revisions within the healthy percents, and draining
 instances, where daemons stop last. ECS Developer Guide: daemon scheduling.
 """
 
@@ -9,43 +9,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.control.events.service_events import EventLog
-from clustersim.control.services.deployments import Deployments
+from clustersim.control.services.live_tasks import healthy_tasks, live_tasks
+from clustersim.control.services.plans import FillHosts, Plan, Step, StopTasks, StopUnhealthy
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.engine.compiled import Array
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import healthy_bounds
-from clustersim.vocabulary import InstanceState, TaskState
-from clustersim.world.scheduling.commands import start_on_hosts
+from clustersim.vocabulary import InstanceState
 from clustersim.world.state.world import World
 
 
 class Daemons:
     """The controller of all DAEMON services."""
 
-    def __init__(
-        self,
-        world: World,
-        starter: TaskStarter,
-        stopper: TaskStopper,
-        deployments: Deployments,
-        events: EventLog,
-    ) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.starter = starter
-        self.stopper = stopper
-        self.deployments = deployments
-        self.events = events
 
     def eligible_hosts(self, record: ServiceRecord) -> Array:
         """Return the slots of the ACTIVE instances that must have a task of this service."""
         state = self.world.state
         slots = self.world.live_instances()
-        instances = state.instances[slots]
-        item = int(state.sets[record.primary.task_set]["first_item"])
-        allowed = state.eligible[item][instances["instance_class"]] == ELIGIBLE
+        instances = state.instances.rows[slots]
+        item = int(state.sets.rows[record.primary.task_set]["first_item"])
+        allowed = state.placement.eligible[item][instances["instance_class"]] == ELIGIBLE
         hosts: Array = slots[allowed & (instances["state"] == InstanceState.ACTIVE)]
         return hosts
 
@@ -53,61 +39,51 @@ class Daemons:
         """Return the number of tasks the service should have now."""
         return int(self.eligible_hosts(record).size)
 
-    def reconcile(self, record: ServiceRecord, now: int) -> None:
-        """Move a daemon service one step towards one task of its PRIMARY deployment on each instance."""
-        hosts = self.eligible_hosts(record)
+    def plan_stops(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to stop tasks on the wrong instances, unhealthy ones, and those of older revisions."""
+        del now
         state = self.world.state
-        slots = self.stopper.candidates(record, record.deployments)
-        tasks = state.tasks[slots]
+        hosts = self.eligible_hosts(record)
+        slots = live_tasks(self.world, record, record.deployments)
+        tasks = state.tasks.rows[slots]
         current = tasks["set"] == record.primary.task_set
-        idle = state.instances["non_daemon_tasks"][tasks["instance_slot"]] == 0
-        draining = state.instances["state"][tasks["instance_slot"]] == InstanceState.DRAINING
+        idle = state.instances.rows["non_daemon_tasks"][tasks["instance_slot"]] == 0
+        draining = state.instances.rows["state"][tasks["instance_slot"]] == InstanceState.DRAINING
         misplaced = ~np.isin(tasks["instance_slot"], hosts) & ~draining
-        self.stopper.stop_slots(record, slots[(draining & idle) | misplaced], now)
+        ending = slots[(draining & idle) | misplaced]
+        plan: list[Step] = [StopTasks(ending)]
         unhealthy = int((current & (tasks["unhealthy"] > 0) & ~draining & ~misplaced).sum())
         if unhealthy:
-            replaced = self.stopper.stop_unhealthy(record, record.primary, unhealthy, now)
-            self.deployments.count_replaced(record.primary, replaced)
+            plan.append(StopUnhealthy(record.primary, unhealthy))
         older = slots[~current & ~draining & ~misplaced]
         if older.size:
-            self._replace(record, older, hosts.size, now)
-        if record.primary.state != FAILED:
-            self._fill(record, hosts, now)
+            healthy = int(state.services.rows[record.number]["healthy"])
+            healthy -= int(healthy_tasks(self.world, ending).sum())
+            plan.append(StopTasks(self._replaceable(record, older, hosts.size, healthy)))
+        return plan
 
-    def _replace(self, record: ServiceRecord, older: Array, desired: int, now: int) -> None:
-        """Stop tasks of older revisions, unhealthy ones first, while the healthy count stays above the minimum."""
+    def _replaceable(self, record: ServiceRecord, older: Array, desired: int, healthy_count: int) -> Array:
+        """Return the tasks of older revisions that may stop, unhealthy ones first, while the healthy count stays above
+        the minimum.
+        """
         settings = record.settings.deployment
         lower, _ = healthy_bounds(desired, settings.minimum_healthy_percent, settings.maximum_percent)
-        state = self.world.state
-        tasks = state.tasks[older]
-        healthy = (tasks["state"] == TaskState.RUNNING) & (tasks["healthy"] >= 0) & (tasks["unhealthy"] == 0)
-        spare = max(0, int(state.services[record.number]["healthy"]) - lower)
-        chosen = np.concatenate([older[~healthy], older[healthy][::-1][:spare]])
-        self.stopper.stop_slots(record, chosen, now)
+        healthy = healthy_tasks(self.world, older)
+        spare = max(0, healthy_count - lower)
+        return np.concatenate([older[~healthy], older[healthy][::-1][:spare]])
 
-    def _fill(self, record: ServiceRecord, hosts: Array, now: int) -> None:
-        """Start a task on every instance that has none, as the launch rate and the service throttle allow."""
-        empty = self.hosts_without_task(record, hosts)
-        if empty.size == 0 or self.starter.is_throttled(record, record.primary, now):
-            return
-        count = min(int(empty.size), self.starter.allowance(record, now))
-        if count > 0:
-            self.start_on_hosts(record, empty[:count], now)
-        if count < empty.size:
-            self.starter.continue_next_cycle(record, now)
+    def plan_starts(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to start a task on every instance that has none; a FAILED deployment starts nothing."""
+        del now
+        if record.primary.state == FAILED:
+            return ()
+        empty = self.hosts_without_task(record, self.eligible_hosts(record))
+        return (FillHosts(record.primary, empty),) if empty.size else ()
 
     def hosts_without_task(self, record: ServiceRecord, hosts: Array) -> Array:
         """Return those of `hosts` without a task of the service, of any revision and state."""
         state = self.world.state
-        live = state.tasks[self.world.live_tasks()]
+        live = state.tasks.rows[self.world.live_tasks()]
         own = live[np.isin(live["set"], [each.task_set for each in record.deployments])]
         empty: Array = np.setdiff1d(hosts, own["instance_slot"]).astype(np.int64)
         return empty
-
-    def start_on_hosts(self, record: ServiceRecord, hosts: Array, now: int) -> None:
-        """Start a task of the PRIMARY deployment on each of `hosts`."""
-        self.world.make_room(2 * int(hosts.size) + 64)
-        ids = np.zeros(hosts.size, np.int64)
-        row = record.primary.task_set
-        done = start_on_hosts(self.world.core, row, self.world.first_shape[row], hosts, now, ids)
-        self.starter.record_started(record, ids[:done], now)

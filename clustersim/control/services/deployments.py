@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
+from clustersim.control.services.live_tasks import count_live
 from clustersim.control.services.service_state import (
     COMPLETED,
     FAILED,
@@ -66,7 +67,7 @@ class Deployments:
         deployment.alarms_ignored = alarms is not None and any(self.in_alarm(name) for name in alarms.names)
         record.deployments.append(deployment)
         record.failed_rounds = record.failures_seen = record.paused_until_ms = 0
-        self.world.state.services[record.number]["steady_reported"] = 0
+        self.world.state.services.rows[record.number]["steady_reported"] = 0
         self.records.append((record.number, deployment))
         self.traffic.open_backend(record.number, row, definition_key)
         if not deployment.is_first:
@@ -77,16 +78,11 @@ class Deployments:
 
     def drop_drained(self, record: ServiceRecord) -> None:
         """Drop older deployments whose last task has stopped."""
-        remaining = [each for each in record.deployments[:-1] if self.count_live(each) > 0]
+        remaining = [each for each in record.deployments[:-1] if count_live(self.world, each) > 0]
         for each in record.deployments[:-1]:
             if each not in remaining:
                 self.traffic.close_backend(each.task_set)
         record.deployments = [*remaining, record.primary]
-
-    def count_live(self, deployment: DeploymentRecord) -> int:
-        """Return the number of tasks of a deployment that are not stopping."""
-        s = self.world.state.sets[deployment.task_set]
-        return int(s["provisioning"] + s["pending"] + s["running"])
 
     # --- evaluating -----------------------------------------------------------------------------------------
 
@@ -108,15 +104,15 @@ class Deployments:
         threshold = breaker_threshold(deployment.desired, breaker.threshold_type, breaker.threshold_value)
         if deployment.failures >= threshold:
             reason = "ECS deployment circuit breaker: tasks failed to start."
-            if int(self.world.state.sets[deployment.task_set]["ran"]) > 0:
+            if int(self.world.state.sets.rows[deployment.task_set]["ran"]) > 0:
                 reason = "ECS deployment circuit breaker: tasks failed health checks."
             self.fail(record, deployment, now, reason, breaker.rollback)
 
     def update_counts(self, record: ServiceRecord) -> None:
         """Update the counts in the record of the PRIMARY deployment from its task set."""
         deployment = record.primary
-        deployment.desired = int(self.world.state.services[record.number]["desired"])
-        s = self.world.state.sets[deployment.task_set]
+        deployment.desired = int(self.world.state.services.rows[record.number]["desired"])
+        s = self.world.state.sets.rows[deployment.task_set]
         breaker = record.settings.deployment.circuit_breaker
         if int(s["became_healthy"]) > deployment.seen_became_healthy:
             deployment.failed_tasks = 0
@@ -168,7 +164,7 @@ class Deployments:
         target.reason = f"ECS deployment circuit breaker: rolling back to deploymentId {target.name}."
         record.deployments = [each for each in record.deployments if each is not target] + [target]
         record.failed_rounds = record.paused_until_ms = 0
-        record.failures_seen = int(self.world.state.sets[target.task_set]["failed_starts"])
+        record.failures_seen = int(self.world.state.sets.rows[target.task_set]["failed_starts"])
         self.traffic.open_backend(record.number, target.task_set, target.definition_key)
         self.events.log_rollback(now, record.number, target.name)
 
@@ -203,7 +199,7 @@ class Deployments:
         ):
             return False
         required = math.ceil(deployment.desired * early.healthy_percent / 100)
-        return int(self.world.state.sets[deployment.task_set]["healthy"]) >= required
+        return int(self.world.state.sets.rows[deployment.task_set]["healthy"]) >= required
 
     def complete(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
         """Mark a deployment COMPLETED."""

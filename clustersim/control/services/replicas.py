@@ -1,17 +1,25 @@
 """REPLICA services: desired counts, rolling updates, and replacement of unhealthy tasks and of tasks on draining
 instances.
 
-`policy.tasks.deployment` decides how many tasks start and stop now; the task starter and the task stopper carry that
-out. Deployments that shift traffic count differently: `control.services.traffic_shifting`.
+Counts the tasks of a service and plans what starts and stops; `policy.tasks.deployment` decides how many,
+`plan_applier` carries the plan out. Deployments that shift traffic count differently:
+`control.services.traffic_shifting`.
 """
 
 from __future__ import annotations
 
-from clustersim.control.events.service_events import EventLog
-from clustersim.control.services.deployments import Deployments
-from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
+from clustersim.control.services.live_tasks import count_live, live_tasks
+from clustersim.control.services.plans import (
+    Plan,
+    ReportBlocked,
+    StartTasks,
+    Step,
+    StopLeaving,
+    StopOlder,
+    StopSurplus,
+    StopUnhealthy,
+)
+from clustersim.control.services.service_state import FAILED, DeploymentRecord, ServiceRecord
 from clustersim.policy.tasks.deployment import (
     DeploymentCounts,
     RollingStep,
@@ -25,37 +33,27 @@ from clustersim.world.state.world import World
 class Replicas:
     """The controller of all REPLICA services."""
 
-    def __init__(
-        self,
-        world: World,
-        starter: TaskStarter,
-        stopper: TaskStopper,
-        deployments: Deployments,
-        events: EventLog,
-    ) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.starter = starter
-        self.stopper = stopper
-        self.deployments = deployments
-        self.events = events
 
     def count_tasks(self, record: ServiceRecord) -> DeploymentCounts:
         """Count the tasks of a service as a deployment needs them."""
         state = self.world.state
-        service = state.services[record.number]
-        primary = state.sets[record.primary.task_set]
-        older = [state.sets[each.task_set] for each in record.deployments[:-1]]
+        service = state.services.rows[record.number]
+        primary = state.sets.rows[record.primary.task_set]
+        older = record.deployments[:-1]
         leaving, unwell = int(primary["leaving"]), int(primary["unhealthy"])
-        live = self.deployments.count_live(record.primary)
+        live = count_live(self.world, record.primary)
+        old = sum(count_live(self.world, each) for each in older)
         both, settling = self._count_unhealthy(record) if unwell else (0, 0)
         return DeploymentCounts(
             desired=int(service["desired"]),
             up_to_date=live - leaving - unwell + both,
-            total=sum(self.deployments.count_live(each) for each in record.deployments),
+            total=live + old,
             starting=int(service["provisioning"] + service["pending"]),
             healthy=int(service["healthy"]),
-            old=sum(self.deployments.count_live(each) for each in record.deployments[:-1]),
-            old_healthy=sum(int(s["healthy"]) for s in older),
+            old=old,
+            old_healthy=sum(int(state.sets.rows[each.task_set]["healthy"]) for each in older),
             leaving=leaving,
             unhealthy=unwell,
             settling=settling,
@@ -65,50 +63,46 @@ class Replicas:
         """Count, in the PRIMARY deployment, unhealthy tasks that are leaving too, and tasks that are yet to become
         healthy.
         """
-        tasks = self.world.state.tasks[self.stopper.candidates(record, [record.primary])]
+        tasks = self.world.state.tasks.rows[live_tasks(self.world, record, [record.primary])]
         unwell, leaving = tasks["unhealthy"] > 0, tasks["leaving"] == 1
         return int((unwell & leaving).sum()), int((~unwell & ~leaving & (tasks["healthy"] < 0)).sum())
 
-    def reconcile(self, record: ServiceRecord, now: int) -> None:
-        """Move a service one step towards its desired count."""
-        counts = self.count_tasks(record)
+    def plan_scale_in(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to stop the tasks beyond the desired count."""
+        del now
         if record.primary.state == FAILED:
-            return  # it launches no more tasks; running ones stay (MODEL.md)
+            return ()  # running tasks stay (MODEL.md)
+        counts = self.count_tasks(record)
         extra = 1 if record.moving_task >= 0 else 0  # zone rebalancing starts a task before it stops one
-        if counts.up_to_date > counts.desired + extra:
-            surplus = counts.up_to_date - counts.desired - extra
-            self.stopper.stop_surplus(record, record.primary, surplus, now)
-            counts = self.count_tasks(record)
-        self._step(record, counts, now)
+        surplus = counts.up_to_date - counts.desired - extra
+        return (StopSurplus(record.primary, surplus),) if surplus > 0 else ()
 
-    def _step(self, record: ServiceRecord, counts: DeploymentCounts, now: int) -> None:
-        """Start and stop as many tasks as the healthy percents allow."""
+    def plan_step(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to start missing tasks and to replace others, as far as the healthy percents allow."""
+        del now
+        if record.primary.state == FAILED:
+            return ()  # it launches no more tasks
         settings = record.settings.deployment
-        lower, upper = healthy_bounds(
-            counts.desired, settings.minimum_healthy_percent, settings.maximum_percent
-        )
-        replacing = counts.old > 0 or counts.leaving > 0 or counts.unhealthy > 0
-        if not replacing:
-            if counts.up_to_date < counts.desired:
-                self.starter.start(record, record.primary, counts.desired - counts.up_to_date, now)
-            return
-        step = rolling_step(counts, lower, upper)
-        if step.start > 0:
-            self.starter.start(record, record.primary, step.start, now)
-        stopped = self._stop(record, step, now)
-        if step.start == 0 and not stopped and is_stuck(counts, RollingStep(), upper):
-            self.events.log_deployment_blocked(now, record.number)
+        percents = (settings.minimum_healthy_percent, settings.maximum_percent)
+        return plan_update(record.primary, self.count_tasks(record), percents)
 
-    def _stop(self, record: ServiceRecord, step: RollingStep, now: int) -> bool:
-        """Stop the tasks of a step; return whether anything was stopped."""
-        stopped = 0
-        if step.stop_old > 0:
-            stopped += self.stopper.stop_older(record, step.stop_old, now)
-        if step.stop_unhealthy > 0:
-            replaced = self.stopper.stop_unhealthy(record, record.primary, step.stop_unhealthy, now)
-            self.deployments.count_replaced(record.primary, replaced)
-            stopped += replaced
-        if step.stop_leaving > 0:
-            self.stopper.stop_leaving(record, record.primary, step.stop_leaving, now)
-            stopped += step.stop_leaving
-        return stopped > 0
+
+def plan_update(primary: DeploymentRecord, counts: DeploymentCounts, percents: tuple[int, int]) -> Plan:
+    """Plan one step of a service with these counts and (minimum, maximum) healthy percents."""
+    if counts.old == 0 and counts.leaving == 0 and counts.unhealthy == 0:
+        missing = counts.desired - counts.up_to_date
+        return (StartTasks(primary, missing),) if missing > 0 else ()
+    lower, upper = healthy_bounds(counts.desired, *percents)
+    step = rolling_step(counts, lower, upper)
+    plan: list[Step] = []
+    if step.start > 0:
+        plan.append(StartTasks(primary, step.start))
+    if step.stop_old > 0:
+        plan.append(StopOlder(step.stop_old))
+    if step.stop_unhealthy > 0:
+        plan.append(StopUnhealthy(primary, step.stop_unhealthy))
+    if step.stop_leaving > 0:
+        plan.append(StopLeaving(primary, step.stop_leaving))
+    if step.start == 0 and is_stuck(counts, RollingStep(), upper):
+        plan.append(ReportBlocked())
+    return plan

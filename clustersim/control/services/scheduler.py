@@ -7,31 +7,37 @@ shifting, zone rebalancing), in which order, and when the service is steady. Kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from clustersim.control.agendas import Agendas
 from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.events.service_events import EventLog
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.daemons import Daemons
 from clustersim.control.services.deployments import Deployments, InAlarm
+from clustersim.control.services.due_services import DueServices
+from clustersim.control.services.live_tasks import count_live, live_tasks
+from clustersim.control.services.plan_applier import PlanApplier
+from clustersim.control.services.plans import Plan
 from clustersim.control.services.replicas import Replicas
 from clustersim.control.services.service_state import COMPLETED, FAILED, IN_PROGRESS, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.control.services.traffic_shifting import TrafficShifting
 from clustersim.control.services.virtual_machines import VirtualMachineServices
 from clustersim.control.services.zone_rebalancing import ZoneRebalancing
-from clustersim.engine.agenda import Agenda
 from clustersim.engine.compiled import Array
 from clustersim.record.recorder import Recorder
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.scheduling.commands import create_healthy_tasks, set_desired
+from clustersim.world.scheduling.service_tasks import is_settled, report_steady
 from clustersim.world.scheduling.steady_services import reconcile_steady
-from clustersim.world.state.counters import WAKE_SCHEDULER
 from clustersim.world.state.world import World
+from clustersim.world.tasks.health import BY_TARGET
+
+Decider = Callable[[ServiceRecord, int], Plan]
+"""What plans the next step of a service at an instant (ms)."""
 
 
 class Scheduler:
@@ -45,26 +51,24 @@ class Scheduler:
         capacity: CapacityController,
         events: EventLog,
         in_alarm: InAlarm,
+        agendas: Agendas,
     ) -> None:
         self.world = world
         self.events = events
-        self.agenda: Agenda
-        self.calendar: Agenda
+        self._calendar = agendas.calendar
+        self.due = DueServices(world, agendas)
         self.records = [ServiceRecord(n, service) for n, service in enumerate(world.scenario.services)]
-        self.starter = TaskStarter(world, events, self._reconcile_at)
-        self.stopper = TaskStopper(world, events)
+        self.capacity = capacity
         self.deployments = Deployments(world, task_sets, traffic, events, in_alarm)
-        parts = (world, self.starter, self.stopper, self.deployments)
-        self.replicas = Replicas(*parts, events)
-        self.daemons = Daemons(*parts, events)
-        self.virtual_machines = VirtualMachineServices(world, capacity, self.daemons)
-        self.traffic_shifting = TrafficShifting(*parts, traffic, self._reconcile_at)
-        self.rebalancing = ZoneRebalancing(world, self.starter, self.stopper, events)
+        self.applier = PlanApplier(world, self.deployments, capacity, events, self.due)
+        self.replicas = Replicas(world)
+        self.daemons = Daemons(world)
+        self.virtual_machines = VirtualMachineServices(world, self.daemons)
+        self.traffic_shifting = TrafficShifting(world, self.applier, self.deployments, traffic, self.due)
+        self.rebalancing = ZoneRebalancing(world)
         for record in self.records:
             self._store_minimum_percent(record)
         self._any_on_virtual_machines = any(record.on_virtual_machines for record in self.records)
-        self._marked: set[int] = set()
-        self._due: dict[int, set[int]] = {}
 
     # --- requests ------------------------------------------------------------------------------------------
 
@@ -80,20 +84,26 @@ class Scheduler:
         self._store_minimum_percent(record)
         if "health_check_grace_ms" in changes:
             for deployment in record.deployments:
-                self.world.state.sets[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
-        self.world.state.services[service]["steady_reported"] = 0
-        self.mark_dirty(service)
+                self.world.state.sets.rows[deployment.task_set]["grace_ms"] = changes["health_check_grace_ms"]
+        self.world.state.services.rows[service]["steady_reported"] = 0
+        self.due.mark_dirty(service)
 
     def deploy(self, service: int, definition_key: str, now: int) -> None:
         """Begin a PRIMARY deployment of a revision; older ones are replaced according to the deployment strategy."""
         record = self.records[service]
-        self.rebalancing.interrupt(record, now)
+        self.applier.apply(record, self.rebalancing.interrupt(record), now)
         shifting = record.settings.deployment.strategy != "ROLLING" and self._has_tasks(record)
         self.deployments.begin(record, definition_key, now)
         if shifting:
             self.traffic_shifting.begin(record, now)
-        self.world.state.services[service]["deploying"] = 1
-        self.mark_dirty(service)
+        self.world.state.services.rows[service]["deploying"] = 1
+        self.due.mark_dirty(service)
+
+    def change_desired(self, service: int, count: int, cause: str, now: int) -> None:
+        """Change the desired count of a service, and log the cause."""
+        before = int(self.world.state.services.rows[service]["desired"])
+        self.events.log_desired_count(now, service, before, count, cause)
+        self.set_desired(service, count, now)
 
     def set_desired(self, service: int, count: int, now: int) -> None:
         """Set the desired count of a service."""
@@ -108,9 +118,9 @@ class Scheduler:
         if self._any_on_virtual_machines:
             for service, count in zip(services.tolist(), counts.tolist(), strict=True):
                 if self.records[service].on_virtual_machines:
-                    self.virtual_machines.resize(self.records[service], count)
-        self._marked.update(services.tolist())
-        self.agenda.wake_now()
+                    group = self.world.names.pools.index(str(self.records[service].settings.machines))
+                    self.capacity.set_desired(group, count)
+        self.due.mark(services)
 
     def primary_definition(self, service: int) -> str:
         """Return the task definition of the PRIMARY deployment, such as `web:2`."""
@@ -118,20 +128,14 @@ class Scheduler:
 
     def desired_by_task_set(self) -> dict[int, int]:
         """Return each service's desired count by the task set of its PRIMARY deployment."""
-        services = self.world.state.services
+        services = self.world.state.services.rows
         return {record.primary.task_set: int(services[record.number]["desired"]) for record in self.records}
-
-    def mark_dirty(self, service: int) -> None:
-        """Reconcile this service at the present instant."""
-        self.world.state.services[service]["steady"] = 0  # the scheduler reconciles it, not compiled code
-        self._marked.add(service)
-        self.agenda.wake_now()
 
     def recheck_deployment_alarms(self) -> None:
         """Mark dirty the services with a deployment in progress that an alarm may fail."""
         for record in self.records:
             if record.settings.deployment.alarms is not None and record.primary.state == IN_PROGRESS:
-                self.mark_dirty(record.number)
+                self.due.mark_dirty(record.number)
 
     def start_initial_tasks(self, now: int) -> None:
         """Start every service at its desired count, healthy, at the first instant (`initialState: running`)."""
@@ -139,7 +143,7 @@ class Scheduler:
             if record.is_daemon:
                 continue
             row = record.primary.task_set
-            desired = int(self.world.state.services[record.number]["desired"])
+            desired = int(self.world.state.services.rows[record.number]["desired"])
             self.world.make_room(2 * desired + 64)
             create_healthy_tasks(self.world.core, row, self.world.first_shape[row], desired, now)
 
@@ -152,10 +156,10 @@ class Scheduler:
     def _store_minimum_percent(self, record: ServiceRecord) -> None:
         """Store the share of the desired count from which a service is available, for the next desired count on."""
         percent = record.settings.deployment.minimum_healthy_percent
-        self.world.state.services[record.number]["minimum_healthy_percent"] = percent
+        self.world.state.services.rows[record.number]["minimum_healthy_percent"] = percent
 
     def _has_tasks(self, record: ServiceRecord) -> bool:
-        return any(self.deployments.count_live(each) > 0 for each in record.deployments)
+        return any(count_live(self.world, each) > 0 for each in record.deployments)
 
     def _update_daemon_sets(self) -> None:
         """Store the task sets of which every eligible new instance gets a task.
@@ -168,28 +172,17 @@ class Scheduler:
             if record.deployments
             and (record.on_virtual_machines or (record.is_daemon and record.primary.state != FAILED))
         ]
-        if rows != self.world.state.daemons.tolist():
-            self.world.state = self.world.state._replace(daemons=np.array(rows, np.int64))
-
-    def _reconcile_at(self, service: int, at_ms: int) -> None:
-        """Reconcile this service again at `at_ms`."""
-        self._due.setdefault(at_ms, set()).add(service)
-        self.agenda.wake_at(at_ms)
+        if rows != self.world.state.services.daemons.tolist():
+            state = self.world.state
+            self.world.state = state._replace(
+                services=state.services._replace(daemons=np.array(rows, np.int64))
+            )
 
     # --- acting --------------------------------------------------------------------------------------------
 
     def act(self, now: int) -> None:
         """Reconcile every dirty service, in the order of the scenario file."""
-        state = self.world.state
-        counters = state.counters
-        reported = {int(service) for service in state.dirty[: counters.dirty_services]}
-        for service in reported:
-            state.services[service]["dirty"] = 0
-        counters.dirty_services = 0
-        counters.controllers_to_wake &= ~WAKE_SCHEDULER
-        dirty = reported | self._marked | self._due.pop(now, set()) | self._find_uneven()
-        order = np.array(sorted(dirty), np.int64)
-        self._marked.clear()
+        order = np.array(sorted(self.due.take(now) | self._find_uneven()), np.int64)
         position = 0
         while True:
             position = reconcile_steady(self.world.core, order, position, now)
@@ -199,7 +192,7 @@ class Scheduler:
             self._reconcile(record, now)
             self._hand_over(record)
             position += 1
-        self.calendar.wake_now()
+        self._calendar.wake_now()
 
     def _find_uneven(self) -> set[int]:
         """Return the steady services that capacity new to a zone allows to spread more evenly."""
@@ -207,7 +200,7 @@ class Scheduler:
         if not counters.zones_changed:
             return set()
         counters.zones_changed = 0
-        services = self.world.state.services
+        services = self.world.state.services.rows
         uneven = {n for n in self.rebalancing.uneven_services() if services[n]["steady_reported"]}
         for service in uneven:
             self.records[service].check_zones = True
@@ -216,7 +209,7 @@ class Scheduler:
 
     def _reconcile(self, record: ServiceRecord, now: int) -> None:
         """Move one service one step towards its desired state."""
-        self.stopper.report_unhealthy_targets(record, now)
+        self._report_unhealthy_targets(record, now)
         self.deployments.fail_if_unsuccessful(record, now)
         if record.shift is None:
             self.deployments.drop_drained(record)
@@ -225,17 +218,40 @@ class Scheduler:
         elif record.is_daemon:
             self._update_daemon_sets()
             self._update_daemon_desired(record, now)
-            self.daemons.reconcile(record, now)
+            self._carry_out(record, now, self.daemons.plan_stops, self.daemons.plan_starts)
         elif record.on_virtual_machines:
             self._update_daemon_sets()
-            self.virtual_machines.reconcile(record, now)
+            machines = self.virtual_machines
+            self._carry_out(
+                record, now, machines.plan_removals, machines.plan_refresh, machines.plan_restarts
+            )
         else:
             if record.moving_task >= 0:
-                self.rebalancing.continue_move(record, now)
-            self.replicas.reconcile(record, now)
+                self._carry_out(record, now, self.rebalancing.plan_continuation)
+            self._carry_out(record, now, self.replicas.plan_scale_in, self.replicas.plan_step)
         self._update_steady_state(record, now)
         deploying = record.primary.state == IN_PROGRESS
-        self.world.state.services[record.number]["deploying"] = deploying
+        self.world.state.services.rows[record.number]["deploying"] = deploying
+
+    def _report_unhealthy_targets(self, record: ServiceRecord, now: int) -> None:
+        """Log a service event for each target that has newly become unhealthy."""
+        state = self.world.state
+        if sum(int(state.sets.rows[each.task_set]["unhealthy"]) for each in record.deployments) == 0:
+            record.reported_unhealthy.clear()
+            return
+        slots = live_tasks(self.world, record, record.deployments)
+        for slot in slots[state.tasks.rows["unhealthy"][slots] == BY_TARGET][::-1]:
+            t = state.tasks.rows[slot]
+            task_id = int(t["task_id"])
+            if task_id not in record.reported_unhealthy:
+                record.reported_unhealthy.add(task_id)
+                group = self.world.names.target_groups[int(t["set"])]
+                self.events.log_target_unhealthy(now, record.number, task_id, int(t["instance_id"]), group)
+
+    def _carry_out(self, record: ServiceRecord, now: int, *deciders: Decider) -> None:
+        """Carry out the plans of these deciders; each sees what the plans before it have done."""
+        for decide in deciders:
+            self.applier.apply(record, decide(record, now), now)
 
     def _hand_over(self, record: ServiceRecord) -> None:
         """Hand a service with nothing in progress to compiled code until it is marked dirty.
@@ -243,7 +259,7 @@ class Scheduler:
         `world.scheduling.steady_services` handles it. The world then holds everything that code needs; state that only
         the controllers hold must be empty.
         """
-        row = self.world.state.services[record.number]
+        row = self.world.state.services.rows[record.number]
         primary = record.primary
         no_deployment = record.shift is None and len(record.deployments) == 1 and primary.state == COMPLETED
         balanced = record.moving_task < 0 and record.rebalanced and not record.check_zones
@@ -264,16 +280,16 @@ class Scheduler:
     def _fargate_may_refuse(self, row: int) -> bool:
         """Return whether one of several strategy items of a task set may refuse a task that another accepts."""
         state = self.world.state
-        s = state.sets[row]
-        items = state.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
+        s = state.sets.rows[row]
+        items = state.sets.strategy_items[s["first_item"] : s["first_item"] + s["item_count"]]
         return items.size > 1 and bool(items["fargate"].any())
 
     def _update_daemon_desired(self, record: ServiceRecord, now: int) -> None:
         """Set a daemon service's desired count to the number of instances it runs on."""
         count = self.daemons.count_desired(record)
-        if count != int(self.world.state.services[record.number]["desired"]):
+        if count != int(self.world.state.services.rows[record.number]["desired"]):
             self.set_desired(record.number, count, now)
-            self._marked.discard(record.number)
+            self.due.unmark(record.number)
 
     def _update_steady_state(self, record: ServiceRecord, now: int) -> None:
         """Log once that a service has reached a steady state, and complete its deployment."""
@@ -283,19 +299,16 @@ class Scheduler:
             self.deployments.complete(record, record.primary, now)
         if len(record.deployments) > 1 or record.moving_task >= 0:
             return
-        s = self.world.state.sets[record.primary.task_set]
-        service = self.world.state.services[record.number]
-        desired = int(service["desired"])
-        settled = int(s["running"]) == desired == int(s["healthy"]) and s["provisioning"] + s["pending"] == 0
-        if not settled or s["leaving"] > 0:
+        row = record.primary.task_set
+        if not is_settled(self.world.core, row) or self.world.state.sets.rows[row]["leaving"] > 0:
             return
         until = self.deployments.complete_or_bake(record, now)
         if until is not None:
-            self._reconcile_at(record.number, until)
-        if until is not None:
+            self.due.reconcile_at(record.number, until)
             return
-        if not service["steady_reported"]:
-            service["steady_reported"] = record.check_zones = True
-            self.events.log_steady_state(now, record.number)
+        if not self.world.state.services.rows[record.number]["steady_reported"]:
+            record.check_zones = True
+            self.world.make_room_for_events(1)
+            report_steady(self.world.core, record.number, now)
         if record.check_zones:
-            self.rebalancing.rebalance(record, now)
+            self._carry_out(record, now, self.rebalancing.plan_move)

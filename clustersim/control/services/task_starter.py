@@ -1,6 +1,6 @@
 """Starts tasks of services within the launch rate and the service throttle of ECS.
 
-Decides how many of the missing tasks may start now. The scheduler decides how many are missing, placement where they
+Decides how many of the missing tasks may start now. A plan says how many are missing, placement decides where they
 run. Launches are rate-limited per service (service quotas). While tasks never reach RUNNING, launches pause for ever
 longer times (service throttle logic). With a launch type that finds no room, launches are tried again once capacity was
 freed.
@@ -8,48 +8,49 @@ freed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from clustersim.control.events.service_events import EventLog
+from clustersim.control.services.due_services import DueServices
 from clustersim.control.services.service_state import DeploymentRecord, ServiceRecord
+from clustersim.engine.compiled import Array
 from clustersim.policy.tasks.deployment import throttle_delay_ms
 from clustersim.vocabulary import MS_PER_SECOND, NEVER
-from clustersim.world.scheduling.commands import start_in_zone, start_tasks
 from clustersim.world.scheduling.provisioning import find_wait_reason
-from clustersim.world.scheduling.steady_services import LAUNCH_CYCLE_MS, refill_launch_tokens
+from clustersim.world.scheduling.service_tasks import (
+    LAUNCH_CYCLE_MS,
+    refill_launch_tokens,
+    start_service_task_in_zone,
+    start_service_tasks,
+    start_service_tasks_on_hosts,
+)
 from clustersim.world.state.world import World
 
 RETRY_MS = 10 * MS_PER_SECOND  # until a service without room tries again, if capacity was freed meanwhile
 THROTTLE_EVENT_AFTER = 3  # failed rounds before ECS says that it cannot consistently start tasks
 
-ReconcileAt = Callable[[int, int], None]
-
 
 class TaskStarter:
-    """The launches of all services; `reconcile_at(service, instant)` reconciles a service later."""
+    """The launches of all services."""
 
-    def __init__(self, world: World, events: EventLog, reconcile_at: ReconcileAt) -> None:
+    def __init__(self, world: World, events: EventLog, due: DueServices) -> None:
         self.world = world
         self.events = events
-        self._reconcile_at = reconcile_at
+        self.due = due
 
     def start(self, record: ServiceRecord, deployment: DeploymentRecord, count: int, now: int) -> int:
         """Start up to `count` tasks of a deployment now, the others later; return how many started."""
         if self.is_throttled(record, deployment, now):
             return 0
         if record.no_room_epoch == int(self.world.state.counters.capacity_epoch):
-            self._reconcile_at(record.number, now + RETRY_MS)
+            self.due.reconcile_at(record.number, now + RETRY_MS)
             return 0
         allowed = min(count, self.allowance(record, now))
         started = 0
         if allowed > 0:
             self.world.make_room(2 * allowed + 64)
             ids = np.zeros(allowed, np.int64)
-            shape = self.world.first_shape[deployment.task_set]
-            started = int(start_tasks(self.world.core, deployment.task_set, shape, allowed, now, ids))
-            self.record_started(record, ids[:started], now)
+            started = int(start_service_tasks(self.world.core, deployment.task_set, allowed, now, ids))
         if started < allowed:
             self._report_no_room(record, deployment, now)
         else:
@@ -65,35 +66,37 @@ class TaskStarter:
             return NEVER
         self.world.make_room(64)
         ids = np.zeros(1, np.int64)
-        shape = self.world.first_shape[deployment.task_set]
-        if not start_in_zone(self.world.core, deployment.task_set, shape, zone, now, ids):
+        if not start_service_task_in_zone(self.world.core, deployment.task_set, zone, now, ids):
             return NEVER
-        self.record_started(record, ids, now)
         return int(ids[0])
+
+    def start_on_hosts(self, deployment: DeploymentRecord, hosts: Array, now: int) -> None:
+        """Start a task of a deployment on each of `hosts` on which it fits."""
+        self.world.make_room(2 * int(hosts.size) + 64)
+        ids = np.zeros(hosts.size, np.int64)
+        start_service_tasks_on_hosts(self.world.core, deployment.task_set, hosts, now, ids)
+
+    def fill_hosts(self, record: ServiceRecord, deployment: DeploymentRecord, hosts: Array, now: int) -> None:
+        """Start a task of a deployment on each of `hosts`: as many as allowed now, the others later."""
+        if self.is_throttled(record, deployment, now):
+            return
+        count = min(int(hosts.size), self.allowance(record, now))
+        if count > 0:
+            self.start_on_hosts(deployment, hosts[:count], now)
+        if count < hosts.size:
+            self.continue_next_cycle(record, now)
 
     def allowance(self, record: ServiceRecord, now: int) -> int:
         """Return the number of tasks the launch rate allows now."""
         return int(refill_launch_tokens(self.world.core, record.number, now))
 
-    def record_started(self, record: ServiceRecord, ids: np.ndarray, now: int) -> None:
-        """Charge started tasks to the launch rate and log the service event."""
-        row = self.world.state.services[record.number]
-        row["launch_tokens"] -= ids.size
-        row["steady_reported"] = 0
-        if ids.size:
-            self.events.log_tasks_started(now, record.number, ids)
-
     def continue_next_cycle(self, record: ServiceRecord, now: int) -> None:
         """Reconcile the service in the next launch cycle, as the allowance of this one is used up."""
-        self._reconcile_at(record.number, now + LAUNCH_CYCLE_MS)
-
-    def reconcile_at(self, record: ServiceRecord, at_ms: int) -> None:
-        """Reconcile a service at `at_ms`."""
-        self._reconcile_at(record.number, at_ms)
+        self.due.reconcile_at(record.number, now + LAUNCH_CYCLE_MS)
 
     def is_throttled(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> bool:
         """Return whether launches pause because tasks keep failing to start (service throttle logic)."""
-        failures = int(self.world.state.sets[deployment.task_set]["failed_starts"])
+        failures = int(self.world.state.sets.rows[deployment.task_set]["failed_starts"])
         if failures == 0:
             record.failed_rounds = record.paused_until_ms = 0
         elif failures != record.failures_seen and now >= record.paused_until_ms:
@@ -103,7 +106,7 @@ class TaskStarter:
                 self.events.log_start_impaired(now, record.number)
         record.failures_seen = failures
         if record.failed_rounds and now < record.paused_until_ms:
-            self._reconcile_at(record.number, record.paused_until_ms)
+            self.due.reconcile_at(record.number, record.paused_until_ms)
             return True
         return False
 
@@ -112,16 +115,17 @@ class TaskStarter:
         state = self.world.state
         refused = int(state.counters.refused_sentence)
         if refused:
+            state.placement.failures[refused] += 1
             if refused != record.refusal:
                 self.events.log_placement_failure(now, record.number, refused, NEVER)
             record.refusal = refused
-            self._reconcile_at(record.number, now + RETRY_MS)
+            self.due.reconcile_at(record.number, now + RETRY_MS)
             return
         first_time = record.no_room_epoch < 0
         record.no_room_epoch = int(state.counters.capacity_epoch)
         code = find_wait_reason(self.world.core, self.world.first_shape[deployment.task_set])
         host = int(state.counters.closest_host)
         if first_time:
-            instance = int(state.instances[host]["instance_id"]) if host >= 0 else NEVER
+            instance = int(state.instances.rows[host]["instance_id"]) if host >= 0 else NEVER
             self.events.log_placement_failure(now, record.number, int(code), instance)
-        self._reconcile_at(record.number, now + RETRY_MS)
+        self.due.reconcile_at(record.number, now + RETRY_MS)

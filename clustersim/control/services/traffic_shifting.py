@@ -2,8 +2,8 @@
 
 Green is scaled to the full desired count before traffic moves; blue is kept through the bake time, so that a rollback
 only switches traffic. Decides which stage comes next and how many tasks each side keeps. Lifecycle hooks return the
-result given in the scenario. Tasks are started and stopped by the task starter and the task stopper; traffic weights
-are set in `control.load.traffic`.
+result given in the scenario. Plans for the tasks of a side are carried out by `plan_applier`; traffic weights are set
+in `control.load.traffic`.
 
 Sources: botocore ServiceDeploymentLifecycleStage, DeploymentLifecycleHook, DeploymentConfiguration; ECS Developer
 Guide: blue/green, linear and canary deployments (24 hours a stage at most, then rollback).
@@ -11,16 +11,25 @@ Guide: blue/green, linear and canary deployments (24 hours a stage at most, then
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from clustersim.control.load.traffic import Traffic
 from clustersim.control.services.deployments import Deployments
+from clustersim.control.services.due_services import DueServices
+from clustersim.control.services.live_tasks import count_live, live_tasks, unprotected
+from clustersim.control.services.plan_applier import PlanApplier
+from clustersim.control.services.plans import (
+    Plan,
+    StartTasks,
+    StopLeaving,
+    StopSurplus,
+    StopTasks,
+    StopUnhealthy,
+)
 from clustersim.control.services.service_state import FAILED, IN_PROGRESS, DeploymentRecord, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.policy.tasks.deployment import TrafficStep, traffic_steps
 from clustersim.vocabulary import MS_PER_HOUR
+from clustersim.world.state.task_tables import TaskSetRow
 from clustersim.world.state.world import World
 
 STAGES = (
@@ -42,8 +51,6 @@ _STAGES_WITHOUT_LIMIT = (
     "BAKE_TIME",
     "CLEAN_UP",
 )  # their lengths are configured
-
-ReconcileAt = Callable[[int, int], None]
 
 
 @dataclass
@@ -73,23 +80,21 @@ class TrafficShift:
 
 
 class TrafficShifting:
-    """The controller of all deployments that shift traffic; `reconcile_at(service, instant)` reconciles one later."""
+    """The controller of all deployments that shift traffic."""
 
     def __init__(
         self,
         world: World,
-        starter: TaskStarter,
-        stopper: TaskStopper,
+        applier: PlanApplier,
         deployments: Deployments,
         traffic: Traffic,
-        reconcile_at: ReconcileAt,
+        due: DueServices,
     ) -> None:
         self.world = world
-        self.starter = starter
-        self.stopper = stopper
+        self._applier = applier
         self.deployments = deployments
         self.traffic = traffic
-        self._reconcile_at = reconcile_at
+        self._due = due
 
     def begin(self, record: ServiceRecord, now: int) -> None:
         """Begin shifting from the tasks that a service has (blue) to its new PRIMARY deployment (green)."""
@@ -130,7 +135,7 @@ class TrafficShifting:
         if not self._check_hooks(record, now):
             return False
         if shift.name == "SCALE_UP":
-            self._reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
+            self._due.reconcile_at(record.number, shift.since_ms + MAX_STAGE_MS)
             return self._has_full_count(record, shift.green)
         if shift.name == "PRODUCTION_TRAFFIC_SHIFT":
             return self._move_traffic(record, now)
@@ -140,7 +145,7 @@ class TrafficShifting:
             return now >= over
         if shift.name == "CLEAN_UP":
             self._stop_all(record, shift.blue, now)
-            return self.deployments.count_live(shift.blue) == 0
+            return count_live(self.world, shift.blue) == 0
         return True
 
     def _check_hooks(self, record: ServiceRecord, now: int) -> bool:
@@ -192,19 +197,19 @@ class TrafficShifting:
 
     def _has_full_count(self, record: ServiceRecord, deployment: DeploymentRecord) -> bool:
         """Return whether a side has its full count, all of it healthy."""
-        desired = int(self.world.state.services[record.number]["desired"])
-        return int(self.world.state.sets[deployment.task_set]["healthy"]) >= desired
+        desired = int(self.world.state.services.rows[record.number]["desired"])
+        return int(self.world.state.sets.rows[deployment.task_set]["healthy"]) >= desired
 
     def _reconcile_later(self, record: ServiceRecord, until: int, now: int) -> None:
         if until > now:
-            self._reconcile_at(record.number, until)
+            self._due.reconcile_at(record.number, until)
 
     # --- tasks ---------------------------------------------------------------------------------------------
 
     def _reconcile_sides(self, record: ServiceRecord, now: int) -> None:
         """Reconcile the sides that the stage keeps: blue until the clean-up, green from its scale-up on."""
         shift: TrafficShift = record.shift
-        desired = int(self.world.state.services[record.number]["desired"])
+        desired = int(self.world.state.services.rows[record.number]["desired"])
         if shift.stage < STAGES.index("CLEAN_UP"):
             self._reconcile_side(record, shift.blue, desired, now)
         if shift.stage >= STAGES.index("SCALE_UP"):
@@ -213,26 +218,15 @@ class TrafficShifting:
     def _reconcile_side(
         self, record: ServiceRecord, deployment: DeploymentRecord, desired: int, now: int
     ) -> None:
-        """Start missing tasks of a side, stop surplus ones, and replace unhealthy ones one for one."""
-        s = self.world.state.sets[deployment.task_set]
-        current = self.deployments.count_live(deployment) - int(s["leaving"]) - int(s["unhealthy"])
-        if current > desired:
-            self.stopper.stop_surplus(record, deployment, current - desired, now)
-        elif current < desired and deployment.state != FAILED:
-            self.starter.start(record, deployment, desired - current, now)
-        s = self.world.state.sets[deployment.task_set]
-        spare = int(s["healthy"]) - (desired - int(s["unhealthy"]))
-        if s["unhealthy"] > 0 and spare > 0:
-            replaced = self.stopper.stop_unhealthy(record, deployment, min(spare, int(s["unhealthy"])), now)
-            self.deployments.count_replaced(deployment, replaced)
-        spare = int(self.world.state.sets[deployment.task_set]["healthy"]) - desired
-        if s["leaving"] > 0 and spare > 0:
-            self.stopper.stop_leaving(record, deployment, min(spare, int(s["leaving"])), now)
+        """Start missing tasks of a side, stop surplus ones, and replace unhealthy and leaving ones one for one."""
+        for decide in (_plan_count, _plan_unhealthy, _plan_leaving):
+            plan = decide(deployment, self.world.state.sets.rows[deployment.task_set], desired)
+            self._applier.apply(record, plan, now)
 
     def _stop_all(self, record: ServiceRecord, deployment: DeploymentRecord, now: int) -> None:
         """Stop every task of a side except those under task scale-in protection, which stop when that ends."""
-        slots = self.stopper.unprotected(self.stopper.candidates(record, [deployment]), now)
-        self.stopper.stop_slots(record, slots, now)
+        slots = unprotected(self.world, live_tasks(self.world, record, [deployment]), now)
+        self._applier.apply(record, (StopTasks(slots),), now)
 
     # --- ends ----------------------------------------------------------------------------------------------
 
@@ -264,4 +258,25 @@ class TrafficShifting:
             shift.blue.state, shift.blue.completed_ms = IN_PROGRESS, None
         elif shift.blue.state != IN_PROGRESS:
             record.completed = shift.blue
-        self._reconcile_at(record.number, now)
+        self._due.reconcile_at(record.number, now)
+
+
+def _plan_count(deployment: DeploymentRecord, s: TaskSetRow, desired: int) -> Plan:
+    """Plan to start missing tasks of a side, or to stop surplus ones; `s` is the row of its task set."""
+    surplus = int(s["provisioning"] + s["pending"] + s["running"] - s["leaving"] - s["unhealthy"]) - desired
+    if surplus > 0:
+        return (StopSurplus(deployment, surplus),)
+    return (StartTasks(deployment, -surplus),) if surplus < 0 and deployment.state != FAILED else ()
+
+
+def _plan_unhealthy(deployment: DeploymentRecord, s: TaskSetRow, desired: int) -> Plan:
+    """Plan to stop unhealthy tasks of a side, each once another one is healthy in its place."""
+    unhealthy = int(s["unhealthy"])
+    count = min(unhealthy, int(s["healthy"]) - (desired - unhealthy))
+    return (StopUnhealthy(deployment, count),) if count > 0 else ()
+
+
+def _plan_leaving(deployment: DeploymentRecord, s: TaskSetRow, desired: int) -> Plan:
+    """Plan to stop leaving tasks of a side, each once another one is healthy in its place."""
+    count = min(int(s["leaving"]), int(s["healthy"]) - desired)
+    return (StopLeaving(deployment, count),) if count > 0 else ()

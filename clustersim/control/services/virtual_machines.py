@@ -1,8 +1,8 @@
 """Services on virtual machines: one copy of the application on each instance of a group of their own.
 
 The service's desired count is the group's desired capacity; a machine that has booted starts its copy
-(`world.instances.lifecycle`). This module restarts a copy that has ended on its machine, replaces a machine if its copy
-fails health checks, and brings a new revision with new machines (an instance refresh).
+(`world.instances.lifecycle`). This module plans to restart a copy that has ended on its machine, to replace a machine
+if its copy fails health checks, and to bring a new revision with new machines (an instance refresh).
 `control.capacity.auto_scaling_groups` launches and terminates machines; this module must not know scaling policies.
 
 Sources: EC2 Auto Scaling User Guide, health checks for instances in an Auto Scaling group (ELB type) and instance
@@ -15,10 +15,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.control.capacity.capacity import CapacityController
 from clustersim.control.services.daemons import Daemons
+from clustersim.control.services.live_tasks import live_tasks
+from clustersim.control.services.plans import (
+    LookAgain,
+    Plan,
+    ReplaceMachines,
+    RestartOnHosts,
+    SetRefreshExtra,
+    Step,
+    StopTasks,
+    StopUnhealthy,
+)
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.engine.compiled import Array
 from clustersim.policy.capacity.instance_refresh import refresh_step
 from clustersim.policy.tasks.restart_backoff import restart_delay_ms
 from clustersim.vocabulary import NEVER, TaskState, TerminationReason
@@ -37,101 +46,74 @@ class _CopyRestarts:
 class VirtualMachineServices:
     """The controller of all services on virtual machines."""
 
-    def __init__(self, world: World, capacity: CapacityController, daemons: Daemons) -> None:
+    def __init__(self, world: World, daemons: Daemons) -> None:
         self.world = world
-        self.capacity = capacity
         self.daemons = daemons
-        self.stopper = daemons.stopper
-        self.deployments = daemons.deployments
         # By service and instance id; only copies that have ended before.
         self._copies: dict[int, dict[int, _CopyRestarts]] = {}
 
-    def group_number(self, record: ServiceRecord) -> int:
-        """Return the number of the group of a service's machines."""
-        return self.world.names.pools.index(str(record.settings.machines))
-
-    def resize(self, record: ServiceRecord, count: int) -> None:
-        """Set the number of machines of a service."""
-        self.capacity.set_desired(self.group_number(record), count)
-
-    def reconcile(self, record: ServiceRecord, now: int) -> None:
-        """Move a service one step towards one copy of its PRIMARY deployment on each of its machines."""
-        state = self.world.state
-        slots = self.stopper.candidates(record, record.deployments)
-        leaving = state.tasks["leaving"][slots] == 1
-        self.stopper.stop_slots(record, slots[leaving], now)
+    def plan_removals(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to stop copies on machines that leave, and to replace the machines of unhealthy ones."""
+        del now
+        tasks = self.world.state.tasks.rows
+        slots = live_tasks(self.world, record, record.deployments)
+        leaving = tasks["leaving"][slots] == 1
+        plan: list[Step] = [StopTasks(slots[leaving])]
         slots = slots[~leaving]
-        unhealthy = (state.tasks["unhealthy"][slots] > 0) & (state.tasks["state"][slots] == TaskState.RUNNING)
+        unhealthy = (tasks["unhealthy"][slots] > 0) & (tasks["state"][slots] == TaskState.RUNNING)
         if np.any(unhealthy):
-            hosts = state.tasks["instance_slot"][slots[unhealthy]].copy()
-            for deployment in record.deployments:
-                stopped = self.stopper.stop_unhealthy(record, deployment, hosts.size, now)
-                if deployment is record.primary:
-                    self.deployments.count_replaced(deployment, stopped)
-            self._replace(record, hosts, now, TerminationReason.UNHEALTHY)
-        if record.primary.state == FAILED:  # machines replaced for another reason still get the new revision
-            self._set_extra(record, 0)
-        else:
-            self._refresh_instances(record, slots[~unhealthy], now)
-        self._restart_ended_copies(record, now)
+            hosts = tasks["instance_slot"][slots[unhealthy]]
+            plan += [
+                StopUnhealthy(each, hosts.size, counted=each is record.primary) for each in record.deployments
+            ]
+            plan.append(ReplaceMachines(hosts, TerminationReason.UNHEALTHY))
+        return plan
 
-    def _restart_ended_copies(self, record: ServiceRecord, now: int) -> None:
-        """Restart copies that have ended, each after its restart backoff."""
+    def plan_restarts(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to restart copies that have ended, each after its restart backoff."""
         state = self.world.state
         copies = self._copies.setdefault(record.number, {})
         hosts = self.daemons.eligible_hosts(record)
+        plan: list[Step] = []
         to_restart = []
         for host in self.daemons.hosts_without_task(record, hosts):
-            instance_id = int(state.instances["instance_id"][host])
-            copy = copies.setdefault(instance_id, _CopyRestarts(int(state.instances["registered"][host])))
+            instance_id = int(state.instances.rows["instance_id"][host])
+            copy = copies.setdefault(
+                instance_id, _CopyRestarts(int(state.instances.rows["registered"][host]))
+            )
             if copy.restart_at_ms < 0:
                 copy.delay_ms = restart_delay_ms(copy.delay_ms, now - copy.started_ms)
                 copy.restart_at_ms = now + copy.delay_ms
-                self.daemons.starter.reconcile_at(record, copy.restart_at_ms)
+                plan.append(LookAgain(copy.restart_at_ms))
             elif copy.restart_at_ms <= now:
                 copy.started_ms, copy.restart_at_ms = now, NEVER
                 to_restart.append(host)
         if to_restart:
-            self.daemons.start_on_hosts(record, np.array(to_restart, np.int64), now)
+            plan.append(RestartOnHosts(record.primary, np.array(to_restart, np.int64)))
         if len(copies) > 2 * hosts.size + 64:
-            live = set(state.instances["instance_id"][hosts].tolist())
+            live = set(state.instances.rows["instance_id"][hosts].tolist())
             self._copies[record.number] = {key: copy for key, copy in copies.items() if key in live}
+        return plan
 
-    def _refresh_instances(self, record: ServiceRecord, slots: Array, now: int) -> None:
-        """Replace machines that run an older revision, as far as the healthy percents allow."""
+    def plan_refresh(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to replace machines that run an older revision, as far as the healthy percents allow."""
+        del now
         state = self.world.state
-        older = slots[state.tasks["set"][slots] != record.primary.task_set]
-        if older.size == 0:
-            self._set_extra(record, 0)
-            return
+        slots = live_tasks(self.world, record, record.deployments)
+        older = slots[state.tasks.rows["set"][slots] != record.primary.task_set]
+        if older.size == 0 or record.primary.state == FAILED:
+            return (SetRefreshExtra(0),)  # machines replaced for another reason still get the new revision
         settings = record.settings.deployment
-        service = state.services[record.number]
-        healthy = state.tasks["healthy"][older] >= 0
+        service = state.services.rows[record.number]
+        healthy = state.tasks.rows["healthy"][older] >= 0
         step = refresh_step(
             int(service["desired"]),
             int(service["healthy"]),
             (int(healthy.sum()), int((~healthy).sum())),
             (settings.minimum_healthy_percent, settings.maximum_percent),
         )
-        self._set_extra(record, step.extra)
         chosen = np.concatenate([older[~healthy][: step.unhealthy], older[healthy][::-1][: step.healthy]])
-        if chosen.size:
-            self._replace(
-                record, state.tasks["instance_slot"][chosen], now, TerminationReason.INSTANCE_REFRESH
-            )
-
-    def _set_extra(self, record: ServiceRecord, count: int) -> None:
-        """Set the number of machines that a refresh needs beyond the desired capacity."""
-        extra, group = self.capacity.groups.refresh_extra, self.group_number(record)
-        if extra[group] != count:
-            extra[group] = count
-            self.capacity.agenda.wake_now()
-
-    def _replace(self, record: ServiceRecord, hosts: Array, now: int, reason: TerminationReason) -> None:
-        """Terminate these machines, so that their group launches others."""
-        drain_ms = self.capacity.groups.drain_ms(self.group_number(record))
-        for host in hosts:
-            if not self.world.state.instances["terminating"][host]:
-                self.capacity.launcher.terminate(int(host), now, reason, drain_ms)
-        self.world.state.services[record.number]["steady_reported"] = 0
-        self.capacity.agenda.wake_now()
+        if chosen.size == 0:
+            return (SetRefreshExtra(step.extra),)
+        hosts = state.tasks.rows["instance_slot"][chosen]
+        return (SetRefreshExtra(step.extra), ReplaceMachines(hosts, TerminationReason.INSTANCE_REFRESH))

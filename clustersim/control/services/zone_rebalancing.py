@@ -8,94 +8,92 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.control.events.service_events import EventLog
+from clustersim.control.services.live_tasks import healthy_tasks, stoppable_in_zone
+from clustersim.control.services.plan_applier import REBALANCING_RETRY_MS
+from clustersim.control.services.plans import (
+    LookAgain,
+    MoveToZone,
+    Plan,
+    ReportRebalancing,
+    StopInZone,
+)
 from clustersim.control.services.service_state import FAILED, ServiceRecord
-from clustersim.control.services.task_starter import TaskStarter
-from clustersim.control.services.task_stopper import TaskStopper
 from clustersim.policy.placement.hosts import ELIGIBLE
 from clustersim.policy.tasks.deployment import find_rebalancing_move
-from clustersim.vocabulary import MS_PER_MINUTE, NEVER, InstanceState, TaskState
+from clustersim.vocabulary import NEVER, InstanceState, TaskState
+from clustersim.world.scheduling.steady_services import is_uneven
 from clustersim.world.state.world import World
-
-RETRY_MS = 5 * MS_PER_MINUTE  # until a zone without room is tried again; AWS publishes no value
 
 
 class ZoneRebalancing:
     """The zone rebalancing of all services."""
 
-    def __init__(self, world: World, starter: TaskStarter, stopper: TaskStopper, events: EventLog) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.starter = starter
-        self.stopper = stopper
-        self.events = events
 
-    def rebalance(self, record: ServiceRecord, now: int) -> None:
-        """Begin a move if the zones of a steady service are out of balance."""
+    def plan_move(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to begin a move if the zones of a steady service are out of balance."""
         record.check_zones = False
         failed = record.primary.state == FAILED  # a FAILED deployment launches no tasks
         if not record.settings.zone_rebalancing or record.is_daemon or record.moving_task >= 0 or failed:
-            return
-        move = find_rebalancing_move(self._tasks_by_zone(record))
+            return ()
+        move = None
+        if is_uneven(self.world.core, record.primary.task_set):
+            move = find_rebalancing_move(self._tasks_by_zone(record))
         if move is None:
-            if not record.rebalanced:
-                record.rebalanced = True
-                self.events.log_rebalancing(now, record.number, "COMPLETED")
-            return
+            if record.rebalanced:
+                return ()
+            record.rebalanced = True
+            return (ReportRebalancing("COMPLETED"),)
         emptiest, fullest = move
-        if not self.stopper.stoppable_in_zone(record, fullest, NEVER, now).size:
-            self._retry_later(record, now)  # all tasks there are protected from scale-in
-            return
-        if record.rebalanced:
-            record.rebalanced = False
-            self.events.log_rebalancing(now, record.number, "STARTED")
-        started = self.starter.start_in_zone(record, record.primary, emptiest, now)
-        if started < 0:
-            self.events.log_zone_without_room(now, record.number, self.world.names.zones[emptiest])
-            self._retry_later(record, now)
-            return
-        record.moving_task, record.moving_from = started, fullest
-
-    def _retry_later(self, record: ServiceRecord, now: int) -> None:
-        """Check the zones again later."""
-        record.check_zones = True
-        self.starter.reconcile_at(record, now + RETRY_MS)
+        if not stoppable_in_zone(self.world, record, fullest, NEVER, now).size:
+            record.check_zones = True  # all tasks there are protected from scale-in
+            return (LookAgain(now + REBALANCING_RETRY_MS),)
+        if not record.rebalanced:
+            return (MoveToZone(emptiest, fullest),)
+        record.rebalanced = False
+        return (ReportRebalancing("STARTED"), MoveToZone(emptiest, fullest))
 
     def uneven_services(self) -> list[int]:
         """Return the services whose tasks differ by more than one between zones with any capacity."""
         state = self.world.state
-        instances = state.instances[self.world.live_instances()]
-        zones = np.zeros(state.zone_counts.shape[1], np.bool_)
+        instances = state.instances.rows[self.world.live_instances()]
+        zones = np.zeros(state.placement.zone_counts.shape[1], np.bool_)
         zones[
-            state.classes["zone"][instances["instance_class"][instances["state"] == InstanceState.ACTIVE]]
+            state.capacity.classes["zone"][
+                instances["instance_class"][instances["state"] == InstanceState.ACTIVE]
+            ]
         ] = True
-        counts = state.zone_counts[: len(self.world.names.services)]
-        if any(item["fargate"] for item in state.strategy_items):
+        counts = state.placement.zone_counts[: len(self.world.names.services)]
+        if any(item["fargate"] for item in state.sets.strategy_items):
             zones[:] = True
         if zones.sum() < 2:
             return []
         spread = counts[:, zones].max(axis=1) - counts[:, zones].min(axis=1)
         return [int(service) for service in np.flatnonzero(spread > 1)]
 
-    def continue_move(self, record: ServiceRecord, now: int) -> None:
-        """Stop a task in the fullest zone once the one started in the emptiest zone is healthy."""
-        tasks = self.world.state.tasks
+    def plan_continuation(self, record: ServiceRecord, now: int) -> Plan:
+        """Plan to stop a task in the fullest zone once the one started in the emptiest zone is healthy."""
+        tasks = self.world.state.tasks.rows
         slots = np.flatnonzero(tasks["task_id"] == record.moving_task)
         if slots.size == 0 or tasks["state"][slots[0]] > TaskState.RUNNING:
             self._clear_move(record)  # it failed or was stopped; the next steady state checks the zones again
-            return
-        slot = slots[0]
-        if tasks["healthy"][slot] >= 0 and tasks["unhealthy"][slot] == 0:
-            kept_id, fullest = record.moving_task, record.moving_from
-            self._clear_move(record)
-            if not self.stopper.stop_one_in_zone(record, fullest, kept_id, now):
-                self.interrupt(record, now)  # task scale-in protection
-
-    def interrupt(self, record: ServiceRecord, now: int) -> None:
-        """Stop rebalancing, because a deployment has begun or protected tasks are in the way."""
-        if not record.rebalanced:
-            record.rebalanced = True
-            self.events.log_rebalancing(now, record.number, "STOPPED")
+            return ()
+        if not healthy_tasks(self.world, slots)[0]:
+            return ()
+        step = StopInZone(record.moving_from, record.moving_task)
         self._clear_move(record)
+        if stoppable_in_zone(self.world, record, step.zone, step.kept_id, now).size == 0:
+            return self.interrupt(record)  # task scale-in protection
+        return (step,)
+
+    def interrupt(self, record: ServiceRecord) -> Plan:
+        """End rebalancing, because a deployment has begun or protected tasks are in the way."""
+        self._clear_move(record)
+        if record.rebalanced:
+            return ()
+        record.rebalanced = True
+        return (ReportRebalancing("STOPPED"),)
 
     def _clear_move(self, record: ServiceRecord) -> None:
         record.moving_task = record.moving_from = NEVER
@@ -103,17 +101,16 @@ class ZoneRebalancing:
     def _tasks_by_zone(self, record: ServiceRecord) -> dict[int, int]:
         """Return the service's tasks in each zone it may use; on EC2, zones without an instance for it do not count."""
         state = self.world.state
-        s = state.sets[record.primary.task_set]
+        s = state.sets.rows[record.primary.task_set]
         first_item = int(s["first_item"])
-        counts = state.zone_counts[int(s["group"])]
-        zones = np.flatnonzero(state.item_zones[first_item])
-        if np.ptp(counts[zones]) <= 1:
-            # In balance, whichever zones have capacity.
-            return {int(zone): int(counts[zone]) for zone in zones}
-        if not state.strategy_items[first_item]["fargate"]:
-            instances = state.instances[self.world.live_instances()]
+        counts = state.placement.zone_counts[int(s["group"])]
+        zones = np.flatnonzero(state.placement.item_zones[first_item])
+        if not state.sets.strategy_items[first_item]["fargate"]:
+            instances = state.instances.rows[self.world.live_instances()]
             items = range(first_item, first_item + int(s["item_count"]))
-            allowed = (state.eligible[list(items)] == ELIGIBLE).any(axis=0)[instances["instance_class"]]
+            allowed = (state.placement.eligible[list(items)] == ELIGIBLE).any(axis=0)[
+                instances["instance_class"]
+            ]
             instances = instances[allowed & (instances["state"] == InstanceState.ACTIVE)]
-            zones = np.intersect1d(zones, state.classes["zone"][instances["instance_class"]])
+            zones = np.intersect1d(zones, state.capacity.classes["zone"][instances["instance_class"]])
         return {int(zone): int(counts[zone]) for zone in zones}

@@ -102,7 +102,7 @@ def _trace_row_kinds(world: World, plan: RunTaskPlan, trace: TraceTable, sets: l
     """Return task set and shape of each kind of row; a size has a shape per strategy item of its set, in order."""
     shapes = []
     for row, keys in zip(sets, plan.keys, strict=True):
-        items = int(world.state.sets[row]["item_count"])
+        items = int(world.state.sets.rows[row]["item_count"])
         shapes.append(world.first_shape[row] + items * np.arange(keys.size))
     return TraceRowKinds(
         keys=np.concatenate(plan.keys),

@@ -130,6 +130,7 @@ class TaskArrivals:
             until = min(source.next_block_end() for source in remaining)
             block = np.concatenate([source.take(until) for source in remaining])
             block = block[np.lexsort((block["set"], block["at"]))]
-            world.state = world.state._replace(arrivals=as_table(ArrivalRow, block))
+            calendar = world.state.calendar._replace(arrivals=as_table(ArrivalRow, block))
+            world.state = world.state._replace(calendar=calendar)
         world.state.counters.next_arrival = 0
         world.state.counters.arrivals_left = sum(source.rows_left for source in self._sources)

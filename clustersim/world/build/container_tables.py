@@ -104,25 +104,25 @@ def write_containers(
         rows[number]["key"] = stream_key(seed, replication, f"{name}/container/{container.name}")
         _fill_container(rows[number], container, behavior_of(container.name, main, behavior), distributions)
         rows[number]["pull"] = pulls.index(container.name) if container.name in pulls else NEVER
-        _fill_restarts(rows[number], container, codes, state.exit_codes.size)
-        rows[number]["needs_from"] = state.dependencies.shape[0] + len(needs)
+        _fill_restarts(rows[number], container, codes, state.sets.exit_codes.size)
+        rows[number]["needs_from"] = state.sets.dependencies.shape[0] + len(needs)
         needs += [
             (names.index(other), int(DependencyCondition[word])) for other, word in container.depends_on
         ]
-        rows[number]["needs_to"] = state.dependencies.shape[0] + len(needs)
-    set_row = state.sets[row]
-    set_row["first_container"], set_row["containers"] = state.containers.size, len(containers)
+        rows[number]["needs_to"] = state.sets.dependencies.shape[0] + len(needs)
+    set_row = state.sets.rows[row]
+    set_row["first_container"], set_row["containers"] = state.sets.containers.size, len(containers)
     set_row["main_container"] = names.index(main)
-    width = max(state.container_states.shape[1], len(containers))
-    states = new_table_2d(task_tables.ContainerStateRow, state.container_states.shape[0], width)
-    states[:, : state.container_states.shape[1]] = state.container_states
+    width = max(state.tasks.container_states.shape[1], len(containers))
+    states = new_table_2d(task_tables.ContainerStateRow, state.tasks.container_states.shape[0], width)
+    states[:, : state.tasks.container_states.shape[1]] = state.tasks.container_states
     state.counters.entries_per_task = ENTRIES_PER_TASK + ENTRIES_PER_CONTAINER * width
-    world.state = state._replace(
-        containers=as_table(task_tables.ContainerRow, np.concatenate([state.containers, rows])),
-        dependencies=np.concatenate([state.dependencies, np.array(needs, np.int64).reshape(-1, 2)]),
-        exit_codes=np.concatenate([state.exit_codes, np.array(codes, np.int64)]),
-        container_states=states,
+    sets = state.sets._replace(
+        containers=as_table(task_tables.ContainerRow, np.concatenate([state.sets.containers, rows])),
+        dependencies=np.concatenate([state.sets.dependencies, np.array(needs, np.int64).reshape(-1, 2)]),
+        exit_codes=np.concatenate([state.sets.exit_codes, np.array(codes, np.int64)]),
     )
+    world.state = state._replace(sets=sets, tasks=state.tasks._replace(container_states=states))
 
 
 def _fill_container(

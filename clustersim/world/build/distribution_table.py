@@ -16,7 +16,7 @@ from clustersim.world.state.tables import DistributionRow
 
 
 class Distributions:
-    """Interns distributions as rows of `State.distributions`."""
+    """Interns distributions as rows of `State.calendar.distributions`."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[int, float, float, tuple[float, ...]], int] = {}
@@ -32,7 +32,7 @@ class Distributions:
         return len(self._rows)
 
     def arrays(self) -> tuple[Table[DistributionRow], Array]:
-        """Return (`State.distributions`, `State.distribution_values`)."""
+        """Return (`State.calendar.distributions`, `State.calendar.distribution_values`)."""
         table = new_table(DistributionRow, max(1, len(self._rows)))
         values: list[float] = []
         for r, (code, a, b, empirical) in enumerate(self._rows):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.engine.compiled import Array
-from clustersim.engine.records import new_table
+from clustersim.engine.records import Table, as_table, new_table
 from clustersim.policy.images.image_cache import new_image_cache
 from clustersim.policy.images.image_pulls import ALWAYS, network_bytes_per_ms
 from clustersim.policy.images.pull_error_messages import PulledImage, PullFault, pull_error_message
@@ -23,6 +23,7 @@ from clustersim.scenario.sections.resolved_section import Architecture
 from clustersim.scenario.sections.scenario import Registry, Scenario
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, NEVER
 from clustersim.world.state import image_dtypes
+from clustersim.world.state.tables import ImageTables
 from clustersim.world.state.world import Names
 
 BYTES_PER_GIB = 2**30
@@ -34,8 +35,8 @@ Kinds = list[tuple[InstancePool, InstanceType]]
 """The pool and type of each instance class."""
 
 
-def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> dict[str, Any]:
-    """Return the fields of `State` about images, for `slots` instances of these classes."""
+def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> ImageTables:
+    """Return the part of `State` about images, for `slots` instances of these classes."""
     layers = scenario.images.image_layers()
     limits: list[PullLimit] = []
     registries, begins, ends = _registries(scenario, limits)
@@ -43,22 +44,22 @@ def image_tables(scenario: Scenario, names: Names, kinds: Kinds, slots: int) -> 
     table = new_table(image_dtypes.PullLimitRow, len(limits))
     for row, limit in zip(table, limits, strict=True):
         row["limit"], row["per_ms"], row["counted_by"] = limit.limit, limit.per_ms, SOURCES.index(limit.by)
-    return {
-        "image_layers": layers,
-        "image_cache": new_image_cache(slots, len(scenario.images.images), layers),
-        "versions": _versions(scenario),
-        "registries": registries,
-        "limits": table,
-        "windows": windows_for(len(limits), max(len(scenario.zones), slots)),
-        "outage_begins": begins,
-        "outage_ends": ends,
-        "registry_busy_until": np.zeros(registries.size),
-        "agents": agents,
-        "preloaded": np.array(baked, np.int64),
-        "pulls": new_table(image_dtypes.PullRow, 0),
-        "layer_scratch": np.full(layers.compressed.size, NEVER, np.int64),
-        "pull_denials": np.zeros((0, agents.size), np.int64),
-    }
+    return ImageTables(
+        layers=layers,
+        cache=new_image_cache(slots, len(scenario.images.images), layers),
+        versions=_versions(scenario),
+        registries=registries,
+        limits=table,
+        windows=windows_for(len(limits), max(len(scenario.zones), slots)),
+        outage_begins=begins,
+        outage_ends=ends,
+        registry_busy_until=np.zeros(registries.size),
+        agents=agents,
+        preloaded=np.array(baked, np.int64),
+        pulls=new_table(image_dtypes.PullRow, 0),
+        pull_denials=np.zeros((0, agents.size), np.int64),
+        layer_scratch=np.full(layers.compressed.size, NEVER, np.int64),
+    )
 
 
 def windows_for(limits: int, sources: int) -> Array:
@@ -66,17 +67,19 @@ def windows_for(limits: int, sources: int) -> Array:
     return np.stack([new_windows(sources)] * limits) if limits else np.zeros((0, sources, 2), np.int64)
 
 
-def _versions(scenario: Scenario) -> Array:
+def _versions(scenario: Scenario) -> Table[image_dtypes.ImageVersionRow]:
     """Return the versions of all images; the first of a tag is valid from the first instant on."""
     rows = [
         (0 if number == 0 else version.from_ms + scenario.warm_up_ms, int(_FAULTS[version.missing]))
         for image in scenario.images.images
         for number, version in enumerate(image.versions)
     ]
-    return np.array(rows, image_dtypes.ImageVersionRow.dtype)
+    return as_table(image_dtypes.ImageVersionRow, rows)
 
 
-def _registries(scenario: Scenario, limits: list[PullLimit]) -> tuple[Array, Array, Array]:
+def _registries(
+    scenario: Scenario, limits: list[PullLimit]
+) -> tuple[Table[image_dtypes.RegistryRow], Array, Array]:
     """Return the registries and the begins and ends of their outages; `limits` collects their limits."""
     table = new_table(image_dtypes.RegistryRow, len(scenario.registries))
     outages: list[tuple[int, int]] = []
@@ -114,7 +117,7 @@ def _write_limits(row: Any, registry: Registry, limits: list[PullLimit]) -> None
 # --- agents ------------------------------------------------------------------------------------------------
 
 
-def _agents(scenario: Scenario, names: Names, kinds: Kinds) -> tuple[Array, list[int]]:
+def _agents(scenario: Scenario, names: Names, kinds: Kinds) -> tuple[Table[image_dtypes.AgentRow], list[int]]:
     """Return the agent of each class, Fargate's last, and the image versions that machine images contain."""
     table = new_table(image_dtypes.AgentRow, max(1, len(kinds)) + 1)
     table["cleanup_ms"] = NEVER
@@ -175,17 +178,12 @@ def go_duration(ms: int) -> str:
 # --- subnets -----------------------------------------------------------------------------------------------
 
 
-def subnet_tables(scenario: Scenario) -> dict[str, Array]:
-    """Return the fields of `State` about addresses."""
-    subnets = scenario.subnets
-    pools = np.zeros((max(1, len(scenario.pools)), len(subnets)), np.uint8)
+def pool_subnets(scenario: Scenario) -> Array:
+    """Return the subnets in which each pool launches instances, uint8[pool, subnet]."""
+    pools = np.zeros((max(1, len(scenario.pools)), len(scenario.subnets)), np.uint8)
     for row, pool in zip(pools, scenario.pools, strict=False):
         row[:] = allowed_subnets(scenario, pool.subnets)
-    return {
-        "free_addresses": np.array([subnet.addresses for subnet in subnets], np.int64),
-        "subnet_zones": np.array([scenario.zones.index(subnet.zone) for subnet in subnets], np.int64),
-        "pool_subnets": pools,
-    }
+    return pools
 
 
 def allowed_subnets(scenario: Scenario, named: tuple[str, ...]) -> Array:

@@ -43,13 +43,13 @@ def write_pulls(world: World, row: int, definition: TaskDefinition, of_service: 
     """Write the pulls of task set `row`; tasks of a service (`of_service`) may share one image version."""
     scenario, state = world.scenario, world.state
     containers = listed_containers(scenario, definition)
-    s = state.sets[row]
+    s = state.sets.rows[row]
     s["ephemeral_bytes"] = definition.ephemeral_gib * BYTES_PER_GIB
-    s["first_pull"], s["pulls"] = state.pulls.size, len(containers)
+    s["first_pull"], s["pulls"] = state.images.pulls.size, len(containers)
     if not containers:
         return
     rows = new_table(image_dtypes.PullRow, len(containers))
-    denials = np.zeros((len(containers), state.agents.size), np.int64)
+    denials = np.zeros((len(containers), state.images.agents.size), np.int64)
     for number, (container, image) in enumerate(containers):
         _fill_pull(world, rows[number], container, image)
         pulled = _pulled_image(world.scenario, definition, container, image)
@@ -57,14 +57,14 @@ def write_pulls(world: World, row: int, definition: TaskDefinition, of_service: 
         rows[number]["fargate_words"] = _append_sentences(world, pulled, fargate=True)
         rows[number]["pins_version"] = of_service and container.version_consistency
         denials[number] = _pull_denials(world, definition, container)
-    width = max(state.pulled_versions.shape[1], len(containers))
-    versions = np.full((state.tasks.size, width), NEVER, np.int64)
-    versions[:, : state.pulled_versions.shape[1]] = state.pulled_versions
-    world.state = state._replace(
-        pulls=as_table(image_dtypes.PullRow, np.concatenate([state.pulls, rows])),
-        pull_denials=np.concatenate([state.pull_denials, denials]),
-        pulled_versions=versions,
+    width = max(state.tasks.pulled_versions.shape[1], len(containers))
+    versions = np.full((state.tasks.rows.size, width), NEVER, np.int64)
+    versions[:, : state.tasks.pulled_versions.shape[1]] = state.tasks.pulled_versions
+    images = state.images._replace(
+        pulls=as_table(image_dtypes.PullRow, np.concatenate([state.images.pulls, rows])),
+        pull_denials=np.concatenate([state.images.pull_denials, denials]),
     )
+    world.state = state._replace(images=images, tasks=state.tasks._replace(pulled_versions=versions))
 
 
 def _fill_pull(world: World, row: Any, container: Container, number: int) -> None:
@@ -153,10 +153,10 @@ def _is_about_image(need: RequiredAccess, name: ImageReference) -> bool:
 
 
 def denial_places(world: World) -> list[InstancePool | None]:
-    """Return the pool of each instance class, and None for Fargate, in the order of `State.agents`."""
+    """Return the pool of each instance class, and None for Fargate, in the order of `State.images.agents`."""
     pools = world.scenario.pools
     pool_of_class: list[InstancePool | None] = (
-        [pools[group] for group in world.state.classes["pool"]] if pools else []
+        [pools[group] for group in world.state.capacity.classes["pool"]] if pools else []
     )
     return [*(pool_of_class or [None]), None]
 
@@ -189,14 +189,14 @@ def write_network_and_denials(
     """
     state, scenario = world.state, world.scenario
     named, public = network
-    state.strategy_items[item_row]["addresses"] = (
+    state.sets.strategy_items[item_row]["addresses"] = (
         0 if definition is None else addresses_of_task(definition.network_mode)
     )
-    state.item_subnets[item_row] = allowed = allowed_subnets(scenario, named)
+    state.placement.item_subnets[item_row] = allowed = allowed_subnets(scenario, named)
     for zone, name in enumerate(scenario.zones):
         usable = [s.name for s, use in zip(scenario.subnets, allowed, strict=True) if use and s.zone == name]
         subnet = usable[0] if usable else f"of {name}"
-        state.address_words[item_row, zone] = world.names.sentence(task_address_error(subnet, public))
+        state.sets.address_words[item_row, zone] = world.names.sentence(task_address_error(subnet, public))
     if definition is None or not definition.access.needs:
         return
     before = _needs_before(scenario, definition, fargate)
@@ -204,8 +204,8 @@ def write_network_and_denials(
     for place, pool in enumerate(denial_places(world)):
         if fargate != (pool is None):
             continue
-        state.denials[item_row, place, 0] = _denial_sentence(world, definition, before, pool, False)
-        state.denials[item_row, place, 1] = _denial_sentence(world, definition, after, pool, True)
+        state.sets.denials[item_row, place, 0] = _denial_sentence(world, definition, before, pool, False)
+        state.sets.denials[item_row, place, 1] = _denial_sentence(world, definition, after, pool, True)
 
 
 def _needs_before(scenario: Scenario, definition: TaskDefinition, fargate: bool) -> list[RequiredAccess]:
@@ -227,6 +227,6 @@ def _needs_before(scenario: Scenario, definition: TaskDefinition, fargate: bool)
 def needs_checks_at_start(world: World, row: int) -> bool:
     """Return whether the start of a set's tasks includes anything that may take time or be denied."""
     state = world.state
-    s = state.sets[row]
+    s = state.sets.rows[row]
     items = slice(int(s["first_item"]), int(s["first_item"] + s["item_count"]))
-    return bool(s["pulls"] > 0 or np.any(state.denials[items] > 0))
+    return bool(s["pulls"] > 0 or np.any(state.sets.denials[items] > 0))

@@ -37,19 +37,15 @@ from clustersim.policy.placement.hosts import (
 from clustersim.policy.placement.member_of import parse_constraint
 from clustersim.scenario.sections.scenario import Distribution, Scenario, StrategyItem, TaskDefinition
 from clustersim.vocabulary import NEVER, StoppedReason
-from clustersim.world.build.build_world import (
-    ARCHITECTURES,
-    build_instance_classes,
-    build_names,
-    spread_attributes,
-)
+from clustersim.world.build.build_world import ARCHITECTURES, build_names
 from clustersim.world.build.container_tables import have_own_lifecycles, write_containers
 from clustersim.world.build.distribution_table import Distributions
 from clustersim.world.build.fatal_misconfiguration import StartupCrash, startup_crash
 from clustersim.world.build.hazard_tables import time_to_single_interruption
+from clustersim.world.build.instance_classes import build_instance_classes, spread_attributes
 from clustersim.world.build.pull_tables import needs_checks_at_start, write_network_and_denials, write_pulls
 from clustersim.world.build.task_set_specs import SetSpec
-from clustersim.world.state.world import World
+from clustersim.world.state.world import AnyArray, World, longer
 
 RNG_PURPOSES = (
     *("startup", "failure", "hang", "start_failure", "stop", "duration", "provision", "place"),
@@ -99,7 +95,7 @@ class TaskSets:
         items = self._strategy_items(spec)
         self._make_room(world, len(items), len(items) * len(spec.sizes))
         state = world.state
-        s = state.sets[row]
+        s = state.sets.rows[row]
         for name, value in self._set_values(spec, deployment).items():
             s[name] = value
         s["first_item"], s["item_count"] = world.strategy_items_used, len(items)
@@ -108,7 +104,7 @@ class TaskSets:
             self._write_containers(world, row, spec, spec.definition)
             state = world.state
         chain = self._chain(spec)
-        state.chains[row, : len(chain)] = chain
+        state.placement.chains[row, : len(chain)] = chain
         s["counts_group_per_host"] = needs_group_counts(chain, int(s["distinct"]))
         first_shape = world.shapes_used
         s["first_shape"] = first_shape
@@ -117,7 +113,7 @@ class TaskSets:
         for position, item in enumerate(items):
             self._write_item(world, row, spec, item, program, span)
             for n, (cpu, memory, gpus) in enumerate(spec.sizes):
-                q = world.state.shapes[first_shape + n * len(items) + position]
+                q = world.state.sets.shapes[first_shape + n * len(items) + position]
                 q["strategy_item"] = world.strategy_items_used
                 q["cpu"], q["memory"], q["gpus"] = cpu, memory, gpus
                 q["host_ports"] = len(spec.definition.static_ports) if spec.definition else 0
@@ -141,8 +137,8 @@ class TaskSets:
         stream = (self.scenario.seed, self.replication, spec.stream)
         write_containers(world, row, definition, spec.behavior, spec.balanced, self.distributions, stream)
         if crash is not None:
-            s = world.state.sets[row]
-            main = world.state.containers[s["first_container"] + s["main_container"]]
+            s = world.state.sets.rows[row]
+            main = world.state.sets.containers[s["first_container"] + s["main_container"]]
             main["failure"] = self.distributions.row(crash.time_to_crash)
             main["exit_code"], main["failure_reason"] = crash.exit_code, crash.reason
 
@@ -238,7 +234,7 @@ class TaskSets:
         """Write one strategy item: provider, price, and the instance classes that may host it."""
         names, state = world.names, world.state
         item_row = world.strategy_items_used
-        record = state.strategy_items[item_row]
+        record = state.sets.strategy_items[item_row]
         provider = (
             item.capacity_provider if item else (spec.launch_type if spec.launch_type == "FARGATE" else "")
         )
@@ -271,19 +267,19 @@ class TaskSets:
         ports = spec.definition.static_ports if spec.definition else ()
         for port in ports:
             bit = self.ports[port]
-            state.item_ports[item_row, bit // 64] |= np.uint64(1 << (bit % 64))
+            state.placement.item_ports[item_row, bit // 64] |= np.uint64(1 << (bit % 64))
         distinct = any(c.type == "distinctInstance" for c in spec.constraints)
         record["resources_only"] = int(not ports and not distinct and span[0] == span[1])
         for zone in spec.zones:
-            state.item_zones[item_row, names.zones.index(zone)] = 1
+            state.placement.item_zones[item_row, names.zones.index(zone)] = 1
         for c, attributes in enumerate(self.attributes):
-            if not attributes or fargate or not self._may_host(state.classes[c], record, item, spec):
+            if not attributes or fargate or not self._may_host(state.capacity.classes[c], record, item, spec):
                 continue
-            if not state.item_zones[item_row, state.classes[c]["zone"]]:
+            if not state.placement.item_zones[item_row, state.capacity.classes[c]["zone"]]:
                 continue
             built_for = attributes["ecs.cpu-architecture"] == arch or spec.definition is None
             allowed = ELIGIBLE if program.allowed[c] else EXCLUDED_BY_MEMBER_OF
-            state.eligible[item_row, c] = allowed if built_for else LACKS_ATTRIBUTE
+            state.placement.eligible[item_row, c] = allowed if built_for else LACKS_ATTRIBUTE
 
     def _may_host(self, instance_class: Any, record: Any, item: StrategyItem | None, spec: SetSpec) -> bool:
         """Return whether a strategy item may use instances of a class; virtual machines serve one service only."""
@@ -294,47 +290,56 @@ class TaskSets:
 
     def _append_program(self, world: World, compiled: ConstraintProgram) -> tuple[int, int]:
         """Append a constraint program to the common one, and its rows of `truth` to those already there."""
-        first = world.state.program.shape[0]
+        placement = world.state.placement
+        first = placement.program.shape[0]
         if compiled.program.shape[0] == 0:
             return first, first
         rows = compiled.program.copy()
-        rows[rows[:, 0] == FROM_TABLE, 1] += world.state.truth.shape[0]
-        world.state = world.state._replace(
-            program=np.concatenate([world.state.program, rows]),
-            truth=np.concatenate([world.state.truth, compiled.truth]),
+        rows[rows[:, 0] == FROM_TABLE, 1] += placement.truth.shape[0]
+        placement = placement._replace(
+            program=np.concatenate([placement.program, rows]),
+            truth=np.concatenate([placement.truth, compiled.truth]),
         )
+        world.state = world.state._replace(placement=placement)
         return first, first + rows.shape[0]
 
     def _make_room(self, world: World, items: int, shapes: int) -> None:
         """Double the growing tables that are full."""
         state = world.state
-        needed = {
-            "sets": world.sets_used + 1,
-            "chains": world.sets_used + 1,
-            "strategy_items": world.strategy_items_used + items,
-            "eligible": world.strategy_items_used + items,
-            "item_zones": world.strategy_items_used + items,
-            **dict.fromkeys(
-                ("item_ports", "item_subnets", "address_words", "denials"), world.strategy_items_used + items
-            ),
-            "shapes": world.shapes_used + shapes,
-        }
-        longer: dict[str, Any] = {}
-        for name, rows in needed.items():
-            array: Array = getattr(state, name)
-            if array.shape[0] < rows:
-                grown = np.zeros((max(2 * array.shape[0], rows), *array.shape[1:]), array.dtype)
-                grown[: array.shape[0]] = array
-                longer[name] = grown
-        if longer:
-            world.state = state._replace(**longer)
-        world.make_room()
+        set_rows, item_rows = world.sets_used + 1, world.strategy_items_used + items
+        sets = state.sets._replace(
+            rows=_at_least(state.sets.rows, set_rows),
+            strategy_items=_at_least(state.sets.strategy_items, item_rows),
+            shapes=_at_least(state.sets.shapes, world.shapes_used + shapes),
+            denials=_at_least(state.sets.denials, item_rows),
+            address_words=_at_least(state.sets.address_words, item_rows),
+        )
+        placement = state.placement
+        placement = placement._replace(
+            chains=_at_least(placement.chains, set_rows),
+            eligible=_at_least(placement.eligible, item_rows),
+            item_zones=_at_least(placement.item_zones, item_rows),
+            item_ports=_at_least(placement.item_ports, item_rows),
+            item_subnets=_at_least(placement.item_subnets, item_rows),
+            waiting_shapes=_at_least(placement.waiting_shapes, sets.shapes.size),
+        )
+        world.state = state._replace(sets=sets, placement=placement)
 
     def _refresh(self, world: World) -> None:
         """Bring the distributions and the rows of facts up to date with what has been interned."""
-        if len(self.distributions) != world.state.distributions.size or world.sets_used == 1:
-            table, values = self.distributions.arrays()
-            world.state = world.state._replace(distributions=table, distribution_values=values)
+        if len(self.distributions) != world.state.calendar.distributions.size or world.sets_used == 1:
+            self.write_distributions(world)
         for name, row in self.facts.groups.items():
             if name in self.groups:
-                world.state.fact_row[self.groups.index(name)] = row
+                world.state.placement.fact_row[self.groups.index(name)] = row
+
+    def write_distributions(self, world: World) -> None:
+        """Write all distributions that have been interned into the world."""
+        rows, values = self.distributions.arrays()
+        calendar = world.state.calendar._replace(distributions=rows, distribution_values=values)
+        world.state = world.state._replace(calendar=calendar)
+
+
+def _at_least(array: AnyArray, rows: int) -> AnyArray:
+    """Return `array`, or a longer copy of it if it has fewer rows than that."""
+    return array if array.shape[0] >= rows else longer(array, max(2 * array.shape[0], rows))

@@ -35,6 +35,6 @@ def find_broken_rule(
         broken = check_waiting(state, recount)
     if broken == SOUND:
         broken = check_addresses(state, recount, addresses)
-    if broken == SOUND and state.versions.size != 0:
+    if broken == SOUND and state.images.versions.size != 0:
         broken = check_images(state, recount, state.clock.now, from_empty)
     return broken

@@ -49,8 +49,8 @@ _DRAINING = int(InstanceState.DRAINING)
 @kernel
 def check_hosts(state: State, recount: Recount) -> int:
     """Return the first broken rule about instances; sum what they bring to their providers."""
-    for slot in range(state.instances.size):
-        h = state.instances[slot]
+    for slot in range(state.instances.rows.size):
+        h = state.instances.rows[slot]
         if h.instance_id < 0:
             continue
         if h.state in (_ACTIVE, _DRAINING):
@@ -61,11 +61,11 @@ def check_hosts(state: State, recount: Recount) -> int:
             return TASK_COUNT
         if recount.on_host[NON_DAEMON, slot] != h.non_daemon_tasks:
             return NON_DAEMON_TASKS
-        is_open = state.hosts.instance_class[slot] >= 0
+        is_open = state.instances.hosts.instance_class[slot] >= 0
         if is_open != (h.state == _ACTIVE and h.connected == 1):
             return OPEN
         recount.totals[DISCONNECTED_AGENTS] += h.connected == 0
-        k = state.classes[h.instance_class]
+        k = state.capacity.classes[h.instance_class]
         sums = recount.of_providers[k.provider]
         sums[INSTANCES] += 1
         if h.registered >= 0:
@@ -79,19 +79,19 @@ def check_hosts(state: State, recount: Recount) -> int:
 @kernel
 def _check_room(state: State, recount: Recount, slot: int) -> int:
     """Check that reserved resources are the sum over live tasks, and never more than registered."""
-    instance_class = state.instances[slot].instance_class
-    k = state.classes[instance_class]
+    instance_class = state.instances.rows[slot].instance_class
+    k = state.capacity.classes[instance_class]
     sizes = (k.cpu, k.memory, k.gpus, k.enis, k.host_ports)
     for resource in range(RESOURCES):
         recount.detail[0] = resource
-        free = state.hosts.free[resource, slot]
+        free = state.instances.hosts.free[resource, slot]
         if free != sizes[resource] - recount.used[slot, resource]:
             return FREE
         if free < 0:
             return OVERCOMMITTED
     for word in range(recount.ports.shape[1]):
-        taken = state.class_ports[instance_class, word] | recount.ports[slot, word]
-        if state.hosts.ports[slot, word] != taken:
+        taken = state.capacity.class_ports[instance_class, word] | recount.ports[slot, word]
+        if state.instances.hosts.ports[slot, word] != taken:
             return PORTS
     return SOUND
 
@@ -99,8 +99,8 @@ def _check_room(state: State, recount: Recount, slot: int) -> int:
 @kernel
 def compare_counts(state: State, recount: Recount) -> int:
     """Check the counts per set, service, strategy item and zone."""
-    for row in range(state.sets.size):
-        s = state.sets[row]
+    for row in range(state.sets.rows.size):
+        s = state.sets.rows[row]
         phases = (s.provisioning, s.pending, s.running, s.healthy)
         marks = (s.unhealthy, s.ready, s.hung, s.stopping, s.leaving)
         for number in range(len(phases) + len(marks)):
@@ -108,19 +108,19 @@ def compare_counts(state: State, recount: Recount) -> int:
             if recount.of_sets[row, number] != count:
                 recount.detail[0] = number
                 return OF_SET
-    for row in range(state.services.size):
-        v = state.services[row]
+    for row in range(state.services.rows.size):
+        v = state.services.rows[row]
         phases = (v.provisioning, v.pending, v.running, v.healthy)
         for number in range(len(phases)):
             if recount.of_services[row, number] != phases[number]:
                 recount.detail[0] = number
                 return OF_SERVICE
-    for row in range(state.strategy_items.size):
-        if recount.of_strategy_items[row] != state.strategy_items[row].live:
+    for row in range(state.sets.strategy_items.size):
+        if recount.of_strategy_items[row] != state.sets.strategy_items[row].live:
             return OF_STRATEGY_ITEM
-    for group in range(state.zone_counts.shape[0]):
-        for zone in range(state.zone_counts.shape[1]):
-            if recount.of_zones[group, zone] != state.zone_counts[group, zone]:
+    for group in range(state.placement.zone_counts.shape[0]):
+        for zone in range(state.placement.zone_counts.shape[1]):
+            if recount.of_zones[group, zone] != state.placement.zone_counts[group, zone]:
                 return OF_ZONE
     return _compare_providers(state, recount)
 
@@ -128,8 +128,8 @@ def compare_counts(state: State, recount: Recount) -> int:
 @kernel
 def _compare_providers(state: State, recount: Recount) -> int:
     """Check that reserved and registered resources of providers are the sums over their instances and Fargate tasks."""
-    for row in range(state.providers.size):
-        p = state.providers[row]
+    for row in range(state.capacity.providers.size):
+        p = state.capacity.providers[row]
         sums = (p.registered_cpu, p.registered_memory, p.instances, p.cpu, p.memory, p.running)
         for number in range(len(sums)):
             if recount.of_providers[row, number] != sums[number]:
@@ -137,8 +137,8 @@ def _compare_providers(state: State, recount: Recount) -> int:
                 return OF_PROVIDER
         if recount.of_providers[row, PROVISIONING_THERE] != p.provisioning:
             return PROVISIONING_OF_PROVIDER
-    for row in range(state.buckets.size):
-        if recount.of_buckets[row] != state.buckets[row].cpu:
+    for row in range(state.capacity.fargate_quotas.size):
+        if recount.of_buckets[row] != state.capacity.fargate_quotas[row].cpu:
             return OF_FARGATE
     return SOUND
 
@@ -153,12 +153,12 @@ def check_waiting(state: State, recount: Recount) -> int:
         return WAITING
     if recount.totals[ASSIGNED] != state.counters.assigned_tasks:
         return ASSIGNED_TASKS
-    for shape in range(state.shapes.size):
+    for shape in range(state.sets.shapes.size):
         if (
             recount.shape_waits[shape] == 1
-            and state.strategy_items[state.shapes[shape].strategy_item].resources_only != 0
+            and state.sets.strategy_items[state.sets.shapes[shape].strategy_item].resources_only != 0
         ):
-            for slot in range(state.instances.size):
+            for slot in range(state.instances.rows.size):
                 if _fits(state, shape, slot):
                     recount.detail[0] = shape
                     return FITS
@@ -168,11 +168,13 @@ def check_waiting(state: State, recount: Recount) -> int:
 @kernel
 def _fits(state: State, shape: int, slot: int) -> bool:
     """Return whether an open instance has room for a task of this shape."""
-    q = state.shapes[shape]
-    instance_class = state.hosts.instance_class[slot]
-    if instance_class < 0 or state.eligible[q.strategy_item, instance_class] != 1:
+    q = state.sets.shapes[shape]
+    instance_class = state.instances.hosts.instance_class[slot]
+    if instance_class < 0 or state.placement.eligible[q.strategy_item, instance_class] != 1:
         return False
-    free = state.hosts.free
+    free = state.instances.hosts.free
     if free[CPU, slot] < q.cpu or free[MEMORY, slot] < q.memory:
         return False
-    return bool(free[GPU, slot] >= q.gpus and free[ENI, slot] >= state.strategy_items[q.strategy_item].eni)
+    return bool(
+        free[GPU, slot] >= q.gpus and free[ENI, slot] >= state.sets.strategy_items[q.strategy_item].eni
+    )

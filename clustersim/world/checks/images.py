@@ -41,23 +41,23 @@ _RUNNING = int(TaskState.RUNNING)
 @kernel
 def check_addresses(state: State, recount: Recount, addresses: Array) -> int:
     """Check that the free addresses of a subnet are what tasks and instances leave of its `addresses`."""
-    for t in state.tasks:
+    for t in state.tasks.rows:
         if t.task_id < 0 or t.placed < 0:
             continue
-        if (t.subnet >= 0) != (state.strategy_items[t.strategy_item].addresses == 1):
+        if (t.subnet >= 0) != (state.sets.strategy_items[t.strategy_item].addresses == 1):
             return ADDRESS
         if t.subnet >= 0:
-            if state.subnet_zones[t.subnet] != t.zone:
+            if state.capacity.subnet_zones[t.subnet] != t.zone:
                 return ADDRESS_ZONE
-            if state.item_subnets[t.strategy_item, t.subnet] != 1:
+            if state.placement.item_subnets[t.strategy_item, t.subnet] != 1:
                 return ADDRESS_SUBNET
             recount.taken[t.subnet] += 1
-    for h in state.instances:
+    for h in state.instances.rows:
         if h.instance_id >= 0 and h.subnet >= 0:
-            recount.taken[h.subnet] += state.classes[h.instance_class].addresses
+            recount.taken[h.subnet] += state.capacity.classes[h.instance_class].addresses
     for subnet in range(addresses.size):
         left = addresses[subnet] - recount.taken[subnet]
-        if left != state.free_addresses[subnet]:
+        if left != state.capacity.free_addresses[subnet]:
             return OF_SUBNET
         if left < 0:
             return NO_ADDRESS_LEFT
@@ -67,13 +67,13 @@ def check_addresses(state: State, recount: Recount, addresses: Array) -> int:
 @kernel
 def check_images(state: State, recount: Recount, now: int, from_empty: int) -> int:
     """Return the first broken rule about images; `from_empty`: the run began with an empty cluster."""
-    for slot in range(state.tasks.size):
-        if state.tasks[slot].task_id >= 0:
+    for slot in range(state.tasks.rows.size):
+        if state.tasks.rows[slot].task_id >= 0:
             broken = _check_pull(state, recount, slot, from_empty)
             if broken != SOUND:
                 return broken
-    for slot in range(state.instances.size):
-        if state.instances[slot].instance_id >= 0:
+    for slot in range(state.instances.rows.size):
+        if state.instances.rows[slot].instance_id >= 0:
             broken = _check_containers(state, recount, slot)
             if broken == SOUND:
                 broken = _check_layers(state, recount, slot, from_empty)
@@ -87,8 +87,8 @@ def check_images(state: State, recount: Recount, now: int, from_empty: int) -> i
 @kernel
 def _check_pull(state: State, recount: Recount, slot: int, from_empty: int) -> int:
     """Check that a running task has its images and pull times, and that Fargate bills from the pull on."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     running = t.state >= _RUNNING
     asked = t.pull_started >= 0
     if asked and s.pulls == 0:
@@ -96,14 +96,14 @@ def _check_pull(state: State, recount: Recount, slot: int, from_empty: int) -> i
     if asked and running and t.pull_stopped < 0:
         return PULL_NOT_OVER
     for number in range(s.pulls):
-        version = state.pulled_versions[slot, number]
+        version = state.tasks.pulled_versions[slot, number]
         if version < 0:
             if running and from_empty != 0:
                 return WITHOUT_IMAGE
         elif t.instance_slot >= 0:
             recount.containers[t.instance_slot, version] += 1
-            recount.container_bytes[t.instance_slot] += state.pulls[s.first_pull + number].read_write
-    if state.strategy_items[t.strategy_item].fargate == 1 and t.placed >= 0:
+            recount.container_bytes[t.instance_slot] += state.images.pulls[s.first_pull + number].read_write
+    if state.sets.strategy_items[t.strategy_item].fargate == 1 and t.placed >= 0:
         unbilled = s.pulls > 0 and not asked and not running
         if (t.accrued_until < 0) != unbilled:
             return BILLED
@@ -113,8 +113,8 @@ def _check_pull(state: State, recount: Recount, slot: int, from_empty: int) -> i
 @kernel
 def _check_containers(state: State, recount: Recount, slot: int) -> int:
     """Check that a version is held by exactly the containers of live tasks on its host that run it."""
-    cache = state.image_cache
-    for version in range(state.versions.size):
+    cache = state.images.cache
+    for version in range(state.images.versions.size):
         if cache.containers[slot, version] != recount.containers[slot, version]:
             return CONTAINERS
     if cache.container_bytes[slot] != recount.container_bytes[slot]:
@@ -125,10 +125,10 @@ def _check_containers(state: State, recount: Recount, slot: int) -> int:
 @kernel
 def _check_layers(state: State, recount: Recount, slot: int, from_empty: int) -> int:
     """Check that exactly the referenced layers are cached, each once, and that the disk holds exactly these."""
-    layers, cache, references = state.image_layers, state.image_cache, recount.references
+    layers, cache, references = state.images.layers, state.images.cache, recount.references
     for layer in range(references.size):
         references[layer] = 0
-    for version in range(state.versions.size):
+    for version in range(state.images.versions.size):
         if cache.pulled_at[slot, version] != NEVER:
             for position in range(layers.first[version], layers.first[version + 1]):
                 references[layers.layers[position]] += 1
@@ -145,8 +145,8 @@ def _check_layers(state: State, recount: Recount, slot: int, from_empty: int) ->
         return STORED
     if (
         from_empty != 0
-        and state.preloaded.size == 0
-        and stored > state.agents[state.instances[slot].instance_class].disk
+        and state.images.preloaded.size == 0
+        and stored > state.images.agents[state.instances.rows[slot].instance_class].disk
     ):
         return DISK
     return SOUND
@@ -155,16 +155,16 @@ def _check_layers(state: State, recount: Recount, slot: int, from_empty: int) ->
 @kernel
 def _check_tags(state: State, slot: int) -> int:
     """Check that a tag refers to a cached version of its image, and that each cached version has a pull time."""
-    cache = state.image_cache
+    cache = state.images.cache
     for image in range(cache.current_version.shape[1]):
         held = cache.current_version[slot, image]
         if held == NO_VERSION:
             continue
-        if not 0 <= held < state.versions.size or cache.pulled_at[slot, held] == NEVER:
+        if not 0 <= held < state.images.versions.size or cache.pulled_at[slot, held] == NEVER:
             return TAG
-        if state.image_layers.image[held] != image:
+        if state.images.layers.image[held] != image:
             return TAG_OF_ANOTHER
-    for version in range(state.versions.size):
+    for version in range(state.images.versions.size):
         if cache.pulled_at[slot, version] < 0 and cache.pulled_at[slot, version] not in (
             NEVER,
             PRELOADED,
@@ -177,12 +177,12 @@ def _check_tags(state: State, slot: int) -> int:
 def _check_windows(state: State, now: int) -> int:
     """Check that no window admits more than its limit, including requests that wait for later windows."""
     patience = 0
-    for r in state.registries:
+    for r in state.images.registries:
         patience = max(patience, r.patience_ms + r.timeout_ms)
-    for number in range(state.limits.size):
-        limit = state.limits[number]
-        for source in range(state.windows.shape[1]):
-            began, used = state.windows[number, source, 0], state.windows[number, source, 1]
+    for number in range(state.images.limits.size):
+        limit = state.images.limits[number]
+        for source in range(state.images.windows.shape[1]):
+            began, used = state.images.windows[number, source, 0], state.images.windows[number, source, 1]
             if used < 0:
                 return WINDOW
             if began + limit.per_ms * (max(used - 1, 0) // limit.limit) > now + patience:

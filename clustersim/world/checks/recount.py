@@ -48,25 +48,25 @@ class Recount(NamedTuple):
 
 def new_recount(state: State) -> tuple[Recount, Array]:
     """Return a recount sized for `state`, and the block to be cleared before each use."""
-    hosts = state.instances.size
+    hosts = state.instances.rows.size
     sizes: dict[str, tuple[int, ...]] = {
         "detail": (1,),
         "totals": (4,),
         "used": (hosts, RESOURCES),
-        "ports": state.hosts.ports.shape,
+        "ports": state.instances.hosts.ports.shape,
         "on_host": (2, hosts),
-        "of_sets": (state.sets.size, len(TASK_COUNTS)),
-        "of_services": (state.services.size, 4),
-        "of_strategy_items": (state.strategy_items.size,),
-        "of_zones": state.zone_counts.shape,
-        "of_providers": (state.providers.size, len(PROVIDER_SUMS) + 1),
-        "of_buckets": (state.buckets.size,),
-        "shape_waits": (state.shapes.size,),
-        "ids": (2 << int(state.tasks.size).bit_length(),),
-        "taken": (state.free_addresses.size,),
-        "containers": state.image_cache.containers.shape,
+        "of_sets": (state.sets.rows.size, len(TASK_COUNTS)),
+        "of_services": (state.services.rows.size, 4),
+        "of_strategy_items": (state.sets.strategy_items.size,),
+        "of_zones": state.placement.zone_counts.shape,
+        "of_providers": (state.capacity.providers.size, len(PROVIDER_SUMS) + 1),
+        "of_buckets": (state.capacity.fargate_quotas.size,),
+        "shape_waits": (state.sets.shapes.size,),
+        "ids": (2 << int(state.tasks.rows.size).bit_length(),),
+        "taken": (state.capacity.free_addresses.size,),
+        "containers": state.images.cache.containers.shape,
         "container_bytes": (hosts,),
-        "references": (state.image_layers.compressed.size,),
+        "references": (state.images.layers.compressed.size,),
     }
     block: Array = np.zeros(sum(map(prod, sizes.values())), np.int64)
     columns = {}

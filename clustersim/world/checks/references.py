@@ -29,10 +29,10 @@ def check_references(state: State, recount: Recount) -> int:
     if table >= 0:
         recount.detail[0] = table
         return DANGLING_REFERENCE
-    for t in state.tasks:
-        if t.task_id < 0 or t.placed < 0 or state.strategy_items[t.strategy_item].fargate == 1:
+    for t in state.tasks.rows:
+        if t.task_id < 0 or t.placed < 0 or state.sets.strategy_items[t.strategy_item].fargate == 1:
             continue
-        if t.instance_slot < 0 or state.instances[t.instance_slot].instance_id < 0:
+        if t.instance_slot < 0 or state.instances.rows[t.instance_slot].instance_id < 0:
             return PLACED_ON_NO_INSTANCE
     return _check_slots(state, recount)
 
@@ -40,16 +40,16 @@ def check_references(state: State, recount: Recount) -> int:
 @kernel
 def _find_dangling(state: State) -> int:
     """Return the table with a row that refers to a missing row; -1: none."""
-    for slot in range(state.instances.size):
-        h = state.instances[slot]
-        if not -1 <= state.hosts.instance_class[slot] < state.classes.size:
+    for slot in range(state.instances.rows.size):
+        h = state.instances.rows[slot]
+        if not -1 <= state.instances.hosts.instance_class[slot] < state.capacity.classes.size:
             return IN_INSTANCES
-        if h.instance_id >= 0 and not 0 <= h.instance_class < state.classes.size:
+        if h.instance_id >= 0 and not 0 <= h.instance_class < state.capacity.classes.size:
             return IN_INSTANCES
-        if h.instance_id >= 0 and not -1 <= h.subnet < state.free_addresses.size:
+        if h.instance_id >= 0 and not -1 <= h.subnet < state.capacity.free_addresses.size:
             return IN_INSTANCES
-    for slot in range(state.tasks.size):
-        if state.tasks[slot].task_id >= 0:
+    for slot in range(state.tasks.rows.size):
+        if state.tasks.rows[slot].task_id >= 0:
             table = _find_dangling_of(state, slot) if _has_valid_references(state, slot) else IN_TASKS
             if table >= 0:
                 return table
@@ -59,17 +59,22 @@ def _find_dangling(state: State) -> int:
 @kernel
 def _has_valid_references(state: State, slot: int) -> bool:
     """Return whether all rows that a live task refers to exist."""
-    t = state.tasks[slot]
-    if not (0 <= t.set < state.sets.size and 0 <= t.strategy_item < state.strategy_items.size):
+    t = state.tasks.rows[slot]
+    if not (0 <= t.set < state.sets.rows.size and 0 <= t.strategy_item < state.sets.strategy_items.size):
         return False
-    if not (0 <= t.resource_shape < state.shapes.size and -1 <= t.instance_slot < state.instances.size):
+    if not (
+        0 <= t.resource_shape < state.sets.shapes.size and -1 <= t.instance_slot < state.instances.rows.size
+    ):
         return False
-    if not (-1 <= t.assigned_instance < state.instances.size and -1 <= t.subnet < state.free_addresses.size):
+    if not (
+        -1 <= t.assigned_instance < state.instances.rows.size
+        and -1 <= t.subnet < state.capacity.free_addresses.size
+    ):
         return False
-    if not -1 <= t.zone < state.zone_counts.shape[1] or (t.placed >= 0 and t.zone < 0):
+    if not -1 <= t.zone < state.placement.zone_counts.shape[1] or (t.placed >= 0 and t.zone < 0):
         return False
-    for number in range(min(state.sets[t.set].pulls, state.pulled_versions.shape[1])):
-        if not -1 <= state.pulled_versions[slot, number] < state.versions.size:
+    for number in range(min(state.sets.rows[t.set].pulls, state.tasks.pulled_versions.shape[1])):
+        if not -1 <= state.tasks.pulled_versions[slot, number] < state.images.versions.size:
             return False
     return True
 
@@ -77,19 +82,24 @@ def _has_valid_references(state: State, slot: int) -> bool:
 @kernel
 def _find_dangling_of(state: State, slot: int) -> int:
     """Return which of a live task's set, strategy item and shape refers to a missing row; -1: none."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    if not (-1 <= s.service < state.services.size and 0 <= s.group < state.zone_counts.shape[0]):
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
+    if not (
+        -1 <= s.service < state.services.rows.size and 0 <= s.group < state.placement.zone_counts.shape[0]
+    ):
         return IN_SETS
-    if not 0 <= s.pulls <= state.pulled_versions.shape[1]:
+    if not 0 <= s.pulls <= state.tasks.pulled_versions.shape[1]:
         return IN_SETS
-    if s.pulls > 0 and (s.first_pull < 0 or s.first_pull + s.pulls > state.pulls.size):
+    if s.pulls > 0 and (s.first_pull < 0 or s.first_pull + s.pulls > state.images.pulls.size):
         return IN_SETS
-    item = state.strategy_items[t.strategy_item]
+    item = state.sets.strategy_items[t.strategy_item]
     first = 0 if item.fargate == 1 else NEVER
-    if not (0 <= item.provider < state.providers.size and first <= item.bucket < state.buckets.size):
+    if not (
+        0 <= item.provider < state.capacity.providers.size
+        and first <= item.bucket < state.capacity.fargate_quotas.size
+    ):
         return IN_STRATEGY_ITEMS
-    if not 0 <= state.shapes[t.resource_shape].strategy_item < state.strategy_items.size:
+    if not 0 <= state.sets.shapes[t.resource_shape].strategy_item < state.sets.strategy_items.size:
         return IN_SHAPES
     return -1
 
@@ -98,26 +108,26 @@ def _find_dangling_of(state: State, slot: int) -> int:
 def _check_slots(state: State, recount: Recount) -> int:
     """Check that a slot is either live or free, and that serials are unique."""
     free = state.counters.free_tasks
-    if not 0 <= free <= state.free_tasks.size:
+    if not 0 <= free <= state.tasks.free.size:
         return SLOTS_LOST
     live = 0
     shared = False
-    for t in state.tasks:
+    for t in state.tasks.rows:
         if t.task_id >= 0:
             live += 1
             shared |= _has_been_seen(recount, t.task_id)
     recount.totals[LIVE_TASKS] = live
-    if live + free != state.tasks.size:
+    if live + free != state.tasks.rows.size:
         return SLOTS_LOST
     for position in range(free):
-        slot = state.free_tasks[position]
-        if not 0 <= slot < state.tasks.size:
+        slot = state.tasks.free[position]
+        if not 0 <= slot < state.tasks.rows.size:
             return SLOTS_LOST
-        if state.tasks[slot].task_id >= 0:
+        if state.tasks.rows[slot].task_id >= 0:
             return LIVE_AND_FREE
     if shared:
         return SHARED_ID
-    if not 0 <= state.counters.heap_size <= state.heap.shape[0]:
+    if not 0 <= state.counters.heap_size <= state.calendar.heap.shape[0]:
         return HEAP
     return SOUND
 

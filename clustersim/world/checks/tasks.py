@@ -41,15 +41,15 @@ _REGISTERING = int(InstanceState.REGISTERING)
 @kernel
 def check_tasks(state: State, recount: Recount) -> int:
     """Count every live task; return the first broken rule about one of them."""
-    for slot in range(state.tasks.size):
-        if state.tasks[slot].task_id < 0:
+    for slot in range(state.tasks.rows.size):
+        if state.tasks.rows[slot].task_id < 0:
             continue
         broken = _check_lifecycle(state, recount, slot)
         if broken != SOUND:
             return broken
         _count_in_set(state, recount, slot)
         _count_in_item(state, recount, slot)
-        if state.tasks[slot].instance_slot >= 0:
+        if state.tasks.rows[slot].instance_slot >= 0:
             _count_on_host(state, recount, slot)
     return SOUND
 
@@ -57,7 +57,7 @@ def check_tasks(state: State, recount: Recount) -> int:
 @kernel
 def _check_lifecycle(state: State, recount: Recount, slot: int) -> int:
     """Check that the instants of a task are in order, and that each state has the instants it needs."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     before = t.created
     instants = (t.placed, t.pull_started, t.pull_stopped, t.started, t.healthy, t.stopping)
     for number in range(len(instants)):
@@ -76,7 +76,7 @@ def _check_lifecycle(state: State, recount: Recount, slot: int) -> int:
     if t.ready == 1 and t.hung == 1:
         return READY_AND_HUNG
     if t.assigned_instance >= 0:
-        registering = state.instances[t.assigned_instance].state == _REGISTERING
+        registering = state.instances.rows[t.assigned_instance].state == _REGISTERING
         if t.state != _PROVISIONING or t.waiting != 0 or not registering:
             return ASSIGNMENT
     return SOUND
@@ -85,7 +85,7 @@ def _check_lifecycle(state: State, recount: Recount, slot: int) -> int:
 @kernel
 def _count_in_set(state: State, recount: Recount, slot: int) -> None:
     """Count a task in its set and its service, by state, and in the queues."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     counts = recount.of_sets[t.set]
     running = t.state == _RUNNING
     if t.state == _PROVISIONING:
@@ -101,7 +101,7 @@ def _count_in_set(state: State, recount: Recount, slot: int) -> None:
     counts[READY] += t.ready == 1
     counts[HUNG] += t.hung == 1
     counts[LEAVING] += t.leaving == 1
-    service = state.sets[t.set].service
+    service = state.sets.rows[t.set].service
     if service >= 0:
         if phase != STOPPING:
             recount.of_services[service, phase] += 1
@@ -116,8 +116,8 @@ def _count_in_set(state: State, recount: Recount, slot: int) -> None:
 @kernel
 def _count_in_item(state: State, recount: Recount, slot: int) -> None:
     """Count a task in its strategy item, zone, provider and Fargate quota."""
-    t = state.tasks[slot]
-    item = state.strategy_items[t.strategy_item]
+    t = state.tasks.rows[slot]
+    item = state.sets.strategy_items[t.strategy_item]
     recount.of_strategy_items[t.strategy_item] += 1
     if item.fargate == 1:
         recount.of_buckets[item.bucket] += t.cpu
@@ -126,10 +126,10 @@ def _count_in_item(state: State, recount: Recount, slot: int) -> None:
     if t.placed < 0:
         return
     if t.state <= _RUNNING:
-        recount.of_zones[state.sets[t.set].group, t.zone] += 1
+        recount.of_zones[state.sets.rows[t.set].group, t.zone] += 1
     provider = item.provider
     if item.fargate != 1:
-        provider = state.classes[state.instances[t.instance_slot].instance_class].provider
+        provider = state.capacity.classes[state.instances.rows[t.instance_slot].instance_class].provider
     sums = recount.of_providers[provider]
     sums[CPU_UNITS] += t.cpu
     sums[MIB] += t.memory
@@ -139,15 +139,15 @@ def _count_in_item(state: State, recount: Recount, slot: int) -> None:
 @kernel
 def _count_on_host(state: State, recount: Recount, slot: int) -> None:
     """Add what a task takes of its instance."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     used = recount.used[t.instance_slot]
     used[CPU] += t.cpu
     used[MEMORY] += t.memory
     used[GPU] += t.gpus
-    used[ENI] += state.strategy_items[t.strategy_item].eni
-    used[HOST_PORTS] += state.shapes[t.resource_shape].host_ports
+    used[ENI] += state.sets.strategy_items[t.strategy_item].eni
+    used[HOST_PORTS] += state.sets.shapes[t.resource_shape].host_ports
     for word in range(recount.ports.shape[1]):
-        recount.ports[t.instance_slot, word] |= state.item_ports[t.strategy_item, word]
+        recount.ports[t.instance_slot, word] |= state.placement.item_ports[t.strategy_item, word]
     recount.on_host[ALL, t.instance_slot] += 1
-    if state.sets[t.set].daemon == 0:
+    if state.sets.rows[t.set].daemon == 0:
         recount.on_host[NON_DAEMON, t.instance_slot] += 1

@@ -53,13 +53,13 @@ _RETIREMENT = int(EventKind.FARGATE_TASK_RETIREMENT)
 @kernel
 def give_spot_notice(state: State, slot: int, now: int) -> None:
     """Give a Spot instance its interruption notice, two minutes ahead; its agent drains it only if configured to."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.notice_at >= 0:
         return
     h.notice_at = now
     emit_event(state, now, _SPOT_NOTICE, h.instance_id, -1, -1)
     schedule_entry(state, now + NOTICE_MS, INSTANCE_RECLAIMED, slot, h.instance_id)
-    if h.state == ACTIVE and state.classes[h.instance_class].drains_on_notice:
+    if h.state == ACTIVE and state.capacity.classes[h.instance_class].drains_on_notice:
         drain_instance(state, slot, now)
 
 
@@ -69,26 +69,29 @@ def give_notice_to_classes(state: State, classes: Mask, event: int, fraction: fl
 
     The address of the draw is the instance's own and the number of the `event`.
     """
-    for slot in range(state.instances.size):
-        h = state.instances[slot]
+    for slot in range(state.instances.rows.size):
+        h = state.instances.rows[slot]
         if h.instance_id < 0 or classes[h.instance_class] == 0:
             continue
-        if fraction >= 1.0 or uniform(state.classes[h.instance_class].pool_key, h.ordinal, event) < fraction:
+        if (
+            fraction >= 1.0
+            or uniform(state.capacity.classes[h.instance_class].pool_key, h.ordinal, event) < fraction
+        ):
             give_spot_notice(state, slot, now)
 
 
 @kernel
 def disconnect_agent(state: State, slot: int, now: int) -> None:
     """Disconnect the agent of an instance: no new tasks are placed, running tasks continue (botocore: HealthCheck)."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.connected == 0 or h.state == REGISTERING:
         return
-    k = state.classes[h.instance_class]
+    k = state.capacity.classes[h.instance_class]
     if h.state == ACTIVE:
-        close_host(state.hosts, slot)
+        close_host(state.instances.hosts, slot)
     h.connected = 0
     state.counters.disconnected_agents += 1
-    state.hosts.facts[AGENT_CONNECTED, slot] = 0
+    state.instances.hosts.facts[AGENT_CONNECTED, slot] = 0
     emit_event(state, now, _DISCONNECTED, h.instance_id, -1, -1)
     # The ordinal of the draw is how long the instance has been registered, so that each disconnect is independent.
     duration = max(
@@ -100,15 +103,15 @@ def disconnect_agent(state: State, slot: int, now: int) -> None:
 @kernel
 def reconnect_agent(state: State, slot: int, now: int) -> None:
     """Reconnect the agent of an instance."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.connected:
         return
-    k = state.classes[h.instance_class]
+    k = state.capacity.classes[h.instance_class]
     h.connected = 1
     state.counters.disconnected_agents -= 1
-    state.hosts.facts[AGENT_CONNECTED, slot] = 1
+    state.instances.hosts.facts[AGENT_CONNECTED, slot] = 1
     if h.state == ACTIVE:
-        open_host(state.hosts, slot, h.instance_class)
+        open_host(state.instances.hosts, slot, h.instance_class)
         mark_gained_room(state, slot)
         mark_daemons_dirty(state)
     emit_event(state, now, _RECONNECTED, h.instance_id, -1, -1)
@@ -121,10 +124,10 @@ def reconnect_agent(state: State, slot: int, now: int) -> None:
 @kernel
 def interrupt_task(state: State, slot: int, now: int) -> None:
     """Interrupt a Fargate Spot task: SIGTERM with the notice, SIGKILL after stopTimeout (golden 77)."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.state > RUNNING:
         return
-    s = state.sets[t.set]
+    s = state.sets.rows[t.set]
     emit_event(state, now, _FARGATE_SPOT, -1, t.task_id, s.service)
     t.stop_code, t.reason = _SPOT_INTERRUPTION, _INTERRUPTED
     if t.state < RUNNING:
@@ -140,8 +143,8 @@ def interrupt_task(state: State, slot: int, now: int) -> None:
 def interrupt_tasks(state: State, slots: Slots, event: int, fraction: float, now: int) -> None:
     """Interrupt each of these Fargate Spot tasks with probability `fraction`; see `give_notice_to_classes`."""
     for slot in slots:
-        t = state.tasks[slot]
-        key = state.sets[t.set].interruption_key
+        t = state.tasks.rows[slot]
+        key = state.sets.rows[t.set].interruption_key
         if fraction >= 1.0 or uniform(key, t.ordinal, POOL_EVENTS + event) < fraction:
             interrupt_task(state, slot, now)
 
@@ -149,10 +152,10 @@ def interrupt_tasks(state: State, slots: Slots, event: int, fraction: float, now
 @kernel
 def retire_task(state: State, slot: int, now: int) -> None:
     """Retire a Fargate task on its date: a service replaces it, a standalone task is stopped."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.state > RUNNING or t.leaving:
         return
-    s = state.sets[t.set]
+    s = state.sets.rows[t.set]
     emit_event(state, now, _RETIREMENT, -1, t.task_id, s.service)
     if s.service >= 0 and t.state == RUNNING:
         t.leaving = 1
@@ -175,7 +178,7 @@ def handle_fargate_reclaim(state: State, kind: int, slot: int, now: int) -> None
 def end_tasks_of_lost_zone(state: State, slots: Slots, now: int) -> None:
     """End Fargate tasks whose zone has failed."""
     for slot in slots:
-        t = state.tasks[slot]
+        t = state.tasks.rows[slot]
         if t.stopping < 0:
             t.stop_code, t.reason = _TERMINATION_NOTICE, _ZONE_LOST
         finish_task(state, slot, now)

@@ -72,8 +72,8 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
     """
     counters = state.counters
     counters.free_instances -= 1
-    slot = state.free_instances[counters.free_instances]
-    h = state.instances[slot]
+    slot = state.instances.free[counters.free_instances]
+    h = state.instances.rows[slot]
     h.instance_id = counters.next_instance_id
     counters.next_instance_id += 1
     h.ordinal = ordinal
@@ -88,8 +88,8 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
     h.state = REGISTERING
     h.reason = h.gained_room = h.terminating = h.protected = 0
     h.connected = 1
-    state.hosts.facts[:, slot] = 0
-    k = state.classes[instance_class]
+    state.instances.hosts.facts[:, slot] = 0
+    k = state.capacity.classes[instance_class]
     _take_addresses(state, slot)
     preload_images(state, slot, now)
     if k.interruption >= 0:
@@ -100,8 +100,8 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
             slot,
         )
     integrate_provider(state, k.provider, now)
-    state.providers[k.provider].instances += 1
-    state.providers[k.provider].usd_per_hour += k.usd_per_hour
+    state.capacity.providers[k.provider].instances += 1
+    state.capacity.providers[k.provider].usd_per_hour += k.usd_per_hour
     if register_at <= now:
         register_instance(state, slot, now)
     else:
@@ -112,22 +112,25 @@ def launch_instance(state: State, instance_class: int, ordinal: int, now: int, r
 @kernel
 def _take_addresses(state: State, slot: int) -> None:
     """Take the addresses of an instance. The caller has made sure that there are some."""
-    h = state.instances[slot]
-    k = state.classes[h.instance_class]
+    h = state.instances.rows[slot]
+    k = state.capacity.classes[h.instance_class]
     h.subnet = subnet_with_most_free(
-        state.free_addresses, state.subnet_zones, state.pool_subnets[k.pool], k.zone
+        state.capacity.free_addresses,
+        state.capacity.subnet_zones,
+        state.capacity.pool_subnets[k.pool],
+        k.zone,
     )
-    if h.subnet != NO_SUBNET and state.free_addresses[h.subnet] < k.addresses:
+    if h.subnet != NO_SUBNET and state.capacity.free_addresses[h.subnet] < k.addresses:
         h.subnet = NO_SUBNET
     if h.subnet != NO_SUBNET:
-        state.free_addresses[h.subnet] -= k.addresses
+        state.capacity.free_addresses[h.subnet] -= k.addresses
 
 
 @kernel
 def schedule_before_end(state: State, at: int, rank: int, slot: int) -> None:
     """Schedule an entry of an instance, unless it is due after the end of the run."""
     if at < state.clock.end:
-        schedule_entry(state, at, rank, slot, state.instances[slot].instance_id)
+        schedule_entry(state, at, rank, slot, state.instances.rows[slot].instance_id)
 
 
 @kernel_entry
@@ -139,7 +142,7 @@ def launch_instances(
     They register at once (the initial instances of a run) or after launchTime.
     """
     for i in range(classes.size):
-        k = state.classes[classes[i]]
+        k = state.capacity.classes[classes[i]]
         delay = 0 if at_once else max(1, draw_duration(state, k.launch, k.launch_key, ordinals[i], 0))
         launched[i] = launch_instance(state, classes[i], ordinals[i], now, now + delay)
 
@@ -147,26 +150,26 @@ def launch_instances(
 @kernel
 def register_instance(state: State, slot: int, now: int) -> None:
     """Move an instance from REGISTERING to ACTIVE and offer its registered resources for placement."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.state != REGISTERING:
         return
-    k = state.classes[h.instance_class]
+    k = state.capacity.classes[h.instance_class]
     h.state = ACTIVE
     h.registered = h.integrated_until = now
-    free = state.hosts.free
+    free = state.instances.hosts.free
     free[CPU, slot] = k.cpu
     free[MEMORY, slot] = k.memory
     free[GPU, slot] = k.gpus
     free[ENI, slot] = k.enis
     free[HOST_PORTS, slot] = k.host_ports
-    for word in range(state.class_ports.shape[1]):
-        state.hosts.ports[slot, word] = state.class_ports[h.instance_class, word]
-    state.hosts.facts[1, slot] = now
-    state.hosts.facts[2, slot] = h.instance_id
-    state.hosts.facts[3, slot] = 1
-    open_host(state.hosts, slot, h.instance_class)
+    for word in range(state.capacity.class_ports.shape[1]):
+        state.instances.hosts.ports[slot, word] = state.capacity.class_ports[h.instance_class, word]
+    state.instances.hosts.facts[1, slot] = now
+    state.instances.hosts.facts[2, slot] = h.instance_id
+    state.instances.hosts.facts[3, slot] = 1
+    open_host(state.instances.hosts, slot, h.instance_class)
     integrate_provider(state, k.provider, now)
-    p = state.providers[k.provider]
+    p = state.capacity.providers[k.provider]
     p.registered += 1
     p.registered_cpu += k.cpu
     p.registered_memory += k.memory
@@ -202,17 +205,17 @@ def mark_zones_changed(state: State) -> None:
 @kernel
 def _start_daemons(state: State, slot: int, now: int) -> None:
     """Start the daemons, the first tasks of a new instance (ECS Developer Guide: daemon scheduling)."""
-    instance_class = state.instances[slot].instance_class
-    for row in state.daemons:
-        s = state.sets[row]
-        if state.eligible[s.first_item, instance_class] == ELIGIBLE and host_fits(
-            state.hosts, make_placement_request(state, s.first_shape), slot
+    instance_class = state.instances.rows[slot].instance_class
+    for row in state.services.daemons:
+        s = state.sets.rows[row]
+        if state.placement.eligible[s.first_item, instance_class] == ELIGIBLE and host_fits(
+            state.instances.hosts, make_placement_request(state, s.first_shape), slot
         ):
-            service = state.services[s.service]
+            service = state.services.rows[s.service]
             task = create_task(state, row, s.first_item, s.first_shape, service.ordinal, now)
             service.ordinal += 1
-            task_id = state.tasks[task].task_id
-            emit_event(state, now, _TASKS_STARTED, state.instances[slot].instance_id, task_id, s.service)
+            task_id = state.tasks.rows[task].task_id
+            emit_event(state, now, _TASKS_STARTED, state.instances.rows[slot].instance_id, task_id, s.service)
             place_on_host(state, task, slot, now)
     mark_daemons_dirty(state)
 
@@ -224,19 +227,19 @@ def drain_instance(state: State, slot: int, now: int) -> None:
     PENDING service tasks stop, RUNNING ones are to be replaced, and standalone tasks are untouched (botocore:
     UpdateContainerInstancesState; golden 79).
     """
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.state != ACTIVE:
         return
     h.state = DRAINING
     h.draining = now
-    close_host(state.hosts, slot)
+    close_host(state.instances.hosts, slot)
     state.counters.controllers_to_wake |= WAKE_CAPACITY
     mark_daemons_dirty(state)
     task = h.first_task
     while task >= 0:
-        t = state.tasks[task]
+        t = state.tasks.rows[task]
         following = t.next_on_host
-        s = state.sets[t.set]
+        s = state.sets.rows[t.set]
         if s.daemon:
             pass  # daemons stop last
         elif s.service >= 0 and t.state == PENDING:
@@ -251,7 +254,7 @@ def drain_instance(state: State, slot: int, now: int) -> None:
 @kernel_entry
 def activate_instance(state: State, slot: int, now: int) -> None:
     """Move an instance from DRAINING back to ACTIVE; its service tasks may stay."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.state != DRAINING or h.terminating:
         return
     h.state = ACTIVE
@@ -259,14 +262,14 @@ def activate_instance(state: State, slot: int, now: int) -> None:
     mark_zones_changed(state)
     mark_daemons_dirty(state)
     if h.connected:
-        open_host(state.hosts, slot, h.instance_class)
+        open_host(state.instances.hosts, slot, h.instance_class)
     task = h.first_task
     while task >= 0:
-        t = state.tasks[task]
+        t = state.tasks.rows[task]
         if t.leaving:
             t.leaving = 0
-            state.sets[t.set].leaving -= 1
-            mark_service_dirty(state, state.sets[t.set].service)
+            state.sets.rows[t.set].leaving -= 1
+            mark_service_dirty(state, state.sets.rows[t.set].service)
         task = t.next_on_host
     mark_gained_room(state, slot)
 
@@ -274,15 +277,15 @@ def activate_instance(state: State, slot: int, now: int) -> None:
 @kernel_entry
 def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     """Terminate an instance and end every task on it."""
-    h = state.instances[slot]
-    k = state.classes[h.instance_class]
+    h = state.instances.rows[slot]
+    k = state.capacity.classes[h.instance_class]
     if h.state == ACTIVE:
-        close_host(state.hosts, slot)
+        close_host(state.instances.hosts, slot)
     if h.connected == 0:
         state.counters.disconnected_agents -= 1
     h.state = TERMINATED
     while h.first_task >= 0:
-        t = state.tasks[h.first_task]
+        t = state.tasks.rows[h.first_task]
         if t.stopping < 0:
             t.stop_code = _SPOT_INTERRUPTION if reason == RECLAIMED else _TERMINATION_NOTICE
             t.reason = _HOST_TERMINATED
@@ -294,9 +297,9 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     h.terminated = now
     h.reason = reason
     if h.subnet != NO_SUBNET:
-        state.free_addresses[h.subnet] += k.addresses
+        state.capacity.free_addresses[h.subnet] += k.addresses
     integrate_provider(state, k.provider, now)
-    p = state.providers[k.provider]
+    p = state.capacity.providers[k.provider]
     p.instances -= 1
     p.usd_per_hour -= k.usd_per_hour
     if h.registered >= 0:
@@ -307,9 +310,9 @@ def end_instance(state: State, slot: int, now: int, reason: int) -> None:
     counters.capacity_epoch += 1
     counters.controllers_to_wake |= WAKE_CAPACITY
     mark_daemons_dirty(state)
-    state.terminated_instances[counters.terminated_instances] = h
+    state.outputs.terminated_instances[counters.terminated_instances] = h
     counters.terminated_instances += 1
     h.instance_id = NEVER
     h.instance_class = NEVER
-    state.free_instances[counters.free_instances] = slot
+    state.instances.free[counters.free_instances] = slot
     counters.free_instances += 1

@@ -19,13 +19,13 @@ def choose_strategy_item(state: State, row: int) -> int:
     (MODEL.md, goldens 39 and 40). An item of weight 0 gets nothing beyond its base. A task that an item refused in
     the current call counts as assigned to it: a provider without capacity does not fall over to another.
     """
-    s = state.sets[row]
+    s = state.sets.rows[row]
     best = s.first_item
     if s.item_count == 1:
         return int(best)
     best_deficit = -1.0
     for item_row in range(s.first_item, s.first_item + s.item_count):
-        item = state.strategy_items[item_row]
+        item = state.sets.strategy_items[item_row]
         given = item.live + item.refused
         if given < item.base:
             return item_row
@@ -40,6 +40,6 @@ def choose_strategy_item(state: State, row: int) -> int:
 @kernel
 def clear_refused(state: State, row: int) -> None:
     """End a call: the next one tries every strategy item of set `row` again."""
-    s = state.sets[row]
+    s = state.sets.rows[row]
     for item_row in range(s.first_item, s.first_item + s.item_count):
-        state.strategy_items[item_row].refused = 0
+        state.sets.strategy_items[item_row].refused = 0

@@ -2,8 +2,8 @@
 
 Tasks that have not reached RUNNING come first, then tasks that are not healthy, each newest first; the placement
 strategy chooses among the healthy ones (`policy.placement.scale_in_victims`). Tasks under scale-in protection are
-excluded. This module stops nothing itself: `scheduling.steady_services` and `control.services.task_stopper` do. It
-works on the scratch array `State.choice`, for which the caller makes room.
+excluded. This module stops nothing itself: `scheduling.service_tasks` does. It works on the scratch array
+`State.placement.choice`, for which the caller makes room.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from clustersim.world.state.tables import State
 from clustersim.world.state.task_states import RUNNING
 from clustersim.world.state.usage import Slots
 
-SETTLED, HOSTS, ZONES, POSITIONS, CHOSEN = range(WORK_ROWS, WORK_ROWS + 5)  # rows of `State.choice`
+SETTLED, HOSTS, ZONES, POSITIONS, CHOSEN = range(WORK_ROWS, WORK_ROWS + 5)  # rows of `State.placement.choice`
 _STARTING, _UNHEALTHY, _HEALTHY = range(3)
 
 
@@ -28,24 +28,28 @@ def choose_surplus_tasks(state: State, row: int, except_set: int, now: int, coun
     """
     done = 0
     for kind in (_STARTING, _UNHEALTHY):
-        slot = state.group_first[state.sets[row].group]
+        slot = state.tasks.group_first[state.sets.rows[row].group]
         while slot >= 0 and done < count:
             if _is_candidate(state, slot, row, except_set, now) and _scale_in_class(state, slot) == kind:
-                state.choice[CHOSEN, done] = slot
+                state.placement.choice[CHOSEN, done] = slot
                 done += 1
-            slot = state.tasks[slot].next_of_group
+            slot = state.tasks.rows[slot].next_of_group
     settled = 0
-    slot = state.group_first[state.sets[row].group]
+    slot = state.tasks.group_first[state.sets.rows[row].group]
     while slot >= 0 and done < count:
         if _is_candidate(state, slot, row, except_set, now) and _scale_in_class(state, slot) == _HEALTHY:
-            state.choice[SETTLED, settled] = slot
+            state.placement.choice[SETTLED, settled] = slot
             settled += 1
-        slot = state.tasks[slot].next_of_group
+        slot = state.tasks.rows[slot].next_of_group
     left = min(count - done, settled)
     if left > 0:
-        choose_settled_tasks(state, row, state.choice[SETTLED, :settled], state.choice[POSITIONS, :left])
+        choose_settled_tasks(
+            state, row, state.placement.choice[SETTLED, :settled], state.placement.choice[POSITIONS, :left]
+        )
         for number in range(left):
-            state.choice[CHOSEN, done] = state.choice[SETTLED, state.choice[POSITIONS, number]]
+            state.placement.choice[CHOSEN, done] = state.placement.choice[
+                SETTLED, state.placement.choice[POSITIONS, number]
+            ]
             done += 1
     return done
 
@@ -53,7 +57,7 @@ def choose_surplus_tasks(state: State, row: int, except_set: int, now: int, coun
 @kernel
 def _is_candidate(state: State, slot: int, row: int, except_set: int, now: int) -> bool:
     """Return whether a task is a candidate and may be stopped."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.state > RUNNING or t.protected_until > now:
         return False
     if except_set != NEVER:
@@ -64,7 +68,7 @@ def _is_candidate(state: State, slot: int, row: int, except_set: int, now: int) 
 @kernel
 def _scale_in_class(state: State, slot: int) -> int:
     """Return the scale-in class of a candidate: starting, unhealthy or healthy, in the order in which they stop."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.state < RUNNING:
         return _STARTING
     return _HEALTHY if t.healthy >= 0 and t.unhealthy == 0 else _UNHEALTHY
@@ -77,12 +81,14 @@ def choose_settled_tasks(state: State, row: int, candidates: Slots, chosen: Slot
     Their positions in `candidates` are written to `chosen`, as many as it is long.
     """
     size = candidates.size
-    hosts, zones = state.choice[HOSTS, :size], state.choice[ZONES, :size]
+    hosts, zones = state.placement.choice[HOSTS, :size], state.placement.choice[ZONES, :size]
     for position in range(size):
-        t = state.tasks[candidates[position]]
+        t = state.tasks.rows[candidates[position]]
         hosts[position] = t.instance_slot
         zones[position] = t.zone
-    s = state.sets[row]
-    ordinal = state.services[s.service].ordinal
-    work = state.choice[:WORK_ROWS]
-    choose_tasks_to_stop(state.hosts, state.chains[row], hosts, zones, s.place_key, ordinal, chosen, work)
+    s = state.sets.rows[row]
+    ordinal = state.services.rows[s.service].ordinal
+    work = state.placement.choice[:WORK_ROWS]
+    choose_tasks_to_stop(
+        state.instances.hosts, state.placement.chains[row], hosts, zones, s.place_key, ordinal, chosen, work
+    )

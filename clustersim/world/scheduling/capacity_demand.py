@@ -40,8 +40,8 @@ TERMINATION_DRAW = 1 << 41  # the ordinal of the draw that breaks ties between i
 def draw_tie_breaks(state: State, slots: Slots, draws: Floats) -> None:
     """Write a random number in (0, 1) for each instance in `slots` to `draws`, always the same for an instance."""
     for i in range(slots.size):
-        h = state.instances[slots[i]]
-        draws[i] = uniform(state.classes[h.instance_class].pool_key, h.ordinal, TERMINATION_DRAW)
+        h = state.instances.rows[slots[i]]
+        draws[i] = uniform(state.capacity.classes[h.instance_class].pool_key, h.ordinal, TERMINATION_DRAW)
 
 
 @kernel_entry
@@ -59,11 +59,11 @@ def count_provider_demand(
         row = rows[r]
         row.running = row.busy = row.needed = row.unplaceable = 0
         row.newest = NEVER
-    for slot in range(state.instances.size):
-        h = state.instances[slot]
+    for slot in range(state.instances.rows.size):
+        h = state.instances.rows[slot]
         if h.instance_id < 0 or h.terminating:
             continue
-        r = row_of_pool[state.classes[h.instance_class].pool]
+        r = row_of_pool[state.capacity.classes[h.instance_class].pool]
         if r >= 0:
             row = rows[r]
             row.running += 1
@@ -71,9 +71,12 @@ def count_provider_demand(
             if h.registered != h.launched:  # not the initial instances of a run
                 row.newest = max(row.newest, h.launched)
     for position in range(state.counters.waiting_shapes):
-        shape = state.waiting_shapes[position]
-        r = row_of_provider[state.strategy_items[state.shapes[shape].strategy_item].provider]
-        if r < 0 or state.sets[state.strategy_items[state.shapes[shape].strategy_item].set].daemon:
+        shape = state.placement.waiting_shapes[position]
+        r = row_of_provider[state.sets.strategy_items[state.sets.shapes[shape].strategy_item].provider]
+        if (
+            r < 0
+            or state.sets.rows[state.sets.strategy_items[state.sets.shapes[shape].strategy_item].set].daemon
+        ):
             continue
         waiting = _count_waiting_alike(state, position)
         if waiting == 0:
@@ -91,26 +94,30 @@ def _count_waiting_alike(state: State, position: int) -> int:
 
     It is 0 if an earlier shape has already counted them.
     """
-    shape = state.waiting_shapes[position]
+    shape = state.placement.waiting_shapes[position]
     count = 0
     for other in range(state.counters.waiting_shapes):
-        if _are_alike(state, shape, state.waiting_shapes[other]):
+        if _are_alike(state, shape, state.placement.waiting_shapes[other]):
             if other < position:
                 return 0
-            count += state.shapes[state.waiting_shapes[other]].count
+            count += state.sets.shapes[state.placement.waiting_shapes[other]].count
     return int(count)
 
 
 @kernel
 def _are_alike(state: State, one: int, other: int) -> bool:
     """Return whether tasks of two shapes have the same requirements and provider."""
-    a, b = state.shapes[one], state.shapes[other]
-    item_a, item_b = state.strategy_items[a.strategy_item], state.strategy_items[b.strategy_item]
+    a, b = state.sets.shapes[one], state.sets.shapes[other]
+    item_a, item_b = state.sets.strategy_items[a.strategy_item], state.sets.strategy_items[b.strategy_item]
     same = item_a.provider == item_b.provider and item_a.eni == item_b.eni and a.host_ports == b.host_ports
     same = same and a.cpu == b.cpu and a.memory == b.memory and a.gpus == b.gpus
-    same = same and state.sets[item_a.set].distinct == state.sets[item_b.set].distinct
-    for word in range(state.item_ports.shape[1]):
-        same = same and state.item_ports[a.strategy_item, word] == state.item_ports[b.strategy_item, word]
+    same = same and state.sets.rows[item_a.set].distinct == state.sets.rows[item_b.set].distinct
+    for word in range(state.placement.item_ports.shape[1]):
+        same = (
+            same
+            and state.placement.item_ports[a.strategy_item, word]
+            == state.placement.item_ports[b.strategy_item, word]
+        )
     return bool(same)
 
 
@@ -118,14 +125,14 @@ def _are_alike(state: State, one: int, other: int) -> bool:
 def tasks_per_instance(state: State, shape: int, sizes: Array) -> int:
     """Return how many tasks of `shape` the greatest type holds; 0 if the least does not hold one."""
     write_need(state, shape)
-    item_row = state.shapes[shape].strategy_item
-    alone = state.sets[state.strategy_items[item_row].set].distinct
-    for word in range(state.item_ports.shape[1]):
-        if state.item_ports[item_row, word] != np.uint64(0):
+    item_row = state.sets.shapes[shape].strategy_item
+    alone = state.sets.rows[state.sets.strategy_items[item_row].set].distinct
+    for word in range(state.placement.item_ports.shape[1]):
+        if state.placement.item_ports[item_row, word] != np.uint64(0):
             alone = 1  # equal tasks conflict over a static port
     most = 1 << 40
     for resource in range(RESOURCES):
-        need = state.need[resource]
+        need = state.placement.need[resource]
         if need > sizes[0, resource]:
             return 0
         if need > 0:

@@ -20,15 +20,15 @@ from clustersim.world.tasks.startup import place_on_host
 @kernel_entry
 def assign_to_instance(state: State, shape: int, count: int, host: int) -> None:
     """Assign the first `count` tasks in the queue of `shape` to the instance in slot `host`."""
-    h = state.instances[host]
+    h = state.instances.rows[host]
     for _ in range(count):
-        slot = state.shapes[shape].head
+        slot = state.sets.shapes[shape].head
         leave_queue(state, slot)
-        t = state.tasks[slot]
+        t = state.tasks.rows[slot]
         t.assigned_instance = host
         t.previous_waiting, t.next_waiting = NEVER, h.first_assigned
         if h.first_assigned >= 0:
-            state.tasks[h.first_assigned].previous_waiting = slot
+            state.tasks.rows[h.first_assigned].previous_waiting = slot
         h.first_assigned = slot
         state.counters.assigned_tasks += 1
 
@@ -36,17 +36,17 @@ def assign_to_instance(state: State, shape: int, count: int, host: int) -> None:
 @kernel
 def place_assigned(state: State, host: int, now: int) -> None:
     """Place the tasks that are assigned to an instance, oldest first, when it has registered."""
-    h = state.instances[host]
+    h = state.instances.rows[host]
     last = NEVER
     slot = h.first_assigned
     while slot >= 0:  # the list is newest first
         last = slot
-        slot = state.tasks[slot].next_waiting
+        slot = state.tasks.rows[slot].next_waiting
     while last >= 0:
         slot = last
-        last = state.tasks[slot].previous_waiting
+        last = state.tasks.rows[slot].previous_waiting
         remove_assignment(state, slot)
-        if fits_on(state, state.tasks[slot].resource_shape, host):
+        if fits_on(state, state.tasks.rows[slot].resource_shape, host):
             place_on_host(state, slot, host, now)
         else:
             _place_again(state, slot, now)
@@ -55,8 +55,8 @@ def place_assigned(state: State, host: int, now: int) -> None:
 @kernel
 def unassign(state: State, host: int, now: int) -> None:
     """Place elsewhere, or queue again, the tasks assigned to an instance that will never register."""
-    while state.instances[host].first_assigned >= 0:
-        slot = state.instances[host].first_assigned
+    while state.instances.rows[host].first_assigned >= 0:
+        slot = state.instances.rows[host].first_assigned
         remove_assignment(state, slot)
         _place_again(state, slot, now)
 
@@ -64,9 +64,11 @@ def unassign(state: State, host: int, now: int) -> None:
 @kernel
 def _place_again(state: State, slot: int, now: int) -> None:
     """Place a task that lost its assignment, or put it back into the queue of its shape."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     host = (
-        NEVER if state.shapes[t.resource_shape].count > 0 else find_host(state, t.resource_shape, t.ordinal)
+        NEVER
+        if state.sets.shapes[t.resource_shape].count > 0
+        else find_host(state, t.resource_shape, t.ordinal)
     )
     if host >= 0:
         place_on_host(state, slot, host, now)

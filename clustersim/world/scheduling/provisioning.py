@@ -57,9 +57,9 @@ def has_room(state: State, tasks: int) -> bool:
     counters = state.counters
     return bool(
         counters.free_tasks >= tasks
-        and state.heap.shape[0] - counters.heap_size >= counters.entries_per_task * tasks
-        and state.finished_tasks.size - counters.finished_tasks >= tasks
-        and state.events.size - counters.events >= tasks
+        and state.calendar.heap.shape[0] - counters.heap_size >= counters.entries_per_task * tasks
+        and state.outputs.finished_tasks.size - counters.finished_tasks >= tasks
+        and state.outputs.events.size - counters.events >= tasks
         and has_room_for_changes(state, tasks)
     )
 
@@ -67,10 +67,10 @@ def has_room(state: State, tasks: int) -> bool:
 @kernel
 def count_group_on_hosts(state: State, group: int, by: int) -> None:
     """Count the placed tasks of `group` per host (by = 1), or reset these counts (by = 0)."""
-    on_host = state.hosts.group_tasks
-    slot = state.group_first[group]
+    on_host = state.instances.hosts.group_tasks
+    slot = state.tasks.group_first[group]
     while slot >= 0:
-        t = state.tasks[slot]
+        t = state.tasks.rows[slot]
         if t.instance_slot >= 0 and (by == 0 or (t.state >= PENDING and t.stopping < 0)):
             on_host[t.instance_slot] = (on_host[t.instance_slot] + 1) * by
         slot = t.next_of_group
@@ -78,31 +78,34 @@ def count_group_on_hosts(state: State, group: int, by: int) -> None:
 
 @kernel
 def make_placement_request(state: State, shape: int) -> PlacementRequest:
-    """Return the placement request of a task of `shape`; its amounts are in `state.need`, valid until the next call."""
+    """Return the placement request of a task of `shape`, valid until the next call.
+
+    Its amounts are in `State.placement.need`.
+    """
     write_need(state, shape)
-    item_row = state.shapes[shape].strategy_item
-    item = state.strategy_items[item_row]
-    s = state.sets[item.set]
+    item_row = state.sets.shapes[shape].strategy_item
+    item = state.sets.strategy_items[item_row]
+    s = state.sets.rows[item.set]
     return PlacementRequest(
-        state.need,
-        state.item_ports[item_row],
-        state.eligible[item_row],
-        state.chains[item.set],
-        state.zone_counts[s.group],
-        state.program[item.program_from : item.program_to],
+        state.placement.need,
+        state.placement.item_ports[item_row],
+        state.placement.eligible[item_row],
+        state.placement.chains[item.set],
+        state.placement.zone_counts[s.group],
+        state.placement.program[item.program_from : item.program_to],
         int(s.distinct),
         s.place_key,
-        state.truth,
+        state.placement.truth,
     )
 
 
 @kernel
 def find_host(state: State, shape: int, ordinal: int) -> int:
     """Return the host that the placement policy chooses for the next task of `shape`; -1 if none fits."""
-    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    s = state.sets.rows[state.sets.strategy_items[state.sets.shapes[shape].strategy_item].set]
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 1)
-    host = choose_host(state.hosts, make_placement_request(state, shape), ordinal)
+    host = choose_host(state.instances.hosts, make_placement_request(state, shape), ordinal)
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 0)
     return host
@@ -111,10 +114,10 @@ def find_host(state: State, shape: int, ordinal: int) -> int:
 @kernel
 def fits_on(state: State, shape: int, host: int) -> bool:
     """Return whether a task of `shape` fits on this host, beside the tasks of its group."""
-    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    s = state.sets.rows[state.sets.strategy_items[state.sets.shapes[shape].strategy_item].set]
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 1)
-    fitting = host_fits(state.hosts, make_placement_request(state, shape), host)
+    fitting = host_fits(state.instances.hosts, make_placement_request(state, shape), host)
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 0)
     return bool(fitting)
@@ -124,17 +127,17 @@ def fits_on(state: State, shape: int, host: int) -> bool:
 def find_wait_reason(state: State, shape: int) -> int:
     """Return the wait reason of a task of `shape` that fits nowhere, and count it in `placement_failures`."""
     code = _determine_wait_reason(state, shape)
-    state.placement_failures[code] += 1
+    state.placement.failures[code] += 1
     return code
 
 
 @kernel
 def _determine_wait_reason(state: State, shape: int) -> int:
     """Return the wait reason of tasks of a shape that fit nowhere; set `closest_host`, -1 if there is none."""
-    s = state.sets[state.strategy_items[state.shapes[shape].strategy_item].set]
+    s = state.sets.rows[state.sets.strategy_items[state.sets.shapes[shape].strategy_item].set]
     if s.counts_group_per_host:
         count_group_on_hosts(state, s.group, 1)
-    code, closest = find_placement_failure(state.hosts, make_placement_request(state, shape))
+    code, closest = find_placement_failure(state.instances.hosts, make_placement_request(state, shape))
     if state.counters.disconnected_agents > 0:
         disconnected = _disconnected_host(state, shape)
         if disconnected >= 0:
@@ -149,14 +152,14 @@ def _determine_wait_reason(state: State, shape: int) -> int:
 def _disconnected_host(state: State, shape: int) -> int:
     """Return the first instance that would have room for `shape` if its agent were connected; -1: none."""
     write_need(state, shape)
-    item_row = state.shapes[shape].strategy_item
-    for slot in range(state.hosts.size[0]):
-        h = state.instances[slot]
+    item_row = state.sets.shapes[shape].strategy_item
+    for slot in range(state.instances.hosts.size[0]):
+        h = state.instances.rows[slot]
         if h.instance_id < 0 or h.state != _ACTIVE or h.connected:
             continue
-        room = state.eligible[item_row, h.instance_class] == ELIGIBLE
+        room = state.placement.eligible[item_row, h.instance_class] == ELIGIBLE
         for resource in range(RESOURCES):
-            room = room and state.hosts.free[resource, slot] >= state.need[resource]
+            room = room and state.instances.hosts.free[resource, slot] >= state.placement.need[resource]
         if room:
             return slot
     return -1
@@ -165,7 +168,7 @@ def _disconnected_host(state: State, shape: int) -> int:
 @kernel
 def _refresh_wait_reason(state: State, shape: int, now: int) -> None:
     """Refresh the wait reason of a shape, at most once a minute, since what is short may have changed."""
-    q = state.shapes[shape]
+    q = state.sets.shapes[shape]
     if now - q.wait_reason_at >= MS_PER_MINUTE:
         q.wait_reason = _determine_wait_reason(state, shape)
         q.wait_reason_at = now
@@ -175,19 +178,19 @@ def _refresh_wait_reason(state: State, shape: int, now: int) -> None:
 def refresh_wait_reasons(state: State, now: int) -> None:
     """Record the current wait reason of every queued task, at the end of a run."""
     for position in range(state.counters.waiting_shapes):
-        shape = state.waiting_shapes[position]
-        q = state.shapes[shape]
+        shape = state.placement.waiting_shapes[position]
+        q = state.sets.shapes[shape]
         _refresh_wait_reason(state, shape, now)
         slot = q.head
         while slot >= 0:
-            state.tasks[slot].wait_reason = q.wait_reason
-            slot = state.tasks[slot].next_waiting
+            state.tasks.rows[slot].wait_reason = q.wait_reason
+            slot = state.tasks.rows[slot].next_waiting
 
 
 @kernel
 def fail_placement(state: State, slot: int, now: int, code: int) -> None:
     """End a task that was never placed, with wait reason `code`."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.wait_reason = code
     t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
     finish_task(state, slot, now)
@@ -196,14 +199,14 @@ def fail_placement(state: State, slot: int, now: int, code: int) -> None:
 @kernel
 def try_place(state: State, slot: int, now: int) -> None:
     """Place a task in PROVISIONING, queue it, or fail it."""
-    t = state.tasks[slot]
-    if state.strategy_items[t.strategy_item].fargate:
+    t = state.tasks.rows[slot]
+    if state.sets.strategy_items[t.strategy_item].fargate:
         _request_fargate(state, slot, now)
         return
-    q = state.shapes[t.resource_shape]
+    q = state.sets.shapes[t.resource_shape]
     if q.count > 0:  # a task of this shape is already queued, so this one cannot fit either
         _refresh_wait_reason(state, t.resource_shape, now)
-        state.placement_failures[q.wait_reason] += 1
+        state.placement.failures[q.wait_reason] += 1
     else:
         host = find_host(state, t.resource_shape, t.ordinal)
         if host >= 0:
@@ -212,16 +215,16 @@ def try_place(state: State, slot: int, now: int) -> None:
         q.wait_reason = find_wait_reason(state, t.resource_shape)
         q.wait_reason_at = now
     t.wait_reason = q.wait_reason
-    if state.strategy_items[t.strategy_item].can_wait == 0:
+    if state.sets.strategy_items[t.strategy_item].can_wait == 0:
         fail_placement(state, slot, now, q.wait_reason)
         return
     limit = state.counters.provisioning_limit
     if limit >= 0 and state.counters.waiting_tasks + state.counters.assigned_tasks >= limit:
-        state.placement_failures[_PROVISIONING_LIMIT] += 1
+        state.placement.failures[_PROVISIONING_LIMIT] += 1
         fail_placement(state, slot, now, _PROVISIONING_LIMIT)
         return
     join_queue(state, slot)
-    if state.strategy_items[t.strategy_item].managed:
+    if state.sets.strategy_items[t.strategy_item].managed:
         state.counters.controllers_to_wake |= WAKE_CAPACITY
     if state.counters.provisioning_timeout >= 0:
         schedule_entry(state, now + state.counters.provisioning_timeout, PROVISION_TIMEOUT, slot, t.task_id)
@@ -230,7 +233,7 @@ def try_place(state: State, slot: int, now: int) -> None:
 @kernel
 def find_fargate_failure(state: State, item_row: int, cpu: int) -> int:
     """Return why Fargate refuses `cpu` more units: the vCPU quota, or no zone with capacity; 0: it accepts."""
-    b = state.buckets[state.strategy_items[item_row].bucket]
+    b = state.capacity.fargate_quotas[state.sets.strategy_items[item_row].bucket]
     if b.cpu_limit >= 0 and b.cpu + cpu > b.cpu_limit:
         return _VCPU_QUOTA
     return 0 if choose_fargate_zone(state, item_row) >= 0 else _FARGATE_CAPACITY
@@ -239,11 +242,11 @@ def find_fargate_failure(state: State, item_row: int, cpu: int) -> int:
 @kernel
 def _request_fargate(state: State, slot: int, now: int) -> None:
     """Request Fargate capacity: the task fails, or is accepted when the token bucket allows (golden 67)."""
-    t = state.tasks[slot]
-    b = state.buckets[state.strategy_items[t.strategy_item].bucket]
+    t = state.tasks.rows[slot]
+    b = state.capacity.fargate_quotas[state.sets.strategy_items[t.strategy_item].bucket]
     code = find_fargate_failure(state, t.strategy_item, 0)  # the quota already counts this task
     if code > 0:
-        state.placement_failures[code] += 1
+        state.placement.failures[code] += 1
         fail_placement(state, slot, now, code)
         return
     now_us = now * US_PER_MS
@@ -259,27 +262,27 @@ def _request_fargate(state: State, slot: int, now: int) -> None:
 @kernel
 def accept_fargate_launch(state: State, slot: int, now: int) -> None:
     """Launch a task that the token bucket now accepts; fail it if the last zone has closed in the meantime."""
-    if choose_fargate_zone(state, state.tasks[slot].strategy_item) >= 0:
+    if choose_fargate_zone(state, state.tasks.rows[slot].strategy_item) >= 0:
         place_on_fargate(state, slot, now)
     else:
-        state.placement_failures[_FARGATE_CAPACITY] += 1
+        state.placement.failures[_FARGATE_CAPACITY] += 1
         fail_placement(state, slot, now, _FARGATE_CAPACITY)
 
 
 @inlined
 def _fits(state: State, shape: int, host: int) -> bool:
     """Return whether an open host has the resources for `shape` and is of an eligible class."""
-    k = state.hosts.instance_class[host]
-    q = state.shapes[shape]
-    free = state.hosts.free
+    k = state.instances.hosts.instance_class[host]
+    q = state.sets.shapes[shape]
+    free = state.instances.hosts.free
     return bool(
         k >= 0
         and free[MEMORY, host] >= q.memory
         and free[CPU, host] >= q.cpu
         and free[GPU, host] >= q.gpus
-        and free[ENI, host] >= state.strategy_items[q.strategy_item].eni
+        and free[ENI, host] >= state.sets.strategy_items[q.strategy_item].eni
         and free[HOST_PORTS, host] >= q.host_ports
-        and state.eligible[q.strategy_item, k] == 1
+        and state.placement.eligible[q.strategy_item, k] == 1
     )
 
 
@@ -290,13 +293,13 @@ def _oldest_fitting_shape(state: State) -> int:
     best = -1
     oldest = 0
     for position in range(counters.waiting_shapes):
-        shape = state.waiting_shapes[position]
-        q = state.shapes[shape]
-        arrived = state.tasks[q.head].task_id
+        shape = state.placement.waiting_shapes[position]
+        q = state.sets.shapes[shape]
+        arrived = state.tasks.rows[q.head].task_id
         if q.tried_round == counters.serving_round or (best >= 0 and arrived > oldest):
             continue
         for f in range(counters.hosts_with_new_room):
-            if _fits(state, shape, state.hosts_with_new_room[f]):
+            if _fits(state, shape, state.instances.hosts_with_new_room[f]):
                 best = shape
                 oldest = arrived
                 break
@@ -314,13 +317,13 @@ def place_waiting(state: State, now: int) -> bool:
         shape = _oldest_fitting_shape(state)
         if shape < 0:
             break
-        q = state.shapes[shape]
+        q = state.sets.shapes[shape]
         slot = q.head
         hosts = counters.hosts_with_new_room
-        if hosts == 1 and state.strategy_items[q.strategy_item].resources_only:
-            host = state.hosts_with_new_room[0]  # the only host that can have become large enough
+        if hosts == 1 and state.sets.strategy_items[q.strategy_item].resources_only:
+            host = state.instances.hosts_with_new_room[0]  # the only host that can have become large enough
         else:
-            host = find_host(state, shape, state.tasks[slot].ordinal)
+            host = find_host(state, shape, state.tasks.rows[slot].ordinal)
         if host < 0:
             q.tried_round = counters.serving_round
             continue
@@ -329,7 +332,7 @@ def place_waiting(state: State, now: int) -> bool:
         if counters.hosts_with_new_room > hosts:
             counters.serving_round += 1
     for f in range(counters.hosts_with_new_room):
-        state.instances[state.hosts_with_new_room[f]].gained_room = 0
+        state.instances.rows[state.instances.hosts_with_new_room[f]].gained_room = 0
     counters.hosts_with_new_room = 0
     return True
 
@@ -337,10 +340,10 @@ def place_waiting(state: State, now: int) -> bool:
 @kernel
 def expire_provisioning(state: State, slot: int, now: int) -> None:
     """Stop a task that still waits at the provisioning timeout, with its last wait reason."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.waiting:
         _refresh_wait_reason(state, t.resource_shape, now)
-        t.wait_reason = state.shapes[t.resource_shape].wait_reason
+        t.wait_reason = state.sets.shapes[t.resource_shape].wait_reason
     if t.waiting or t.assigned_instance >= 0:
         t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
         finish_task(state, slot, now)

@@ -3,7 +3,7 @@
 A service is *steady* when the scheduler has nothing under way for it: REPLICA, one deployment that is COMPLETED, no
 failure, no move between zones (`control.services.scheduler` decides). What remains to be reconciled, which is most of
 all reconciliation, is here: start missing tasks, stop surplus tasks, report the steady state once. Anything else is
-left to the scheduler, which does the same from its own records.
+left to the scheduler. Both start and stop tasks by the kernels of `service_tasks`.
 
 The calendar calls `reconcile_dirty` where no other concern is due at the instant; otherwise the scheduler calls
 `reconcile_steady` in its turn.
@@ -12,34 +12,23 @@ The calendar calls `reconcile_dirty` where no other concern is due at the instan
 from __future__ import annotations
 
 from clustersim.engine.compiled import kernel, kernel_entry
-from clustersim.vocabulary import MS_PER_SECOND, NEVER, EventKind, StopCode, StoppedReason
+from clustersim.vocabulary import NEVER, StoppedReason
 from clustersim.world.resources.scale_in_choice import CHOSEN, choose_surplus_tasks
-from clustersim.world.scheduling.commands import start_task_batch
 from clustersim.world.scheduling.provisioning import has_room
+from clustersim.world.scheduling.service_tasks import (
+    is_settled,
+    refill_launch_tokens,
+    report_steady,
+    start_service_tasks,
+    stop_service_tasks,
+)
 from clustersim.world.state.counters import WAKE_SCHEDULER
-from clustersim.world.state.event_rows import emit_event
 from clustersim.world.state.tables import State
-from clustersim.world.state.task_states import RUNNING, mark_service_dirty
+from clustersim.world.state.task_states import mark_service_dirty
 from clustersim.world.state.usage import Slots
-from clustersim.world.tasks.lifecycle import stop_task
 
-LAUNCH_CYCLE_MS = MS_PER_SECOND  # ECS publishes no cycle length; launch tokens are refilled once a second
-_STARTED = CHOSEN  # the row of `State.choice` for the ids of started tasks
-
-_TASKS_STARTED = int(EventKind.TASKS_STARTED)
-_TASKS_STOPPED = int(EventKind.TASKS_STOPPED)
-_STEADY = int(EventKind.STEADY)
-_SCHEDULER_INITIATED = int(StopCode.ServiceSchedulerInitiated)
+_STARTED = CHOSEN  # the row of `State.placement.choice` for the ids of started tasks
 _SCALING_ACTIVITY = int(StoppedReason.SCALING_ACTIVITY)
-
-
-@kernel_entry
-def refill_launch_tokens(state: State, service: int, now: int) -> int:
-    """Refill the launch tokens of a service up to `now`; return the number of tasks that may be launched."""
-    v = state.services[service]
-    v.launch_tokens = min(v.launch_burst, v.launch_tokens + (now - v.launch_refilled_at) * v.launch_rate)
-    v.launch_refilled_at = now
-    return int(v.launch_tokens)
 
 
 @kernel_entry
@@ -50,7 +39,7 @@ def reconcile_steady(state: State, todo: Slots, first: int, now: int) -> int:
     """
     for position in range(first, todo.size):
         service = todo[position]
-        if not state.services[service].steady or not has_room(state, _tasks_touched(state, service)):
+        if not state.services.rows[service].steady or not has_room(state, _tasks_touched(state, service)):
             return position
         if not _reconcile(state, service, now):
             return position
@@ -66,16 +55,16 @@ def reconcile_dirty(state: State, now: int) -> bool:
     count = counters.dirty_services
     tasks = 0
     for position in range(count):
-        service = state.dirty[position]
-        if not state.services[service].steady:
+        service = state.services.dirty[position]
+        if not state.services.rows[service].steady:
             return False
         tasks += _tasks_touched(state, service)
     if not has_room(state, tasks):
         return False
-    todo = state.todo
+    todo = state.services.todo
     for position in range(count):
-        service = state.dirty[position]
-        state.services[service].dirty = 0
+        service = state.services.dirty[position]
+        state.services.rows[service].dirty = 0
         behind = position
         while behind > 0 and todo[behind - 1] > service:
             todo[behind] = todo[behind - 1]
@@ -86,7 +75,7 @@ def reconcile_dirty(state: State, now: int) -> bool:
     done = True
     for position in range(count):
         if not _reconcile(state, todo[position], now):
-            state.services[todo[position]].steady = 0
+            state.services.rows[todo[position]].steady = 0
             mark_service_dirty(state, todo[position])
             done = False
     return done
@@ -95,15 +84,15 @@ def reconcile_dirty(state: State, now: int) -> bool:
 @kernel
 def _tasks_touched(state: State, service: int) -> int:
     """Return for how many tasks a reconciliation of a steady service needs room."""
-    v = state.services[service]
+    v = state.services.rows[service]
     return int(2 * abs(v.desired - v.provisioning - v.pending - v.running) + 2)
 
 
 @kernel
 def _reconcile(state: State, service: int, now: int) -> bool:
     """Bring a steady service closer to its desired count; return False if the scheduler must continue."""
-    v = state.services[service]
-    s = state.sets[v.primary]
+    v = state.services.rows[service]
+    s = state.sets.rows[v.primary]
     if s.leaving > 0 or s.unhealthy > 0 or s.failed_starts > 0 or s.never_ran != v.never_ran:
         return False
     live = s.provisioning + s.pending + s.running
@@ -117,64 +106,47 @@ def _reconcile(state: State, service: int, now: int) -> bool:
 @kernel
 def _start(state: State, service: int, count: int, now: int) -> bool:
     """Start `count` tasks at once if the launch rate allows it; return whether all were started."""
-    v = state.services[service]
-    if refill_launch_tokens(state, service, now) < count or count > state.choice.shape[1]:
+    if refill_launch_tokens(state, service, now) < count or count > state.placement.choice.shape[1]:
         return False
-    ids = state.choice[_STARTED, :count]
-    done = start_task_batch(state, v.primary, state.sets[v.primary].first_shape, count, now, ids)
-    v.launch_tokens -= done
-    if done > 0:
-        v.steady_reported = 0
-    for position in range(done):
-        emit_event(state, now, _TASKS_STARTED, NEVER, ids[position], service)
-        state.events[state.counters.events - 1].merged_events = done - 1 - position
-    return bool(done == count)
+    started = state.placement.choice[_STARTED, :count]
+    return bool(
+        start_service_tasks(state, state.services.rows[service].primary, count, now, started) == count
+    )
 
 
 @kernel
 def _stop(state: State, service: int, live: int, now: int) -> bool:
     """Stop the surplus of the `live` tasks if that many may be stopped; return whether they were."""
-    v = state.services[service]
+    v = state.services.rows[service]
     count = live - v.desired
-    if live > state.choice.shape[1] or choose_surplus_tasks(state, v.primary, NEVER, now, count) < count:
+    if (
+        live > state.placement.choice.shape[1]
+        or choose_surplus_tasks(state, v.primary, NEVER, now, count) < count
+    ):
         return False
-    v.steady_reported = 0
-    chosen = state.choice[CHOSEN, :count]
-    running = 0
-    for slot in chosen:
-        running += int(state.tasks[slot].state == RUNNING)
-    for slot in chosen:
-        if state.tasks[slot].state == RUNNING:
-            running -= 1
-            emit_event(state, now, _TASKS_STOPPED, NEVER, state.tasks[slot].task_id, service)
-            state.events[state.counters.events - 1].merged_events = running
-    for slot in chosen:
-        stop_task(state, slot, now, _SCHEDULER_INITIATED, _SCALING_ACTIVITY)
+    stop_service_tasks(state, service, state.placement.choice[CHOSEN, :count], now, _SCALING_ACTIVITY)
     return True
 
 
 @kernel
 def _report_steady(state: State, service: int, now: int) -> bool:
     """Report the steady state once; return False if the spread over zones must be checked first."""
-    v = state.services[service]
-    s = state.sets[v.primary]
-    settled = s.running == v.desired and s.healthy == v.desired and s.provisioning + s.pending == 0
-    if v.steady_reported or not settled:
+    v = state.services.rows[service]
+    if v.steady_reported or not is_settled(state, v.primary):
         return True
-    if v.rebalances_zones and _is_uneven(state, v.primary):
+    if v.rebalances_zones and is_uneven(state, v.primary):
         return False
-    v.steady_reported = 1
-    emit_event(state, now, _STEADY, NEVER, NEVER, service)
+    report_steady(state, service, now)
     return True
 
 
-@kernel
-def _is_uneven(state: State, row: int) -> bool:
+@kernel_entry
+def is_uneven(state: State, row: int) -> bool:
     """Return whether the task counts of a service differ by more than one between two of its zones."""
-    s = state.sets[row]
+    s = state.sets.rows[row]
     least, most = 1 << 62, 0
-    for zone in range(state.item_zones.shape[1]):
-        if state.item_zones[s.first_item, zone]:
-            least = min(least, state.zone_counts[s.group, zone])
-            most = max(most, state.zone_counts[s.group, zone])
+    for zone in range(state.placement.item_zones.shape[1]):
+        if state.placement.item_zones[s.first_item, zone]:
+            least = min(least, state.placement.zone_counts[s.group, zone])
+            most = max(most, state.placement.zone_counts[s.group, zone])
     return bool(most - least > 1)

@@ -14,6 +14,8 @@ from clustersim.world.state.tables import State
 def schedule_entry(state: State, at: int, rank: int, subject: int, serial: int) -> None:
     """Push an entry onto the calendar heap. Entries of one instant are ordered by rank, then by insertion."""
     counters = state.counters
-    push(state.heap, counters.heap_size, at, (rank << RANK_SHIFT) | counters.sequence, subject, serial)
+    push(
+        state.calendar.heap, counters.heap_size, at, (rank << RANK_SHIFT) | counters.sequence, subject, serial
+    )
     counters.heap_size += 1
     counters.sequence += 1

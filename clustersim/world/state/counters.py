@@ -37,27 +37,27 @@ class Counters(Scalars):
     next_task_id: int
     next_instance_id: int
     free_tasks: int
-    """Used rows of `State.free_tasks`."""
+    """Used rows of `State.tasks.free`."""
     free_instances: int
-    """Used rows of `State.free_instances`."""
+    """Used rows of `State.instances.free`."""
     finished_tasks: int
-    """Used rows of `State.finished_tasks`."""
+    """Used rows of `State.outputs.finished_tasks`."""
     terminated_instances: int
-    """Used rows of `State.terminated_instances`."""
+    """Used rows of `State.outputs.terminated_instances`."""
     events: int
-    """Used rows of `State.events`."""
+    """Used rows of `State.outputs.events`."""
     target_changes: int
-    """Used rows of `State.target_changes`."""
+    """Used rows of `State.outputs.target_changes`."""
     hosts_with_new_room: int
-    """Used rows of `State.hosts_with_new_room`."""
+    """Used rows of `State.instances.hosts_with_new_room`."""
     waiting_shapes: int
-    """Used rows of `State.waiting_shapes`."""
+    """Used rows of `State.placement.waiting_shapes`."""
     waiting_tasks: int
     """Tasks in provisioning queues."""
     assigned_tasks: int
     """Tasks that wait for an instance that is being launched for them."""
     dirty_services: int
-    """Used rows of `State.dirty`."""
+    """Used rows of `State.services.dirty`."""
     controllers_to_wake: int
     """Bits: WAKE_SCHEDULER, WAKE_CAPACITY."""
     serving_round: int
@@ -65,17 +65,17 @@ class Counters(Scalars):
     capacity_epoch: int
     """Raised whenever room may have been made for tasks that were refused."""
     next_arrival: int
-    """The next row of `State.arrivals`."""
+    """The next row of `State.calendar.arrivals`."""
     arrival_copy: int
     """The next copy of that row's task."""
     arrivals_left: int
-    """Arrivals that are not yet in `State.arrivals`."""
+    """Arrivals that are not yet in `State.calendar.arrivals`."""
     provisioning_limit: int
     """Tasks that may wait at a time; -1: no limit."""
     provisioning_timeout: int
     """ms that a task may wait; -1: for ever."""
     sets_used: int
-    """Used rows of `State.sets`."""
+    """Used rows of `State.sets.rows`."""
     stopped_sets: int
     closest_host: int
     """The slot of the host that came closest to fitting in the last refusal; -1: none."""

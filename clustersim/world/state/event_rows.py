@@ -20,7 +20,7 @@ def emit_event_with_sentence(
     state: State, now: int, kind: int, instance_id: int, task_id: int, service: int, sentence: int
 ) -> None:
     """Append a row of `events` that has a message of its own; `sentence` is its number."""
-    e = state.events[state.counters.events]
+    e = state.outputs.events[state.counters.events]
     e.at, e.kind, e.sentence, e.merged_events = now, kind, sentence, 0
     e.instance_id, e.task_id, e.service = instance_id, task_id, service
     state.counters.events += 1

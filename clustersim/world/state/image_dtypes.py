@@ -32,7 +32,7 @@ class RegistryRow(Record):
     total_bytes_per_ms: Float64
     """Of all pulls together."""
     outage_from: Int64
-    """Rows of State.outage_begins and State.outage_ends."""
+    """Rows of State.images.outage_begins and State.images.outage_ends."""
     outage_to: Int64
     limit_with_credentials: Int64
     """Row of PULL_LIMIT for pulls with credentials; -1: none."""
@@ -75,7 +75,7 @@ class AgentRow(Record):
     unpack: Float64
     """Bytes per ms."""
     preloaded_from: Int64
-    """Rows of State.preloaded: the image versions in the machine image."""
+    """Rows of State.images.preloaded: the image versions in the machine image."""
     preloaded_to: Int64
     credentials: Flag
     """It has an account at every registry (ECS_ENGINE_AUTH_DATA)."""

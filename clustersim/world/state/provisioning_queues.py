@@ -16,13 +16,13 @@ from clustersim.world.state.tables import State
 @kernel
 def remove_assignment(state: State, slot: int) -> None:
     """Remove a task from the list of the instance to which it is assigned."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.previous_waiting >= 0:
-        state.tasks[t.previous_waiting].next_waiting = t.next_waiting
+        state.tasks.rows[t.previous_waiting].next_waiting = t.next_waiting
     else:
-        state.instances[t.assigned_instance].first_assigned = t.next_waiting
+        state.instances.rows[t.assigned_instance].first_assigned = t.next_waiting
     if t.next_waiting >= 0:
-        state.tasks[t.next_waiting].previous_waiting = t.previous_waiting
+        state.tasks.rows[t.next_waiting].previous_waiting = t.previous_waiting
     t.previous_waiting = t.next_waiting = t.assigned_instance = NEVER
     state.counters.assigned_tasks -= 1
 
@@ -30,12 +30,12 @@ def remove_assignment(state: State, slot: int) -> None:
 @kernel
 def join_queue(state: State, slot: int) -> None:
     """Append a task to the queue of its resource shape."""
-    t = state.tasks[slot]
-    q = state.shapes[t.resource_shape]
+    t = state.tasks.rows[slot]
+    q = state.sets.shapes[t.resource_shape]
     t.waiting = 1
     t.previous_waiting, t.next_waiting = q.tail, NEVER
     if q.tail >= 0:
-        state.tasks[q.tail].next_waiting = slot
+        state.tasks.rows[q.tail].next_waiting = slot
     else:
         q.head = slot
     q.tail = slot
@@ -44,22 +44,22 @@ def join_queue(state: State, slot: int) -> None:
     counters.waiting_tasks += 1
     if q.position < 0:
         q.position = counters.waiting_shapes
-        state.waiting_shapes[q.position] = t.resource_shape
+        state.placement.waiting_shapes[q.position] = t.resource_shape
         counters.waiting_shapes += 1
 
 
 @kernel
 def leave_queue(state: State, slot: int) -> None:
     """Remove a task from the queue of its resource shape, at any position."""
-    t = state.tasks[slot]
-    q = state.shapes[t.resource_shape]
+    t = state.tasks.rows[slot]
+    q = state.sets.shapes[t.resource_shape]
     t.waiting = 0
     if t.previous_waiting >= 0:
-        state.tasks[t.previous_waiting].next_waiting = t.next_waiting
+        state.tasks.rows[t.previous_waiting].next_waiting = t.next_waiting
     else:
         q.head = t.next_waiting
     if t.next_waiting >= 0:
-        state.tasks[t.next_waiting].previous_waiting = t.previous_waiting
+        state.tasks.rows[t.next_waiting].previous_waiting = t.previous_waiting
     else:
         q.tail = t.previous_waiting
     t.previous_waiting = t.next_waiting = NEVER
@@ -68,7 +68,7 @@ def leave_queue(state: State, slot: int) -> None:
     counters.waiting_tasks -= 1
     if q.count == 0:
         counters.waiting_shapes -= 1
-        moved = state.waiting_shapes[counters.waiting_shapes]
-        state.waiting_shapes[q.position] = moved
-        state.shapes[moved].position = q.position
+        moved = state.placement.waiting_shapes[counters.waiting_shapes]
+        state.placement.waiting_shapes[q.position] = moved
+        state.sets.shapes[moved].position = q.position
         q.position = NEVER

@@ -22,7 +22,7 @@ def draw_duration(state: State, row: int, key: Any, entity: int, ordinal: int) -
 
     A duration beyond MAX_DURATION_MS is cut to it: a float beyond 2^63 has no defined whole number.
     """
-    d = state.distributions[row]
-    values = state.distribution_values[d.first : d.last]
+    d = state.calendar.distributions[row]
+    values = state.calendar.distribution_values[d.first : d.last]
     drawn = sample(d.code, d.a, d.b, values, uniform(key, entity, ordinal))  # never negative
     return int(min(drawn, MAX_DURATION_MS) + 0.5)

@@ -1,9 +1,10 @@
 """The tables of the world: one record per task (`task_tables`), container instance, strategy item, service and so on.
 
 Each table is a numpy structured array: numpy code reads columns, kernels read rows, and both get the same single
-argument. A *slot* is a row number; a serial (`task_id`, `instance_id`) is an identity: slots are reused, serials
-never. Instants are ms since the first instant of the simulation; -1 means that the event has not happened. This
-module only declares; `task_states` changes the states of tasks.
+argument, a `State`, whose parts hold the tables that are read together. A *slot* is a row number; a serial (`task_id`,
+`instance_id`) is an identity: slots are reused, serials never. Instants are ms since the first instant of the
+simulation; -1 means that the event has not happened. This module only declares; `task_states` changes the states of
+tasks.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from clustersim.engine.compiled import Array
+from clustersim.engine.array_block import Part
 from clustersim.engine.records import (
+    Array,
     Flag,
     Float64,
     Int32,
@@ -82,7 +84,7 @@ class ResourceShapeRow(Record):
     count: Int64
     """Waiting tasks."""
     position: Int64
-    """In State.waiting_shapes; -1: no task waits."""
+    """In State.placement.waiting_shapes; -1: no task waits."""
     wait_reason: Int64
     """The last placement failure."""
     wait_reason_at: Int64
@@ -223,65 +225,106 @@ class EventRow(Record):
     """Code of the event's name, if it has a message of its own."""
 
 
-class State(NamedTuple):
-    """All arrays that a kernel may read and change."""
+class CalendarTables(NamedTuple):
+    """What is due: entries of the heap, arrivals of tasks, and the distributions that delays are drawn from."""
 
-    clock: Clock
-    counters: Counters
     heap: Annotated[Array, np.int64, 2]
-    tasks: Table[TaskRow]
-    free_tasks: Annotated[Array, np.int64, 1]  # stack of free slots
-    instances: Table[InstanceRow]
-    free_instances: Annotated[Array, np.int64, 1]
-    hosts: Hosts
-    sets: Table[TaskSetRow]
+    arrivals: Table[ArrivalRow]
+    distributions: Table[DistributionRow]
+    distribution_values: Annotated[Array, np.float64, 1]  # of the empirical distributions
+
+
+class TaskTables(NamedTuple):
+    """The live tasks, by slot."""
+
+    rows: Table[TaskRow]
+    free: Annotated[Array, np.int64, 1]  # stack of free slots
+    container_states: Table2D[ContainerStateRow]  # [task slot, container]
+    pulled_versions: Annotated[
+        Array, np.int64, 2
+    ]  # [task slot, pull of its set]: the image version it runs; -1: none yet
+    group_first: Annotated[Array, np.int64, 1]  # [group]: head of the list of its live tasks
+
+
+class TaskSetTables(NamedTuple):
+    """What equal tasks share: their sets, strategy items, shapes and container definitions.
+
+    Denials by IAM are numbers of sentences, 0: allowed; a place is an instance class, the last is Fargate.
+    """
+
+    rows: Table[TaskSetRow]
     strategy_items: Table[StrategyItemRow]
     shapes: Table[ResourceShapeRow]
-    services: Table[ServiceRow]
     containers: Table[ContainerRow]
     dependencies: Annotated[Array, np.int64, 2]  # [row, 2]: container (position in its set), condition
     exit_codes: Annotated[Array, np.int64, 1]  # ignored by restart policies
-    container_states: Table2D[ContainerStateRow]  # [task slot, container]
-    providers: Table[ProviderRow]
-    classes: Table[InstanceClassRow]
-    buckets: Table[FargateQuotaRow]
-    fargate_prices: Table[FargatePriceRow]
+    denials: Annotated[
+        Array, np.int64, 3
+    ]  # [strategy item, place, 2]: before and after the images are pulled
+    address_words: Annotated[
+        Array, np.int64, 2
+    ]  # [strategy item, zone]: the sentence when there is no address
+
+
+class PlacementTables(NamedTuple):
+    """What decides where a task may run and which task stops, with the scratch arrays of these decisions."""
+
     eligible: Annotated[Array, np.uint8, 2]  # [strategy item, class]
     item_zones: Annotated[Array, np.uint8, 2]  # [strategy item, zone]
-    fargate_closed: Annotated[Array, np.int64, 2]  # [bucket, zone]: current outages and capacity shortages
     item_ports: Annotated[Array, np.uint64, 2]  # [strategy item, word]
+    item_subnets: Annotated[Array, np.uint8, 2]  # [strategy item, subnet]
     chains: Annotated[Array, np.int64, 3]  # [set, rule, 2]: placement strategies
     program: Annotated[Array, np.int64, 2]  # [row, 3]: constraint programs of all strategy items
     truth: Annotated[Array, np.uint8, 2]  # [leaf, class]: constant leaves of these programs
     zone_counts: Annotated[Array, np.int32, 2]  # [group, zone]: placed tasks
-    group_first: Annotated[Array, np.int64, 1]  # [group]: head of the list of its live tasks
     fact_row: Annotated[
         Array, np.int64, 1
     ]  # [group]: row of hosts.facts that counts its tasks; -1: not counted
-    need: Annotated[Array, np.int64, 1]  # [resource]: scratch
-    arrivals: Table[ArrivalRow]
-    distributions: Table[DistributionRow]
-    distribution_values: Annotated[Array, np.float64, 1]  # of the empirical distributions
-    finished_tasks: Table[TaskRow]  # records of finished tasks, until Python takes them
-    terminated_instances: Table[InstanceRow]  # records of terminated instances, likewise
-    events: Table[EventRow]  # rows of `events`, until they are formatted
-    target_changes: Table[TargetChangeRow]  # of exact services, until Python takes them; else no rows
-    hosts_with_new_room: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
     waiting_shapes: Annotated[Array, np.int64, 1]  # shapes of which tasks wait
-    daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance runs a task
-    dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must reconcile
-    todo: Annotated[Array, np.int64, 1]  # [service]: scratch, the services being reconciled
+    failures: Annotated[Array, np.int64, 1]  # [wait reason]: how often
+    need: Annotated[Array, np.int64, 1]  # [resource]: scratch
     choice: Annotated[
         Array, np.int64, 2
     ]  # scratch for choosing tasks to stop, see `policy.placement.scale_in_victims`
-    placement_failures: Annotated[Array, np.int64, 1]  # [wait reason]: how often
-    weight_ms: Annotated[Array, np.float64, 2]  # [group, class]: reserved weight x ms since the period began
-    fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
-    class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms since the period began
+
+
+class ServiceTables(NamedTuple):
+    """The services, and those that the scheduler must look at."""
+
+    rows: Table[ServiceRow]
+    dirty: Annotated[Array, np.int64, 1]  # services that the scheduler must reconcile
+    todo: Annotated[Array, np.int64, 1]  # [service]: scratch, the services being reconciled
+    daemons: Annotated[Array, np.int64, 1]  # task sets of which every instance runs a task
+
+
+class InstanceTables(NamedTuple):
+    """The container instances, by slot, and what is free on them."""
+
+    rows: Table[InstanceRow]
+    free: Annotated[Array, np.int64, 1]  # stack of free slots
+    hosts: Hosts
+    hosts_with_new_room: Annotated[Array, np.int64, 1]  # slots of hosts that gained room at this instant
+
+
+class CapacityTables(NamedTuple):
+    """What capacity there is to ask for: providers, instance classes, Fargate, and addresses of subnets."""
+
+    providers: Table[ProviderRow]
+    classes: Table[InstanceClassRow]
     class_ports: Annotated[Array, np.uint64, 2]  # [class, word]: host ports reserved by the agent
-    # images and registries
-    image_layers: ImageLayers
-    image_cache: ImageCache  # [instance slot]
+    fargate_quotas: Table[FargateQuotaRow]
+    fargate_prices: Table[FargatePriceRow]
+    fargate_closed: Annotated[Array, np.int64, 2]  # [quota, zone]: current outages and capacity shortages
+    free_addresses: Annotated[Array, np.int64, 1]  # [subnet]
+    subnet_zones: Annotated[Array, np.int64, 1]
+    pool_subnets: Annotated[Array, np.uint8, 2]  # [pool, subnet]
+
+
+class ImageTables(NamedTuple):
+    """Images, the registries and agents they come through, and what each container pulls."""
+
+    layers: ImageLayers
+    cache: ImageCache  # [instance slot]
     versions: Table[ImageVersionRow]
     registries: Table[RegistryRow]
     limits: Table[PullLimitRow]
@@ -294,20 +337,33 @@ class State(NamedTuple):
     agents: Table[AgentRow]  # [class + 1], the last for Fargate
     preloaded: Annotated[Array, np.int64, 1]
     pulls: Table[PullRow]
-    pulled_versions: Annotated[
-        Array, np.int64, 2
-    ]  # [task slot, pull of its set]: the image version it runs; -1: none yet
+    pull_denials: Annotated[Array, np.int64, 2]  # [pull, place], see `TaskSetTables`
     layer_scratch: Annotated[Array, np.int64, 1]  # [layer]: scratch of Fargate's pulls
-    # denials by IAM: numbers of sentences, 0: allowed; a place is an instance class, the last is Fargate
-    denials: Annotated[
-        Array, np.int64, 3
-    ]  # [strategy item, place, 2]: before and after the images are pulled
-    pull_denials: Annotated[Array, np.int64, 2]  # [pull, place]
-    # addresses
-    free_addresses: Annotated[Array, np.int64, 1]  # [subnet]
-    subnet_zones: Annotated[Array, np.int64, 1]
-    item_subnets: Annotated[Array, np.uint8, 2]  # [strategy item, subnet]
-    pool_subnets: Annotated[Array, np.uint8, 2]  # [pool, subnet]
-    address_words: Annotated[
-        Array, np.int64, 2
-    ]  # [strategy item, zone]: the sentence when there is no address
+
+
+class OutputTables(NamedTuple):
+    """What kernels have recorded since Python last took it: rows, and sums of the billing period."""
+
+    finished_tasks: Table[TaskRow]
+    terminated_instances: Table[InstanceRow]
+    events: Table[EventRow]  # not yet formatted
+    target_changes: Table[TargetChangeRow]  # of exact services; without any, no rows
+    weight_ms: Annotated[Array, np.float64, 2]  # [group, class]: reserved weight x ms
+    fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
+    class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms
+
+
+class State(NamedTuple):
+    """All arrays that a kernel may read and change, in parts that are read together."""
+
+    clock: Clock
+    counters: Counters
+    calendar: Part[CalendarTables]
+    tasks: Part[TaskTables]
+    sets: Part[TaskSetTables]
+    placement: Part[PlacementTables]
+    services: Part[ServiceTables]
+    instances: Part[InstanceTables]
+    capacity: Part[CapacityTables]
+    images: Part[ImageTables]
+    outputs: Part[OutputTables]

@@ -17,11 +17,11 @@ CHANGES_PER_TASK = 4
 @kernel
 def log_target_change(state: State, slot: int, now: int, kind: int) -> None:
     """Log a change of a task as a target if its service is exact. The caller must have made room in the log."""
-    t = state.tasks[slot]
-    service = state.sets[t.set].service
-    if service < 0 or state.services[service].exact == 0:
+    t = state.tasks.rows[slot]
+    service = state.sets.rows[t.set].service
+    if service < 0 or state.services.rows[service].exact == 0:
         return
-    change = state.target_changes[state.counters.target_changes]
+    change = state.outputs.target_changes[state.counters.target_changes]
     change.at, change.kind = now, kind
     change.slot, change.set = slot, t.set
     change.weight = BY_TARGETS
@@ -34,5 +34,5 @@ def has_room_for_changes(state: State, tasks: int) -> bool:
 
     Without exact services the log has no rows and none are needed.
     """
-    size = state.target_changes.size
+    size = state.outputs.target_changes.size
     return bool(size == 0 or size - state.counters.target_changes >= CHANGES_PER_TASK * tasks)

@@ -82,20 +82,20 @@ for _before, _after in (
 @inlined
 def _count(state: State, row: int, task_state: int, by: int) -> None:
     """Add `by` to the counts of tasks in a state, for task set `row` and for its service."""
-    s = state.sets[row]
+    s = state.sets.rows[row]
     v = s.service
     if task_state == PROVISIONING:
         s.provisioning += by
         if v >= 0:
-            state.services[v].provisioning += by
+            state.services.rows[v].provisioning += by
     elif task_state < RUNNING:
         s.pending += by
         if v >= 0:
-            state.services[v].pending += by
+            state.services.rows[v].pending += by
     elif task_state == RUNNING:
         s.running += by
         if v >= 0:
-            state.services[v].running += by
+            state.services.rows[v].running += by
     elif task_state < STOPPED:
         s.stopping += by
 
@@ -106,16 +106,16 @@ def move_task(state: State, slot: int, to: int, now: int) -> None:
 
     Raises RuntimeError if the transition is illegal, which is a defect and stops the run.
     """
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if not LEGAL[t.state, to]:
         raise RuntimeError("illegal state transition of a task")
-    service = state.sets[t.set].service
+    service = state.sets.rows[t.set].service
     if service >= 0:
         integrate_service(state, service, now)
         integrate_task_set(state, t.set, now)
     _count(state, t.set, int(t.state), -1)
     if t.state == PROVISIONING:
-        state.providers[state.strategy_items[t.strategy_item].provider].provisioning -= 1
+        state.capacity.providers[state.sets.strategy_items[t.strategy_item].provider].provisioning -= 1
     _count(state, t.set, to, 1)
     t.state = to
 
@@ -123,9 +123,9 @@ def move_task(state: State, slot: int, to: int, now: int) -> None:
 @kernel
 def mark_service_dirty(state: State, service: int) -> None:
     """Mark `service` as one that the scheduler must reconcile; -1 (standalone) does nothing."""
-    if service >= 0 and state.services[service].dirty == 0:
-        state.services[service].dirty = 1
-        state.dirty[state.counters.dirty_services] = service
+    if service >= 0 and state.services.rows[service].dirty == 0:
+        state.services.rows[service].dirty = 1
+        state.services.dirty[state.counters.dirty_services] = service
         state.counters.dirty_services += 1
         state.counters.controllers_to_wake |= WAKE_SCHEDULER
 
@@ -133,8 +133,8 @@ def mark_service_dirty(state: State, service: int) -> None:
 @kernel
 def mark_daemons_dirty(state: State) -> None:
     """Mark all DAEMON services dirty, because the set of instances they run on has changed."""
-    for row in state.daemons:
-        mark_service_dirty(state, state.sets[row].service)
+    for row in state.services.daemons:
+        mark_service_dirty(state, state.sets.rows[row].service)
 
 
 @kernel
@@ -142,9 +142,9 @@ def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int,
     """Create a task of task set `row` in PROVISIONING and return its slot. The caller must have made room."""
     counters = state.counters
     counters.free_tasks -= 1
-    slot = state.free_tasks[counters.free_tasks]
-    t = state.tasks[slot]
-    q = state.shapes[shape]
+    slot = state.tasks.free[counters.free_tasks]
+    t = state.tasks.rows[slot]
+    q = state.sets.shapes[shape]
     t.task_id = counters.next_task_id
     counters.next_task_id += 1
     t.ordinal = ordinal
@@ -165,27 +165,27 @@ def create_task(state: State, row: int, item_row: int, shape: int, ordinal: int,
     t.stop_code = t.reason = t.wait_reason = t.waiting = t.leaving = 0
     t.ready = t.hung = t.unhealthy = t.health = t.next_reason = 0
     t.protected_until = NEVER
-    s = state.sets[row]
-    head = state.group_first[s.group]
+    s = state.sets.rows[row]
+    head = state.tasks.group_first[s.group]
     t.previous_of_group, t.next_of_group = NEVER, head
     if head >= 0:
-        state.tasks[head].previous_of_group = slot
-    state.group_first[s.group] = slot
-    item = state.strategy_items[item_row]
+        state.tasks.rows[head].previous_of_group = slot
+    state.tasks.group_first[s.group] = slot
+    item = state.sets.strategy_items[item_row]
     item.live += 1
     if item.fargate:
-        state.buckets[item.bucket].cpu += q.cpu
+        state.capacity.fargate_quotas[item.bucket].cpu += q.cpu
     _count(state, row, PROVISIONING, 1)
-    state.providers[item.provider].provisioning += 1
+    state.capacity.providers[item.provider].provisioning += 1
     return int(slot)
 
 
 @kernel
 def write_need(state: State, shape: int) -> None:
-    """Write the resource requirements of `shape` into the scratch array `state.need`."""
-    q = state.shapes[shape]
-    state.need[CPU] = q.cpu
-    state.need[MEMORY] = q.memory
-    state.need[GPU] = q.gpus
-    state.need[ENI] = state.strategy_items[q.strategy_item].eni
-    state.need[HOST_PORTS] = q.host_ports
+    """Write the resource requirements of `shape` into the scratch array `State.placement.need`."""
+    q = state.sets.shapes[shape]
+    state.placement.need[CPU] = q.cpu
+    state.placement.need[MEMORY] = q.memory
+    state.placement.need[GPU] = q.gpus
+    state.placement.need[ENI] = state.sets.strategy_items[q.strategy_item].eni
+    state.placement.need[HOST_PORTS] = q.host_ports

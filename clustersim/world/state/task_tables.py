@@ -226,10 +226,10 @@ class ContainerRow(Record):
     pull: Int64
     """Position among the pulls of its set; -1: none."""
     ignored_from: Int64
-    """Rows of State.exit_codes."""
+    """Rows of State.sets.exit_codes."""
     ignored_to: Int64
     needs_from: Int64
-    """Rows of State.dependencies."""
+    """Rows of State.sets.dependencies."""
     needs_to: Int64
     key: RandomKey
 

@@ -26,7 +26,7 @@ Times = Annotated[Array, np.int64, 2]
 @kernel_entry
 def integrate_service(state: State, service: int, now: int) -> None:
     """Bring the areas of a service up to `now`, before one of its counts changes."""
-    s = state.services[service]
+    s = state.services.rows[service]
     passed = now - s.integrated_until
     if passed <= 0:
         return
@@ -41,7 +41,7 @@ def integrate_service(state: State, service: int, now: int) -> None:
 @kernel
 def integrate_task_set(state: State, row: int, now: int) -> None:
     """Bring the areas of a task set up to `now`, before one of its counts changes."""
-    s = state.sets[row]
+    s = state.sets.rows[row]
     passed = now - s.integrated_until
     if passed > 0:
         s.running_area += s.running * passed
@@ -53,7 +53,7 @@ def integrate_task_set(state: State, row: int, now: int) -> None:
 @kernel
 def integrate_provider(state: State, provider: int, now: int) -> None:
     """Bring the areas of a capacity provider up to `now`."""
-    p = state.providers[provider]
+    p = state.capacity.providers[provider]
     passed = now - p.integrated_until
     if passed <= 0:
         return
@@ -68,7 +68,7 @@ def integrate_provider(state: State, provider: int, now: int) -> None:
 @kernel
 def integrate_instance(state: State, slot: int, now: int) -> None:
     """Bring the reservation areas of an instance up to `now`."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     passed = now - h.integrated_until
     if passed > 0:
         h.cpu_area += h.used_cpu * passed
@@ -83,36 +83,36 @@ def accrue_task_cost(state: State, slot: int, until: int) -> None:
     The cost of an instance is shared by reservation, where a vCPU weighs as much as 9 GiB (MODEL.md: money). Fargate
     charges the configured size. Only time between the start of the measurement window and its end counts.
     """
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.accrued_until < 0:
         return  # on Fargate, before the pull of its images
     passed = min(until, state.clock.end) - max(t.accrued_until, state.clock.window_start)
     t.accrued_until = until
     if passed <= 0:
         return
-    group = state.sets[t.set].group
-    item = state.strategy_items[t.strategy_item]
+    group = state.sets.rows[t.set].group
+    item = state.sets.strategy_items[t.strategy_item]
     if item.fargate:
         charge_fargate(state, slot, item.price, passed)
         return
-    k = state.instances[t.instance_slot].instance_class
+    k = state.instances.rows[t.instance_slot].instance_class
     weight = WEIGHT_PER_CPU_UNIT * t.cpu + WEIGHT_PER_MIB * t.memory
-    state.weight_ms[group, k] += np.float64(weight) * passed
-    c = state.classes[k]
+    state.outputs.weight_ms[group, k] += np.float64(weight) * passed
+    c = state.capacity.classes[k]
     t.cost += weight * passed * (c.usd_per_hour / 3_600_000.0 / c.weight)
 
 
 @kernel
 def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
     """Charge `passed` ms of the configured size of a Fargate task to its payer."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    zones = state.item_zones.shape[1]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
+    zones = state.placement.item_zones.shape[1]
     row = price * zones + t.zone
-    state.fargate_ms[s.group, row, 0] += t.cpu * passed
-    state.fargate_ms[s.group, row, 1] += t.memory * passed
-    state.fargate_ms[s.group, row, 2] += s.extra_gib * passed
-    p = state.fargate_prices[price]
+    state.outputs.fargate_ms[s.group, row, 0] += t.cpu * passed
+    state.outputs.fargate_ms[s.group, row, 1] += t.memory * passed
+    state.outputs.fargate_ms[s.group, row, 2] += s.extra_gib * passed
+    p = state.capacity.fargate_prices[price]
     t.cost += passed * (
         t.cpu * p.usd_per_cpu_ms + t.memory * p.usd_per_mib_ms + s.extra_gib * p.usd_per_gib_ms
     )
@@ -129,8 +129,8 @@ def billing_round_up(length: int) -> int:
 def settle_task_cost(state: State, slot: int, now: int) -> None:
     """Accrue the cost of a task that ends; for Fargate this includes the rounding of the billed time."""
     accrue_task_cost(state, slot, now)
-    t = state.tasks[slot]
-    item = state.strategy_items[t.strategy_item]
+    t = state.tasks.rows[slot]
+    item = state.sets.strategy_items[t.strategy_item]
     begun = t.pull_started if t.pull_started >= 0 else t.placed
     if item.fargate and t.accrued_until >= 0 and begun >= state.clock.window_start:
         charge_fargate(state, slot, item.price, billing_round_up(now - begun))
@@ -139,30 +139,30 @@ def settle_task_cost(state: State, slot: int, now: int) -> None:
 @kernel
 def accrue_instance_cost(state: State, slot: int, until: int) -> None:
     """Accrue the billed time of an instance up to `until`, for its class and for itself."""
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     passed = min(until, state.clock.end) - max(h.accrued_until, state.clock.window_start)
     h.accrued_until = until
     if passed > 0:
-        state.class_ms[h.instance_class] += passed
-        h.cost += passed * (state.classes[h.instance_class].usd_per_hour / 3_600_000.0)
+        state.outputs.class_ms[h.instance_class] += passed
+        h.cost += passed * (state.capacity.classes[h.instance_class].usd_per_hour / 3_600_000.0)
 
 
 @kernel
 def settle_instance_cost(state: State, slot: int, now: int) -> None:
     """Accrue the cost of an instance that is terminated, including the rounding of the billed time."""
     accrue_instance_cost(state, slot, now)
-    h = state.instances[slot]
+    h = state.instances.rows[slot]
     if h.launched >= state.clock.window_start:
         extra = billing_round_up(now - h.launched)
-        state.class_ms[h.instance_class] += extra
-        h.cost += extra * (state.classes[h.instance_class].usd_per_hour / 3_600_000.0)
+        state.outputs.class_ms[h.instance_class] += extra
+        h.cost += extra * (state.capacity.classes[h.instance_class].usd_per_hour / 3_600_000.0)
 
 
 @kernel_entry
 def accrue_all_costs(state: State, now: int, task_slots: Slots, instance_slots: Slots) -> None:
     """Accrue the cost of all given tasks and instances up to `now`, at the end of a cost period."""
     for slot in task_slots:
-        if state.tasks[slot].placed >= 0:
+        if state.tasks.rows[slot].placed >= 0:
             accrue_task_cost(state, slot, now)
     for slot in instance_slots:
         accrue_instance_cost(state, slot, now)
@@ -173,19 +173,19 @@ def read_task_times(state: State, now: int, times: Times) -> None:
     """Write the task-milliseconds of each task set up to `now` into `times`: running, ready, hung."""
     for row in range(state.counters.sets_used):
         integrate_task_set(state, row, now)
-        s = state.sets[row]
+        s = state.sets.rows[row]
         times[0, row], times[1, row], times[2, row] = s.running_area, s.ready_area, s.hung_area
 
 
 @kernel_entry
 def integrate_all(state: State, now: int, instance_slots: Slots) -> None:
     """Bring all areas up to `now`, at the end of a sample."""
-    for service in range(state.services.size):
+    for service in range(state.services.rows.size):
         integrate_service(state, service, now)
     for row in range(state.counters.sets_used):
         integrate_task_set(state, row, now)
-    for provider in range(state.providers.size):
+    for provider in range(state.capacity.providers.size):
         integrate_provider(state, provider, now)
     for slot in instance_slots:
-        if state.instances[slot].registered >= 0:
+        if state.instances.rows[slot].registered >= 0:
             integrate_instance(state, slot, now)

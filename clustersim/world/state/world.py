@@ -56,8 +56,7 @@ class Names:
 class World:
     """The simulated cluster at one instant.
 
-    `state` is for Python code to read; `core` passes the same arrays to a kernel as one pointer instead of forty
-    arrays.
+    `state` is for Python code to read; `core` passes the same arrays to a kernel as one pointer.
     """
 
     def __init__(self, scenario: Scenario, names: Names, state: State) -> None:
@@ -89,7 +88,7 @@ class World:
     def take_target_changes(self) -> Array:
         """Return and clear the log of target changes of exact services (dtype `policy.load.exact_tables.CHANGE`)."""
         counters = self.state.counters
-        taken: Array = self.state.target_changes[: counters.target_changes].copy()
+        taken: Array = self.state.outputs.target_changes[: counters.target_changes].copy()
         counters.target_changes = 0
         return taken
 
@@ -98,31 +97,31 @@ class World:
 
         The rows are: running, ready, and hung but still a target. The next call overwrites the array.
         """
-        if self._times.shape[1] != self.state.sets.size:
-            self._times = np.zeros((3, self.state.sets.size), np.int64)
+        if self._times.shape[1] != self.state.sets.rows.size:
+            self._times = np.zeros((3, self.state.sets.rows.size), np.int64)
         read_task_times(self.core, now, self._times)
         return self._times
 
     def live_tasks(self) -> Array:
         """Return the slots of all tasks that have not ended, in slot order."""
-        return np.flatnonzero(self.state.tasks["task_id"] >= 0)
+        return np.flatnonzero(self.state.tasks.rows["task_id"] >= 0)
 
     def live_instances(self) -> Array:
         """Return the slots of all instances that are not terminated, in slot order."""
-        return np.flatnonzero(self.state.instances["instance_id"] >= 0)
+        return np.flatnonzero(self.state.instances.rows["instance_id"] >= 0)
 
     def instances_of(self, pool: int) -> Array:
         """Return the slots of the instances of a pool that are not terminated, ordered by instance id."""
         slots = self.live_instances()
-        classes = self.state.instances["instance_class"][slots]
-        slots = slots[self.state.classes["pool"][classes] == pool]
-        ordered: Array = slots[np.argsort(self.state.instances["instance_id"][slots])]
+        classes = self.state.instances.rows["instance_class"][slots]
+        slots = slots[self.state.capacity.classes["pool"][classes] == pool]
+        ordered: Array = slots[np.argsort(self.state.instances.rows["instance_id"][slots])]
         return ordered
 
     def need_of(self, shape: int) -> Array:
         """Return the resource requirements of a task of `shape`, int64[resource]."""
-        q = self.state.shapes[shape]
-        eni = self.state.strategy_items[q["strategy_item"]]["eni"]
+        q = self.state.sets.shapes[shape]
+        eni = self.state.sets.strategy_items[q["strategy_item"]]["eni"]
         return np.array([q["cpu"], q["memory"], q["gpus"], eni, q["host_ports"]], np.int64)
 
     def make_room(self, tasks: int = 64, instances: int = 0) -> None:
@@ -131,84 +130,79 @@ class World:
         The chunks of finished tasks, terminated instances and events grow too if they have not been emptied first.
         """
         counters = self.state.counters
-        tasks += instances * self.state.daemons.size
+        tasks += instances * self.state.services.daemons.size
         if counters.free_tasks < tasks:
             self._grow_tasks(tasks)
-        entries = int(counters.entries_per_task) * tasks + instances * ENTRIES_PER_INSTANCE
-        if self.state.heap.shape[0] - counters.heap_size < entries:
-            needed = int(counters.heap_size) + entries
-            self._replace(heap=_longer(self.state.heap, max(2 * self.state.heap.shape[0], needed)))
-        if self.state.finished_tasks.size - counters.finished_tasks < tasks:
-            self._replace(
-                finished_tasks=_longer(self.state.finished_tasks, int(counters.finished_tasks) + 2 * tasks)
-            )
         if counters.free_instances < instances:
             self._grow_instances(instances)
-        if self.state.terminated_instances.size - counters.terminated_instances < instances + 1:
-            self._replace(
-                terminated_instances=_longer(
-                    self.state.terminated_instances, int(counters.terminated_instances) + 2 * (instances + 1)
-                )
-            )
-        self.make_room_for_events(tasks + instances)
-        changes, needed = self.state.target_changes, CHANGES_PER_TASK * (tasks + instances)
+        entries = int(counters.entries_per_task) * tasks + instances * ENTRIES_PER_INSTANCE
+        heap = self.state.calendar.heap
+        if heap.shape[0] - counters.heap_size < entries:
+            heap = longer(heap, max(2 * heap.shape[0], int(counters.heap_size) + entries))
+            self.state = self.state._replace(calendar=self.state.calendar._replace(heap=heap))
+        out = self.state.outputs
+        if out.finished_tasks.size - counters.finished_tasks < tasks:
+            rows = int(counters.finished_tasks) + 2 * tasks
+            out = out._replace(finished_tasks=longer(out.finished_tasks, rows))
+        if out.terminated_instances.size - counters.terminated_instances < instances + 1:
+            rows = int(counters.terminated_instances) + 2 * (instances + 1)
+            out = out._replace(terminated_instances=longer(out.terminated_instances, rows))
+        changes, needed = out.target_changes, CHANGES_PER_TASK * (tasks + instances)
         if changes.size and changes.size - counters.target_changes < needed:
-            self._replace(target_changes=_longer(changes, 2 * (changes.size + needed)))
-        if self.state.waiting_shapes.size < self.state.shapes.size:
-            held = self.state.waiting_shapes[: counters.waiting_shapes]
-            longer = np.zeros(self.state.shapes.size, np.int64)
-            longer[: held.size] = held
-            self._replace(waiting_shapes=longer)
+            out = out._replace(target_changes=longer(changes, 2 * (changes.size + needed)))
+        if out is not self.state.outputs:
+            self.state = self.state._replace(outputs=out)
+        self.make_room_for_events(tasks + instances)
 
     def make_room_for_events(self, count: int) -> None:
         """Grow the chunk of events so that `count` more fit."""
-        used = int(self.state.counters.events)
-        if self.state.events.size - used < count:
-            self._replace(events=_longer(self.state.events, used + 2 * count))
+        used, out = int(self.state.counters.events), self.state.outputs
+        if out.events.size - used < count:
+            out = out._replace(events=longer(out.events, used + 2 * count))
+            self.state = self.state._replace(outputs=out)
 
     def make_room_to_choose(self, candidates: int) -> None:
         """Grow the scratch array so that tasks to stop can be chosen among `candidates` tasks."""
-        zones = self.state.zone_counts.shape[1]
-        if self.state.choice.shape[1] < scratch_width(self.state.hosts, candidates, zones):
-            self._replace(choice=new_choice_scratch(self.state.hosts, 2 * candidates, zones))
-
-    def _replace(self, **arrays: Any) -> None:
-        self.state = self.state._replace(**arrays)
+        placement, hosts = self.state.placement, self.state.instances.hosts
+        zones = placement.zone_counts.shape[1]
+        if placement.choice.shape[1] < scratch_width(hosts, candidates, zones):
+            placement = placement._replace(choice=new_choice_scratch(hosts, 2 * candidates, zones))
+            self.state = self.state._replace(placement=placement)
 
     def _grow_tasks(self, count: int) -> None:
-        old = self.state.tasks.size
+        state, counters = self.state, self.state.counters
+        old = state.tasks.rows.size
         capacity = max(2 * old, old + 2 * count)
-        tasks = _longer(self.state.tasks, capacity)
-        tasks["task_id"][old:] = NEVER
-        free = _longer(self.state.free_tasks, capacity)
-        self._replace(
-            tasks=tasks, free_tasks=free, container_states=_longer(self.state.container_states, capacity)
+        tasks = state.tasks._replace(
+            rows=longer(state.tasks.rows, capacity),
+            free=longer(state.tasks.free, capacity),
+            container_states=longer(state.tasks.container_states, capacity),
+            pulled_versions=longer(state.tasks.pulled_versions, capacity),
         )
-        self._replace(pulled_versions=_longer(self.state.pulled_versions, capacity))
-        counters = self.state.counters
-        counters.free_tasks = push_free(free, counters.free_tasks, range(old, capacity))
+        tasks.rows["task_id"][old:] = NEVER
+        counters.free_tasks = push_free(tasks.free, counters.free_tasks, range(old, capacity))
+        self.state = state._replace(tasks=tasks)
 
-    def _grow_instances(self, instances: int) -> None:
-        old = self.state.instances.size
-        capacity = max(2 * old, old + 2 * instances)
-        table = _longer(self.state.instances, capacity)
-        table["instance_id"][old:] = NEVER
-        table["instance_class"][old:] = NEVER
-        free = _longer(self.state.free_instances, capacity)
-        self._replace(
-            instances=table,
-            free_instances=free,
-            hosts_with_new_room=_longer(self.state.hosts_with_new_room, capacity),
+    def _grow_instances(self, count: int) -> None:
+        state, counters = self.state, self.state.counters
+        old = state.instances.rows.size
+        capacity = max(2 * old, old + 2 * count)
+        instances = state.instances._replace(
+            rows=longer(state.instances.rows, capacity),
+            free=longer(state.instances.free, capacity),
+            hosts=grow_hosts(state.instances.hosts, capacity),
+            hosts_with_new_room=longer(state.instances.hosts_with_new_room, capacity),
         )
-        cache, windows = grow_image_cache(self.state.image_cache, capacity), self.state.windows
+        instances.rows["instance_id"][old:] = NEVER
+        instances.rows["instance_class"][old:] = NEVER
+        windows = state.images.windows
         if windows.shape[1] < capacity:
-            longer = np.zeros((windows.shape[0], capacity, windows.shape[2]), np.int64)
-            longer[:, : windows.shape[1]] = windows
-            windows = longer
-        self._replace(hosts=grow_hosts(self.state.hosts, capacity), image_cache=cache, windows=windows)
-        counters = self.state.counters
-        counters.free_instances = push_free(free, counters.free_instances, range(old, capacity))
-        self.make_room_to_choose(self.state.choice.shape[1])
+            windows = np.zeros((windows.shape[0], capacity, windows.shape[2]), np.int64)
+            windows[:, : state.images.windows.shape[1]] = state.images.windows
+        images = state.images._replace(cache=grow_image_cache(state.images.cache, capacity), windows=windows)
+        counters.free_instances = push_free(instances.free, counters.free_instances, range(old, capacity))
+        self.state = state._replace(instances=instances, images=images)
+        self.make_room_to_choose(self.state.placement.choice.shape[1])
 
 
 def push_free(stack: Array, used: int, slots: range) -> int:
@@ -219,7 +213,7 @@ def push_free(stack: Array, used: int, slots: range) -> int:
     return used + len(slots)
 
 
-def _longer(array: AnyArray, capacity: int) -> AnyArray:
+def longer(array: AnyArray, capacity: int) -> AnyArray:
     """Return a copy of `array` with its first axis `capacity` long, zeros behind."""
     longer = np.zeros((capacity, *array.shape[1:]), array.dtype)
     longer[: array.shape[0]] = array

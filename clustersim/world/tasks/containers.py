@@ -84,9 +84,9 @@ def _condition_met_at(container: Any, condition: int) -> int:
 @kernel
 def _simulate_run(state: State, slot: int, position: int, restarts: int) -> None:
     """Fill the state of a container from the instant at which it began: its start, own exit, first passed check."""
-    t = state.tasks[slot]
-    c = state.containers[state.sets[t.set].first_container + position]
-    container = state.container_states[slot, position]
+    t = state.tasks.rows[slot]
+    c = state.sets.containers[state.sets.rows[t.set].first_container + position]
+    container = state.tasks.container_states[slot, position]
     container.restarts = restarts
     container.started = container.begun + max(
         0, _draw_container_duration(state, c.startup, c, t, _STARTUP, restarts)
@@ -111,18 +111,18 @@ def _simulate_run(state: State, slot: int, position: int, restarts: int) -> None
 @kernel
 def plan_containers(state: State, slot: int, now: int) -> None:
     """Plan the containers of a placed task and schedule when the task is RUNNING, or fails."""
-    for position in range(state.sets[state.tasks[slot].set].containers):
-        state.container_states[slot, position].begun = NEVER
+    for position in range(state.sets.rows[state.tasks.rows[slot].set].containers):
+        state.tasks.container_states[slot, position].begun = NEVER
     _continue_plan(state, slot, now)
 
 
 @kernel
 def _continue_plan(state: State, slot: int, now: int) -> None:
     """Plan every container that has not begun, up to the first that must then pull its image."""
-    s = state.sets[state.tasks[slot].set]
+    s = state.sets.rows[state.tasks.rows[slot].set]
     first, pulls_at = NEVER, NEVER
     for position in range(s.containers):
-        if state.container_states[slot, position].begun >= 0:
+        if state.tasks.container_states[slot, position].begun >= 0:
             continue
         begun, failed = _find_begin(state, slot, position, now)
         if failed:
@@ -130,8 +130,8 @@ def _continue_plan(state: State, slot: int, now: int) -> None:
             return
         if begun < 0:
             continue  # a dependency still waits for its image
-        pull = state.containers[s.first_container + position].pull
-        if pull >= 0 and state.pulled_versions[slot, pull] == NOT_PULLED:
+        pull = state.sets.containers[s.first_container + position].pull
+        if pull >= 0 and state.tasks.pulled_versions[slot, pull] == NOT_PULLED:
             if first < 0 or begun < pulls_at:
                 first, pulls_at = position, begun
         elif not _begin(state, slot, position, begun):
@@ -142,15 +142,15 @@ def _continue_plan(state: State, slot: int, now: int) -> None:
 @kernel
 def _schedule_running(state: State, slot: int, first: int, pulls_at: int) -> None:
     """Schedule when the task is RUNNING, or when container `first` (-1: none) pulls; or its failure before that."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     due_at = pulls_at
     if first < 0:
         for position in range(s.containers):
-            due_at = max(due_at, state.container_states[slot, position].started)
+            due_at = max(due_at, state.tasks.container_states[slot, position].started)
     for position in range(s.containers):
-        container = state.container_states[slot, position]
-        essential = state.containers[s.first_container + position].essential
+        container = state.tasks.container_states[slot, position]
+        essential = state.sets.containers[s.first_container + position].essential
         if essential and container.begun >= 0 and 0 <= container.exits_at <= due_at:
             t.next_exit_code = container.exit_code
             _fail(state, slot, container.exits_at, container.reason)
@@ -164,9 +164,9 @@ def _schedule_running(state: State, slot: int, first: int, pulls_at: int) -> Non
 @kernel
 def _begin(state: State, slot: int, position: int, begun: int) -> bool:
     """Let a container begin; return False if it cannot be started, which fails the task."""
-    t = state.tasks[slot]
-    c = state.containers[state.sets[t.set].first_container + position]
-    container = state.container_states[slot, position]
+    t = state.tasks.rows[slot]
+    c = state.sets.containers[state.sets.rows[t.set].first_container + position]
+    container = state.tasks.container_states[slot, position]
     container.begun = begun
     _simulate_run(state, slot, position, 0)
     broken = uniform(c.key, t.ordinal, _address(_BROKEN, t.attempt, 0))
@@ -179,8 +179,8 @@ def _begin(state: State, slot: int, position: int, begun: int) -> bool:
 @kernel
 def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
     """Pull the image of a container of a PENDING task whose dependencies are met, then let it begin."""
-    t = state.tasks[slot]
-    pull = state.containers[state.sets[t.set].first_container + position].pull
+    t = state.tasks.rows[slot]
+    pull = state.sets.containers[state.sets.rows[t.set].first_container + position].pull
     available_at, t.sentence = pull_on_host(state, slot, pull, now)
     if t.sentence > 0:
         _fail(state, slot, available_at, _CANNOT_PULL)
@@ -194,10 +194,10 @@ def pull_dependent(state: State, slot: int, position: int, now: int) -> None:
 @kernel
 def plan_running_containers(state: State, slot: int, now: int) -> None:
     """Plan the containers of a long-running task: each is ready and healthy by now, its own work still ahead."""
-    s = state.sets[state.tasks[slot].set]
+    s = state.sets.rows[state.tasks.rows[slot].set]
     for position in range(s.containers):
-        c = state.containers[s.first_container + position]
-        container = state.container_states[slot, position]
+        c = state.sets.containers[s.first_container + position]
+        container = state.tasks.container_states[slot, position]
         age = max(0, c.ready_ms)
         if c.check_ms > 0:
             age = max(age, first_passed_check(c.check_ms, c.ready_ms))
@@ -214,7 +214,7 @@ def plan_running_containers(state: State, slot: int, now: int) -> None:
 @kernel
 def _fail(state: State, slot: int, at: int, reason: int) -> None:
     """Schedule that a task stops before RUNNING."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.next_reason = reason
     schedule_entry(state, at, START_FAILS, slot, t.task_id)
 
@@ -226,17 +226,23 @@ def _find_begin(state: State, slot: int, position: int, now: int) -> tuple[int, 
     It fails when a dependency is not met within its startTimeout; the instant is then that of the failure. NEVER: not
     known yet, as a dependency has not begun.
     """
-    s = state.sets[state.tasks[slot].set]
-    c = state.containers[s.first_container + position]
+    s = state.sets.rows[state.tasks.rows[slot].set]
+    c = state.sets.containers[s.first_container + position]
     begun = now
     for row in range(c.needs_from, c.needs_to):
-        other = state.dependencies[row, 0]
-        container = state.container_states[slot, other]
+        other = state.sets.dependencies[row, 0]
+        container = state.tasks.container_states[slot, other]
         if container.begun < 0:
             return NEVER, False
-        met = _condition_met_at(container, state.dependencies[row, 1])
-        limit = container.begun + _start_timeout(state, slot, state.containers[s.first_container + other])
-        if state.dependencies[row, 1] == _SUCCESS and container.exits_at >= 0 and container.exit_code != 0:
+        met = _condition_met_at(container, state.sets.dependencies[row, 1])
+        limit = container.begun + _start_timeout(
+            state, slot, state.sets.containers[s.first_container + other]
+        )
+        if (
+            state.sets.dependencies[row, 1] == _SUCCESS
+            and container.exits_at >= 0
+            and container.exit_code != 0
+        ):
             return int(min(container.exits_at, limit)), True
         if met < 0 or met > limit:
             return int(limit), True
@@ -249,19 +255,19 @@ def _start_timeout(state: State, slot: int, c: Any) -> int:
     """Return how long others wait for a container: its startTimeout, else that of the agent."""
     if c.start_timeout_ms >= 0:
         return int(c.start_timeout_ms)
-    return int(state.agents[host_class_index(state, slot)].start_timeout_ms)
+    return int(state.images.agents[host_class_index(state, slot)].start_timeout_ms)
 
 
 @kernel
 def schedule_container_ends(state: State, slot: int, now: int) -> None:
     """Schedule the exits of the containers of a task that is now RUNNING, and its health."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     ready, hangs, passed, unhealthy = NEVER, NEVER, 0, NEVER
     checked = False
     for position in range(s.containers):
-        c = state.containers[s.first_container + position]
-        container = state.container_states[slot, position]
+        c = state.sets.containers[s.first_container + position]
+        container = state.tasks.container_states[slot, position]
         if container.exits_at > now:
             schedule_entry(
                 state, container.exits_at, CONTAINER_EXITS, slot + (position << CONTAINER_SHIFT), t.task_id
@@ -308,10 +314,10 @@ def ends_task(state: State, slot: int, position: int, now: int) -> bool:
     With a restart policy a container that ran for restartAttemptPeriod, and whose exit code is not ignored, begins
     again at once. A container that is not essential has no effect. If the task ends, its exit code is recorded.
     """
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    c = state.containers[s.first_container + position]
-    container = state.container_states[slot, position]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
+    c = state.sets.containers[s.first_container + position]
+    container = state.tasks.container_states[slot, position]
     if container.exits_at != now:
         return False
     if (
@@ -340,7 +346,7 @@ def ends_task(state: State, slot: int, position: int, now: int) -> bool:
 def _is_ignored(state: State, c: Any, code: int) -> bool:
     """Return whether a restart policy ignores an exit code."""
     for row in range(c.ignored_from, c.ignored_to):
-        if state.exit_codes[row] == code:
+        if state.sets.exit_codes[row] == code:
             return True
     return False
 
@@ -352,19 +358,19 @@ def compute_stopping_time(state: State, slot: int, now: int) -> int:
     A container is asked to stop when those that depend on it have stopped. Records the exit code of the main
     container.
     """
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     longest = 0
     for position in range(s.containers):
-        state.container_states[
+        state.tasks.container_states[
             slot, position
         ].begun = 0  # from here on: the instant at which it is asked to stop
     for position in range(s.containers - 1, -1, -1):
-        c = state.containers[s.first_container + position]
-        container = state.container_states[slot, position]
+        c = state.sets.containers[s.first_container + position]
+        container = state.tasks.container_states[slot, position]
         duration, code = c.stop_timeout_ms, EXIT_KILLED
         if duration < 0:
-            duration = state.agents[host_class_index(state, slot)].stop_timeout_ms
+            duration = state.images.agents[host_class_index(state, slot)].stop_timeout_ms
         own = _draw_container_duration(state, c.stop, c, t, _STOP, 0)
         if 0 <= container.exits_at <= now:
             duration, code = 0, container.exit_code
@@ -375,6 +381,6 @@ def compute_stopping_time(state: State, slot: int, now: int) -> int:
         if position == s.main_container:
             t.next_exit_code = code
         for row in range(c.needs_from, c.needs_to):
-            other = state.container_states[slot, state.dependencies[row, 0]]
+            other = state.tasks.container_states[slot, state.sets.dependencies[row, 0]]
             other.begun = max(other.begun, gone)
     return longest

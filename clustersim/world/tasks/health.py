@@ -46,14 +46,14 @@ _UNHEALTHY = int(HealthStatus.UNHEALTHY)
 def _schedule_after(state: State, slot: int, now: int, after: int, rank: int) -> None:
     """Schedule an entry `after` ms from now, unless `after` is NEVER."""
     if after >= 0:
-        schedule_entry(state, now + after, rank, slot, state.tasks[slot].task_id)
+        schedule_entry(state, now + after, rank, slot, state.tasks.rows[slot].task_id)
 
 
 @kernel
 def schedule_health(state: State, slot: int, now: int) -> None:
     """Schedule when a RUNNING task without container lifecycles is ready, healthy, hung, and found unhealthy."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     after = s.ready_ms
     hangs = NEVER
     if s.hang >= 0 and after >= 0:
@@ -86,7 +86,7 @@ def schedule_target_health(
     containers have passed, if there are any (`checked`); all in ms from now. With a load balancer and container
     checks both must pass.
     """
-    s = state.sets[state.tasks[slot].set]
+    s = state.sets.rows[state.tasks.rows[slot].set]
     if s.target_ms <= 0:
         if s.service >= 0 and after == 0:
             mark_ready(state, slot, now)
@@ -115,8 +115,8 @@ def schedule_target_health(
 @kernel
 def mark_ready(state: State, slot: int, now: int) -> None:
     """Count a RUNNING task among those that answer requests."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if t.ready == 0 and t.hung == 0 and s.service >= 0:
         integrate_task_set(state, t.set, now)
         t.ready = 1
@@ -127,8 +127,8 @@ def mark_ready(state: State, slot: int, now: int) -> None:
 @kernel
 def mark_healthy(state: State, slot: int, now: int) -> None:
     """Count a RUNNING task as healthy."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     t.healthy = now
     if s.check_ms > 0:
         t.health = _HEALTHY
@@ -139,16 +139,16 @@ def mark_healthy(state: State, slot: int, now: int) -> None:
     s.became_healthy += 1
     if s.service >= 0:
         integrate_service(state, s.service, now)
-        state.services[s.service].healthy += 1
+        state.services.rows[s.service].healthy += 1
         mark_service_dirty(state, s.service)
 
 
 @kernel
 def mark_hung(state: State, slot: int, now: int) -> None:
     """Record that the application stops answering; it gets requests until a check fails."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.ready:
-        s = state.sets[t.set]
+        s = state.sets.rows[t.set]
         integrate_task_set(state, t.set, now)
         t.ready, t.hung = 0, 1
         s.ready -= 1
@@ -159,8 +159,8 @@ def mark_hung(state: State, slot: int, now: int) -> None:
 @kernel
 def mark_unhealthy(state: State, slot: int, now: int, by: int) -> None:
     """Record that a RUNNING task is found unhealthy; an unhealthy target gets no more requests."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if by == BY_CONTAINERS:
         t.health = _UNHEALTHY
     if by == BY_TARGET or s.target_ms <= 0:
@@ -176,8 +176,8 @@ def mark_unhealthy(state: State, slot: int, now: int, by: int) -> None:
 @kernel
 def stop_requests(state: State, slot: int, now: int) -> None:
     """Stop sending requests to a task."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if t.ready or t.hung:
         integrate_task_set(state, t.set, now)
         s.ready -= t.ready
@@ -189,26 +189,26 @@ def stop_requests(state: State, slot: int, now: int) -> None:
 @kernel
 def _uncount_healthy(state: State, slot: int, now: int) -> None:
     """Stop counting a task as healthy, if it was."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if t.state == RUNNING and t.healthy >= 0 and t.unhealthy == 0:
         s.healthy -= 1
         if s.service >= 0:
             integrate_service(state, s.service, now)
-            state.services[s.service].healthy -= 1
+            state.services.rows[s.service].healthy -= 1
 
 
 @kernel
 def deregister(state: State, slot: int, now: int) -> None:
     """Stop counting a stopping task as ready, healthy, unhealthy, placed in its zone, or leaving."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     stop_requests(state, slot, now)
     _uncount_healthy(state, slot, now)
     if t.state == RUNNING and t.unhealthy:
         s.unhealthy -= 1
     if t.state <= RUNNING and t.placed >= 0:
-        state.zone_counts[s.group, t.zone] -= 1
+        state.placement.zone_counts[s.group, t.zone] -= 1
     if t.leaving:
         t.leaving = 0
         s.leaving -= 1

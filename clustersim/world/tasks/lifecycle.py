@@ -54,8 +54,8 @@ _EXITED = int(StoppedReason.ESSENTIAL_CONTAINER_EXITED)
 @kernel
 def start_task(state: State, slot: int, now: int) -> None:
     """Move a task from PENDING to RUNNING; schedule its own exit, the end of its protection, and its health."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     move_task(state, slot, RUNNING, now)
     t.started = now
     s.failed_starts = 0
@@ -74,7 +74,7 @@ def start_task(state: State, slot: int, now: int) -> None:
 @kernel
 def start_healthy_task(state: State, slot: int, now: int) -> None:
     """Start a placed task that counts as long-running: RUNNING, ready and healthy at once."""
-    s = state.sets[state.tasks[slot].set]
+    s = state.sets.rows[state.tasks.rows[slot].set]
     if s.pulls > 0:
         add_cached_images(state, slot, now)
     ready_ms, s.ready_ms = s.ready_ms, 0
@@ -89,8 +89,8 @@ def start_healthy_task(state: State, slot: int, now: int) -> None:
 @kernel
 def schedule_exit(state: State, slot: int, now: int) -> None:
     """Schedule when the application exits by itself: its work is done, or it fails first."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     end = t.duration
     t.next_exit_code = 0
     t.next_reason = _EXITED
@@ -106,21 +106,21 @@ def schedule_exit(state: State, slot: int, now: int) -> None:
 @kernel
 def expire_protection(state: State, slot: int, now: int) -> None:
     """End the task scale-in protection of a task that has expired; the scheduler may now stop it."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.protected_until == now:
         t.protected_until = NEVER
-        mark_service_dirty(state, state.sets[t.set].service)
+        mark_service_dirty(state, state.sets.rows[t.set].service)
 
 
 @kernel
 def stop_task(state: State, slot: int, now: int, code: int, reason: int) -> None:
     """Stop a task that has not ended: at once before RUNNING, else by deregistration, SIGTERM, SIGKILL."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if t.state > RUNNING:
         return
     t.stop_code, t.reason = code, reason
-    if t.leaving and state.strategy_items[t.strategy_item].fargate:
+    if t.leaving and state.sets.strategy_items[t.strategy_item].fargate:
         t.reason = _MAINTENANCE  # a leaving Fargate task is about to be retired
     if t.state < RUNNING:
         finish_task(state, slot, now)
@@ -137,12 +137,12 @@ def stop_task(state: State, slot: int, now: int, code: int, reason: int) -> None
 @kernel
 def send_sigterm(state: State, slot: int, now: int) -> None:
     """Send SIGTERM: the application exits in its own time, or is killed after stopTimeout (golden 76)."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     move_task(state, slot, STOPPING, now)
     wait = s.stop_timeout_ms
     if s.agent_stops:
-        wait = max(wait, state.agents[host_class_index(state, slot)].stop_timeout_ms)
+        wait = max(wait, state.images.agents[host_class_index(state, slot)].stop_timeout_ms)
     t.next_exit_code = EXIT_KILLED
     if s.first_container >= 0:
         wait = compute_stopping_time(state, slot, now)
@@ -157,8 +157,8 @@ def send_sigterm(state: State, slot: int, now: int) -> None:
 @kernel
 def finish_task(state: State, slot: int, now: int) -> None:
     """Move a task to STOPPED: free its allocation, settle its cost, keep its record, free its slot."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     deregister(state, slot, now)
     if t.started >= 0:
         log_target_change(state, slot, now, ENDED)
@@ -177,26 +177,26 @@ def finish_task(state: State, slot: int, now: int) -> None:
             release_images(state, slot, now)
         free_allocation(state, slot, now)
     move_task(state, slot, STOPPED, now)
-    item = state.strategy_items[t.strategy_item]
+    item = state.sets.strategy_items[t.strategy_item]
     item.live -= 1
     if item.fargate:
-        state.buckets[item.bucket].cpu -= t.cpu
+        state.capacity.fargate_quotas[item.bucket].cpu -= t.cpu
     t.stopped = now
     if t.next_of_group >= 0:
-        state.tasks[t.next_of_group].previous_of_group = t.previous_of_group
+        state.tasks.rows[t.next_of_group].previous_of_group = t.previous_of_group
     if t.previous_of_group >= 0:
-        state.tasks[t.previous_of_group].next_of_group = t.next_of_group
+        state.tasks.rows[t.previous_of_group].next_of_group = t.next_of_group
     else:
-        state.group_first[s.group] = t.next_of_group
+        state.tasks.group_first[s.group] = t.next_of_group
     if s.service >= 0:
         mark_service_dirty(state, s.service)
     elif t.attempt <= s.retries and _is_retryable(t) and t.stop_code != _USER_INITIATED:
         _retry(state, slot, now)
     counters = state.counters
-    state.finished_tasks[counters.finished_tasks] = t
+    state.outputs.finished_tasks[counters.finished_tasks] = t
     counters.finished_tasks += 1
     t.task_id = NEVER
-    state.free_tasks[counters.free_tasks] = slot
+    state.tasks.free[counters.free_tasks] = slot
     counters.free_tasks += 1
 
 
@@ -209,9 +209,9 @@ def _is_retryable(t: Any) -> bool:
 @kernel
 def _retry(state: State, slot: int, now: int) -> None:
     """Create the task of the next attempt of one that failed or was interrupted."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     retry = create_task(state, t.set, t.strategy_item, t.resource_shape, t.ordinal, now)
-    n = state.tasks[retry]
+    n = state.tasks.rows[retry]
     n.attempt = t.attempt + 1
     n.duration = t.duration
     n.reference = t.reference
@@ -221,7 +221,7 @@ def _retry(state: State, slot: int, now: int) -> None:
 @kernel
 def exit_task(state: State, slot: int, now: int) -> None:
     """End a task whose essential container has exited by itself."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.exit_code = t.next_exit_code
     t.stop_code, t.reason = _CONTAINER_EXITED, t.next_reason
     finish_task(state, slot, now)

@@ -35,7 +35,7 @@ from clustersim.world.tasks.image_pulls import clear_pulled_versions, host_class
 from clustersim.world.tasks.lifecycle import finish_task, start_task
 
 BEFORE_PULL, AFTER_PULL = range(2)
-"""The last axis of `State.denials`: when IAM is evaluated."""
+"""The last axis of `State.sets.denials`: when IAM is evaluated."""
 
 _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _CONTAINER_EXITED = int(StopCode.EssentialContainerExited)
@@ -52,8 +52,10 @@ _NO_ADDRESS_EVENT = int(EventKind.NO_ADDRESS)
 @kernel
 def place_on_host(state: State, slot: int, host: int, now: int) -> None:
     """Place a task on container instance `host` and begin its startup."""
-    if not take_address(state, slot, state.classes[state.instances[host].instance_class].zone):
-        fail_without_address(state, slot, state.classes[state.instances[host].instance_class].zone, now)
+    if not take_address(state, slot, state.capacity.classes[state.instances.rows[host].instance_class].zone):
+        fail_without_address(
+            state, slot, state.capacity.classes[state.instances.rows[host].instance_class].zone, now
+        )
         return
     allocate_on_host(state, slot, host, now)
     schedule_start(state, slot, now)
@@ -62,7 +64,7 @@ def place_on_host(state: State, slot: int, host: int, now: int) -> None:
 @kernel
 def place_on_fargate(state: State, slot: int, now: int) -> None:
     """Place a task on Fargate and begin its startup."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.zone = (
         t.zone if t.zone >= 0 else choose_fargate_zone(state, t.strategy_item)
     )  # a zone is set if zone rebalancing chose it
@@ -77,13 +79,13 @@ def place_on_fargate(state: State, slot: int, now: int) -> None:
 @kernel
 def fail_without_address(state: State, slot: int, zone: int, now: int) -> None:
     """Stop a task for which no network interface can be created, before it is placed."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     t.zone = NEVER
     t.wait_reason = _WAIT_NO_ADDRESS
-    state.placement_failures[_WAIT_NO_ADDRESS] += 1
+    state.placement.failures[_WAIT_NO_ADDRESS] += 1
     t.stop_code, t.reason = _FAILED_TO_START, _NO_ADDRESS
-    t.sentence = state.address_words[t.strategy_item, zone]
+    t.sentence = state.sets.address_words[t.strategy_item, zone]
     emit_event_with_sentence(state, now, _NO_ADDRESS_EVENT, NEVER, t.task_id, s.service, t.sentence)
     finish_task(state, slot, now)
 
@@ -91,9 +93,9 @@ def fail_without_address(state: State, slot: int, zone: int, now: int) -> None:
 @kernel
 def schedule_fargate_reclaim(state: State, slot: int, now: int) -> None:
     """Schedule the Spot interruption and the retirement of a Fargate task."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    item = state.strategy_items[t.strategy_item]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
+    item = state.sets.strategy_items[t.strategy_item]
     if item.interruption >= 0:
         at = now + draw_duration(state, item.interruption, s.interruption_key, t.ordinal, t.attempt)
         _schedule_before_end(state, at, TASK_INTERRUPTED, slot)
@@ -106,15 +108,15 @@ def schedule_fargate_reclaim(state: State, slot: int, now: int) -> None:
 def _schedule_before_end(state: State, at: int, rank: int, slot: int) -> None:
     """Schedule an entry of a task, unless it is due after the end of the run: such entries outlive most tasks."""
     if at < state.clock.end:
-        schedule_entry(state, at, rank, slot, state.tasks[slot].task_id)
+        schedule_entry(state, at, rank, slot, state.tasks.rows[slot].task_id)
 
 
 @kernel
 def schedule_start(state: State, slot: int, now: int) -> None:
     """Schedule the startup of a placed task: the pull of its images, or its start."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
-    item = state.strategy_items[t.strategy_item]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
+    item = state.sets.strategy_items[t.strategy_item]
     delay = 0
     if item.provision >= 0:
         delay += draw_duration(state, item.provision, s.provision_key, t.ordinal, t.attempt)
@@ -131,8 +133,8 @@ def schedule_start(state: State, slot: int, now: int) -> None:
 @kernel
 def pull_images(state: State, slot: int, now: int) -> None:
     """Check IAM for what the start needs, then pull the images of a placed task whose network is ready."""
-    t = state.tasks[slot]
-    denied = state.denials[t.strategy_item, host_class_index(state, slot), BEFORE_PULL]
+    t = state.tasks.rows[slot]
+    denied = state.sets.denials[t.strategy_item, host_class_index(state, slot), BEFORE_PULL]
     if denied > 0:
         _fail_to_start(state, slot, now, _ACCESS_DENIED, denied)
         return
@@ -150,10 +152,10 @@ def pull_images(state: State, slot: int, now: int) -> None:
 @kernel
 def continue_after_pull(state: State, slot: int, now: int) -> None:
     """Start the containers of a task whose first images are pulled, unless IAM denies access to its logs."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     if t.pull_started >= 0:
         t.pull_stopped = now
-    denied = state.denials[t.strategy_item, host_class_index(state, slot), AFTER_PULL]
+    denied = state.sets.denials[t.strategy_item, host_class_index(state, slot), AFTER_PULL]
     if denied > 0:
         _fail_to_start(state, slot, now, _ACCESS_DENIED, denied)
     else:
@@ -163,7 +165,7 @@ def continue_after_pull(state: State, slot: int, now: int) -> None:
 @kernel
 def _fail_to_start(state: State, slot: int, at: int, reason: int, sentence: int) -> None:
     """Schedule that a task stops before RUNNING, with `sentence` as its reason."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.next_reason, t.sentence = reason, sentence
     schedule_entry(state, at, START_FAILS, slot, t.task_id)
 
@@ -171,8 +173,8 @@ def _fail_to_start(state: State, slot: int, at: int, reason: int, sentence: int)
 @kernel
 def start_containers(state: State, slot: int, now: int, delay: int) -> None:
     """Schedule when a task whose containers begin in `delay` ms reaches RUNNING, or fails to."""
-    t = state.tasks[slot]
-    s = state.sets[t.set]
+    t = state.tasks.rows[slot]
+    s = state.sets.rows[t.set]
     if s.first_container >= 0:
         plan_containers(state, slot, now + delay)
         return
@@ -190,7 +192,7 @@ def start_containers(state: State, slot: int, now: int, delay: int) -> None:
 @kernel
 def fail_start(state: State, slot: int, now: int) -> None:
     """Stop a task before RUNNING, for the reason recorded when the failure was scheduled."""
-    t = state.tasks[slot]
+    t = state.tasks.rows[slot]
     t.reason = t.next_reason
     if t.reason in (_EXITED, _OUT_OF_MEMORY):
         t.exit_code = t.next_exit_code

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from clustersim.control.load.traffic import Traffic
+from clustersim.control.scaling.metric_periods import MetricPeriods
 from clustersim.policy.load.exact_tables import DEREGISTERED, ENDED, REGISTERED, TargetChangeRow
 from clustersim.scenario.sections.scenario import Load, Series, Service, TaskDefinition
-from clustersim.simulation import Simulation
 from clustersim.vocabulary import TaskState
 from tests.harness import MINUTE, Block, FinishedRun, definition, resolved_load, run, service, world
 
@@ -296,17 +296,17 @@ def test_a_canary_gets_its_share_one_by_one(tmp_path: Path) -> None:
 def test_the_targets_are_the_ready_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every metric period the circles hold the ready and the hung tasks of the world, under any turbulence."""
     compared = []
-    right = Simulation._advance_load
+    right = MetricPeriods.advance_load
 
-    def wrapped(self: Simulation, now: int) -> None:
+    def wrapped(self: MetricPeriods, now: int) -> None:
         right(self, now)
-        sets, state = self.world.state.sets, self.traffic._exact._state
+        sets, state = self._world.state.sets.rows, self._traffic._exact._state
         assert state.pools["count"].sum() == (sets["ready"] + sets["hung"]).sum()
-        alive = self.world.state.tasks["state"][np.flatnonzero(state.target_of >= 0)]
+        alive = self._world.state.tasks.rows["state"][np.flatnonzero(state.target_of >= 0)]
         assert (alive >= TaskState.RUNNING).all()
         compared.append(int(state.pools["count"].sum()))
 
-    monkeypatch.setattr(Simulation, "_advance_load", wrapped)
+    monkeypatch.setattr(MetricPeriods, "advance_load", wrapped)
     turbulence = {
         "timeToFailure": {"distribution": "exponential", "mean": "15m"},
         "timeToHang": {"distribution": "exponential", "mean": "20m"},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from clustersim.control.events.scaling_activities import Origin
 from clustersim.control.scaling.cloudwatch_metrics import CloudWatchMetrics
 from clustersim.control.scaling.service_autoscaler import ServiceAutoscaler
 from clustersim.engine.compiled import Array
@@ -75,9 +77,9 @@ class Cluster:
         metrics = cast(CloudWatchMetrics, self.metrics)
         self.scaler = ServiceAutoscaler([web, other], metrics, self.apply_moves, KEY_OF, tick_ms)
 
-    def apply_moves(self, now_ms: int, moves: Array) -> None:
+    def apply_moves(self, now_ms: int, moves: Array, origins: Sequence[Origin]) -> None:
         for service, before, after, number, value in moves.tolist():
-            origin = self.scaler.origins[number]
+            origin = origins[number]
             assert origin.target == f"service/{('web', 'jobs')[service]}"
             self.desired[service] = after
             self.causes.append(origin.cause)

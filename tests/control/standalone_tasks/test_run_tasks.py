@@ -17,5 +17,7 @@ def test_no_two_copies_of_a_trace_share_their_random_numbers(tmp_path: Path) -> 
         "duration: 1h\nrunTasks: [{name: jobs, trace: jobs.csv, launchType: EC2}]\n"
     )
     (tmp_path / "out").mkdir()
-    arrivals = Simulation(read_scenario(tmp_path / "jobs.yaml"), tmp_path / "out").world.state.arrivals
+    arrivals = Simulation(
+        read_scenario(tmp_path / "jobs.yaml"), tmp_path / "out"
+    ).world.state.calendar.arrivals
     assert [(int(a["ordinal"]), int(a["copies"])) for a in arrivals] == [(0, 3), (3, 2), (5, 2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,21 +21,26 @@ from clustersim.world.state.counters import Counters
 from clustersim.world.state.tables import ArrivalRow
 
 
-class _State:
+class _Calendar(NamedTuple):
+    """The only field of `Calendar` that `load_next_block` uses."""
+
+    arrivals: Any
+
+
+class _State(NamedTuple):
     """The part of a world that `load_next_block` uses."""
 
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.arrivals = np.zeros(0, ArrivalRow.dtype)
+    counters: Counters
+    calendar: _Calendar
 
-    def _replace(self, arrivals: Any) -> _State:
-        self.arrivals = arrivals
-        return self
+
+def _new_state() -> _State:
+    return _State(Counters(), _Calendar(np.zeros(0, ArrivalRow.dtype)))
 
 
 @dataclass
 class _World:
-    state: _State = field(default_factory=_State)
+    state: _State = field(default_factory=_new_state)
 
 
 def _sources() -> list[ArrivalSource]:
@@ -62,7 +67,7 @@ def _all(world: Any) -> list[tuple[Any, ...]]:
     while True:
         given.load_next_block(world)
         assert world.state.counters.next_arrival == 0
-        rows += [tuple(row) for row in world.state.arrivals.tolist()]
+        rows += [tuple(row) for row in world.state.calendar.arrivals.tolist()]
         assert world.state.counters.arrivals_left == 19 - len(rows)
         if not world.state.counters.arrivals_left:
             return rows

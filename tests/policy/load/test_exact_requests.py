@@ -97,6 +97,7 @@ def outstanding(exact: ExactStream, slot: int) -> list[tuple[float, ...]]:
     return sorted(tuple(ring[(target["head"] + n) % ring.size].tolist())[:5] for n in range(target["count"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_request_equals_that_of_the_plain_twin(data: st.DataObject) -> None:
@@ -168,6 +169,7 @@ def test_weighted_random_chooses_evenly() -> None:
     assert len(set(shares(exact, 4))) > 1
 
 
+@pytest.mark.slow
 def test_slow_start_gives_a_linearly_growing_share() -> None:
     """A new target's share of the other's is x = age / 40 s, then 1.
 

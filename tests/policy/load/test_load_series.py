@@ -90,6 +90,7 @@ shapes = st.lists(st.tuples(st.integers(1, 900), st.integers(0, 20)), min_size=1
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(shapes)
 def test_amounts_equal_a_plain_sum_over_milliseconds(

@@ -47,6 +47,7 @@ def check_index(directory: np.ndarray, pool: np.ndarray) -> None:
     assert used + directory[buckets, 0] == pool.shape[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([MEMORY, CPU]), st.sampled_from([2, 40, 30_000]))
 def test_equals_a_sorted_list(seed: int, key_row: int, spread: int) -> None:

@@ -333,6 +333,7 @@ RULE = st.sampled_from(
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(SEEDS, st.lists(RULE, max_size=4).map(tuple))
 def test_scan_equals_the_plain_placer(seed: int, rules: Rules) -> None:
@@ -340,6 +341,7 @@ def test_scan_equals_the_plain_placer(seed: int, rules: Rules) -> None:
     run_history(seed, rules, indexed=False, key_row=MEMORY, steps=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(SEEDS, st.sampled_from([MEMORY, CPU]), st.booleans())
 def test_index_equals_scan(seed: int, key_row: int, zones_first: bool) -> None:

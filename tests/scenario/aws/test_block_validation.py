@@ -460,6 +460,7 @@ _CONTAINERS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(_FIELDS), _JSON | _CONTAINERS))
 def test_no_block_makes_it_crash(block: dict[str, Any]) -> None:

@@ -97,6 +97,7 @@ def test_every_scenario_and_import_is_one_tree(path: Path) -> None:
     assert columns(fast) == columns(slow)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(texts, pairs))
 @example("a: \tb")

@@ -381,6 +381,7 @@ def test_providers_of_a_written_scenario_are_those_of_the_option(tmp_path: Path)
     assert scenario.groups[0].instance_types == (NODE["name"],)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(12))
 def test_an_option_makes_a_sound_scenario_or_says_why_not(number: int, tmp_path: Path) -> None:
     """For all random scenarios the reader accepts the result of an option."""

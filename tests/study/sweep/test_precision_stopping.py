@@ -81,7 +81,7 @@ def test_targets_that_cannot_be_reached_end() -> None:
 def test_a_sweep_adds_replications_until_the_interval_is_narrow(tmp_path: Path) -> None:
     """And takes the same course when it is interrupted, and resumed with the same width."""
     asked: dict[str, Any] = {
-        "vary": {COUNT: [2], RATE: [20, 60]},
+        "vary": {COUNT: [2], RATE: [20, 100]},
         "until_width": {"tasks_created": "25%"},
         "jobs": 1,
     }

@@ -70,7 +70,7 @@ WORLDS = {"crowded": crowded, "pulling": pulling}
 def task(cluster: World) -> Any:
     """A task that runs on an instance."""
     slots = cluster.live_tasks()
-    return cluster.state.tasks[int(slots[cluster.state.tasks["instance_slot"][slots] >= 0][0])]
+    return cluster.state.tasks.rows[int(slots[cluster.state.tasks.rows["instance_slot"][slots] >= 0][0])]
 
 
 def host(cluster: World) -> int:
@@ -78,32 +78,32 @@ def host(cluster: World) -> int:
 
 
 def class_of(cluster: World) -> Any:
-    return cluster.state.classes[int(cluster.state.instances[host(cluster)]["instance_class"])]
+    return cluster.state.capacity.classes[int(cluster.state.instances.rows[host(cluster)]["instance_class"])]
 
 
 def waiting(cluster: World) -> Any:
     """The task that waits to be placed."""
-    return cluster.state.tasks[
-        int(cluster.live_tasks()[cluster.state.tasks["waiting"][cluster.live_tasks()] == 1][0])
+    return cluster.state.tasks.rows[
+        int(cluster.live_tasks()[cluster.state.tasks.rows["waiting"][cluster.live_tasks()] == 1][0])
     ]
 
 
 ROWS: dict[str, Callable[[World], Any]] = {
     "task": task,
     "waiting task": waiting,
-    "last task": lambda cluster: cluster.state.tasks[int(cluster.live_tasks()[-1])],
-    "set": lambda cluster: cluster.state.sets[WEB],
-    "service": lambda cluster: cluster.state.services[0],
-    "strategy_item": lambda cluster: cluster.state.strategy_items[int(task(cluster)["strategy_item"])],
-    "resource_shape": lambda cluster: cluster.state.shapes[int(task(cluster)["resource_shape"])],
-    "waiting shape": lambda cluster: cluster.state.shapes[int(waiting(cluster)["resource_shape"])],
-    "host": lambda cluster: cluster.state.instances[host(cluster)],
+    "last task": lambda cluster: cluster.state.tasks.rows[int(cluster.live_tasks()[-1])],
+    "set": lambda cluster: cluster.state.sets.rows[WEB],
+    "service": lambda cluster: cluster.state.services.rows[0],
+    "strategy_item": lambda cluster: cluster.state.sets.strategy_items[int(task(cluster)["strategy_item"])],
+    "resource_shape": lambda cluster: cluster.state.sets.shapes[int(task(cluster)["resource_shape"])],
+    "waiting shape": lambda cluster: cluster.state.sets.shapes[int(waiting(cluster)["resource_shape"])],
+    "host": lambda cluster: cluster.state.instances.rows[host(cluster)],
     "class": class_of,
-    "agent": lambda cluster: cluster.state.agents[
-        int(cluster.state.instances[host(cluster)]["instance_class"])
+    "agent": lambda cluster: cluster.state.images.agents[
+        int(cluster.state.instances.rows[host(cluster)]["instance_class"])
     ],
-    "provider": lambda cluster: cluster.state.providers[0],
-    "bucket": lambda cluster: cluster.state.buckets[0],
+    "provider": lambda cluster: cluster.state.capacity.providers[0],
+    "bucket": lambda cluster: cluster.state.capacity.fargate_quotas[0],
 }
 
 
@@ -138,7 +138,7 @@ def cached_image(column: str, position: int | None, value: int, by: bool = False
     """Write into, or add to, the image cache of the first instance."""
 
     def corrupt(cluster: World) -> None:
-        array = getattr(cluster.state.image_cache, column)
+        array = getattr(cluster.state.images.cache, column)
         at = host(cluster) if position is None else (host(cluster), position)
         array[at] = array[at] + value if by else value
 
@@ -147,18 +147,18 @@ def cached_image(column: str, position: int | None, value: int, by: bool = False
 
 def window(began: int, used: int) -> Corruption:
     def corrupt(cluster: World) -> None:
-        cluster.state.windows[0, 0] = began, used
+        cluster.state.images.windows[0, 0] = began, used
 
     return corrupt
 
 
 def _free(resource: int, cluster: World) -> None:
-    cluster.state.hosts.free[resource, host(cluster)] += 1
+    cluster.state.instances.hosts.free[resource, host(cluster)] += 1
 
 
 def _overcommit(resource: int, column: str, cluster: World) -> None:
     class_of(cluster)[column] -= FAR
-    cluster.state.hosts.free[resource, host(cluster)] -= FAR
+    cluster.state.instances.hosts.free[resource, host(cluster)] -= FAR
 
 
 def _swap_instants(name: str, cluster: World) -> None:
@@ -171,11 +171,11 @@ def _swap_instants(name: str, cluster: World) -> None:
 
 
 def _take_a_live_slot(cluster: World) -> None:
-    cluster.state.free_tasks[0] = cluster.live_tasks()[0]
+    cluster.state.tasks.free[0] = cluster.live_tasks()[0]
 
 
 def _share_an_id(cluster: World) -> None:
-    cluster.state.tasks["task_id"][cluster.live_tasks()[:2]] = 7
+    cluster.state.tasks.rows["task_id"][cluster.live_tasks()[:2]] = 7
 
 
 def _place_a_waiting_task(cluster: World) -> None:
@@ -187,11 +187,11 @@ def _assign_a_running_task(cluster: World) -> None:
 
 
 def _take_a_port(cluster: World) -> None:
-    cluster.state.hosts.ports[host(cluster), 0] = 1
+    cluster.state.instances.hosts.ports[host(cluster), 0] = 1
 
 
 def _open_a_draining_host(cluster: World) -> None:
-    cluster.state.hosts.instance_class[cluster.live_instances()[1]] = 0
+    cluster.state.instances.hosts.instance_class[cluster.live_instances()[1]] = 0
 
 
 def _move_to_another_zone(cluster: World) -> None:
@@ -199,24 +199,24 @@ def _move_to_another_zone(cluster: World) -> None:
 
 
 def _swap_the_subnets(cluster: World) -> None:
-    cluster.state.subnet_zones[:] = cluster.state.subnet_zones[::-1].copy()
+    cluster.state.capacity.subnet_zones[:] = cluster.state.capacity.subnet_zones[::-1].copy()
 
 
 def _close_the_subnets(cluster: World) -> None:
-    cluster.state.item_subnets[:] = 0
+    cluster.state.placement.item_subnets[:] = 0
 
 
 def _take_too_many_addresses(cluster: World) -> None:
     class_of(cluster)["addresses"] += HUGE
-    cluster.state.free_addresses[cluster.state.instances[host(cluster)]["subnet"]] -= HUGE
+    cluster.state.capacity.free_addresses[cluster.state.instances.rows[host(cluster)]["subnet"]] -= HUGE
 
 
 def _count_an_address_twice(cluster: World) -> None:
-    cluster.state.free_addresses[1] -= 1
+    cluster.state.capacity.free_addresses[1] -= 1
 
 
 def _run_without_an_image(cluster: World) -> None:
-    cluster.state.pulled_versions[cluster.live_tasks()[0]] = NEVER
+    cluster.state.tasks.pulled_versions[cluster.live_tasks()[0]] = NEVER
 
 
 RESOURCES = {CPU: "cpu", MEMORY: "memory", GPU: "gpus", ENI: "enis", HOST_PORTS: "host_ports"}
@@ -357,10 +357,13 @@ def test_each_check_starts_from_zero(name: str, tmp_path: Path) -> None:
     checker = InvariantChecker(cluster)
     for _ in range(3):
         checker.check()
-    cluster.make_room(tasks=3 * cluster.state.tasks.size, instances=2 * cluster.state.instances.size)
+    cluster.make_room(
+        tasks=3 * cluster.state.tasks.rows.size, instances=2 * cluster.state.instances.rows.size
+    )
     checker.check()
 
 
+@pytest.mark.compiled
 def test_only_a_checked_run_loads_the_program_of_checks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,12 +27,12 @@ def test_an_instance_offers_room_from_its_registration(tmp_path: Path) -> None:
     cluster.make_room(64, 1)
     slot = launch_instance(cluster.core, 0, 0, 0, 90 * SECOND)
     settle(cluster, 89 * SECOND)
-    assert cluster.state.instances[slot]["state"] == InstanceState.REGISTERING
+    assert cluster.state.instances.rows[slot]["state"] == InstanceState.REGISTERING
     check_invariants(cluster)
     settle(cluster, 90 * SECOND)
     check_invariants(cluster)
-    assert cluster.state.instances[slot]["state"] == InstanceState.ACTIVE
-    assert cluster.state.tasks[waiting]["placed"] == 90 * SECOND
+    assert cluster.state.instances.rows[slot]["state"] == InstanceState.ACTIVE
+    assert cluster.state.tasks.rows[waiting]["placed"] == 90 * SECOND
 
 
 def test_a_draining_instance_keeps_its_tasks_and_gets_no_new_ones(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_a_draining_instance_keeps_its_tasks_and_gets_no_new_ones(tmp_path: Path
     host = cluster.live_instances()[0]
     drain_instance(cluster.core, host, SECOND)
     check_invariants(cluster)
-    assert cluster.state.tasks["leaving"][[*web, alone]].tolist() == [1, 1, 0]
-    assert cluster.state.tasks["state"][[*web, alone]].tolist() == [TaskState.RUNNING] * 3
-    assert cluster.state.tasks[run_task(cluster, SECOND)]["state"] == TaskState.PROVISIONING
+    assert cluster.state.tasks.rows["leaving"][[*web, alone]].tolist() == [1, 1, 0]
+    assert cluster.state.tasks.rows["state"][[*web, alone]].tolist() == [TaskState.RUNNING] * 3
+    assert cluster.state.tasks.rows[run_task(cluster, SECOND)]["state"] == TaskState.PROVISIONING
 
 
 def test_an_activated_instance_takes_queued_tasks(tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ def test_an_activated_instance_takes_queued_tasks(tmp_path: Path) -> None:
     activate_instance(cluster.core, host, MINUTE)
     settle(cluster, MINUTE)
     check_invariants(cluster)
-    assert cluster.state.tasks["leaving"][web].tolist() == [0, 0]
-    assert cluster.state.tasks[waiting]["placed"] == MINUTE
-    assert cluster.state.instances[host]["draining"] == -1
+    assert cluster.state.tasks.rows["leaving"][web].tolist() == [0, 0]
+    assert cluster.state.tasks.rows[waiting]["placed"] == MINUTE
+    assert cluster.state.instances.rows[host]["draining"] == -1
 
 
 def test_pending_service_tasks_of_a_draining_instance_stop_at_once(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_pending_service_tasks_of_a_draining_instance_stop_at_once(tmp_path: Pat
     start_service(cluster, 3)
     drain_instance(cluster.core, cluster.live_instances()[0], SECOND)
     check_invariants(cluster)
-    finished = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
+    finished = cluster.state.outputs.finished_tasks[: cluster.state.counters.finished_tasks]
     assert finished["stopped"].tolist() == [SECOND] * 3
-    assert cluster.state.services[0]["pending"] == 0
+    assert cluster.state.services.rows[0]["pending"] == 0
 
 
 def test_tasks_end_with_their_instance(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_tasks_end_with_their_instance(tmp_path: Path) -> None:
     end_instance(cluster.core, cluster.live_instances()[0], MINUTE, FAILED)
     settle(cluster, MINUTE)
     check_invariants(cluster)
-    finished = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
+    finished = cluster.state.outputs.finished_tasks[: cluster.state.counters.finished_tasks]
     assert finished["stop_code"].tolist() == [StopCode.TerminationNotice] * 3
     assert finished["stopped"].tolist() == finished["stopping"].tolist() == [MINUTE] * 3
     assert cluster.state.counters.terminated_instances == 1
@@ -101,8 +101,8 @@ def test_when_all_instances_are_terminated_all_counts_are_zero(tmp_path: Path) -
         end_instance(cluster.core, slot, MINUTE, FAILED)
     settle(cluster, MINUTE)
     check_invariants(cluster)
-    row = cluster.state.providers[0]
+    row = cluster.state.capacity.providers[0]
     names = ("instances", "registered", "registered_cpu", "registered_memory", "cpu", "memory", "running")
     assert [int(row[name]) for name in names] == [0] * 7
     assert abs(row["usd_per_hour"]) < 1e-12
-    assert not np.any(cluster.state.zone_counts)
+    assert not np.any(cluster.state.placement.zone_counts)

@@ -30,7 +30,7 @@ def _two_sizes(directory: Path, **cluster: object) -> World:
 
 
 def _states(cluster: World, *slots: int) -> list[int]:
-    return [int(cluster.state.tasks[slot]["state"]) for slot in slots]
+    return [int(cluster.state.tasks.rows[slot]["state"]) for slot in slots]
 
 
 def test_equal_tasks_are_placed_in_order_of_arrival(tmp_path: Path) -> None:
@@ -40,11 +40,11 @@ def test_equal_tasks_are_placed_in_order_of_arrival(tmp_path: Path) -> None:
     waiting = [run_task(cluster, now) for now in (1, 2, 3)]
     assert _states(cluster, *held) == [TaskState.RUNNING] * 8
     assert _states(cluster, *waiting) == [TaskState.PROVISIONING] * 3
-    cluster.state.tasks[held[0]]["duration"] = 0
+    cluster.state.tasks.rows[held[0]]["duration"] = 0
     settle(cluster, MINUTE)
     check_invariants(cluster)
     assert _states(cluster, *waiting) == [TaskState.RUNNING] * 3
-    assert cluster.state.tasks["placed"][waiting].tolist() == [MINUTE] * 3
+    assert cluster.state.tasks.rows["placed"][waiting].tolist() == [MINUTE] * 3
 
 
 def test_a_small_task_overtakes_a_big_one_that_does_not_fit(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_small_task_overtakes_a_big_one_that_does_not_fit(tmp_path: Path) -> N
     assert _states(cluster, *small) == [TaskState.RUNNING, TaskState.RUNNING, TaskState.PROVISIONING]
     settle(cluster, 10 * SECOND)
     check_invariants(cluster)
-    assert cluster.state.tasks[second]["placed"] == 10 * SECOND
+    assert cluster.state.tasks.rows[second]["placed"] == 10 * SECOND
     assert _states(cluster, small[2]) == [TaskState.PROVISIONING]
     settle(cluster, 21 * SECOND)
     check_invariants(cluster)
@@ -69,7 +69,7 @@ def test_the_wait_reason_is_what_is_short(tmp_path: Path) -> None:
     cluster = _two_sizes(tmp_path)
     run_task(cluster, 0, NEVER, BIG)
     slot = run_task(cluster, 0, NEVER, BIG)
-    assert cluster.state.tasks[slot]["wait_reason"] == WaitReason.RESOURCE_MEMORY
+    assert cluster.state.tasks.rows[slot]["wait_reason"] == WaitReason.RESOURCE_MEMORY
 
 
 def test_beyond_the_limit_of_waiting_tasks_one_is_refused(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_beyond_the_limit_of_waiting_tasks_one_is_refused(tmp_path: Path) -> Non
         run_task(cluster, 0, NEVER, BIG)
     assert cluster.state.counters.waiting_tasks == 2
     assert run_task(cluster, 0, NEVER, BIG) == NEVER
-    (task,) = cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
+    (task,) = cluster.state.outputs.finished_tasks[: cluster.state.counters.finished_tasks]
     assert (task["wait_reason"], task["stop_code"], task["placed"]) == (
         WaitReason.PROVISIONING_LIMIT,
         StopCode.TaskFailedToStart,
@@ -98,7 +98,7 @@ def test_after_the_timeout_a_waiting_task_stops(tmp_path: Path) -> None:
     settle(cluster, 5 * MINUTE + 7)
     check_invariants(cluster)
     assert cluster.state.counters.waiting_tasks == 0
-    assert cluster.state.finished_tasks[0]["stopped"] == 5 * MINUTE + 7
+    assert cluster.state.outputs.finished_tasks[0]["stopped"] == 5 * MINUTE + 7
     assert _states(cluster, placed) == [TaskState.RUNNING]
 
 
@@ -109,7 +109,7 @@ def test_a_launch_type_does_not_wait(tmp_path: Path) -> None:
     )
     assert [run_task(cluster, 0, NEVER, JOB) >= 0 for _ in range(10)] == [True] * 8 + [False] * 2
     assert cluster.state.counters.waiting_tasks == 0
-    assert cluster.state.placement_failures[WaitReason.RESOURCE_CPU] == 2
+    assert cluster.state.placement.failures[WaitReason.RESOURCE_CPU] == 2
 
 
 DISTINCT = {"placementConstraints": [{"type": "distinctInstance"}]}
@@ -118,7 +118,7 @@ BY_SCHEDULER = int(StopCode.ServiceSchedulerInitiated), int(StoppedReason.SCALIN
 
 
 def _hosts(cluster: World, slots: Array) -> list[int]:
-    return [int(host) for host in cluster.state.tasks["instance_slot"][slots]]
+    return [int(host) for host in cluster.state.tasks.rows["instance_slot"][slots]]
 
 
 @pytest.mark.parametrize("strategy", [SPREAD, {}], ids=["spread", "default"])

@@ -23,13 +23,13 @@ def cluster(tmp_path: Path) -> World:
     made = small_world(tmp_path)
     for n in range(TASKS):
         row = (WEB, JOB)[n % 2]
-        create_task(made.core, row, int(made.state.sets[row]["first_item"]), made.first_shape[row], n, 0)
+        create_task(made.core, row, int(made.state.sets.rows[row]["first_item"]), made.first_shape[row], n, 0)
     return made
 
 
 def _line(cluster: World, shape: int) -> list[int]:
     """Return the slots in a queue from head to tail; both directions are compared."""
-    tasks, q = cluster.state.tasks, cluster.state.shapes[shape]
+    tasks, q = cluster.state.tasks.rows, cluster.state.sets.shapes[shape]
     forth, slot = [], int(q["head"])
     while slot >= 0:
         forth.append(slot)
@@ -51,7 +51,7 @@ def test_a_task_may_leave_its_queue_at_any_position(cluster: World, toggles: lis
     twin: dict[int, list[int]] = {cluster.first_shape[row]: [] for row in (WEB, JOB)}
     for n in toggles:
         slot = int(slots[n])
-        line = twin[int(cluster.state.tasks[slot]["resource_shape"])]
+        line = twin[int(cluster.state.tasks.rows[slot]["resource_shape"])]
         if slot in line:
             leave_queue(cluster.core, slot)
             line.remove(slot)
@@ -61,10 +61,10 @@ def test_a_task_may_leave_its_queue_at_any_position(cluster: World, toggles: lis
     counters = cluster.state.counters
     assert {shape: _line(cluster, shape) for shape in twin} == twin
     assert counters.waiting_tasks == sum(len(line) for line in twin.values())
-    listed = set(cluster.state.waiting_shapes[: counters.waiting_shapes].tolist())
+    listed = set(cluster.state.placement.waiting_shapes[: counters.waiting_shapes].tolist())
     assert listed == {shape for shape, line in twin.items() if line}
     for line in twin.values():
         for slot in line:
             leave_queue(cluster.core, slot)
     assert counters.waiting_tasks == counters.waiting_shapes == 0
-    assert all(cluster.state.shapes[shape]["position"] == NEVER for shape in twin)
+    assert all(cluster.state.sets.shapes[shape]["position"] == NEVER for shape in twin)

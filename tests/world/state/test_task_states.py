@@ -19,7 +19,7 @@ BY_SCHEDULER = (int(StopCode.ServiceSchedulerInitiated), int(StoppedReason.SCALI
 
 
 def _finished(cluster: World) -> np.ndarray:
-    return cluster.state.finished_tasks[: cluster.state.counters.finished_tasks]
+    return cluster.state.outputs.finished_tasks[: cluster.state.counters.finished_tasks]
 
 
 def _stop(cluster: World, slots: np.ndarray, now: int) -> None:
@@ -33,10 +33,10 @@ def test_only_legal_transitions_are_accepted(tmp_path: Path) -> None:
     slot = start_service(cluster, 1)[0]
     for before in TaskState:
         for after in TaskState:
-            cluster.state.tasks[slot]["state"] = before
+            cluster.state.tasks.rows[slot]["state"] = before
             if LEGAL[before, after]:
                 move_task(cluster.core, slot, int(after), 0)
-                assert cluster.state.tasks[slot]["state"] == after
+                assert cluster.state.tasks.rows[slot]["state"] == after
             else:
                 with pytest.raises(RuntimeError, match="illegal state transition"):
                     move_task(cluster.core, slot, int(after), 0)
@@ -52,11 +52,11 @@ def test_the_instants_of_a_lifecycle(tmp_path: Path) -> None:
     """5 s to start, healthy 40 s after RUNNING, SIGTERM at 100 s, gone a second later with exit code 143."""
     cluster = small_world(tmp_path, services=[service("web", 0, behavior={"startupTime": "5s"})])
     slot = start_service(cluster, 1)[0]
-    assert cluster.state.tasks[slot]["state"] == TaskState.PENDING
+    assert cluster.state.tasks.rows[slot]["state"] == TaskState.PENDING
     settle(cluster, 99 * SECOND)
     check_invariants(cluster)
     _stop(cluster, np.array([slot]), 100 * SECOND)
-    assert cluster.state.tasks[slot]["state"] == TaskState.STOPPING
+    assert cluster.state.tasks.rows[slot]["state"] == TaskState.STOPPING
     settle(cluster, 200 * SECOND)
     check_invariants(cluster)
     (task,) = _finished(cluster)
@@ -97,10 +97,10 @@ def test_behind_a_load_balancer_the_target_is_deregistered_first(tmp_path: Path)
     )
     slots = start_service(cluster, 1)
     _stop(cluster, slots, 0)
-    assert cluster.state.tasks[slots[0]]["state"] == TaskState.DEACTIVATING
-    assert cluster.state.services[0]["running"] == 0
+    assert cluster.state.tasks.rows[slots[0]]["state"] == TaskState.DEACTIVATING
+    assert cluster.state.services.rows[0]["running"] == 0
     settle(cluster, 20 * SECOND)
-    assert cluster.state.tasks[slots[0]]["state"] == TaskState.STOPPING
+    assert cluster.state.tasks.rows[slots[0]]["state"] == TaskState.STOPPING
     settle(cluster, MINUTE)
     assert _finished(cluster)["stopped"].tolist() == [21 * SECOND]
 
@@ -136,4 +136,4 @@ def test_a_reused_slot_is_another_task(tmp_path: Path) -> None:
 def next_free_slot(cluster: World) -> int:
     """Return the slot that the next task will get."""
 
-    return int(cluster.state.free_tasks[cluster.state.counters.free_tasks - 1])
+    return int(cluster.state.tasks.free[cluster.state.counters.free_tasks - 1])

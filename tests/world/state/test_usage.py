@@ -25,7 +25,7 @@ def test_an_area_is_the_sum_of_counts_times_time(
 ) -> None:
     """A step is (ms that pass, count and threshold from then on)."""
     cluster = small_world(tmp_path_factory.mktemp("area"))
-    row = cluster.state.services[0]
+    row = cluster.state.services.rows[0]
     now = area = available = 0
     row["threshold"] = 0
     for passed, count, threshold in steps:
@@ -46,10 +46,10 @@ def test_an_instance_is_billed_by_the_begun_second_and_a_minute_at_least(
     slot = cluster.live_instances()[0]
     cluster.make_room(64, 1)
     end_instance(cluster.core, slot, life_ms, 2)
-    assert cluster.state.terminated_instances[0]["cost"] == pytest.approx(
+    assert cluster.state.outputs.terminated_instances[0]["cost"] == pytest.approx(
         billed_seconds(0, life_ms) / 3_600 * HOURLY, rel=1e-12
     )
-    assert cluster.state.class_ms.sum() == billed_seconds(0, life_ms) * SECOND
+    assert cluster.state.outputs.class_ms.sum() == billed_seconds(0, life_ms) * SECOND
 
 
 def test_a_task_pays_its_share_by_reservation(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_task_pays_its_share_by_reservation(tmp_path: Path) -> None:
     cluster = small_world(tmp_path, nodes=1)
     run_task(cluster, duration=30 * MINUTE)
     settle(cluster, HOUR)
-    assert cluster.state.finished_tasks[0]["cost"] == pytest.approx(HOURLY / 8 / 2)
+    assert cluster.state.outputs.finished_tasks[0]["cost"] == pytest.approx(HOURLY / 8 / 2)
 
 
 def test_accruing_in_steps_is_accruing_at_once(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_accruing_in_steps_is_accruing_at_once(tmp_path: Path) -> None:
         run_task(cluster)
         for now in (*stops, HOUR):
             accrue_all_costs(cluster.core, now, cluster.live_tasks(), cluster.live_instances())
-        sums.append((int(cluster.state.class_ms.sum()), int(cluster.state.weight_ms.sum())))
+        sums.append((int(cluster.state.outputs.class_ms.sum()), int(cluster.state.outputs.weight_ms.sum())))
     assert sums[0] == sums[1] == (HOUR, HOUR * (9 * 512 + 1_024))
 
 
@@ -76,18 +76,18 @@ def test_time_outside_the_window_costs_nothing(tmp_path: Path) -> None:
     """Contract, section 4: nothing outside `start` to the end is in the bill."""
     cluster = small_world(tmp_path, nodes=1, warmUp="10m", duration="20m")
     accrue_all_costs(cluster.core, 5 * MINUTE, cluster.live_tasks(), cluster.live_instances())
-    assert cluster.state.class_ms.sum() == 0
+    assert cluster.state.outputs.class_ms.sum() == 0
     accrue_all_costs(cluster.core, 15 * MINUTE, cluster.live_tasks(), cluster.live_instances())
-    assert cluster.state.class_ms.sum() == 5 * MINUTE
+    assert cluster.state.outputs.class_ms.sum() == 5 * MINUTE
     accrue_all_costs(cluster.core, 40 * MINUTE, cluster.live_tasks(), cluster.live_instances())
-    assert cluster.state.class_ms.sum() == 20 * MINUTE
+    assert cluster.state.outputs.class_ms.sum() == 20 * MINUTE
 
 
 def test_reservation_areas_of_a_large_fleet_do_not_overflow(tmp_path: Path) -> None:
     """1,000 instances of 1.5 TiB for 90 days: 1,572,864,000 MiB x 7,776,000,000 ms is 1.22e19, beyond 2^63."""
     cluster = small_world(tmp_path, nodes=1)
     memory, days = 1_000 * 1_572_864, 90 * 24 * HOUR
-    provider = cluster.state.providers[0]
+    provider = cluster.state.capacity.providers[0]
     for column in ("memory", "registered_memory"):
         provider[column] = memory
     integrate_all(cluster.core, days, np.zeros(0, np.int64))

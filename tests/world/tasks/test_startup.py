@@ -393,6 +393,7 @@ def test_a_missing_image_throttles_a_service_and_trips_the_breaker(tmp_path: Pat
 # --- disk and clean-up -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "took"),
     [
@@ -414,6 +415,7 @@ def test_the_agent_removes_images_unused_for_long(config: Block, took: int | Non
     assert took is None or last["pull_stopped_at"] - last["pull_started_at"] == took
 
 
+@pytest.mark.slow
 def test_a_layer_stays_for_another_image_that_is_used(tmp_path: Path) -> None:
     """The app is gone at 4 h; its base stays for the worker that still runs."""
     ran = run(
