@@ -26,7 +26,7 @@ from clustersim.policy.load.exact_tables import RequestTables
 @inlined
 def _pace(server: Any, target: Any) -> float:
     """Return the CPU time per second of each request on the CPU of a target."""
-    return min(1.0, server.vcpu / target.sharing)
+    return float(min(1.0, server.vcpu / target.sharing))
 
 
 @inlined

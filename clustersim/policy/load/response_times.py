@@ -101,6 +101,6 @@ def share_within(histogram: np.ndarray, seconds: float) -> float:
     for bucket in range(last):
         below += histogram[bucket]
     if last == 0 or last == BUCKETS - 1:
-        return (below + histogram[last]) / total
+        return float((below + histogram[last]) / total)
     part = math.log(seconds / EDGES_S[last - 1]) / math.log(EDGES_S[last] / EDGES_S[last - 1])
-    return (below + histogram[last] * part) / total
+    return float((below + histogram[last] * part) / total)

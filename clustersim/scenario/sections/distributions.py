@@ -213,7 +213,7 @@ def distribution_quantile(row: Distribution, share: float) -> float:
     if row.code == DISTRIBUTION_CODES["normal"]:
         return max(row.a + row.b * NormalDist().inv_cdf(share), 0.0)
     if row.code == DISTRIBUTION_CODES["weibull"]:
-        return row.a * (-math.log1p(-share)) ** (1.0 / row.b)
+        return float(row.a * (-math.log1p(-share)) ** (1.0 / row.b))
     if row.code == DISTRIBUTION_CODES["empirical"]:
         return row.values[min(int(share * len(row.values)), len(row.values) - 1)]
     return row.a
