@@ -213,7 +213,13 @@ SERVICE_SERIES = TableSchema(
         _real("response_time_p90_s", "s", "90th percentile of the response time", null=True),
         _real("response_time_p99_s", "s", "99th percentile of the response time", null=True),
         _real("queue_depth", "messages", "visible messages of the service's queue", null=True),
-        _real("oldest_message_age_s", "s", "age of the oldest message of the queue", null=True),
+        _real(
+            "oldest_message_age_s",
+            "s",
+            "age of the oldest message of the queue that is not deleted",
+            null=True,
+        ),
+        _real("messages_in_flight", "messages", "messages received and not deleted", null=True),
     ),
 )
 

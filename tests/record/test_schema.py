@@ -29,7 +29,7 @@ CONTRACT = {
         memory_reservation_mean cost_usd""",
     "service_series": """time service desired_count running_count pending_count healthy_count cpu_utilization
         memory_utilization request_count request_count_per_target failed_request_count response_time_p50_s
-        response_time_p90_s response_time_p99_s queue_depth oldest_message_age_s""",
+        response_time_p90_s response_time_p99_s queue_depth oldest_message_age_s messages_in_flight""",
     "capacity_provider_series": """time capacity_provider desired_instances running_instances
         registered_instances provisioning_tasks running_tasks capacity_provider_reservation cpu_reservation
         memory_reservation cost_usd_per_hour""",

@@ -457,6 +457,7 @@ class _Drawing:
         elif kind == "queue":
             keys["load"] = {"messagesPerSecond": series, "processingTime": f"{rng.randint(1, 4)}s"}
             keys["load"]["concurrencyPerTask"] = rng.randint(1, 4)
+            keys["load"]["visibilityTimeout"] = rng.choice(("0s", "30s", "10m"))
         if not scales:
             return keys
         scaling: Block = {

@@ -29,6 +29,7 @@ from clustersim.vocabulary import NEVER
 StreamKeyOf = Callable[[str], np.uint64]
 """The random key of a stream by its name."""
 Records = npt.NDArray[np.void]
+Int64s = npt.NDArray[np.int64]
 
 _MS_PER_SECOND = 1_000.0
 _FIRST_RING = 32
@@ -264,7 +265,7 @@ def _extended(array: Records, size: int) -> Records:
     return longer
 
 
-def _doubled(rings: Records, heads: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> Records:
+def _doubled(rings: Records, heads: Int64s, counts: Int64s) -> Records:
     """Return ring buffers of twice the size, with the content of each at its beginning."""
     rows, size = rings.shape
     longer = np.zeros((rows, 2 * size), rings.dtype)

@@ -26,6 +26,7 @@ from clustersim.policy.load.response_curves import CURVE_SIZE, LEVELS, ROUND_ROB
 from clustersim.policy.load.response_times import BUCKETS
 from clustersim.policy.tasks.iam_evaluation import evaluate_calls
 from clustersim.scenario.catalog.response_times import read_response_times
+from clustersim.scenario.sections.behavior import Behavior, Lifecycle
 from clustersim.scenario.sections.distributions import (
     distribution_cv2,
     distribution_mean,
@@ -46,6 +47,7 @@ Int64s = npt.NDArray[np.int64]
 
 _MS_PER_SECOND = 1_000.0
 _EXPONENTIAL = Distribution(code=EXPONENTIAL, a=1.0)
+_STOP_TIMEOUT_S = 30.0  # SIGTERM to SIGKILL, ECS's default
 _NO_TABLE = np.zeros((1, CURVE_SIZE))
 _NO_SEED = partial(stream_key, 0, 0)
 
@@ -207,6 +209,7 @@ class Traffic:
         row["memory_per_request_mib"] = per_request
         uses_memory = bool(row["memory_base_mib"] > 0 or per_request > 0)
         self._any_memory_limit = self._any_memory_limit or (uses_memory and bool(row["memory_limit_mib"] > 0))
+        row["stop_s"] = _mean_stop_s(behavior)
         row["processing_s"] = load.processing_time_ms / _MS_PER_SECOND
         row["concurrency"] = max(load.concurrency_per_task, 1)
 
@@ -352,6 +355,12 @@ class Traffic:
         return fluid_sampling.run_quantile(self._kernel, flow, share) if exact is None else exact
 
 
+def _mean_stop_s(behavior: Behavior | None) -> float:
+    """Return the mean time (s) in which a task that is stopped may finish its messages; None never exits by itself."""
+    stop_time = Lifecycle().stop_time if behavior is None else behavior.stop_time
+    return _STOP_TIMEOUT_S if stop_time is None else distribution_mean(stop_time) / _MS_PER_SECOND
+
+
 def _fill_flow(row: Any, service: int, load: Load) -> None:
     """Fill in the constant fields of a flow."""
     row["service"], row["first"] = service, NEVER
@@ -360,4 +369,5 @@ def _fill_flow(row: Any, service: int, load: Load) -> None:
         row["kind"] = fluid_tables.EXACT
     row["timeout_s"] = load.timeout_ms / _MS_PER_SECOND
     row["burstiness"] = load.burstiness
+    row["visibility_s"] = load.visibility_timeout_ms / _MS_PER_SECOND
     row["cpu_utilization"] = row["memory_utilization"] = row["per_target"] = np.nan

@@ -23,17 +23,15 @@ Requests (all that a backend has not served are its backlog)
   memory          a base of each running task, and more for each request in it; a task that answers is killed when it
                   exceeds its limit (`control.load.oom_kills`), so no more than that counts
   denied          a share of the answered requests fails if the task role does not allow a call
-Messages (of one queue, which all backends consume; they fail only if a call is denied)
+Messages (of one queue, which all backends consume; they fail only if a call is denied; `policy.load.message_queue`)
   capacity        ready task-seconds x concurrency / processing time, or the limit by CPU if that is less
-  CPU             served x CPU time if a CPU time is given, else the busy share of the workers
-  oldest message  exact: a second reader of the demand follows the served messages
+  CPU             work done x CPU time if a CPU time is given, else the busy share of the workers
 
 Conservation: arrivals = served + failed + change of backlog, in every period.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -41,7 +39,7 @@ import numpy as np
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.engine.records import Array
 from clustersim.policy.load.fluid_tables import EXACT, MESSAGES, REQUESTS, LoadTables
-from clustersim.policy.load.load_series import advance_by, advance_to
+from clustersim.policy.load.message_queue import add_workers, assign_messages, serve_messages
 from clustersim.policy.load.random_queues import settle_queue
 from clustersim.policy.load.response_curves import build_curve, response_quantiles
 from clustersim.policy.load.response_times import add_quantiles
@@ -177,12 +175,13 @@ def _add_usage(
     sums: Any, kind: int, row: Any, running_s: float, ready_s: float, period_s: float, mean_backlog: float
 ) -> None:
     """Add what a backend used and reserved in the period to the sums of its flow, which is of `kind`."""
-    busy = row.served * row.cpu_time_s
+    done = row.worked if kind == MESSAGES else row.served
+    busy = done * row.cpu_time_s
     reserved = running_s * row.vcpu
     if kind == MESSAGES and row.cpu_time_s <= 0.0:
-        busy = row.served * row.processing_s
+        busy = done * row.processing_s
         reserved = running_s * row.concurrency
-    in_system = row.served * row.service_s / period_s
+    in_system = done * row.service_s / period_s
     if kind == EXACT:
         busy, in_system = row.busy_s, row.in_system_s / period_s
         sums.in_system += row.response_s / period_s
@@ -228,31 +227,6 @@ def _serve_requests(
 
 
 @kernel
-def _serve_messages(load: LoadTables, index: int, to_ms: float) -> None:
-    """Serve one period of a flow's messages, oldest first, and compute the age of the oldest one left."""
-    flow = load.flows[index]
-    offered = flow.backlog + flow.requests
-    flow.served = min(offered, load.sums[0].capacity)
-    flow.backlog = offered - flow.served
-    head = load.readers[index, 1]
-    if flow.backlog > 0.0:
-        advance_by(head, load.times, load.rates, flow.served, to_ms)
-    else:
-        advance_to(head, load.times, load.rates, to_ms)
-    flow.oldest_age_s = (to_ms - head.at_ms) / 1_000.0
-
-
-@kernel
-def _assign_messages(flow: Any, sums: Any, row: Any, ready_s: float) -> None:
-    """Assign a backend its part of the flow's served messages, in proportion to its capacity."""
-    if math.isfinite(sums.capacity):
-        row.share = backend_capacity(row, ready_s) / sums.capacity if sums.capacity > 0.0 else 0.0
-    else:
-        row.share = ready_s / sums.targets_s
-    row.requests = row.served = flow.served * row.share
-
-
-@kernel
 def _add_exact(flow: Any, row: Any) -> None:
     """Add a backend's requests that `policy.load.exact_requests` simulated to its flow."""
     flow.requests += row.requests
@@ -285,6 +259,16 @@ def _close_flow(flow: Any, sums: Any, period_s: float) -> None:
     flow.total_failed += flow.failed
 
 
+@kernel
+def _add_all_workers(load: LoadTables, index: int, period_s: float) -> None:
+    """Add up the workers of a flow of messages."""
+    flow, sums = load.flows[index], load.sums[0]
+    b = flow.first
+    while b >= 0:
+        add_workers(flow, sums, load.backends[b], load.elapsed[1, b] / 1_000.0, period_s)
+        b = load.backends[b].next
+
+
 @kernel_entry
 def record_elapsed(load: LoadTables, times: Times) -> None:
     """Write the increase of the task-set times since the last call into `load.elapsed`."""
@@ -311,7 +295,8 @@ def advance_load(load: LoadTables, from_ms: int, to_ms: int) -> None:
         flow = load.flows[index]
         begin_period(load, index, float(to_ms))
         if flow.kind == MESSAGES:
-            _serve_messages(load, index, float(to_ms))
+            _add_all_workers(load, index, period_s)
+            serve_messages(load, index, float(to_ms), period_s)
         else:
             flow.backlog = 0.0
         if flow.kind == EXACT:
@@ -322,7 +307,7 @@ def advance_load(load: LoadTables, from_ms: int, to_ms: int) -> None:
             ready_s, hung_s = load.elapsed[1, b] / 1_000.0, load.elapsed[2, b] / 1_000.0
             mean_backlog = 0.0
             if flow.kind == MESSAGES:
-                _assign_messages(flow, sums, row, ready_s)
+                assign_messages(flow, sums, row, ready_s)
             elif flow.kind == EXACT:
                 _add_exact(flow, row)
             else:

@@ -37,6 +37,7 @@ class LoadSampleRow(Record):
     response_time_p99_s: Float64
     queue_depth: Float64
     oldest_message_age_s: Float64
+    messages_in_flight: Float64
 
 
 @inlined
@@ -114,12 +115,13 @@ def close_sample(load: LoadTables, samples: Table[LoadSampleRow]) -> None:
         sample.request_count_per_target = flow.sum_per_target if flow.sum_weight > 0.0 else np.nan
         sample.response_time_p50_s = sample.response_time_p90_s = sample.response_time_p99_s = np.nan
         if flow.kind == MESSAGES:
-            sample.queue_depth = flow.opening_backlog
+            sample.queue_depth = flow.opening_visible
+            sample.messages_in_flight = flow.opening_in_flight
             sample.oldest_message_age_s = flow.opening_age_s
         else:
             _response_times(load, index, sample)
             merge_and_clear(load.histograms[index], load.run_histograms[index])
-        flow.opening_backlog = flow.backlog
+        flow.opening_visible, flow.opening_in_flight = flow.visible, flow.in_flight
         flow.opening_age_s = flow.oldest_age_s
         flow.sum_requests = flow.sum_failed = flow.sum_per_target = 0.0
         flow.sum_weight = flow.sum_cpu = flow.sum_memory = 0.0

@@ -30,8 +30,25 @@ class FlowRow(Record):
     timeout_s: Float64
     burstiness: Float64
     """Squared coefficient of variation (CV2) of the times between requests."""
+    visibility_s: Float64
+    """Until a message of a lost worker is visible again."""
+    # messages at the end of the last period, and what was done in it (`message_queue`)
+    visible: Float64
+    in_flight: Float64
+    """Received and not deleted, by workers that are there and by lost ones."""
+    in_work: Float64
+    """By workers that are there."""
+    hidden: Float64
+    """By lost ones."""
+    workers: Float64
+    """Messages that all tasks can work on at a time, on average."""
+    worked: Float64
+    """Messages whose work was done, parts of messages included."""
+    carried: Float64
+    """Work that is accounted for in the next period."""
     # state and metrics of the last period; NaN: no datapoint
     backlog: Float64
+    """Requests that wait; messages that are not deleted."""
     served: Float64
     requests: Float64
     failed: Float64
@@ -53,8 +70,9 @@ class FlowRow(Record):
     """Running task-seconds, the weight of the utilisations."""
     sum_cpu: Float64
     sum_memory: Float64
-    opening_backlog: Float64
+    opening_visible: Float64
     """As of the sample's first instant."""
+    opening_in_flight: Float64
     opening_age_s: Float64
     total_requests: Float64
     """Since `begin_summary`."""
@@ -84,6 +102,10 @@ class BackendRow(Record):
     processing_s: Float64
     concurrency: Float64
     """Messages a task works on at a time."""
+    stop_s: Float64
+    """Mean time from the end of a task's service to its exit, in which a worker may finish a message."""
+    workers: Float64
+    """Messages that its tasks could work on at a time in the last period, on average."""
     routing: Int64
     """The code of the load balancer's algorithm (`response_curves`)."""
     service_cv2: Float64
@@ -110,6 +132,8 @@ class BackendRow(Record):
     backlog: Float64
     requests: Float64
     served: Float64
+    worked: Float64
+    """Messages whose work was done, parts of messages included."""
     failed: Float64
     cpu_utilization: Float64
     memory_use_mib: Float64
@@ -139,6 +163,9 @@ class LoadSumsRow(Record):
     """The sum of the others' weights."""
     targets_s: Float64
     capacity: Float64
+    workers: Float64
+    interrupted: Float64
+    """Messages in flight whose worker is gone."""
     running_s: Float64
     busy: Float64
     """VCPU-seconds (or worker-seconds) used."""

@@ -8,7 +8,7 @@ time of one request alone. It must not know services, periods or the clock. `pol
 
   algorithm     round robin and least outstanding requests are in the table; weighted random is one task whose
                 arrivals are thinned: of a burstiness b, 1 + (b - 1) / tasks is left to each
-  tasks         logarithm of the time linear in the logarithm of the number; more than 64 count as 64
+  tasks         logarithm of the time linear in the number to the power -3/4; more than 64 count as 64
   variability   logarithm of the time linear in log(1 + CV) of CPU times, in log(1 + CV2) of arrivals; at most CV2 16
   utilisation   linear in 1 / (1 - utilisation), in proportion to which queues grow; beyond 95 % extrapolated
   distribution  the table has gamma, exponential and hyperexponential CPU times; a quantile is multiplied by that of the
@@ -45,7 +45,7 @@ POINTS = UTILIZATIONS.size
 COLUMNS = 1 + LEVELS.size  # the mean, and the quantiles
 CURVE_SIZE = POINTS * COLUMNS
 
-_TASKS = np.log2(np.array([1.0, 2.0, 4.0, 16.0, 64.0]))
+_TASKS = -(np.array([1.0, 2.0, 4.0, 16.0, 64.0]) ** -0.75)
 _SERVICE = np.log1p(np.sqrt(np.array([0.0, 0.5, 1.0, 4.0, 16.0])))
 _ARRIVAL = np.log1p(np.array([0.0, 1.0, 4.0, 16.0]))
 TABLE_SHAPE = (2, _TASKS.size, _SERVICE.size, _ARRIVAL.size)
@@ -83,7 +83,7 @@ def build_curve(
     elif algorithm == LEAST_OUTSTANDING:
         count *= max(vcpu, 1.0)
         row = _TASKS.size * _SERVICE.size * _ARRIVAL.size
-    n, n_part = _position(_TASKS, math.log2(count))
+    n, n_part = _position(_TASKS, -(count**-0.75))
     s, s_part = _position(_SERVICE, math.log1p(math.sqrt(service_cv2)))
     a, a_part = _position(_ARRIVAL, math.log1p(arrival_cv2))
     row += (n * _SERVICE.size + s) * _ARRIVAL.size + a

@@ -29,7 +29,7 @@ def begin_period(load: Any, index: int, to_ms: float) -> None:
     sums.running_s = sums.busy = sums.reserved = sums.memory_used = sums.memory_reserved = sums.in_system = (
         0.0
     )
-    sums.denied = 0.0
+    sums.denied = sums.workers = sums.interrupted = 0.0
     b = flow.first
     while b >= 0:
         row = load.backends[b]

@@ -41,6 +41,7 @@ class Metric(IntEnum):
     DESIRED_CAPACITY = 21
     IN_SERVICE_INSTANCES = 22
     PROVIDER_RESERVATION = 23
+    MESSAGES_IN_FLIGHT = 24
 
 
 class Subject(IntEnum):
@@ -79,6 +80,7 @@ SERVICE_METRICS = {
     "NumberOfMessagesSent": Metric.REQUESTS,
     "NumberOfMessagesDeleted": Metric.MESSAGES_DELETED,
     "ApproximateNumberOfMessagesVisible": Metric.QUEUE_DEPTH,
+    "ApproximateNumberOfMessagesNotVisible": Metric.MESSAGES_IN_FLIGHT,
     "ApproximateAgeOfOldestMessage": Metric.OLDEST_AGE,
 }
 GROUP_METRICS = {

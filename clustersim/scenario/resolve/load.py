@@ -105,6 +105,7 @@ def resolve_load(context: Context, written: WrittenLoad, path: FieldPath) -> Loa
         model=written.model,
         service_time=written.service_time,
         burstiness=series.burstiness,
+        visibility_timeout_ms=written.visibility_timeout,
     )
 
 

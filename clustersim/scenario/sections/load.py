@@ -226,6 +226,12 @@ class WrittenLoad(WrittenSection):
     timeout: PositiveDurationMs = 10 * MS_PER_SECOND
     processing_time: FractionalMs = 0.0
     concurrency_per_task: AtLeastOne = 1
+    visibility_timeout: Annotated[
+        DurationMs,
+        Field(
+            description="until a message of a lost worker is visible again; working ones extend it; default 30s"
+        ),
+    ] = 30 * MS_PER_SECOND
     model: Annotated[
         Literal["fluid", "exact"], Field(description="exact: every request is simulated; default fluid")
     ] = "fluid"
@@ -241,6 +247,11 @@ class WrittenLoad(WrittenSection):
         if (self.requests_per_second is None) == (self.messages_per_second is None):
             raise value_error("needs one of requestsPerSecond and messagesPerSecond", "write one of them")
         if self.messages_per_second is None:
+            if "visibility_timeout" in self.model_fields_set:
+                raise value_error(
+                    "visibilityTimeout applies to messages, not to requests",
+                    "leave it out, or write messagesPerSecond",
+                )
             return self
         if self.processing_time <= 0:
             raise value_error("messages need a processingTime above 0", "like processingTime: 2s")
@@ -296,3 +307,4 @@ class Load(ResolvedSection):
     model: Literal["fluid", "exact"]
     service_time: Distribution | None
     burstiness: float = 1.0
+    visibility_timeout_ms: int = 30_000

@@ -215,7 +215,7 @@ def test_a_task_without_a_cpu_reservation_is_one_vcpu() -> None:
 
 
 def test_a_queue_has_depth_and_age_as_of_the_first_instant_of_the_row() -> None:
-    """1/s in, one task of 0.5/s: after each minute 30 more wait; the row of minute 2 begins with 30."""
+    """1/s in, one task of 0.5/s: after a minute 30 are left, one of them in flight."""
     load = resolved_load(rate(1.0), kind="messages", processing_time_ms=2_000.0)
     traffic = DrivenTraffic([service("worker", load)], [HALF])
     ticked(traffic, 1, [1])
@@ -223,9 +223,10 @@ def test_a_queue_has_depth_and_age_as_of_the_first_instant_of_the_row() -> None:
     traffic.advance(2 * MINUTE, [1])
     second = traffic.sample()[0]
     assert (first["queue_depth"], first["oldest_message_age_s"]) == (0.0, 0.0)
-    assert second["queue_depth"] == pytest.approx(30.0)
+    assert second["queue_depth"] == pytest.approx(29.0)
+    assert second["messages_in_flight"] == pytest.approx(1.0)
     assert second["oldest_message_age_s"] == pytest.approx(30.0)
-    assert second["cpu_utilization"] == 100.0
+    assert second["cpu_utilization"] == pytest.approx(100.0)
     summary = traffic.summary(0)
     assert summary is not None
     assert (summary.requests, summary.requests_failed) == (120, 0)

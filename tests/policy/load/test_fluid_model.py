@@ -346,50 +346,6 @@ def test_requests_without_cpu_time_take_no_time() -> None:
     assert bench.sample()["response_time_p99_s"] == 0.0
 
 
-def worker(minutes: list[float], **fields: Any) -> Bench:
-    known = {"kind": fluid_tables.MESSAGES, "cpu_time_s": 0.0, "processing_s": 2.0, "concurrency": 4.0}
-    return Bench(minutes, **{**known, **fields})
-
-
-def test_workers_are_busy_by_their_share_and_queue_the_rest() -> None:
-    """4 at a time, 2 s each: 2/s a task. 1/s is half busy; 5/s leaves 3/s in the queue."""
-    bench = worker([1.0, 5.0])
-    assert bench.minute(1)["cpu_utilization"] == pytest.approx(50.0)
-    row = bench.minute(1)
-    assert row["cpu_utilization"] == 100.0
-    assert row["backlog"] == pytest.approx(180.0)
-    assert row["failed"] == 0.0
-
-
-def test_the_age_of_the_oldest_message_is_exact() -> None:
-    """5/s in, 2/s out: after 60 s 120 are served, which had all arrived by 24 s; the head is 36 s old."""
-    bench = worker([5.0, 0.0])
-    assert bench.minute(1)["oldest_age_s"] == pytest.approx(36.0)
-    assert bench.minute(1)["oldest_age_s"] == pytest.approx(72.0)  # 240 served: arrived by 48 s, now 120 s
-    row = bench.minute(2)
-    assert (row["backlog"], row["oldest_age_s"]) == (0.0, 0.0)
-
-
-def test_messages_wait_for_ever() -> None:
-    """No worker for ten minutes: nothing fails, the head is ten minutes old."""
-    bench = worker([1.0] * 10)
-    for _ in range(10):
-        row = bench.minute(0)
-    assert (row["backlog"], row["failed"], row["oldest_age_s"]) == (600.0, 0.0, 600.0)
-    bench.sample()
-    row = bench.minute(0)
-    sample = bench.sample()
-    assert (sample["queue_depth"], sample["oldest_message_age_s"]) == (600.0, 600.0)
-    assert math.isnan(sample["response_time_p50_s"])
-
-
-def test_workers_that_need_more_cpu_than_they_have_are_slower() -> None:
-    """1 s of CPU per message on half a vCPU: 0.5/s, though 2/s could be processed; CPU is at 100 %."""
-    row = worker([1.0], cpu_time_s=1.0, vcpu=0.5).minute(1)
-    assert row["served"] == pytest.approx(30.0)
-    assert row["cpu_utilization"] == 100.0
-
-
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.0, 500.0), st.floats(0.0, 20.0)), min_size=1, max_size=12),

@@ -78,6 +78,11 @@ def test_every_key(tmp_path: Path) -> None:
             "load: model: exact applies to requests, not to messages; leave model out, or write requestsPerSecond",
         ),
         (
+            f"{FLUID}, visibilityTimeout: 30s",
+            "",
+            "load: visibilityTimeout applies to messages, not to requests; leave it out, or write messagesPerSecond",
+        ),
+        (
             "messagesPerSecond: 1, processingTime: 1s, serviceTime: 2s",
             "",
             "load: serviceTime applies to requests, not to messages; leave it out, or write requestsPerSecond",
