@@ -6,7 +6,8 @@ form into the resolved one.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -19,6 +20,7 @@ from clustersim.scenario.sections.distributions import (
 from clustersim.scenario.sections.resolved_section import Distribution, Float64s, Int64s, ResolvedSection
 from clustersim.scenario.sections.roles import WrittenCall
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import assume, uses_fluid_requests, uses_instances, uses_load
 from clustersim.scenario.text.units import (
     AtLeastOne,
     FractionalMs,
@@ -33,6 +35,9 @@ from clustersim.scenario.text.units import (
     value_error,
 )
 from clustersim.vocabulary import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+
+if TYPE_CHECKING:
+    from clustersim.scenario.sections.scenario import Scenario
 
 MAX_CONCURRENT_REQUESTS = 1_024
 """The most exact requests that a task serves at a time."""
@@ -299,3 +304,46 @@ class Load(ResolvedSection):
     concurrency_per_task: int
     model: Literal["fluid", "exact"]
     service_time: Distribution | None
+
+
+def _behaves(scenario: Scenario, has: Callable[[Behavior], bool]) -> bool:
+    """Return whether a service or an entry has tasks that behave so."""
+    of_services = (behavior for service in scenario.services for _, behavior in service.behaviors)
+    return any(map(has, of_services)) or any(has(entry.behavior) for entry in scenario.run_tasks)
+
+
+assume(
+    "startup-time",
+    "0 s from the start of the container to RUNNING",
+    lambda scenario: _behaves(scenario, lambda behavior: behavior.startup_time == _DEFAULTS.startup_time),
+    setting="services[].behavior.startupTime",
+)
+assume(
+    "stop-time",
+    "1 s from SIGTERM to the exit",
+    lambda scenario: (
+        bool(scenario.services)
+        and _behaves(scenario, lambda behavior: behavior.stop_time == _DEFAULTS.stop_time)
+    ),
+    setting="services[].behavior.stopTime",
+)
+assume(
+    "one-queue",
+    "the tasks of a service serve requests from one queue, as no load balancer does",
+    uses_fluid_requests,
+    setting="services[].load.model",
+)
+assume(
+    "request-timeout",
+    "10 s",
+    lambda scenario: any(
+        service.load is not None and service.load.timeout_ms == 10 * MS_PER_SECOND
+        for service in scenario.services
+    ),
+    setting="services[].load.timeout",
+)
+assume(
+    "no-cpu-borrowing",
+    "a task never uses more CPU than it reserves, idle as its instance may be",
+    lambda scenario: uses_load(scenario) and uses_instances(scenario),
+)

@@ -17,7 +17,7 @@ from clustersim.scenario.sections.resolved_section import (
 )
 from clustersim.scenario.sections.scaling import GroupPolicy
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
-from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND
+from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MS_PER_DAY, MS_PER_SECOND
 
 DEFAULT_TERMINATION_POLICIES = ("Default",)
 
@@ -62,6 +62,18 @@ class InstancePool(ResolvedSection):
     subnets: tuple[str, ...] = ()
     machines: VirtualMachines | None = None
     """None: container instances, on which tasks are placed."""
+
+    def task_capacity(self, kind: InstanceType) -> tuple[int, int]:
+        """Return the CPU units and MiB of an instance for tasks.
+
+        The agent registers them, or the guest operating system of a virtual machine leaves them.
+        """
+        if self.machines is None:
+            return kind.registered_cpu, max(0, kind.registered_memory_mib - self.agent.reserved_memory_mib)
+        return (
+            kind.vcpus * CPU_UNITS_PER_VCPU - self.machines.guest_cpu,
+            kind.memory_mib - self.machines.guest_memory_mib,
+        )
 
 
 class InstancesDistribution(ResolvedSection):

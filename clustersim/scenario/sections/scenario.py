@@ -42,6 +42,8 @@ from clustersim.scenario.sections.resolved_section import (
 from clustersim.scenario.sections.roles import Access, Roles
 from clustersim.scenario.sections.scaling import AutoScaling, ScheduledAction, StepScaling, TargetTracking
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
+from clustersim.scenario.text.assumptions import Assumption
+from clustersim.scenario.text.findings import Finding
 from clustersim.vocabulary import MS_PER_SECOND
 
 __all__ = [
@@ -311,6 +313,8 @@ class Scenario(ResolvedSection):
     subnets: tuple[Subnet, ...]
     inputs: tuple[InputFile, ...]
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    assumptions: tuple[Assumption, ...] = ()
     resolved: dict[str, Any]
     digest: str
 
