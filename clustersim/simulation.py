@@ -48,7 +48,7 @@ from clustersim.world.build.hazard_tables import write_hazards
 from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.checks.invariants import InvariantChecker
-from clustersim.world.scheduling.provisioning import refresh_wait_reasons
+from clustersim.world.scheduling.provisioning import settle_wait_reasons
 from clustersim.world.state.world import World
 
 ORDER = Agendas._fields
@@ -204,7 +204,7 @@ class Simulation:
         self.series_sampler.end(self.end_ms)
         self.traffic.sample()
         self._write_ended()
-        refresh_wait_reasons(self.world.core, self.end_ms)
+        settle_wait_reasons(self.world.core, self.end_ms)
         self.task_writer.close()
         self.scheduler.write_deployments(self.recorder)
         self.events.flush()

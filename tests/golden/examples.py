@@ -84,4 +84,5 @@ EXAMPLES: dict[int, Example] = {
     77: Example(RUN, "Fargate Spot: the stop timeout bounds the notice"),
     79: Example(RUN, "a standalone task delays a draining instance"),
     80: Example(RUN, "a crash is restarted at once, a failed start is not"),
+    102: Example(RUN, "the wait reason is the last refusal"),
 }
