@@ -146,6 +146,7 @@ TASKS = TableSchema(
             "healthStatus from the health checks of its containers; null: it has none",
             null=True,
         ),
+        _name("entry", "entry of runTasks that started the task; null: a service did", null=True),
     ),
 )
 

@@ -108,7 +108,7 @@ class ResourceUsage:
         on_fargate = state.sets.strategy_items["fargate"][tasks["strategy_item"]] > 0
         started = np.where(on_fargate & (tasks["pull_started"] >= 0), tasks["pull_started"], tasks["placed"])
         elapsed = self._billed(started, tasks["accrued_until"], on_fargate & ended)
-        payer = state.sets.rows["group"][tasks["set"]]
+        payer = state.sets.rows["payer"][tasks["set"]]
         weight = WEIGHT_PER_CPU_UNIT * tasks["cpu"] + WEIGHT_PER_MIB * tasks["memory"]
         shares = np.column_stack([tasks["instance_id"], payer, weight * elapsed])
         self._shares.append(_sum_equal_rows(shares[~on_fargate & (elapsed > 0)]))

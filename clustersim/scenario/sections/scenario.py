@@ -257,6 +257,9 @@ class RunTask(ResolvedSection):
     subnets: tuple[str, ...] = ()
     public_address: bool = False
     group: str
+    """The label of its tasks: `group` as written, or its name."""
+    task_group: str
+    """The task group of ECS: `group` as written, or `family:FAMILY`."""
 
 
 class Action(ResolvedSection):
