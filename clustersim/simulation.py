@@ -43,12 +43,12 @@ from clustersim.engine.random_streams import stream_key
 from clustersim.record.recorder import Format, Recorder
 from clustersim.record.schema import run_tables
 from clustersim.scenario.sections.scenario import Scenario
-from clustersim.world.build.build_world import empty_world, payer_groups
+from clustersim.world.build.build_world import empty_world, payer_groups, task_group_names
 from clustersim.world.build.hazard_tables import write_hazards
 from clustersim.world.build.task_set_specs import service_spec
 from clustersim.world.build.task_set_tables import TaskSets
 from clustersim.world.checks.invariants import InvariantChecker
-from clustersim.world.scheduling.provisioning import refresh_wait_reasons
+from clustersim.world.scheduling.provisioning import settle_wait_reasons
 from clustersim.world.state.world import World
 
 ORDER = Agendas._fields
@@ -204,7 +204,7 @@ class Simulation:
         self.series_sampler.end(self.end_ms)
         self.traffic.sample()
         self._write_ended()
-        refresh_wait_reasons(self.world.core, self.end_ms)
+        settle_wait_reasons(self.world.core, self.end_ms)
         self.task_writer.close()
         self.scheduler.write_deployments(self.recorder)
         self.events.flush()
@@ -246,8 +246,8 @@ class Simulation:
 
 def _build_world(scenario: Scenario, replication: int, plans: list[RunTaskPlan]) -> tuple[World, TaskSets]:
     """Build the fixed tables; all memberOf constraints are compiled first, as they fix the number of fact rows."""
-    groups, _ = payer_groups(scenario)
-    task_sets = TaskSets(scenario, replication, groups)
+    payers, _ = payer_groups(scenario)
+    task_sets = TaskSets(scenario, replication, task_group_names(scenario))
     definitions = {d.key for d in scenario.task_definitions}
     for number, service in enumerate(scenario.services):
         for key, _ in service.behaviors:
@@ -256,5 +256,5 @@ def _build_world(scenario: Scenario, replication: int, plans: list[RunTaskPlan])
     for plan in plans:
         for spec in plan.specs:
             task_sets.program(spec)
-    size = len(scenario.services) + len(groups) + len(scenario.actions) + 4
+    size = len(scenario.services) + len(payers) + len(scenario.actions) + 4
     return empty_world(scenario, replication, size, task_sets.facts.count), task_sets

@@ -62,6 +62,7 @@ def validate_command(scenario: ScenarioFiles, set_: RunSet = []) -> None:  # noq
             continue
         for warning in checked.warnings:
             typer.echo(f"warning: {warning}", err=True)
+        print_findings([checked])
         typer.echo(f"{path}: ok")
     if invalid:
         raise typer.Exit(INVALID_INPUT)
@@ -99,7 +100,17 @@ def _read_all(
         for each in scenarios:
             for warning in (*each.warnings, *exceeded_quotas(each)):
                 typer.echo(f"warning: {warning}", err=True)
+        print_findings(scenarios)
     return scenarios
+
+
+def print_findings(scenarios: Sequence[Scenario]) -> None:
+    """Print the findings of scenarios on standard error, as a block of their own."""
+    findings = [finding for scenario in scenarios for finding in scenario.findings]
+    if findings:
+        typer.echo(f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'}:", err=True)
+    for finding in findings:
+        typer.echo(f"  {finding}", err=True)
 
 
 def _simulate(scenario: Scenario, out: Path, fmt: Literal["arrow", "parquet"], quiet: bool) -> None:

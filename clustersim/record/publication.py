@@ -42,8 +42,9 @@ _LIBRARIES = ("numpy", "numba", "pyarrow", "simpy")
 class Provenance:
     """The inputs of a run, sufficient to reproduce it together with the input files.
 
-    `scenario` is the resolved scenario; `inputs` has a `path` and a `sha256` per file; `random_generator` names
-    the generator and its version, on which all results depend.
+    `scenario` is the resolved scenario; `assumptions` are the modelling choices in it that no source confirms: name,
+    value, the setting that replaces each, and its source; `inputs` has a `path` and a `sha256` per file;
+    `random_generator` names the generator and its version, on which all results depend.
     """
 
     scenario: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Provenance:
     seed: int
     replication: int
     random_generator: str
+    assumptions: Sequence[Mapping[str, Any]] = ()
 
 
 def check_target(target: Path) -> None:
@@ -158,6 +160,7 @@ class Publication:
                 "inputs": provenance.inputs,
                 "seed": provenance.seed,
                 "replication": provenance.replication,
+                "assumptions": provenance.assumptions,
                 "versions": library_versions(provenance.random_generator),
                 "tables": tables,
                 "timings": timings,

@@ -157,6 +157,7 @@ TASKS = TableSchema(
             "its container instance had the room for it, which stopping tasks may hold after placed_at",
             null=True,
         ),
+        _name("entry", "entry of runTasks that started the task; null: a service did", null=True),
     ),
 )
 

@@ -20,6 +20,7 @@ from clustersim.errors import ScenarioError
 from clustersim.scenario.aws.included_files import include_files
 from clustersim.scenario.catalog.custom_entries import CatalogError
 from clustersim.scenario.catalog.instance_types import load_catalog
+from clustersim.scenario.checks.capacity_findings import add_capacity_findings
 from clustersim.scenario.json_schema import json_schema
 from clustersim.scenario.resolve.context import Context
 from clustersim.scenario.resolve.scenario import resolve_scenario
@@ -28,6 +29,7 @@ from clustersim.scenario.sections.scenario import InputFile, Scenario
 from clustersim.scenario.sections.scenario_file import WrittenScenario
 from clustersim.scenario.sections.sweep import WrittenSweep
 from clustersim.scenario.sections.written_section import validate_section
+from clustersim.scenario.text.assumptions import assumptions_of
 from clustersim.scenario.text.diagnostics import Diagnostics
 from clustersim.scenario.text.document import EMPTY_FILE_ERROR, FieldPath, read_document
 from clustersim.scenario.text.overrides import apply_override, suggest_name
@@ -164,9 +166,10 @@ class ScenarioSource:
         context = Context(diagnostics, file, path, load_catalog(), file.region, zones, inputs)
         fields = resolve_scenario(context)
         diagnostics.raise_problems()
+        add_capacity_findings(context, fields)
         resolved = _resolved_document(diagnostics.data, name, zones)
         files = tuple(InputFile(path=key, sha256=value) for key, value in inputs.items())
-        return Scenario(
+        scenario = Scenario(
             name=name,
             start_ms=file.start,
             duration_ms=file.duration,
@@ -177,10 +180,13 @@ class ScenarioSource:
             zones=zones,
             inputs=files,
             warnings=diagnostics.sorted_warnings(),
+            findings=diagnostics.sorted_findings(),
             resolved=resolved,
             digest=_digest(resolved, files),
             **fields,
         )
+        made = assumptions_of(scenario, diagnostics.data)
+        return scenario.model_copy(update={"assumptions": made})
 
     def read_sweep(self) -> WrittenSweep:
         """Return the `sweep` section of the file, an empty one if absent. Raises `ScenarioError`."""

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import clustersim as cs
 from clustersim import cli
-from tests.harness import job, service, world
+from tests.harness import definition, job, service, world
 
 DONE, OTHER, WRONG = 0, 1, 2
 
@@ -54,6 +54,19 @@ def test_run_writes_a_result_and_prints_a_short_table(scenario: Path, tmp_path: 
 def test_quiet_says_nothing(scenario: Path, tmp_path: Path) -> None:
     result = call("run", scenario, "--out", tmp_path / "out", "--quiet")
     assert (result.exit_code, result.stdout, result.stderr) == (DONE, "", "")
+
+
+@pytest.mark.parametrize("verb", ["validate", "run"])
+def test_findings_are_a_block_after_the_warnings(tmp_path: Path, verb: str) -> None:
+    """A task of 9,000 MiB on instances of 8,192: the scenario is valid, and the exit code is 0."""
+    written = world(duration="1m", taskDefinitions=[definition(memory=9000)], services=[service()])
+    path = save(tmp_path / "shop.yaml", written)
+    result = call(verb, path, *(("--out", tmp_path / "out") if verb == "run" else ()))
+    assert result.exit_code == DONE
+    first, second = result.stderr.splitlines()[-2:]
+    assert first == "1 finding:"
+    assert second.startswith(f"  {path}:1:")
+    assert second.endswith("[fits-no-type]")
 
 
 def test_set_and_seed_reach_the_run(scenario: Path, tmp_path: Path) -> None:

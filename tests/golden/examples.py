@@ -101,4 +101,5 @@ EXAMPLES: dict[int, Example] = {
     107: Example(RUN, "a full instance under a plan: service = bill, idle 0"),
     108: Example(RUN, "the Savings Plans guide: the largest saving first"),
     84: Example(RUN, "a task takes the place of one that stops for 8 hours"),
+    102: Example(RUN, "the wait reason is the last refusal"),
 }

@@ -5,6 +5,7 @@ The placement rules themselves are tested in tests/policy; here the examples pas
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,33 @@ import pytest
 from tests.harness import HOUR, Block, definition, job, provider, run, service, world
 
 NO_INSTANCE = "was unable to place a task because no container instance met all of its requirements."
+
+
+@pytest.mark.golden(102)
+@pytest.mark.parametrize(("trunking", "placed"), [(False, 2), (True, 10)])
+def test_the_wait_reason_is_the_last_refusal(tmp_path: Path, trunking: bool, placed: int) -> None:
+    """c7i.large, one at most, memory enough: two tasks have an interface each and the others wait for one.
+
+    All ten arrive before the instance, when there is none; that is no reason once it has registered. Two that were
+    placed keep the refusal that they waited for.
+    """
+    nodes = provider(count=0, kind="c7i.large", most=1, launchTime="90s")
+    nodes["autoScalingGroupProvider"]["managedScaling"] = {"status": "ENABLED"}
+    ran = run(
+        world(
+            duration="20m",
+            capacityProviders=[nodes],
+            taskDefinitions=[definition(cpu=128, memory=128, networkMode="awsvpc")],
+            runTasks=[job(count=10)],
+            cluster={"awsvpcTrunking": trunking},
+        ),
+        tmp_path,
+    )
+    reasons = Counter((task["placed_at"] is not None, task["wait_reason"]) for task in ran.tasks())
+    waiting = {} if trunking else {(False, "RESOURCE:ENI"): 10 - placed}
+    assert reasons == {(True, "NO ACTIVE INSTANCES"): placed, **waiting}
+    counts = {} if trunking else {"RESOURCE:ENI": 10 - placed}
+    assert ran.summary["placement_failures"] == {"NO ACTIVE INSTANCES": placed, **counts}
 
 
 @pytest.mark.golden(24)

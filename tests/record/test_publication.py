@@ -57,6 +57,7 @@ def test_the_manifest_says_what_reproduces_the_run_with_timings_last(tmp_path) -
     assert manifest == json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert list(manifest) == [
         *("schema_version", "scenario", "scenario_digest", "inputs", "seed", "replication"),
+        "assumptions",
         *("versions", "tables", "timings"),
     ]
     assert (manifest["schema_version"], manifest["seed"], manifest["inputs"]) == (1, 7, PROVENANCE.inputs)

@@ -22,7 +22,7 @@ CONTRACT = {
     "tasks": """task_id group service family revision deployment_id reference_id attempt launch_type
         capacity_provider availability_zone container_instance_id cpu memory_mib gpus created_at placed_at
         pull_started_at pull_stopped_at started_at healthy_at stopping_at stopped_at last_status wait_reason
-        stop_code stopped_reason exit_code cost_usd health_status admitted_at""",
+        stop_code stopped_reason exit_code cost_usd health_status admitted_at entry""",
     "container_instances": """container_instance_id auto_scaling_group capacity_provider instance_type
         availability_zone purchase_option launched_at registered_at draining_at terminated_at
         termination_reason registered_cpu registered_memory_mib tasks_started cpu_reservation_mean

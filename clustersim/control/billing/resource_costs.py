@@ -131,7 +131,7 @@ class ResourceUsage:
         tasks = ColumnBuffer(records).where((records["task_id"] >= 0) & (records["placed"] >= 0))
         paid = task_paid_time(self.world, tasks, ended)
         elapsed = np.where(paid.billed, self._elapsed(paid), 0)
-        payer = state.sets.rows["group"][tasks["set"]]
+        payer = state.sets.rows["payer"][tasks["set"]]
         weight = WEIGHT_PER_CPU_UNIT * tasks["cpu"] + WEIGHT_PER_MIB * tasks["memory"]
         shares = np.column_stack([tasks["instance_id"], payer, weight * elapsed])
         self._shares.append(_sum_equal_rows(shares[~paid.on_fargate & (elapsed > 0)]))

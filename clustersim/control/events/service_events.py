@@ -28,6 +28,7 @@ class EventLog:
     def __init__(self, world: World, recorder: Recorder) -> None:
         self._buffer = EventBuffer(world, recorder)
         self._services = world.names.services
+        self._uses_provider = [service.launch_type is None for service in world.scenario.services]
         self._last_logged: dict[tuple[int, str], tuple[int, str]] = {}
 
     def flush(self) -> None:
@@ -99,7 +100,8 @@ class EventLog:
     def log_placement_failure(self, now: int, service: int, code: int, instance_id: int) -> None:
         """Log that no container instance met the requirements of a task."""
         name = instance_name(instance_id) if instance_id >= 0 else None
-        message = placement_failure_message(self._services[service], code, name)
+        place = "capacity provider" if self._uses_provider[service] else "cluster"
+        message = placement_failure_message(self._services[service], code, name, place)
         self._write(now, service, PLACEMENT_FAILURE, message, instance_id=instance_id)
 
     def log_instance(self, now: int, kind: str, instance_id: int, text: str) -> None:

@@ -75,6 +75,7 @@ class TaskTableWriter:
             for number, entry in enumerate(world.scenario.run_tasks)
             if entry.trace is not None and entry.trace.reference_id is not None
         }
+        self._entry_of = np.array([*world.names.entries, NEVER], np.int32)
         families = list(dict.fromkeys(d.family for d in world.scenario.task_definitions))
         self._families = families
         self._family_of = np.array(
@@ -91,6 +92,7 @@ class TaskTableWriter:
         providers: list[str | None] = [name or None for name in names.providers]
         return {
             "group": list(names.groups),
+            "entry": [entry.name for entry in world.scenario.run_tasks],
             "service": list(names.services),
             "family": list(dict.fromkeys(d.family for d in world.scenario.task_definitions)),
             "launch_type": [launch_type.name for launch_type in LaunchType],
@@ -151,12 +153,13 @@ class TaskTableWriter:
         costs = rows["cost"] if self.savings is None else self.savings.task_costs(rows, ended)
         sets, items = self.world.state.sets.rows, self.world.state.sets.strategy_items
         set_of, item_of = rows["set"], rows["strategy_item"]
-        group = sets["group"][set_of]
+        payer = sets["payer"][set_of]
         deployment = sets["deployment"][set_of]
         definition = sets["definition"][set_of]
         columns: dict[str, Any] = {
             "task_id": rows["task_id"],
-            "group": group,
+            "group": payer,
+            "entry": self._entry_of[payer],
             "service": sets["service"][set_of],
             "family": self._family_of[definition],
             "revision": self._revision_of[definition],
@@ -191,9 +194,9 @@ class TaskTableWriter:
         for name in instants:
             columns[f"{name}_at"] = rows[name]
         if self._reference_ids:
-            columns["reference_id"] = self._references(rows, group)
+            columns["reference_id"] = self._references(rows, payer)
         self.recorder.append_columns("tasks", columns)
-        self._add_to_counts(rows, group, costs)
+        self._add_to_counts(rows, payer, costs)
 
     def _deployments(self, numbers: Array) -> Array:
         """Return codes of `ecs-svc/N`, adding the words of new deployments."""

@@ -73,7 +73,7 @@ def _plan_trace(scenario: Scenario, entry: RunTask, trace: TraceTable, first_gro
             sizes = tuple(
                 (cpu, memory, gpus) for cpu, memory, gpus in trace.sizes[group_keys % size_count].tolist()
             )
-        specs.append(entry_spec(scenario, entry, first_group + position, sizes))
+        specs.append(entry_spec(scenario, entry, first_group + position, sizes, position))
         keys_by_group.append(group_keys)
     return RunTaskPlan(entry, tuple(specs), tuple(keys_by_group))
 

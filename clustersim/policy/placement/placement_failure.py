@@ -104,10 +104,13 @@ def _ports_conflict(in_use: Any, required: Any, slot: int) -> bool:
     return bool(common != 0)
 
 
-def placement_failure_message(service: str, code: int, instance_name: str | None) -> str:
+def placement_failure_message(
+    service: str, code: int, instance_name: str | None, place: str = "cluster"
+) -> str:
     """Return the service event for a task that cannot be placed (ECS Developer Guide: service event messages).
 
-    `instance_name` is the closest container instance, None if there is none.
+    `instance_name` is the closest container instance, None if there is none; `place` is where instances were looked
+    for, the cluster or a capacity provider.
     """
     if code in _FARGATE_REASONS:
         return f"(service {service}) was unable to place a task. Reason: {WAIT_REASON_TEXTS[code]}."
@@ -115,6 +118,8 @@ def placement_failure_message(service: str, code: int, instance_name: str | None
         f"(service {service}) was unable to place a task "
         "because no container instance met all of its requirements."
     )
+    if code == WaitReason.NO_ACTIVE_INSTANCES:
+        return f"{message} Reason: No Container Instances were found in your {place}."
     closest = _CLOSEST_TEXTS.get(WaitReason(code))
     if instance_name is None or closest is None:
         return message

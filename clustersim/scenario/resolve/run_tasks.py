@@ -17,7 +17,7 @@ from clustersim.scenario.resolve.load import report_trace_error, resolve_behavio
 from clustersim.scenario.resolve.placement import resolve_placement
 from clustersim.scenario.resolve.service_scaling import report_bad_schedule
 from clustersim.scenario.sections.own_keys import OwnRunTaskKeys, pick_own_keys
-from clustersim.scenario.sections.scenario import RunTask, TraceTable
+from clustersim.scenario.sections.scenario import RunTask, TaskDefinition, TraceTable
 from clustersim.scenario.sections.written_section import validate_section
 from clustersim.scenario.text.document import FieldPath
 from clustersim.scenario.text.units import parse_duration_ms, parse_instant_ms
@@ -87,9 +87,22 @@ def _resolve_entry(
         retries=own.retries,
         behavior=resolve_behavior(own.behavior, context.definition_behaviors.get(key or "")),
         group=block.value.get("group", own.name),
+        task_group=_task_group(context, block, own.name, definition),
         **pick_fields(block.value, {"count": "count"}),
         **placement.fields(),
     )
+
+
+def _task_group(context: Context, block: CheckedBlock, name: str, definition: TaskDefinition | None) -> str:
+    """Return the task group of ECS: as written, else the family's (ECS API: RunTask.group)."""
+    written = block.value.get("group")
+    if written is not None:
+        if str(written).startswith("service:"):
+            context.diagnostics.add_problem(
+                block.field_path("group"), f"{written} is the group of a service", "a name of its own"
+            )
+        return str(written)
+    return f"family:{definition.family}" if definition is not None else name
 
 
 def _find_definition_key(context: Context, block: CheckedBlock, own: OwnRunTaskKeys) -> str | None:

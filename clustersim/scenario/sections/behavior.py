@@ -6,7 +6,8 @@ written form into the resolved one.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -15,6 +16,7 @@ from clustersim.scenario.sections.distributions import DurationDistribution, par
 from clustersim.scenario.sections.resolved_section import Distribution, ResolvedSection
 from clustersim.scenario.sections.roles import WrittenCall
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import assume, uses_instances, uses_load
 from clustersim.scenario.text.units import (
     FractionalMs,
     MemoryMib,
@@ -24,6 +26,9 @@ from clustersim.scenario.text.units import (
     value_error,
 )
 from clustersim.vocabulary import MS_PER_SECOND
+
+if TYPE_CHECKING:
+    from clustersim.scenario.sections.scenario import Scenario
 
 
 def _parse_distribution_or_never(value: Any) -> Distribution | None:
@@ -142,3 +147,40 @@ class Behavior(Lifecycle):
     cpu_time_per_request_ms: float | None = None
     memory_per_task: MemoryPerTask | None = None
     calls: tuple[Call, ...] = ()
+
+
+def _behaves(scenario: Scenario, has: Callable[[Behavior], bool]) -> bool:
+    """Return whether a service or an entry has tasks that behave so."""
+    of_services = (behavior for service in scenario.services for _, behavior in service.behaviors)
+    return any(map(has, of_services)) or any(has(entry.behavior) for entry in scenario.run_tasks)
+
+
+assume(
+    "startup-time",
+    "0 s from the start of the container to RUNNING",
+    lambda scenario: _behaves(scenario, lambda behavior: behavior.startup_time == _DEFAULTS.startup_time),
+    setting="services[].behavior.startupTime",
+)
+assume(
+    "stop-time",
+    "1 s from SIGTERM to the exit",
+    lambda scenario: (
+        bool(scenario.services)
+        and _behaves(scenario, lambda behavior: behavior.stop_time == _DEFAULTS.stop_time)
+    ),
+    setting="services[].behavior.stopTime",
+)
+assume(
+    "request-timeout",
+    "10 s",
+    lambda scenario: any(
+        service.load is not None and service.load.timeout_ms == 10 * MS_PER_SECOND
+        for service in scenario.services
+    ),
+    setting="services[].load.timeout",
+)
+assume(
+    "no-cpu-borrowing",
+    "a task never uses more CPU than it reserves, idle as its instance may be",
+    lambda scenario: uses_load(scenario) and uses_instances(scenario),
+)

@@ -17,7 +17,7 @@ from clustersim.scenario.sections.resolved_section import (
 )
 from clustersim.scenario.sections.scaling import GroupPolicy
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
-from clustersim.vocabulary import MS_PER_DAY, MS_PER_SECOND, ScalingProcess
+from clustersim.vocabulary import CPU_UNITS_PER_VCPU, MS_PER_DAY, MS_PER_SECOND, ScalingProcess
 
 DEFAULT_TERMINATION_POLICIES = ("Default",)
 
@@ -66,6 +66,18 @@ class InstancePool(ResolvedSection):
     def fee(self, instance_type: str) -> float:
         """Return the management fee of a type, as a share of its on-demand price."""
         return dict(self.fees).get(instance_type, 0.0)
+
+    def task_capacity(self, kind: InstanceType) -> tuple[int, int]:
+        """Return the CPU units and MiB of an instance for tasks.
+
+        The agent registers them, or the guest operating system of a virtual machine leaves them.
+        """
+        if self.machines is None:
+            return kind.registered_cpu, max(0, kind.registered_memory_mib - self.agent.reserved_memory_mib)
+        return (
+            kind.vcpus * CPU_UNITS_PER_VCPU - self.machines.guest_cpu,
+            kind.memory_mib - self.machines.guest_memory_mib,
+        )
 
 
 class InstancesDistribution(ResolvedSection):

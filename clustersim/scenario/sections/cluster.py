@@ -17,6 +17,12 @@ from clustersim.scenario.sections.distributions import DurationDistribution
 from clustersim.scenario.sections.images import ImagePulls, WrittenImagePulls
 from clustersim.scenario.sections.resolved_section import Distribution, ResolvedSection, StrategyItem
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import (
+    assume,
+    uses_fargate,
+    uses_interfaces,
+    uses_providers_that_queue,
+)
 from clustersim.scenario.text.units import (
     AboveZero,
     AtLeastOne,
@@ -109,3 +115,33 @@ class Subnet(ResolvedSection):
     name: str
     zone: str
     addresses: int = UNLIMITED
+
+
+assume(
+    "provisioning-limit",
+    "500 tasks in PROVISIONING",
+    uses_providers_that_queue,
+    setting="cluster.provisioning.limit",
+    source="public quota lists; older ones say 300 and 100",
+)
+assume(
+    "provisioning-timeout",
+    "30 min in PROVISIONING",
+    uses_providers_that_queue,
+    setting="cluster.provisioning.timeout",
+    source="one public account",
+)
+assume(
+    "interface-attach-time",
+    "5 s",
+    uses_interfaces,
+    setting="cluster.eniAttachTime",
+    source="several seconds (ECS Best Practices Guide)",
+)
+assume(
+    "fargate-start-time",
+    "lognormal, median 20 s, sigma 0.2",
+    uses_fargate,
+    setting="cluster.fargateStartTime",
+    source="AWS's scale benchmark of 2026 leaves 23 s",
+)

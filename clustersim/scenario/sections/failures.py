@@ -14,6 +14,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from clustersim.scenario.sections.distributions import DurationDistribution
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption, ResolvedSection
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import (
+    assume,
+    loses_capacity,
+    uses_fargate_spot,
+    uses_spot_instances,
+)
 from clustersim.scenario.text.overrides import suggest_name
 from clustersim.scenario.text.units import DurationMs, PositiveDurationMs, Share, quote_value, value_error
 
@@ -182,3 +188,19 @@ class Failures(ResolvedSection):
     fargate_task_retirement: Distribution | None
     zone_outages: tuple[ZoneOutage, ...]
     capacity_shortages: tuple[CapacityShortage, ...]
+
+
+assume(
+    "fargate-spot-interruptions",
+    "7.5 % a month",
+    lambda scenario: uses_fargate_spot(scenario) and scenario.failures.fargate_spot is not None,
+    setting="failures.fargateSpotInterruptions",
+    source="the middle of 5 to 10 %",
+)
+assume(
+    "spot-pool-events",
+    "half of the interruptions, each of which takes half of a pool",
+    lambda scenario: uses_spot_instances(scenario) and scenario.failures.spot is not None,
+    setting="failures.spotInterruptions",
+)
+assume("detection-at-once", "lost instances and tasks are noticed at once", loses_capacity)

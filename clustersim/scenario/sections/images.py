@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from clustersim.policy.images.image_cache import ImageLayers, build_image_layers
 from clustersim.scenario.sections.resolved_section import Architecture, ResolvedSection
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import assume
 from clustersim.scenario.text.units import (
     AtLeastOne,
     BytesPerMs,
@@ -306,3 +307,18 @@ class ImagePulls(ResolvedSection):
     fargate_bandwidth: float
     fargate_unpack_speed: float
     lazy_share: float
+
+
+assume(
+    "unlisted-images",
+    "images that `images` does not list are pulled in no time",
+    lambda scenario: not scenario.images.images,
+    setting="images",
+)
+assume(
+    "unpack-speed",
+    "100 MiB/s on container instances",
+    lambda scenario: bool(scenario.images.images) and bool(scenario.pools),
+    setting="cluster.imagePulls.unpackSpeed",
+    source="1 to 1.5 GiB then take the 10 to 20 s of the ECS Best Practices Guide",
+)

@@ -20,6 +20,7 @@ from clustersim.scenario.sections.load import WrittenLoad
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption
 from clustersim.scenario.sections.virtual_machines import WrittenVirtualMachines
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.assumptions import assume
 from clustersim.scenario.text.overrides import suggest_name
 from clustersim.scenario.text.units import (
     AboveZero,
@@ -225,3 +226,23 @@ OWN_KEYS: Mapping[str, Mapping[str, Any]] = {
 def pick_own_keys(model: type[WrittenSection], block: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of our own in a checked block."""
     return {name: block[name] for name in _key_names(model) if name in block}
+
+
+assume(
+    "launch-time",
+    "lognormal, median 90 s, sigma 0.3, from request to registered",
+    lambda scenario: any(
+        pool.machines is None and pool.launch_time == INSTANCE_LAUNCH_TIME for pool in scenario.groups
+    ),
+    setting="autoScalingGroups[].launchTime",
+    source="1 to 3 minutes are usual",
+)
+assume(
+    "managed-instances-launch-time",
+    "lognormal, median 40 s, sigma 0.2, from request to registered",
+    lambda scenario: any(
+        pool.launch_time == MANAGED_INSTANCE_LAUNCH_TIME for pool in scenario.managed_instances
+    ),
+    setting="capacityProviders[].managedInstancesProvider.launchTime",
+    source="one public measurement",
+)

@@ -12,6 +12,12 @@ from pydantic import Field
 from clustersim.policy.pricing.commitments import ReservedInstances, SavingsPlan
 from clustersim.scenario.sections.resolved_section import ResolvedSection
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.assumptions import (
+    assume,
+    uses_instances,
+    uses_managed_instances,
+    uses_spot_instances,
+)
 from clustersim.scenario.text.units import AtLeastOne, NonNegative, Share
 
 
@@ -80,3 +86,25 @@ class Pricing(ResolvedSection):
     savings_plans: tuple[SavingsPlan, ...]
     reserved_instances: tuple[ReservedInstances, ...]
     ebs_usd_per_gib_month: float
+
+
+assume(
+    "volume-price",
+    "0.08 USD per GiB-month in every region",
+    uses_instances,
+    setting="pricing.ebsUsdPerGibMonth",
+    source="list price of gp3 in us-east-1",
+)
+assume(
+    "managed-instances-fee",
+    "0.12 of the on-demand price",
+    uses_managed_instances,
+    setting="pricing.managedInstancesFee",
+    source="often quoted for general-purpose types",
+)
+assume(
+    "constant-spot-prices",
+    "the mean over the zones of a region, constant",
+    uses_spot_instances,
+    source="the catalogue's, of about May 2026",
+)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from clustersim.scenario.sections.resolved_section import ResolvedSection, UserFunction
 from clustersim.scenario.sections.written_section import FreeMapping, WrittenSection
+from clustersim.scenario.text.assumptions import assume, uses_target_tracking
 from clustersim.scenario.text.units import DurationMs
 from clustersim.vocabulary import MS_PER_MINUTE, MS_PER_SECOND
 
@@ -104,3 +105,11 @@ class AutoScaling(ResolvedSection):
     policies: tuple[ServicePolicy, ...] = ()
     scheduled: tuple[ScheduledAction, ...] = ()
     metric_resolution_ms: int = METRIC_RESOLUTION_MS
+
+
+assume(
+    "scale-in-threshold",
+    "target tracking scales in below 0.9 of its target, by the whole step",
+    uses_target_tracking,
+    source="seen in three deployments",
+)

@@ -43,6 +43,8 @@ from clustersim.scenario.sections.resolved_section import (
 from clustersim.scenario.sections.roles import Access, Roles
 from clustersim.scenario.sections.scaling import AutoScaling, ScheduledAction, StepScaling, TargetTracking
 from clustersim.scenario.sections.virtual_machines import VirtualMachines
+from clustersim.scenario.text.assumptions import Assumption
+from clustersim.scenario.text.findings import Finding
 from clustersim.vocabulary import MS_PER_SECOND
 
 __all__ = [
@@ -261,6 +263,9 @@ class RunTask(ResolvedSection):
     subnets: tuple[str, ...] = ()
     public_address: bool = False
     group: str
+    """The label of its tasks: `group` as written, or its name."""
+    task_group: str
+    """The task group of ECS: `group` as written, or `family:FAMILY`."""
 
 
 class Action(ResolvedSection):
@@ -317,6 +322,8 @@ class Scenario(ResolvedSection):
     subnets: tuple[Subnet, ...]
     inputs: tuple[InputFile, ...]
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    assumptions: tuple[Assumption, ...] = ()
     resolved: dict[str, Any]
     digest: str
 

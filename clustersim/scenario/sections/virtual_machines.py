@@ -14,6 +14,7 @@ from clustersim.engine.random_streams import LOGNORMAL
 from clustersim.scenario.sections.distributions import DurationDistribution
 from clustersim.scenario.sections.resolved_section import Distribution, PurchaseOption, ResolvedSection
 from clustersim.scenario.sections.written_section import WrittenSection
+from clustersim.scenario.text.assumptions import assume, uses_virtual_machines
 from clustersim.scenario.text.units import Count, DiskGib, DurationMs, MemoryMib
 from clustersim.vocabulary import MS_PER_SECOND
 
@@ -54,3 +55,21 @@ class VirtualMachines(ResolvedSection):
     guest_cpu: int
     guest_memory_mib: int
     guest_disk_gib: int
+
+
+assume(
+    "boot-time",
+    "lognormal, median 90 s, sigma 0.3, from request to the application's start",
+    lambda scenario: any(
+        pool.machines is not None and pool.launch_time == BOOT_TIME for pool in scenario.groups
+    ),
+    setting="services[].virtualMachines.bootTime",
+    source="1 to 3 minutes are usual",
+)
+assume(
+    "guest-system",
+    "400 MiB, 64 CPU units and 8 GiB of disk on each virtual machine",
+    uses_virtual_machines,
+    setting="services[].virtualMachines.guestOs",
+    source="measured on an idle Linux server; CPU: none",
+)

@@ -1,4 +1,4 @@
-"""Problems and warnings about a scenario file, each with its location.
+"""Problems, warnings and findings about a scenario file, each with its location.
 
 Decides how a diagnostic is formatted (`FILE:LINE:COL: path.to.field: message; hint`) and in which order
 diagnostics are reported. It must not know the meaning of any field. The reader creates one `Diagnostics` per
@@ -14,6 +14,7 @@ from typing import Any
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario.text.document import Document, FieldPath, Problem
+from clustersim.scenario.text.findings import CODES, Finding
 from clustersim.scenario.text.overrides import format_path
 
 _OVERRIDES_LAST = 1 << 40
@@ -34,6 +35,7 @@ class Diagnostics:
     """For each item that came from a file: the block of that file."""
     problems: list[tuple[int, int, str]] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
+    findings: list[tuple[int, int, Finding]] = field(default_factory=list)
     _reported: set[FieldPath] = field(default_factory=set)
     _reported_inside: list[tuple[str, FieldPath]] = field(default_factory=list)
     _reported_features: set[str] = field(default_factory=set)
@@ -93,6 +95,13 @@ class Diagnostics:
         """Add a warning; warnings do not prevent a run."""
         self.warnings.append(self._format(path, text))
 
+    def add_finding(self, path: FieldPath, code: str, sentence: str, way_out: str) -> None:
+        """Add a finding of one of `findings.CODES`; it does not prevent a run."""
+        if code not in CODES:
+            raise ValueError(f"{code!r} is no code of a finding")
+        line, column, place = self._format(path, "")
+        self.findings.append((line, column, Finding(code, place.removesuffix(": "), sentence, way_out)))
+
     def warn_in_file(self, path: FieldPath, document: Document, inner_path: FieldPath, text: str) -> None:
         """Add a warning about `inner_path` in a file that the field at `path` names."""
         order = self.document.locate(self._as_written(path))
@@ -143,6 +152,10 @@ class Diagnostics:
         """Raise `ScenarioError` with all problems, sorted by location; do nothing if there are none."""
         if self.problems:
             raise ScenarioError([text for _, _, text in sorted(self.problems)])
+
+    def sorted_findings(self) -> tuple[Finding, ...]:
+        """Return all findings, sorted by location."""
+        return tuple(finding for _, _, finding in sorted(self.findings))
 
     def sorted_warnings(self) -> tuple[str, ...]:
         """Return all warnings, sorted by location."""

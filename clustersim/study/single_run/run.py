@@ -57,6 +57,7 @@ def run_into(
             seed=scenario.seed,
             replication=replication,
             random_generator=GENERATOR,
+            assumptions=[each._asdict() for each in scenario.assumptions],
         )
         timings = {
             "total_cpu_s": time.process_time() - cpu,

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 REPORT_WIDTH = 80
+LISTED_ASSUMPTIONS = 3
 MAX_ROWS = 20  # of services, of runTasks entries, of providers; the files have all of them
 
 MIN_NAME_WIDTH = 8  # characters of a name that are kept, however wide its numbers are
@@ -38,7 +39,8 @@ class Section:
 
 def print_run(summary: Mapping[str, Any], manifest: Mapping[str, Any], path: Path, console: Console) -> None:
     """Print the report of one run; `path` is its result directory."""
-    facts = [*_money(summary), *_tasks(summary), *_speed(summary, manifest.get("timings", {}))]
+    timings = manifest.get("timings", {})
+    facts = [*_money(summary), *_tasks(summary), *_speed(summary, timings), *_assumptions(manifest)]
     sections = [_providers(summary), _services(summary), _run_tasks(summary)]
     print_report(facts, sections, f"results: {path}", console)
 
@@ -129,6 +131,15 @@ def _speed(summary: Mapping[str, Any], timings: Mapping[str, Any]) -> list[tuple
     if cpu and summary.get("tasks_created"):
         words.append(f"{summary['tasks_created'] / cpu:,.0f} tasks per CPU second")
     return [("speed", ", ".join(words))] if words else []
+
+
+def _assumptions(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how many modelling choices of the run no source confirms, and the names of the first."""
+    names = [each["name"] for each in manifest.get("assumptions") or ()]
+    if not names:
+        return []
+    listed = ", ".join(names[:LISTED_ASSUMPTIONS]) + (", ..." if len(names) > LISTED_ASSUMPTIONS else "")
+    return [("assumptions", f"{len(names)}: {listed}; see manifest.json")]
 
 
 def _providers(summary: Mapping[str, Any]) -> Section:

@@ -34,6 +34,7 @@ from clustersim.world.build.instance_classes import (
     spread_attributes,
     write_keys,
 )
+from clustersim.world.build.task_set_specs import count_labels, task_group_of_entry
 from clustersim.world.scheduling.service_tasks import LAUNCH_CYCLE_MS
 from clustersim.world.state import tables, task_tables
 from clustersim.world.state.counters import Clock, Counters
@@ -66,6 +67,17 @@ def payer_groups(scenario: Scenario) -> tuple[list[str], list[int]]:
     return names, entries
 
 
+def task_group_names(scenario: Scenario) -> list[str]:
+    """Return the task groups of ECS, of which placement counts the tasks: first that of each service.
+
+    Entries of runTasks with one group, or without one and of one family, share a group (ECS API: RunTask.group).
+    """
+    names = [f"service:{service.name}" for service in scenario.services]
+    for entry in scenario.run_tasks:
+        names += [task_group_of_entry(entry, position) for position in range(count_labels(entry))]
+    return list(dict.fromkeys(names))
+
+
 def build_names(scenario: Scenario) -> Names:
     """Return the numbering of everything that the scenario names."""
     groups, entries = payer_groups(scenario)
@@ -73,6 +85,7 @@ def build_names(scenario: Scenario) -> Names:
         services=[service.name for service in scenario.services],
         groups=groups,
         entries=entries,
+        task_groups=task_group_names(scenario),
         definitions=[definition.key for definition in scenario.task_definitions],
         providers=[provider.name for provider in scenario.providers] + ["FARGATE", "FARGATE_SPOT", ""],
         pools=[pool.name for pool in scenario.pools],
@@ -111,7 +124,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
     desired = sum(group.desired_capacity for group in scenario.groups)
     instances = desired + SPARE_INSTANCES
     tasks = sum(service.desired_count for service in scenario.services) + SPARE_TASKS
-    groups, items = max(1, len(names.groups)), 2 * task_sets
+    groups, payers, items = max(1, len(names.task_groups)), max(1, len(names.groups)), 2 * task_sets
     ports = sorted({port for definition in scenario.task_definitions for port in definition.static_ports})
     words = max(1, -(-len(ports) // 64))
     built = _classes_of_pools(scenario, names, classes)
@@ -134,7 +147,7 @@ def empty_world(scenario: Scenario, replication: int, task_sets: int, fact_rows:
         ),
         capacity=_capacity_tables(scenario, names, classes, reserved_ports(built, ports)),
         images=images,
-        outputs=_empty_outputs(scenario, groups, classes.size),
+        outputs=_empty_outputs(scenario, payers, classes.size),
     )
     counters.free_tasks = push_free(state.tasks.free, 0, range(tasks))
     counters.free_instances = push_free(state.instances.free, 0, range(instances))
@@ -263,7 +276,7 @@ def _capacity_tables(
     )
 
 
-def _empty_outputs(scenario: Scenario, groups: int, classes: int) -> tables.OutputTables:
+def _empty_outputs(scenario: Scenario, payers: int, classes: int) -> tables.OutputTables:
     """Return empty chunks and sums.
 
     Target changes have rows only if requests of some service are simulated one by one.
@@ -275,8 +288,8 @@ def _empty_outputs(scenario: Scenario, groups: int, classes: int) -> tables.Outp
         terminated_instances=new_table(InstanceRow, INSTANCE_CHUNK_ROWS),
         events=new_table(tables.EventRow, EVENT_ROWS),
         target_changes=new_table(TargetChangeRow, CHUNK_ROWS if exact else 0),
-        weight_ms=np.zeros((groups, classes)),
-        fargate_ms=np.zeros((groups, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
+        weight_ms=np.zeros((payers, classes)),
+        fargate_ms=np.zeros((payers, 2 * len(ARCHITECTURES) * zones, 3), np.int64),
         class_ms=np.zeros(classes, np.int64),
     )
 

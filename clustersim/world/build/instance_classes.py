@@ -76,7 +76,7 @@ def build_instance_classes(
         row["drains_on_notice"] = pool.spot_draining or pool.provider in drained
         row["provider"] = names.providers.index(pool.provider or "")
         row["type"], row["zone"] = names.types.index(kind.name), names.zones.index(zone)
-        row["cpu"], row["memory"] = task_capacity(pool, kind)
+        row["cpu"], row["memory"] = pool.task_capacity(kind)
         row["gpus"] = kind.gpus
         row["host_ports"] = max(0, HOST_PORTS - len(pool.agent.reserved_ports))
         always = isinstance(pool, ManagedInstancesProvider)  # Managed Instances have a trunk interface always
@@ -94,22 +94,9 @@ def build_instance_classes(
     return classes, attributes, numbers
 
 
-def task_capacity(pool: InstancePool, kind: InstanceType) -> tuple[int, int]:
-    """Return the CPU units and MiB of an instance for tasks.
-
-    The agent registers them, or the guest operating system of a virtual machine leaves them.
-    """
-    if pool.machines is None:
-        return kind.registered_cpu, max(0, kind.registered_memory_mib - pool.agent.reserved_memory_mib)
-    return (
-        kind.vcpus * CPU_UNITS_PER_VCPU - pool.machines.guest_cpu,
-        kind.memory_mib - pool.machines.guest_memory_mib,
-    )
-
-
 def guest_capacity(pool: InstancePool, kind: InstanceType) -> tuple[int, int]:
     """Return the CPU units and MiB of an instance that no task gets: of the guest operating system and its services."""
-    cpu, memory = task_capacity(pool, kind)
+    cpu, memory = pool.task_capacity(kind)
     return max(0, kind.vcpus * CPU_UNITS_PER_VCPU - cpu), max(0, kind.memory_mib - memory)
 
 

@@ -30,7 +30,8 @@ class SetSpec:
     """The spec of one task set."""
 
     stream: str  # name of its random stream: `service/web`
-    group: int
+    group: int  # the payer
+    task_group: str  # of ECS
     service: int
     definition: TaskDefinition | None
     behavior: Behavior
@@ -60,6 +61,7 @@ def service_spec(scenario: Scenario, service: Service, number: int, definition_k
     return SetSpec(
         stream=f"service/{service.name}",
         group=number,
+        task_group=f"service:{service.name}",
         service=number,
         definition=definition,
         behavior=service.behavior(definition_key),
@@ -80,8 +82,26 @@ def service_spec(scenario: Scenario, service: Service, number: int, definition_k
     )
 
 
-def entry_spec(scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size, ...]) -> SetSpec:
-    """Return the spec of a runTasks entry, or of one group of its trace."""
+def count_labels(entry: RunTask) -> int:
+    """Return how many task sets an entry has: one, or one for each group of its trace."""
+    return 1 if entry.trace is None or entry.trace.groups is None else len(entry.trace.groups)
+
+
+def task_group_of_entry(entry: RunTask, position: int) -> str:
+    """Return the task group of ECS of an entry, or of the group at a position of its trace.
+
+    A trace may use a label like that of a service; its tasks are none of the service.
+    """
+    if entry.trace is None or entry.trace.groups is None:
+        return entry.task_group
+    label = entry.trace.groups[position]
+    return f"{label} of {entry.name}" if label.startswith("service:") else label
+
+
+def entry_spec(
+    scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size, ...], position: int = 0
+) -> SetSpec:
+    """Return the spec of a runTasks entry, or of one group of its trace, at a position of its labels."""
     definition = next((d for d in scenario.task_definitions if d.key == entry.task_definition), None)
     if definition is not None:
         sizes = sizes or ((definition.cpu, definition.memory_mib, definition.gpus),)
@@ -89,6 +109,7 @@ def entry_spec(scenario: Scenario, entry: RunTask, group: int, sizes: tuple[Size
     return SetSpec(
         stream=f"task/{entry.name}",
         group=group,
+        task_group=task_group_of_entry(entry, position),
         service=NEVER,
         definition=definition,
         behavior=entry.behavior,

@@ -172,7 +172,8 @@ class TaskSets:
         stops = [c.stop_timeout_ms for c in definition.containers] if definition else [None]
         values: dict[str, Any] = {
             "service": spec.service,
-            "group": spec.group,
+            "group": self.groups.index(spec.task_group),
+            "payer": spec.group,
             "definition": self.scenario.task_definitions.index(definition) if definition else NEVER,
             "deployment": deployment,
             "retries": spec.retries,

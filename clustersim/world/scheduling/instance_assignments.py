@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from clustersim.engine.compiled import kernel, kernel_entry
 from clustersim.vocabulary import NEVER
-from clustersim.world.scheduling.provisioning import find_host, fits_on
+from clustersim.world.scheduling.provisioning import find_host, fits_on, renew_wait_reason
 from clustersim.world.state.counters import WAKE_CAPACITY
 from clustersim.world.state.provisioning_queues import join_queue, leave_queue, remove_assignment
 from clustersim.world.state.tables import State
@@ -73,5 +73,6 @@ def _place_again(state: State, slot: int, now: int) -> None:
     if host >= 0:
         place_on_host(state, slot, host, now)
     else:
+        renew_wait_reason(state, t.resource_shape, now)
         join_queue(state, slot)
         state.counters.controllers_to_wake |= WAKE_CAPACITY

@@ -38,6 +38,9 @@ from clustersim.world.tasks.lifecycle import finish_task
 from clustersim.world.tasks.startup import place_on_fargate, place_on_host
 
 US_PER_MS = 1_000
+LONG_AGO_MS = 1 << 50
+COMPARISONS_PER_MS = 16
+"""How many waiting shapes on hosts are compared to renew wait reasons, for each simulated ms."""
 
 _FAILED_TO_START = int(StopCode.TaskFailedToStart)
 _PLACEMENT_FAILED = int(StoppedReason.PLACEMENT_FAILED)
@@ -45,6 +48,7 @@ _PROVISIONING_LIMIT = int(WaitReason.PROVISIONING_LIMIT)
 _VCPU_QUOTA = int(WaitReason.FARGATE_VCPU_QUOTA)
 _FARGATE_CAPACITY = int(WaitReason.FARGATE_CAPACITY)
 _AGENT = int(WaitReason.AGENT)
+_NO_INSTANCES = int(WaitReason.NO_ACTIVE_INSTANCES)
 _ACTIVE = int(InstanceState.ACTIVE)
 
 
@@ -163,24 +167,42 @@ def _disconnected_host(state: State, shape: int) -> int:
 
 
 @kernel
-def _refresh_wait_reason(state: State, shape: int, now: int) -> None:
-    """Refresh the wait reason of a shape, at most once a minute, since what is short may have changed."""
+def renew_wait_reason(state: State, shape: int, now: int) -> None:
+    """Renew the wait reason of a shape, since what is short may have changed: at most once a minute.
+
+    Where many shapes wait on many hosts it is less often, so that the work stays small beside that of placement.
+    """
     q = state.sets.shapes[shape]
-    if now - q.wait_reason_at >= MS_PER_MINUTE:
+    work = state.counters.waiting_shapes * state.instances.hosts.size[0]
+    if now - q.wait_reason_at >= max(MS_PER_MINUTE, work // COMPARISONS_PER_MS):
         q.wait_reason = _determine_wait_reason(state, shape)
         q.wait_reason_at = now
 
 
-@kernel_entry
-def refresh_wait_reasons(state: State, now: int) -> None:
-    """Record the current wait reason of every queued task, at the end of a run."""
+@kernel
+def _renew_wait_reasons(state: State, now: int) -> None:
+    """Renew the wait reasons of the shapes that were refused on hosts that gained room.
+
+    That there was no instance at all is no reason any more, however short ago it was found.
+    """
     for position in range(state.counters.waiting_shapes):
         shape = state.placement.waiting_shapes[position]
+        if state.sets.shapes[shape].wait_reason == _NO_INSTANCES:
+            state.sets.shapes[shape].wait_reason_at = now - LONG_AGO_MS
+        renew_wait_reason(state, shape, now)
+
+
+@kernel_entry
+def settle_wait_reasons(state: State, now: int) -> None:
+    """Give every queued task its current wait reason and count it, at the end of a run."""
+    for position in range(state.counters.waiting_shapes):
+        shape = state.placement.waiting_shapes[position]
+        renew_wait_reason(state, shape, now)
         q = state.sets.shapes[shape]
-        _refresh_wait_reason(state, shape, now)
         slot = q.head
         while slot >= 0:
             state.tasks.rows[slot].wait_reason = q.wait_reason
+            state.placement.failures[q.wait_reason] += 1
             slot = state.tasks.rows[slot].next_waiting
 
 
@@ -202,17 +224,17 @@ def try_place(state: State, slot: int, now: int) -> None:
         return
     q = state.sets.shapes[t.resource_shape]
     if q.count > 0:  # a task of this shape is already queued, so this one cannot fit either
-        _refresh_wait_reason(state, t.resource_shape, now)
-        state.placement.failures[q.wait_reason] += 1
+        renew_wait_reason(state, t.resource_shape, now)
     else:
         host = find_host(state, t.resource_shape, t.ordinal)
         if host >= 0:
             place_on_host(state, slot, host, now)
             return
-        q.wait_reason = find_wait_reason(state, t.resource_shape)
+        q.wait_reason = _determine_wait_reason(state, t.resource_shape)
         q.wait_reason_at = now
     t.wait_reason = q.wait_reason
     if state.sets.strategy_items[t.strategy_item].can_wait == 0:
+        state.placement.failures[q.wait_reason] += 1
         fail_placement(state, slot, now, q.wait_reason)
         return
     limit = state.counters.provisioning_limit
@@ -330,6 +352,7 @@ def place_waiting(state: State, now: int) -> bool:
         place_on_host(state, slot, host, now)
         if counters.hosts_with_new_room > hosts:
             counters.serving_round += 1
+    _renew_wait_reasons(state, now)
     for f in range(counters.hosts_with_new_room):
         state.instances.rows[state.instances.hosts_with_new_room[f]].gained_room = 0
     counters.hosts_with_new_room = 0
@@ -341,8 +364,7 @@ def expire_provisioning(state: State, slot: int, now: int) -> None:
     """Stop a task that still waits at the provisioning timeout, with its last wait reason."""
     t = state.tasks.rows[slot]
     if t.waiting:
-        _refresh_wait_reason(state, t.resource_shape, now)
-        t.wait_reason = state.sets.shapes[t.resource_shape].wait_reason
+        renew_wait_reason(state, t.resource_shape, now)
     if t.waiting or t.assigned_instance >= 0:
         t.stop_code, t.reason = _FAILED_TO_START, _PLACEMENT_FAILED
         finish_task(state, slot, now)

@@ -50,10 +50,15 @@ def join_queue(state: State, slot: int) -> None:
 
 @kernel
 def leave_queue(state: State, slot: int) -> None:
-    """Remove a task from the queue of its resource shape, at any position."""
+    """Remove a task from the queue of its resource shape, at any position.
+
+    Its wait is over: it keeps the last refusal of its shape as its wait reason, and is counted under it.
+    """
     t = state.tasks.rows[slot]
     q = state.sets.shapes[t.resource_shape]
     t.waiting = 0
+    t.wait_reason = q.wait_reason
+    state.placement.failures[q.wait_reason] += 1
     if t.previous_waiting >= 0:
         state.tasks.rows[t.previous_waiting].next_waiting = t.next_waiting
     else:

@@ -355,8 +355,8 @@ class OutputTables(NamedTuple):
     terminated_instances: Table[InstanceRow]
     events: Table[EventRow]  # not yet formatted
     target_changes: Table[TargetChangeRow]  # of exact services; without any, no rows
-    weight_ms: Annotated[Array, np.float64, 2]  # [group, class]: reserved weight x ms
-    fargate_ms: Annotated[Array, np.int64, 3]  # [group, price x zone, 3]: CPU units, MiB, extra GiB x ms
+    weight_ms: Annotated[Array, np.float64, 2]  # [payer, class]: reserved weight x ms
+    fargate_ms: Annotated[Array, np.int64, 3]  # [payer, price x zone, 3]: CPU units, MiB, extra GiB x ms
     class_ms: Annotated[Array, np.int64, 1]  # [class]: billed instance x ms
 
 

@@ -100,7 +100,9 @@ class TaskSetRow(Record):
     service: Int64
     """-1: standalone."""
     group: Int64
-    """Pays for its tasks, and is what placement strategies spread."""
+    """The task group of ECS: what placement strategies spread and distinctInstance looks at."""
+    payer: Int64
+    """Pays for its tasks, and is the label of their rows."""
     definition: Int64
     deployment: Int64
     """Number for `ecs-svc/N`; -1: none."""

@@ -93,13 +93,13 @@ def accrue_task_cost(state: State, slot: int, now: int) -> None:
     t.accrued_until = until
     if passed <= 0:
         return
-    group = state.sets.rows[t.set].group
+    payer = state.sets.rows[t.set].payer
     if item.fargate:
         charge_fargate(state, slot, item.price, passed)
         return
     k = state.instances.rows[t.instance_slot].instance_class
     weight = WEIGHT_PER_CPU_UNIT * t.cpu + WEIGHT_PER_MIB * t.memory
-    state.outputs.weight_ms[group, k] += np.float64(weight) * passed
+    state.outputs.weight_ms[payer, k] += np.float64(weight) * passed
     c = state.capacity.classes[k]
     t.cost += weight * passed * (c.usd_per_hour / 3_600_000.0 / c.weight)
 
@@ -111,9 +111,9 @@ def charge_fargate(state: State, slot: int, price: int, passed: int) -> None:
     s = state.sets.rows[t.set]
     zones = state.placement.item_zones.shape[1]
     row = price * zones + t.zone
-    state.outputs.fargate_ms[s.group, row, 0] += t.cpu * passed
-    state.outputs.fargate_ms[s.group, row, 1] += t.memory * passed
-    state.outputs.fargate_ms[s.group, row, 2] += s.extra_gib * passed
+    state.outputs.fargate_ms[s.payer, row, 0] += t.cpu * passed
+    state.outputs.fargate_ms[s.payer, row, 1] += t.memory * passed
+    state.outputs.fargate_ms[s.payer, row, 2] += s.extra_gib * passed
     p = state.capacity.fargate_prices[price]
     t.cost += passed * (
         t.cpu * p.usd_per_cpu_ms + t.memory * p.usd_per_mib_ms + s.extra_gib * p.usd_per_gib_ms

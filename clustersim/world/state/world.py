@@ -34,8 +34,9 @@ class Names:
     """The names behind the numbers in the arrays; list positions are rows of the table of that name."""
 
     services: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)  # task groups: `service:web`, `nightly`
-    entries: list[int] = field(default_factory=list)  # group -> runTasks entry, -1 for services
+    groups: list[str] = field(default_factory=list)  # payers, the labels of tasks: `service:web`, `nightly`
+    task_groups: list[str] = field(default_factory=list)  # of ECS: what placement strategies spread
+    entries: list[int] = field(default_factory=list)  # payer -> runTasks entry, -1 for services
     definitions: list[str] = field(default_factory=list)  # `web:2`
     providers: list[str] = field(default_factory=list)  # the last, "", is for groups without one
     pools: list[str] = field(default_factory=list)  # the groups, then the managed instances

@@ -121,6 +121,18 @@ def test_a_static_port_is_used_once_per_host() -> None:
     assert place_task(hosts, request) == 1
 
 
+def test_words_for_no_host_at_all() -> None:
+    """ECS names where it looked: the cluster, or a capacity provider."""
+    words = (
+        "(service web) was unable to place a task because no container instance met all of its requirements. "
+    )
+    code = WaitReason.NO_ACTIVE_INSTANCES
+    found = "Reason: No Container Instances were found in your {}."
+    assert placement_failure_message("web", code, None) == words + found.format("cluster")
+    provider = placement_failure_message("web", code, None, "capacity provider")
+    assert provider == words + found.format("capacity provider")
+
+
 @pytest.mark.golden(32)
 @pytest.mark.parametrize("resource", [CPU, MEMORY])
 def test_one_task_fills_a_host(resource: int) -> None:
@@ -191,7 +203,9 @@ def test_failure_without_an_eligible_host(eligibility: int, reason: WaitReason) 
     """No candidate at all: the constraint that excludes the open hosts, else no active instances."""
     request = make_request({CPU: 1}, eligible=np.full(6, eligibility, np.uint8))
     assert find_placement_failure(make_cluster([{}]), request) == (reason, -1)
-    assert placement_failure_message("web", reason, None).endswith("met all of its requirements.")
+    words = placement_failure_message("web", reason, None)
+    assert "met all of its requirements." in words
+    assert words.endswith("were found in your cluster.") == (reason == WaitReason.NO_ACTIVE_INSTANCES)
     hosts = make_cluster([{}])
     close_host(hosts, 0)
     assert find_placement_failure(hosts, request) == (WaitReason.NO_ACTIVE_INSTANCES, -1)
