@@ -20,7 +20,8 @@ from clustersim.policy.placement.scale_in_victims import (
     choose_tasks_to_stop,
     new_choice_scratch,
 )
-from clustersim.policy.tasks.deployment import breaker_threshold, traffic_steps
+from clustersim.policy.tasks.deployment import breaker_threshold
+from clustersim.policy.tasks.traffic_shift import traffic_steps
 from clustersim.vocabulary import ENTRY_KINDS, INSTANCE_ENTRIES, TASK_INTERRUPTED, TASK_RETIRED
 from clustersim.world.calendar import ANY_STATE, STATE_OF_ENTRY
 from clustersim.world.scheduling.provisioning import make_placement_request

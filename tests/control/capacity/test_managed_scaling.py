@@ -55,9 +55,9 @@ def test_at_the_greatest_size_tasks_keep_waiting_and_bounds_stay(tmp_path: Path)
 
 
 def test_a_scale_out_stops_a_scale_in_and_its_fifteen_minutes_begin_anew(tmp_path: Path) -> None:
-    """Ten instances for two tasks go down from minute 15 on. Of eight others of their family, so of their task group, at
-    17:30 two find an instance without one; six wait and are seen at minute 18: four and six make ten at minute 19. The
-    next step down is 15 datapoints later."""
+    """Ten instances for two tasks go down from minute 15 on. Of eight others of their family, one task group, two find
+    an instance without one at 17:30; six wait and are seen at minute 18: four and six make ten at minute 19. The next
+    step down is 15 datapoints later."""
     burst = alone(8, at="1050s", duration="2m", name="burst")
     keys = {"capacityProviders": [managed(10)], "duration": "50m"}
     decisions = activities(run(world(runTasks=[alone(2), burst], **keys), tmp_path))

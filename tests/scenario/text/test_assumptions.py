@@ -25,7 +25,7 @@ def test_only_parts_of_the_model_that_are_used_are_assumed_about(tmp_path: Path)
     found = names(world(services=[service()]), tmp_path)
     assert {"launch-time", "provisioning-timeout", "startup-time", "unlisted-images"} <= found
     assert not found & {
-        "one-queue",
+        "request-timeout",
         "fargate-start-time",
         "constant-spot-prices",
         "guest-system",
@@ -39,7 +39,6 @@ def test_only_parts_of_the_model_that_are_used_are_assumed_about(tmp_path: Path)
         ("provisioning-timeout", {"cluster": {"provisioning": {"timeout": "30m"}}}),
         ("launch-time", {"capacityProviders": [provider(launchTime="2m")]}),
         ("startup-time", {"services": [service(behavior={"startupTime": "5s"})]}),
-        ("one-queue", {"services": [service(load={**LOAD, "model": "exact"})]}),
         ("request-timeout", {"services": [service(load={**LOAD, "timeout": "5s"})]}),
         ("unlisted-images", {"images": {"app": {"size": "100 MiB"}}}),
     ],
