@@ -493,12 +493,13 @@ def _count_at(times: np.ndarray, rows: list[Block], first: str, last: str) -> np
 
 
 def _waiting(ran: FinishedRun) -> Iterator[str]:
-    """No more tasks wait for EC2 capacity than the limit, and none longer than the timeout."""
+    """No more tasks wait for EC2 than the limit, from which Managed Instances are exempt, and none too long."""
     limit, timeout = ran.scenario.cluster.provisioning_limit, ran.scenario.cluster.provisioning_timeout_ms
     changes: list[tuple[int, float]] = []
     for task in [task for task in ran.tasks() if task["launch_type"] != "FARGATE"]:
         over = task["stopped_at"] if task["placed_at"] is None else task["placed_at"]
-        changes += _span(task["created_at"], over, 1)
+        if task["launch_type"] == "EC2":
+            changes += _span(task["created_at"], over, 1)
         waited = (_end(ran) if over is None else over) - task["created_at"]
         if timeout is not None and waited > timeout:
             yield f"task {task['task_id']} waited {waited} ms"
